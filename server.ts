@@ -1,0 +1,2 @@
+import { jobService } from "./proto/contract.ts";
+console.log(Object.keys(jobService));
