@@ -1,0 +1,105 @@
+/**
+ * What each compiled binary may do. Everything that is not listed here is refused at run time.
+ *
+ * tests/integration/build_test.ts reads the permissions back out of the binaries and holds them
+ * against a literal list, so that a permission is never widened by accident.
+ */
+
+/** The binaries that the build makes. */
+export type BinaryName = "worker-server" | "worker-client" | "worker-certs";
+
+/** Permissions of one binary: `"any"` is without bounds, a list names what is allowed. */
+export interface Permissions {
+  readonly run: readonly string[];
+  readonly read: "any" | readonly string[];
+  readonly write: "any" | readonly string[];
+  readonly net: "any" | readonly string[];
+  readonly env: readonly string[];
+  readonly sys: readonly string[];
+}
+
+const SERVER_ENVIRONMENT = [
+  "JOB_WORKER_LISTEN",
+  "JOB_WORKER_CA",
+  "JOB_WORKER_CERT",
+  "JOB_WORKER_KEY",
+  "JOB_WORKER_LIMITS_DIR",
+  "JOB_WORKER_LOG_DIR",
+  "JOB_WORKER_GRACE_PERIOD",
+  "JOB_WORKER_CGROUP_PARENT",
+  "JOB_WORKER_ROLE_OID",
+  "JOB_WORKER_MAX_OUTPUT",
+  "JOB_WORKER_RETAIN_AGE",
+  "JOB_WORKER_RETAIN_COUNT",
+  "JOB_WORKER_RETAIN_BYTES",
+  "JOB_WORKER_MAX_PROCESSES",
+  "JOB_WORKER_LOG_LEVEL",
+];
+
+const CLIENT_ENVIRONMENT = [
+  "JOB_WORKER_SERVER",
+  "JOB_WORKER_CA",
+  "JOB_WORKER_CERT",
+  "JOB_WORKER_KEY",
+  "JOB_WORKER_IDENTITY",
+  "HOME",
+  "XDG_CONFIG_HOME",
+];
+
+/** grpc-js goes through an HTTP proxy where these say so (http_proxy.js). */
+const PROXY_ENVIRONMENT = [
+  "grpc_proxy",
+  "https_proxy",
+  "http_proxy",
+  "no_grpc_proxy",
+  "no_proxy",
+];
+
+/**
+ * The permissions of a binary.
+ *
+ * @param binary Which binary.
+ * @param logDir The log directory that the build fixes, an absolute path.
+ */
+export function permissionsOf(binary: BinaryName, logDir: string): Permissions {
+  switch (binary) {
+    case "worker-server":
+      return {
+        // The launcher of the jobs, and all that touches kernel files, is one shell.
+        run: ["/bin/sh"],
+        // Certificates, keys and limit files may lie anywhere an operator puts them.
+        read: "any",
+        write: ["/sys/fs/cgroup", logDir],
+        net: "any",
+        env: SERVER_ENVIRONMENT,
+        sys: [],
+      };
+    case "worker-client":
+      return {
+        run: [],
+        read: "any",
+        write: [],
+        net: "any",
+        env: [...CLIENT_ENVIRONMENT, ...PROXY_ENVIRONMENT],
+        sys: [],
+      };
+    case "worker-certs":
+      return { run: [], read: "any", write: "any", net: [], env: [], sys: [] };
+  }
+}
+
+/**
+ * The flags of `deno compile` for a set of permissions.
+ *
+ * An environment variable that is not named reads as unset rather than throwing, because the
+ * libraries look up names of their own; code is never imported from anywhere, and nothing asks.
+ */
+export function compileFlags(permissions: Permissions): string[] {
+  const flags = ["--no-prompt", "--deny-import", "--ignore-env"];
+  for (const name of ["run", "read", "write", "net", "env", "sys"] as const) {
+    const allowed = permissions[name];
+    if (allowed === "any") flags.push(`--allow-${name}`);
+    else if (allowed.length > 0) flags.push(`--allow-${name}=${allowed.join(",")}`);
+  }
+  return flags;
+}
