@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { readSkips, readTally, readUnexplained } from "../../tools/test_output.ts";
+
+const OUTPUT = `SKIP b: no openssl on this host
+running 3 tests from ./tests/unit/a_test.ts
+a ... ok (1ms)
+b ... ignored (0ms)
+c ... FAILED (2ms)
+
+FAILED | 1 passed (2 steps) | 1 failed | 1 ignored (5ms)
+
+error: Test failed
+`;
+
+Deno.test("readTally: takes the counts of the summary", () => {
+  assert.deepEqual(readTally(OUTPUT, false), { passed: 1, failed: 1, skipped: 1 });
+  assert.deepEqual(readTally("ok | 37 passed | 0 failed (203ms)\n", true), {
+    passed: 37,
+    failed: 0,
+    skipped: 0,
+  });
+});
+
+Deno.test("readTally: takes the last summary, not one that a test printed", () => {
+  const printed = "ok | 900 passed | 0 failed | 7 ignored (1ms)\n";
+  assert.deepEqual(readTally(printed + OUTPUT, false), { passed: 1, failed: 1, skipped: 1 });
+  assert.deepEqual(readTally(`${OUTPUT}  ${printed}`, false), { passed: 1, failed: 1, skipped: 1 });
+});
+
+Deno.test("readTally: a run without a summary is a failure", () => {
+  assert.equal(readTally("", true).failed, 1);
+  assert.equal(readTally("error: No test modules found\n", false).failed, 1);
+});
+
+Deno.test("readTally: a run that failed after its tests passed is a failure", () => {
+  assert.equal(readTally("ok | 37 passed | 0 failed (203ms)\n", false).failed, 1);
+});
+
+Deno.test("readSkips: gives name and reason, and nothing that has no reason", () => {
+  assert.deepEqual(readSkips(OUTPUT), ["SKIP b: no openssl on this host"]);
+  assert.deepEqual(readSkips("SKIP b\nSKIP b:\n SKIP b: c\n"), []);
+});
+
+Deno.test("readUnexplained: names what was ignored without a reason", () => {
+  assert.deepEqual(readUnexplained(OUTPUT), []);
+  assert.deepEqual(readUnexplained("bb ... ignored (0ms)\n" + OUTPUT), ["bb"]);
+});

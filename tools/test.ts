@@ -1,0 +1,185 @@
+/**
+ * Runs what CI runs: the static gates, the unit tests, a build, the integration tests against its
+ * binaries, and a look at what they left behind.
+ *
+ * Usage: deno task test [unit|integration] [FILTER]
+ *
+ * The last line is `N passed, N failed, N skipped`; the exit status is 0 when nothing failed.
+ * Imports nothing that has to be installed first: the first gate is what installs it.
+ */
+import { resolve } from "node:path";
+import process from "node:process";
+import { BIN_DIR, LOG_DIR } from "../tests/binaries.ts";
+import { findLeftovers } from "./leftovers.ts";
+import { readSkips, readTally, readUnexplained } from "./test_output.ts";
+
+const ROOT = resolve(import.meta.dirname ?? ".", "..");
+
+/** Debian packages whose programs tests call, by program. */
+const PACKAGES: Readonly<Record<string, string>> = { openssl: "openssl" };
+
+/** A suite that runs longer than this hangs: it is ended and counts as failed. */
+const SUITE_TIMEOUT_MS = 20 * 60_000;
+
+/** What a test ended may take a moment to vanish from the process table. */
+const LEFTOVER_DEADLINE_MS = 5_000;
+
+/** Unit tests need no network, so they get none. */
+const UNIT_PERMISSIONS = ["read", "write", "env", "run", "sys"].map((name) => `--allow-${name}`);
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
+const skips: string[] = [];
+
+function settle(name: string, passed: boolean): void {
+  if (passed) {
+    total.passed++;
+  } else {
+    total.failed++;
+    failures.push(name);
+  }
+  console.log(`${name} ... ${passed ? "ok" : "FAILED"}`);
+}
+
+/** Runs a command of Deno that passes or fails as a whole: it counts as one test. */
+async function runGate(name: string, args: string[]): Promise<void> {
+  console.log(`\n== ${name}: deno ${args.join(" ")}`);
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  settle(name, (await child.status).success);
+}
+
+async function runSuite(name: string, args: string[]): Promise<void> {
+  console.log(`\n== ${name} tests`);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+    signal: AbortSignal.timeout(SUITE_TIMEOUT_MS),
+  }).spawn();
+  const decoder = new TextDecoder();
+  let output = "";
+  for await (const chunk of child.stdout) {
+    process.stdout.write(chunk);
+    output += decoder.decode(chunk, { stream: true });
+  }
+  const tally = readTally(output, (await child.status).success);
+  total.passed += tally.passed;
+  total.failed += tally.failed;
+  total.skipped += tally.skipped;
+  if (tally.failed > 0) failures.push(`${name} tests (${tally.failed} failed, see above)`);
+  skips.push(...readSkips(output));
+  const unexplained = readUnexplained(output);
+  if (unexplained.length > 0) settle(`reasons for ignoring ${unexplained.join(", ")}`, false);
+}
+
+/** Compares what of ours is on this host with what was there before the tests. */
+async function checkLeftovers(before: ReadonlySet<string>): Promise<void> {
+  console.log("\n== leftovers");
+  const deadlineMs = performance.now() + LEFTOVER_DEADLINE_MS;
+  let left: string[];
+  do {
+    left = [...await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR })]
+      .filter((finding) => !before.has(finding));
+    if (left.length > 0) await new Promise((wake) => setTimeout(wake, 100));
+  } while (left.length > 0 && performance.now() < deadlineMs);
+  for (const finding of left) console.log(`left behind: ${finding}`);
+  settle("no control group, process or folder is left", left.length === 0);
+}
+
+async function removeLogDir(): Promise<void> {
+  try {
+    await Deno.remove(LOG_DIR, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Installs what tests call, where that can be done; elsewhere those tests say that they skip. */
+async function installPrograms(): Promise<void> {
+  const missing = [];
+  for (const [program, name] of Object.entries(PACKAGES)) {
+    if (!await isInstalled(program)) missing.push(name);
+  }
+  if (missing.length === 0 || Deno.uid() !== 0 || !await isInstalled("apt-get")) return;
+  console.log(`\n== installing ${missing.join(", ")}`);
+  for (const args of [["update"], ["install", "--yes", "--no-install-recommends", ...missing]]) {
+    await new Deno.Command("apt-get", {
+      args: ["-qq", ...args],
+      env: { DEBIAN_FRONTEND: "noninteractive" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "inherit",
+    }).output();
+  }
+}
+
+async function isInstalled(program: string): Promise<boolean> {
+  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
+    const info = await Deno.stat(`${folder}/${program}`).catch(() => undefined);
+    if (info?.isFile) return true;
+  }
+  return false;
+}
+
+async function prepare(): Promise<void> {
+  await runGate("the lock fits deno.json", ["install", "--quiet", "--frozen"]);
+  await runGate("code is generated", ["run", "--allow-all", "tools/gen.ts"]);
+}
+
+async function runIntegration(filter: string[]): Promise<void> {
+  const flags = ["--out", BIN_DIR, "--log-dir", LOG_DIR];
+  await runGate("binaries are built", ["run", "--allow-all", "tools/build.ts", ...flags]);
+  await removeLogDir();
+  const before = await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR });
+  await runSuite("integration", ["--allow-all", "--no-check", ...filter, "tests/integration"]);
+  await checkLeftovers(before);
+  await removeLogDir();
+}
+
+async function main(args: string[]): Promise<void> {
+  const [suite, ...filters] = args;
+  const only = suite === "unit" || suite === "integration" ? suite : undefined;
+  if (filters.length > 1 || (suite !== undefined && only === undefined)) {
+    console.error("usage: deno task test [unit|integration] [FILTER]");
+    Deno.exit(2);
+  }
+  const filter = filters.map((text) => `--filter=${text}`);
+  try {
+    await runAll(only, filter);
+  } catch (error) {
+    console.error(error);
+    settle("the test run itself", false);
+  }
+  console.log("");
+  for (const line of skips) console.log(line);
+  for (const name of failures) console.log(`FAILED ${name}`);
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  process.exitCode = total.failed === 0 ? 0 : 1;
+}
+
+async function runAll(only: "unit" | "integration" | undefined, filter: string[]): Promise<void> {
+  await prepare();
+  if (only === undefined) {
+    await runGate("code is formatted", ["fmt", "--check", "--quiet"]);
+    await runGate("code is linted", ["lint", "--quiet"]);
+    await runGate("types are checked", ["check", "--quiet", "."]);
+  }
+  if (only !== "integration") {
+    await runSuite("unit", [...UNIT_PERMISSIONS, ...filter, "tests/unit"]);
+  }
+  if (only !== "unit") {
+    await installPrograms();
+    await runIntegration(filter);
+  }
+}
+
+await main(Deno.args);
