@@ -1,0 +1,58 @@
+/** Control groups as they stand in the kernel: counted, awaited, removed. */
+import type { CounterName, Placement } from "./cgroup.ts";
+import { scripts } from "./scripts.ts";
+import { runScript } from "./shell.ts";
+
+/** How often a group is looked at that nothing tells about; only orphans are waited for so. */
+const CENSUS_INTERVAL_MS = 250;
+
+/** Reads a job's counters; a file that is gone is left out. */
+export async function readCounters(placement: Placement): Promise<Map<CounterName, string>> {
+  const files = placement.counters.map(({ file }) => file);
+  const texts = parseFiles(await runScript(scripts.read, files));
+  const counters = new Map<CounterName, string>();
+  for (const { name, file } of placement.counters) {
+    const text = texts.get(file);
+    if (text !== undefined && text !== "") counters.set(name, text);
+  }
+  return counters;
+}
+
+/** Whether a process of the job is left. */
+export async function hasProcesses(placement: Placement): Promise<boolean> {
+  const texts = parseFiles(await runScript(scripts.read, [placement.census]));
+  const text = texts.get(placement.census) ?? "";
+  return placement.census.endsWith("cgroup.events")
+    ? /^populated 1$/m.test(text)
+    : /^\d+$/m.test(text);
+}
+
+/** Waits until no process of the job is left. */
+export async function whenEmpty(placement: Placement): Promise<void> {
+  while (await hasProcesses(placement)) {
+    await new Promise((resolve) => setTimeout(resolve, CENSUS_INTERVAL_MS));
+  }
+}
+
+/** Removes groups; those that are gone or still have something in them are left as they are. */
+export async function removeGroups(groups: readonly string[]): Promise<void> {
+  for (const group of groups) {
+    try {
+      await Deno.remove(group);
+    } catch {
+      // NotFound: the launcher was quicker. Busy: a process is left, or another job's group.
+    }
+  }
+}
+
+/** Parses what lib/shim/read.sh prints. */
+function parseFiles(text: string): Map<string, string> {
+  const texts = new Map<string, string>();
+  let file: string | undefined;
+  for (const line of text.split("\n")) {
+    if (line.startsWith("file ")) texts.set(file = line.slice("file ".length), "");
+    else if (line === "end") file = undefined;
+    else if (file !== undefined) texts.set(file, `${texts.get(file) ?? ""}${line}\n`);
+  }
+  return texts;
+}

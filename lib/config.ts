@@ -1,0 +1,192 @@
+/** The server's settings: flags, environment variables, defaults. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { isAbsolute, relative } from "node:path";
+import { parseBytes, parseCount, parseDurationMs } from "../common/quantities.ts";
+import { LOG_DIR, VERSION } from "./build_info.ts";
+import { MAX_GRACE_MS } from "./job.ts";
+import { DEFAULT_ROLE_OID } from "./rbac.ts";
+
+/** What an operator sets. */
+export interface ServerConfig {
+  /** `HOST:PORT` */
+  listen: string;
+  ca: string;
+  cert: string;
+  key: string;
+  limitsDir: string;
+  logDir: string;
+  /** Milliseconds between SIGTERM and SIGKILL. */
+  gracePeriod: number;
+  cgroupParent: string;
+  roleOid: string;
+  /** The bound for each job's processes. */
+  maxProcesses: number;
+  /** Bytes of output kept of each job. */
+  maxOutput: number;
+  /** Milliseconds that a finished job is kept. */
+  retainAge: number;
+  /** How many finished jobs are kept. */
+  retainCount: number;
+  /** Bytes of output kept of all finished jobs. */
+  retainBytes: number;
+}
+
+/** Below this a job could not be started and watched at all. */
+const MIN_OUTPUT_BYTES = 64 * 1024;
+
+const EXAMPLES = `
+Examples:
+  worker-server
+  worker-server --listen 0.0.0.0:50051 --limits-dir /etc/job-worker/limits
+  JOB_WORKER_GRACE_PERIOD=30s worker-server
+
+Exit status: 0 after SIGTERM or SIGINT (running jobs go on, and the next server takes them over),
+1 when the server cannot start, 2 for wrong usage.`;
+
+/**
+ * Reads the settings. Prints help or an error and ends the process where that is asked for.
+ *
+ * @param args The command line without the program's name.
+ */
+export function readConfig(args: readonly string[]): ServerConfig {
+  const command = new Command("worker-server")
+    .description(
+      "Runs commands as jobs within control groups, keeps their output, and serves them over mutual TLS.",
+    )
+    .version(VERSION)
+    .helpOption("-h, --help", "print this help")
+    .addHelpText("after", EXAMPLES)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, NAME)) });
+  for (const option of options()) command.addOption(option);
+  command.parse([...args], { from: "user" });
+  return command.opts<ServerConfig>();
+}
+
+const NAME = "worker-server:";
+
+function options(): Option[] {
+  return [
+    text("listen", "<host:port>", "where to take calls", "127.0.0.1:50051", checkAddress),
+    text("ca", "<file>", "certificate of the CA that signs clients", "/etc/job-worker/ca.crt"),
+    text("cert", "<file>", "the server's certificate", "/etc/job-worker/server.crt"),
+    text("key", "<file>", "the key of the server's certificate", "/etc/job-worker/server.key"),
+    text("limits-dir", "<dir>", "folder of the limit files", "/etc/job-worker/limits"),
+    text(
+      "log-dir",
+      "<dir>",
+      `where output and records go: ${LOG_DIR} or below`,
+      LOG_DIR,
+      checkLogDir,
+    ),
+    number("grace-period", "<time>", "between SIGTERM and SIGKILL", "10s", checkGrace),
+    number("max-processes", "<n>", "processes and threads of each job", "4096", checkProcesses),
+    number("max-output", "<size>", "newest output kept of each job", "256M", checkOutput),
+    number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
+    number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),
+    number("retain-bytes", "<size>", "output kept of finished jobs", "50G", parseBytes),
+    text(
+      "cgroup-parent",
+      "<group>",
+      "control group that holds the jobs' groups",
+      "job-worker",
+      checkGroup,
+    ),
+    text(
+      "role-oid",
+      "<oid>",
+      "certificate extension that names the role",
+      DEFAULT_ROLE_OID,
+      checkOid,
+    ),
+  ];
+}
+
+function text(
+  flag: string,
+  value: string,
+  description: string,
+  fallback: string,
+  check: (text: string) => string = (given) => given,
+): Option {
+  return new Option(`--${flag} ${value}`, description)
+    .env(environmentName(flag))
+    .default(fallback)
+    .argParser(check);
+}
+
+function number(
+  flag: string,
+  value: string,
+  description: string,
+  fallback: string,
+  parse: (text: string) => number,
+): Option {
+  return new Option(`--${flag} ${value}`, description)
+    .env(environmentName(flag))
+    .default(parse(fallback), fallback)
+    .argParser((given) => {
+      try {
+        return parse(given);
+      } catch (error) {
+        if (error instanceof RangeError) throw new InvalidArgumentError(error.message);
+        throw error;
+      }
+    });
+}
+
+function environmentName(flag: string): string {
+  return `JOB_WORKER_${flag.toUpperCase().replaceAll("-", "_")}`;
+}
+
+function checkAddress(address: string): string {
+  const port = Number(/^(?:\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})$/.exec(address)?.[1]);
+  if (port <= 65_535) return address;
+  throw new InvalidArgumentError("Expected HOST:PORT, such as 0.0.0.0:50051 or [::]:50051.");
+}
+
+function checkLogDir(folder: string): string {
+  const below = relative(LOG_DIR, folder);
+  if (isAbsolute(folder) && below !== ".." && !below.startsWith("../")) return folder;
+  throw new InvalidArgumentError(
+    `This binary may write to ${LOG_DIR} and below only; another place is chosen when it is built.`,
+  );
+}
+
+function checkGrace(given: string): number {
+  const graceMs = parseDurationMs(given);
+  if (graceMs <= MAX_GRACE_MS) return graceMs;
+  throw new InvalidArgumentError("Expected at most 1h.");
+}
+
+function checkProcesses(given: string): number {
+  const count = parseCount(given);
+  if (count >= 1) return count;
+  throw new InvalidArgumentError("Expected 1 or more.");
+}
+
+function checkOutput(given: string): number {
+  const bytes = parseBytes(given);
+  if (bytes >= MIN_OUTPUT_BYTES) return bytes;
+  throw new InvalidArgumentError("Expected 64K or more.");
+}
+
+/** No component may lead out of the hierarchy, or be taken for one of the kernel's files. */
+function checkGroup(group: string): string {
+  if (
+    group.split("/").every((name) =>
+      /^[A-Za-z0-9_][A-Za-z0-9_@:-]*(\.(slice|service|scope))?$/.test(name)
+    )
+  ) {
+    return group;
+  }
+  throw new InvalidArgumentError(
+    "Expected a group such as job-worker or system.slice/job-worker.service.",
+  );
+}
+
+function checkOid(oid: string): string {
+  if (/^[0-2](\.(0|[1-9]\d*)){1,}$/.test(oid)) return oid;
+  throw new InvalidArgumentError("Expected an OID such as 1.2.840.10070.8.1.");
+}

@@ -1,0 +1,97 @@
+/** How jobs are run: the interface. The local one is lib/local_executor.ts. */
+import type { Placement, Usage } from "./cgroup.ts";
+import type { Limits } from "./limits.ts";
+
+/** What a job runs. */
+export interface Command {
+  /** A path, or a name that is looked up in the PATH. */
+  name: string;
+  args: readonly string[];
+}
+
+/** How a job ended. */
+export type Ending =
+  | {
+    kind: "exited";
+    /** 128 + n when signal n ended the job, as shells say it. */
+    exitCode: number;
+    /** The signal that ended the job; 0: it ended by itself. */
+    signal: number;
+    /** Whether the kernel killed a process of the job for want of memory. */
+    oomKilled: boolean;
+    usage: Usage;
+    endedAtMs: number;
+  }
+  | {
+    /** The job is gone, and nobody can know how it ended. */
+    kind: "lost";
+    reason: string;
+    endedAtMs: number;
+  };
+
+/** A job that runs. */
+export interface Running {
+  pid: number;
+  /** Settles when no process of the job is left and its last byte of output is written. */
+  ended: Promise<Ending>;
+}
+
+/** What launching a job takes. */
+export interface LaunchRequest {
+  jobId: string;
+  command: Command;
+  limits: Limits;
+  /** From {@linkcode Executor.place}. */
+  placement: Placement;
+  /** The job's own folder; it exists. */
+  folder: string;
+  /** The file that the job's output is appended to; it exists. */
+  output: string;
+  /** Between SIGTERM and SIGKILL for what the main process leaves behind. */
+  graceMs: number;
+}
+
+/** A job that an earlier server left. */
+export interface AdoptionRequest {
+  jobId: string;
+  placement: Placement;
+  folder: string;
+  /** Whether the earlier server had learnt that the job runs. */
+  wasRunning: boolean;
+}
+
+/** What became of a job that an earlier server left. */
+export type Adoption =
+  | ({ kind: "running" } & Running)
+  | { kind: "ended"; pid: number; ending: Ending }
+  /** It never began, and never will. */
+  | { kind: "never-started" };
+
+/** Runs jobs, and knows nothing of records, clients or streams. */
+export interface Executor {
+  /**
+   * Decides where a job will run, before anything exists.
+   *
+   * @throws {JobError} "precondition" when a limit cannot be held.
+   */
+  place(jobId: string, limits: Limits): Placement;
+
+  /**
+   * Starts a job within its limits from its first instruction on.
+   *
+   * @throws {JobError} When the command cannot be run or a limit not be set; then nothing is left.
+   */
+  launch(request: LaunchRequest): Promise<Running>;
+
+  /** Takes over jobs that an earlier server left, all at once. */
+  adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>>;
+
+  /** Asks every process of a job to end (SIGTERM). */
+  terminate(job: { placement: Placement; folder: string }): Promise<void>;
+
+  /** Ends every process of a job (SIGKILL), however many there are and wherever they hide. */
+  kill(job: { placement: Placement; folder: string }): Promise<void>;
+
+  /** What a running job uses now. */
+  usage(placement: Placement): Promise<Usage>;
+}

@@ -1,0 +1,44 @@
+/**
+ * The one place that reaches into private fields of grpc-js, which is pinned for that reason: the
+ * runtime gives no backpressure of its own, so the server must see the connection under a call.
+ */
+import type { Server, ServerCredentials } from "@grpc/grpc-js";
+import type { Http2SecureServer, Http2Session, ServerHttp2Stream } from "node:http2";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
+
+interface InterceptingCall {
+  stream?: ServerHttp2Stream;
+  nextCall?: InterceptingCall;
+}
+
+/** The HTTP/2 stream of a call, given as a handler's call or as an interceptor's. */
+export function http2StreamOf(call: unknown): ServerHttp2Stream {
+  let inner: InterceptingCall | undefined = (call as { call?: InterceptingCall }).call ??
+    (call as InterceptingCall);
+  while (inner !== undefined && inner.stream === undefined) inner = inner.nextCall;
+  if (inner?.stream === undefined) throw new Error("grpc-js has changed: a call without a stream");
+  return inner.stream;
+}
+
+/** The TLS socket of a session; undefined when the connection is gone. */
+export function socketOf(session: Http2Session | undefined): TLSSocket | undefined {
+  try {
+    const socket = session?.socket as TLSSocket | undefined;
+    return socket?.destroyed === true ? undefined : socket;
+  } catch {
+    // The getter throws after a disconnect.
+    return undefined;
+  }
+}
+
+/** The HTTP/2 servers that a bound grpc-js server consists of. */
+export function http2ServersOf(server: Server): Http2SecureServer[] {
+  const { http2Servers } = server as unknown as { http2Servers: Map<Http2SecureServer, unknown> };
+  return [...http2Servers.keys()];
+}
+
+/** The options that each TLS server of these credentials is made with; they may be changed. */
+export function tlsOptionsOf(credentials: ServerCredentials): SecureContextOptions {
+  return (credentials as unknown as { _getConstructorOptions(): SecureContextOptions })
+    ._getConstructorOptions();
+}

@@ -1,0 +1,100 @@
+/** The gRPC server over mutual TLS 1.3, with the ways round what this runtime lacks. */
+import { type ChannelOptions, Server, ServerCredentials } from "@grpc/grpc-js";
+import type { Http2SecureServer } from "node:http2";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { Buffer } from "node:buffer";
+import { jobService, type JobServiceHandlers } from "../proto/contract.ts";
+import { authorizationInterceptor } from "./grpc_authorization.ts";
+import { http2ServersOf, tlsOptionsOf } from "./grpc_internals.ts";
+import type { ServerIdentity } from "./tls_identity.ts";
+
+/** A connection that has not finished its handshake by then is closed. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** Calls that are still open so long after the shutdown's beginning are cut off. */
+const SHUTDOWN_TIMEOUT_MS = 3000;
+
+/**
+ * A Start's arguments are bounded at 1 MiB. Keepalive options are left out on purpose: pings fail on
+ * this runtime and would close healthy connections.
+ */
+const OPTIONS: ChannelOptions = {
+  "grpc.max_receive_message_length": 2 * 1024 ** 2,
+  "grpc.max_concurrent_streams": 10_000,
+};
+
+/** A server that takes calls. */
+export interface ListeningServer {
+  /** The port, also where the system chose it. */
+  port: number;
+  /** Takes no new calls, lets open ones end for a moment, and closes every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Takes calls at an address.
+ *
+ * @param address `HOST:PORT`; port 0 lets the system choose.
+ * @throws {Error} When the address cannot be listened on.
+ */
+export async function listen(
+  address: string,
+  options: { identity: ServerIdentity; roleOid: string; handlers: JobServiceHandlers },
+): Promise<ListeningServer> {
+  const { identity, roleOid, handlers } = options;
+  const server = new Server({ ...OPTIONS, interceptors: [authorizationInterceptor(roleOid)] });
+  server.addService(jobService, { ...handlers });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, createCredentials(identity), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(error);
+    });
+  });
+  for (const http2Server of http2ServersOf(server)) guardHandshakes(http2Server);
+  return { port, close: () => close(server) };
+}
+
+/** TLS 1.2 is on by default here, and no public setting turns it off. */
+function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials {
+  const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(cert) };
+  const credentials = ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
+  tlsOptionsOf(credentials).minVersion = "TLSv1.3";
+  return credentials;
+}
+
+/** The runtime has no handshake timeout: silent connections would stay for ever. */
+function guardHandshakes(http2Server: Http2SecureServer): void {
+  const timers = new Map<number, ReturnType<typeof setTimeout>>();
+  const settle = (port: number | undefined) => {
+    if (port === undefined) return;
+    clearTimeout(timers.get(port));
+    timers.delete(port);
+  };
+  http2Server.on("connection", (socket: Socket) => {
+    const port = socket.remotePort;
+    if (port === undefined) return;
+    const timeout = () => {
+      timers.delete(port);
+      socket.destroy();
+    };
+    settle(port);
+    timers.set(port, setTimeout(timeout, HANDSHAKE_TIMEOUT_MS));
+    socket.on("close", () => settle(port));
+  });
+  http2Server.on("secureConnection", (socket: TLSSocket) => {
+    settle(socket.remotePort);
+    if (socket.getProtocol() !== "TLSv1.3") socket.destroy();
+  });
+}
+
+async function close(server: Server): Promise<void> {
+  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, SHUTDOWN_TIMEOUT_MS);
+  });
+  await Promise.race([ended, timeout]);
+  clearTimeout(timer);
+  server.forceShutdown();
+}

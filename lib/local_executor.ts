@@ -1,0 +1,216 @@
+/** Runs jobs on this host: control groups, a launcher for each job, and one-shot scripts. */
+import { join } from "node:path";
+import { AdoptedJobs, whenOrphanEnds } from "./adoption.ts";
+import {
+  type CgroupHost,
+  parentGroups,
+  parseUsage,
+  type Placement,
+  planGroups,
+  type Setting,
+  type Usage,
+} from "./cgroup.ts";
+import { type HostReport, parseHostReport, toCgroupHost, v2ControllersOf } from "./cgroup_host.ts";
+import { readCounters, removeGroups } from "./cgroup_files.ts";
+import { JobError, messageOf } from "./errors.ts";
+import type {
+  Adoption,
+  AdoptionRequest,
+  Ending,
+  Executor,
+  LaunchRequest,
+  Running,
+} from "./executor.ts";
+import { endingOf } from "./job_folder.ts";
+import { parseLaunchReport } from "./launch_report.ts";
+import type { Limits } from "./limits.ts";
+import { log } from "./log.ts";
+import { scripts } from "./scripts.ts";
+import { PROGRAM_PATH, runScript, shell } from "./shell.ts";
+
+/** The launcher's unit of a grace period. */
+const GRACE_UNIT_MS = 50;
+
+/** The longest line of a refusal is a path and a value; what is longer is not from the launcher. */
+const MAX_REPORT_BYTES = 16 * 1024;
+
+/** Runs jobs on this host. */
+export class LocalExecutor implements Executor {
+  readonly #host: CgroupHost;
+  readonly #adopted: AdoptedJobs;
+
+  private constructor(host: CgroupHost, report: HostReport) {
+    this.#host = host;
+    this.#adopted = new AdoptedJobs(report.bootId);
+  }
+
+  /**
+   * Looks at the host and makes the groups that all jobs' groups are made in.
+   *
+   * @param parent The group under which jobs' groups are made, relative to each hierarchy.
+   * @throws {Error} When the host has no control groups, or lacks a program that launching needs.
+   */
+  static async open(parent: string): Promise<LocalExecutor> {
+    const report = parseHostReport(await runScript(scripts.probe));
+    if (report.missingPrograms.length > 0) {
+      throw new Error(`programs are missing on this host: ${report.missingPrograms.join(", ")}`);
+    }
+    const host = toCgroupHost(report, parent);
+    if (host === undefined) {
+      throw new Error("no control groups are mounted below /sys/fs/cgroup on this host");
+    }
+    return new LocalExecutor(await prepareHost(host), report);
+  }
+
+  /** One line for the log: what kind of host this is and what can be limited. */
+  get description(): string {
+    const names = this.#host.hierarchies.flatMap(({ controllers }) => controllers);
+    return `cgroup ${this.#host.kind}, controllers: ${names.join(" ") || "none"}`;
+  }
+
+  place(jobId: string, limits: Limits): Placement {
+    const { groups, tracker, census, counters } = planGroups(this.#host, jobId, limits);
+    return { groups, tracker, census, counters };
+  }
+
+  async launch(request: LaunchRequest): Promise<Running> {
+    const { jobId, limits, command, folder } = request;
+    const plan = planGroups(this.#host, jobId, limits);
+    let child: Deno.ChildProcess;
+    try {
+      for (const group of plan.groups) await Deno.mkdir(group, { recursive: true });
+      child = shell(`: launcher of job ${jobId}\n${scripts.launch}`, [
+        folder,
+        request.output,
+        lines(plan.groups),
+        lines(plan.settings.map(settingLine)),
+        lines(plan.diskSettings.map(settingLine)),
+        lines(plan.counters.map(({ name, file }) => `${name} ${file}`)),
+        plan.census,
+        String(Math.ceil(request.graceMs / GRACE_UNIT_MS)),
+        command.name,
+        ...command.args,
+      ], jobEnvironment(jobId)).spawn();
+    } catch (error) {
+      await removeGroups(plan.groups);
+      throw launchError(error);
+    }
+    const report = parseLaunchReport(await readReport(child.stdout), command.name);
+    if (report.kind === "refused") {
+      await child.status;
+      await removeGroups(plan.groups);
+      throw report.error;
+    }
+    return { pid: report.pid, ended: this.#ending(request, child.status) };
+  }
+
+  adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
+    return this.#adopted.adopt(requests);
+  }
+
+  async terminate({ placement, folder }: { placement: Placement; folder: string }): Promise<void> {
+    await markStopping(folder);
+    await runScript(scripts.signal, ["TERM", placement.tracker]);
+  }
+
+  async kill({ placement, folder }: { placement: Placement; folder: string }): Promise<void> {
+    await markStopping(folder);
+    await runScript(scripts.signal, ["KILL", placement.tracker]);
+  }
+
+  async usage(placement: Placement): Promise<Usage> {
+    return parseUsage(await readCounters(placement));
+  }
+
+  /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
+  async close(): Promise<void> {
+    this.#adopted.close();
+    await removeGroups(parentGroups(this.#host));
+  }
+
+  async #ending(request: LaunchRequest, launched: Promise<unknown>): Promise<Ending> {
+    await launched;
+    const ending = await endingOf(request.folder);
+    if (ending !== undefined) return ending;
+    log.warn("the launcher of a job is gone", { job: request.jobId });
+    return await whenOrphanEnds(request);
+  }
+}
+
+/** The environment of a job: fixed, whatever the server's is. */
+function jobEnvironment(jobId: string): Record<string, string> {
+  return {
+    PATH: PROGRAM_PATH,
+    HOME: "/root",
+    USER: "root",
+    LOGNAME: "root",
+    SHELL: "/bin/sh",
+    LANG: "C.UTF-8",
+    JOB_ID: jobId,
+  };
+}
+
+/** On cgroup v2 the controllers are handed down level by level; only what arrives can be used. */
+async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
+  for (const group of parentGroups(host)) await Deno.mkdir(group, { recursive: true });
+  const hierarchies = await Promise.all(host.hierarchies.map(async (hierarchy) => {
+    const wanted = hierarchy.controllers.filter((controller) => controller !== "cpuacct");
+    if (hierarchy.version === 1 || wanted.length === 0) return hierarchy;
+    const levels = host.parent.split("/").map((_, index, names) =>
+      join(hierarchy.folder, ...names.slice(0, index + 1))
+    );
+    const enabled = await runScript(scripts.enable, [
+      wanted.join(" "),
+      hierarchy.folder,
+      ...levels,
+    ]);
+    const controllers = v2ControllersOf(enabled.trim().split(" "))
+      .filter((controller) => hierarchy.controllers.includes(controller));
+    return { ...hierarchy, controllers };
+  }));
+  return { ...host, hierarchies };
+}
+
+/** Tells the launcher that the server times the grace period and does the killing. */
+async function markStopping(folder: string): Promise<void> {
+  try {
+    await Deno.writeTextFile(join(folder, "stopping"), "");
+  } catch (error) {
+    // The disk may be full. The launcher then keeps its own, shorter time for what remains.
+    log.warn("cannot mark a job as stopping", { error: messageOf(error) });
+  }
+}
+
+async function readReport(stdout: ReadableStream<Uint8Array>): Promise<string> {
+  const reader = stdout.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (value !== undefined) text += decoder.decode(value, { stream: true });
+    // The launcher keeps its end open for as long as the job runs.
+    if (done || text.length > MAX_REPORT_BYTES || /^started .*\n/.test(text)) break;
+  }
+  await reader.cancel();
+  return text;
+}
+
+function launchError(error: unknown): unknown {
+  if (error instanceof JobError) return error;
+  const { code } = error as { code?: unknown };
+  if (code === "E2BIG" || /\(os error 7\)/.test(messageOf(error))) {
+    return new JobError("invalid", "Cannot start the job: its arguments are too long for Linux");
+  }
+  if (code === "EAGAIN" || code === "ENOMEM" || /\(os error (?:11|12)\)/.test(messageOf(error))) {
+    return new JobError("exhausted", "Cannot start the job: the host has no room for a process");
+  }
+  return error;
+}
+
+function settingLine({ file, value, optional }: Setting): string {
+  return `${optional === true ? "?" : ""}${file} ${value}`;
+}
+
+function lines(entries: readonly string[]): string {
+  return entries.join("\n");
+}

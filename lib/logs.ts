@@ -1,0 +1,156 @@
+/**
+ * The output of one job: a byte log on disk that the job writes by itself, with any number of readers
+ * that share nothing but the file.
+ */
+import { GrowthSignal } from "./log_growth.ts";
+
+/** The most that is read and handed on at once. */
+export const CHUNK_BYTES = 64 * 1024;
+
+/** A piece of output. */
+export interface Chunk {
+  /** Where in the output `bytes` begin. */
+  offset: number;
+  bytes: Uint8Array;
+  /** So many bytes right before `offset` were rotated away before this reader came to them. */
+  gapBytes: number;
+}
+
+/** Which part of the output to read; at most one of the first three. */
+export interface ReadRange {
+  offset?: number;
+  /** So many lines from the end. */
+  tailLines?: number;
+  /** So many bytes from the end. */
+  tailBytes?: number;
+  /** Go on while the job runs. */
+  follow: boolean;
+}
+
+/** The output of one job. */
+export class OutputLog {
+  readonly #path: string;
+  readonly #growth: GrowthSignal;
+  #firstOffset: number;
+  #finished: boolean;
+
+  /**
+   * @param path The file that the job appends to.
+   * @param options `firstOffset`: the first byte that was kept; `finished`: the job has ended.
+   */
+  constructor(path: string, options: { firstOffset: number; finished: boolean }) {
+    this.#path = path;
+    this.#firstOffset = options.firstOffset;
+    this.#finished = options.finished;
+    this.#growth = new GrowthSignal(path);
+  }
+
+  /** Bytes before this one are gone, or may go at any moment. */
+  get firstOffset(): number {
+    return this.#firstOffset;
+  }
+
+  /** Moves the beginning, before the bytes are cut off. */
+  set firstOffset(offset: number) {
+    this.#firstOffset = Math.max(this.#firstOffset, offset);
+  }
+
+  /** Says that the job has ended: nothing will be appended any more, and readers come to an end. */
+  finish(): void {
+    this.#finished = true;
+    this.#growth.finish();
+  }
+
+  /** Bytes written so far, and those that still take room on the disk. */
+  async size(): Promise<{ bytes: number; diskBytes: number }> {
+    const { size, blocks } = await Deno.stat(this.#path);
+    return { bytes: size, diskBytes: (blocks ?? 0) * 512 };
+  }
+
+  /**
+   * Reads a part of the output in order. Ends when the job has ended and the last byte was read, or
+   * without `follow` at what was there at the beginning.
+   *
+   * @param signal Ends the reading early, without an error.
+   * @throws {Deno.errors.NotFound} When the file is gone.
+   */
+  async *read(range: ReadRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+    using file = await Deno.open(this.#path);
+    const { size } = await file.stat();
+    let offset = await this.#startOffset(file, range, size);
+    const end = range.follow ? Infinity : Math.max(size, offset);
+    while (!signal.aborted && offset < end) {
+      const finished = this.#finished; // Before the read: what came last is then in it.
+      const chunk = await this.#readChunk(file, offset, end);
+      if (chunk !== undefined) {
+        offset = chunk.offset + chunk.bytes.length;
+        yield chunk;
+      } else if (finished) {
+        return;
+      } else {
+        await this.#growth.beyond(offset, signal);
+      }
+    }
+  }
+
+  /** Reads from an offset, skipping what was rotated away; undefined at the end of the file. */
+  async #readChunk(file: Deno.FsFile, offset: number, end: number): Promise<Chunk | undefined> {
+    for (;;) {
+      const from = Math.max(offset, this.#firstOffset);
+      const buffer = new Uint8Array(Math.min(CHUNK_BYTES, Math.max(end - from, 0)));
+      await file.seek(from, Deno.SeekMode.Start);
+      const length = buffer.length === 0 ? null : await file.read(buffer);
+      // Where the beginning has moved into what was read, the kernel may have read zeros.
+      if (this.#firstOffset > from) continue;
+      if (length === null) {
+        return from > offset && end === from
+          ? { offset: from, bytes: buffer.subarray(0, 0), gapBytes: from - offset }
+          : undefined;
+      }
+      return { offset: from, bytes: buffer.subarray(0, length), gapBytes: from - offset };
+    }
+  }
+
+  async #startOffset(file: Deno.FsFile, range: ReadRange, size: number): Promise<number> {
+    if (range.offset !== undefined) return range.offset;
+    if (range.tailBytes !== undefined) {
+      return Math.max(size - range.tailBytes, Math.min(this.#firstOffset, size));
+    }
+    if (range.tailLines !== undefined) {
+      return await this.#offsetOfLastLines(file, range.tailLines, size);
+    }
+    return 0;
+  }
+
+  /** Where the last lines begin; a last line without its newline counts as one. */
+  async #offsetOfLastLines(file: Deno.FsFile, count: number, size: number): Promise<number> {
+    if (count === 0) return size;
+    let newlines = 0;
+    let end = size;
+    while (end > this.#firstOffset) {
+      const start = Math.max(end - CHUNK_BYTES, this.#firstOffset);
+      const bytes = await readFully(file, start, end - start);
+      for (let index = bytes.length - 1; index >= 0; index--) {
+        // The newline that ends the last line does not begin another.
+        if (bytes[index] !== NEWLINE || start + index === size - 1) continue;
+        if (++newlines === count) return start + index + 1;
+      }
+      end = start;
+    }
+    return Math.min(this.#firstOffset, size);
+  }
+}
+
+const NEWLINE = 10;
+
+async function readFully(file: Deno.FsFile, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await file.seek(offset, Deno.SeekMode.Start);
+  let filled = 0;
+  while (filled < length) {
+    const count = await file.read(bytes.subarray(filled));
+    if (count === null) break;
+    filled += count;
+  }
+  return bytes.subarray(0, filled);
+}

@@ -1,0 +1,18 @@
+/** The shell scripts, as the texts that /bin/sh is given: the only code that touches kernel files. */
+import { stripComments } from "./shell.ts";
+import alive from "./shim/alive.sh" with { type: "text" };
+import enable from "./shim/enable.sh" with { type: "text" };
+import launch from "./shim/launch.sh" with { type: "text" };
+import probe from "./shim/probe.sh" with { type: "text" };
+import read from "./shim/read.sh" with { type: "text" };
+import signal from "./shim/signal.sh" with { type: "text" };
+
+/** One entry for each file of lib/shim/, which says what it takes and prints. */
+export const scripts = {
+  alive: stripComments(alive),
+  enable: stripComments(enable),
+  launch: stripComments(launch),
+  probe: stripComments(probe),
+  read: stripComments(read),
+  signal: stripComments(signal),
+} as const;

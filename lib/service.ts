@@ -1,0 +1,235 @@
+/** The RPC handlers: translate requests and answers, and map errors. Nothing else. */
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import type {
+  JobServiceHandlers,
+  QueryResponse,
+  StartRequest__Output,
+  StreamRequest__Output,
+  StreamResponse,
+} from "../proto/contract.ts";
+import { callerOf } from "./grpc_authorization.ts";
+import { http2StreamOf } from "./grpc_internals.ts";
+import { JobError, type JobErrorKind, messageOf } from "./errors.ts";
+import type { JobManager, JobView } from "./job.ts";
+import { hasEnded } from "./job_state.ts";
+import { log } from "./log.ts";
+import type { OutputLog, ReadRange } from "./logs.ts";
+import { StreamPace } from "./pacing.ts";
+import { incompleteUtf8Tail } from "./utf8.ts";
+
+/** The gRPC status of each kind of error. */
+const STATUS_CODES: Record<JobErrorKind, status> = {
+  "invalid": status.INVALID_ARGUMENT,
+  "not-found": status.NOT_FOUND,
+  "precondition": status.FAILED_PRECONDITION,
+  "exhausted": status.RESOURCE_EXHAUSTED,
+  "unavailable": status.UNAVAILABLE,
+  "internal": status.INTERNAL,
+};
+
+const SHUTTING_DOWN = "the server is shutting down; jobs go on, and the next server knows them";
+
+/**
+ * The handlers of JobService.
+ *
+ * @param manager The jobs.
+ * @param shutdown Aborted when the server stops taking calls: open streams then end.
+ */
+export function createHandlers(manager: JobManager, shutdown: AbortSignal): JobServiceHandlers {
+  const start = unary(async (request: StartRequest__Output, owner: string) => {
+    const { name, args, idempotencyKey } = request;
+    return { jobID: await manager.start({ name, args }, { owner, idempotencyKey }) };
+  }, shutdown);
+  const stop = unary(async ({ jobID, gracePeriodMs }: StopRequest) => {
+    await manager.stop(jobID, gracePeriodMs);
+    return {};
+  }, shutdown);
+  const query = unary(
+    async ({ jobID }: IdRequest) => toQueryResponse(await manager.query(jobID)),
+    shutdown,
+  );
+  const wait = unary(async ({ jobID }: IdRequest) => {
+    await manager.wait(jobID);
+    return toQueryResponse(await manager.query(jobID));
+  }, shutdown);
+  const remove = unary(async ({ jobID }: IdRequest) => {
+    await manager.remove(jobID);
+    return {};
+  }, shutdown);
+  return {
+    Start: start,
+    Stop: stop,
+    Query: query,
+    Wait: wait,
+    Remove: remove,
+    Stream: stream(manager, shutdown),
+  };
+}
+
+interface IdRequest {
+  jobID: string;
+}
+
+interface StopRequest extends IdRequest {
+  gracePeriodMs?: number;
+}
+
+function unary<Request, Response>(
+  handle: (request: Request, owner: string) => Promise<Response>,
+  shutdown: AbortSignal,
+): handleUnaryCall<Request, Response> {
+  return (call: ServerUnaryCall<Request, Response>, respond) => {
+    let isAnswered = false;
+    const answer: typeof respond = (error, response) => {
+      if (isAnswered) return;
+      isAnswered = true;
+      shutdown.removeEventListener("abort", onShutdown);
+      respond(error, response);
+    };
+    const onShutdown = () => answer(toStatus(new JobError("unavailable", SHUTTING_DOWN)));
+    shutdown.addEventListener("abort", onShutdown);
+    if (shutdown.aborted) return onShutdown();
+    handle(call.request, callerOf(call).name).then(
+      (response) => answer(null, response),
+      (error: unknown) => answer(toStatus(error)),
+    );
+  };
+}
+
+function stream(
+  manager: JobManager,
+  shutdown: AbortSignal,
+): handleServerStreamingCall<StreamRequest__Output, StreamResponse> {
+  return async (call: ServerWritableStream<StreamRequest__Output, StreamResponse>) => {
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    call.on("cancelled", end);
+    call.on("close", end);
+    shutdown.addEventListener("abort", end);
+    try {
+      const output = manager.output(call.request.jobID);
+      await sendOutput(call, output, ended.signal);
+      if (shutdown.aborted) throw new JobError("unavailable", SHUTTING_DOWN);
+      call.end();
+    } catch (error) {
+      call.emit("error", toStatus(error));
+    } finally {
+      shutdown.removeEventListener("abort", end);
+      ended.abort();
+    }
+  };
+}
+
+/** Sends output as it comes, at the pace of the reader's connection. */
+async function sendOutput(
+  call: ServerWritableStream<StreamRequest__Output, StreamResponse>,
+  output: OutputLog,
+  signal: AbortSignal,
+): Promise<void> {
+  const pace = new StreamPace(http2StreamOf(call).session);
+  const range = toReadRange(call.request);
+  let nextOffset = 0;
+  let held: Uint8Array = new Uint8Array();
+  const send = (bytes: Uint8Array, offset: number, gapBytes: number) => {
+    nextOffset = offset + bytes.length;
+    call.write({ output: bytes, offset, gapBytes });
+    pace.wrote(bytes.length);
+  };
+  using _heartbeat = heartbeat(call.request.heartbeatSeconds, () => {
+    if (!signal.aborted) send(new Uint8Array(), nextOffset, 0);
+  });
+  for await (const { offset, bytes, gapBytes } of output.read(range, signal)) {
+    if (gapBytes > 0 && held.length > 0) {
+      send(held, offset - gapBytes - held.length, 0);
+      held = new Uint8Array();
+    }
+    const begin = offset - held.length;
+    const whole = held.length === 0 ? bytes : concatenate(held, bytes);
+    const cut = whole.length - incompleteUtf8Tail(whole);
+    if (cut > 0 || gapBytes > 0) send(whole.subarray(0, cut), begin, gapBytes);
+    else nextOffset = begin;
+    held = whole.slice(cut);
+    await pace.ready(signal);
+    if (signal.aborted) return;
+  }
+  if (held.length > 0 && !signal.aborted) send(held, nextOffset, 0);
+}
+
+/** Calls back in silence and noise alike; a message more does not harm. 0 seconds: never. */
+function heartbeat(seconds: number, beat: () => void): Disposable {
+  const timer = seconds === 0 ? undefined : setInterval(beat, seconds * 1000);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+function concatenate(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
+}
+
+function toReadRange(request: StreamRequest__Output): ReadRange {
+  const { offset, tailLines, tailBytes, noFollow } = request;
+  const starts = { offset, tailLines, tailBytes };
+  const given = Object.entries(starts).filter(([, value]) => value !== undefined);
+  if (given.length > 1) {
+    throw new JobError(
+      "invalid",
+      "Cannot stream: only one of offset, tail_lines and tail_bytes may be given",
+    );
+  }
+  return { ...Object.fromEntries(given), follow: !noFollow };
+}
+
+/** An answer to Query; also of a job that has ended. */
+function toQueryResponse({ record, usage, outputBytes }: JobView): QueryResponse {
+  const { command, state, limits, owner, firstOffset } = record;
+  const common = {
+    name: command.name,
+    args: [...command.args],
+    owner,
+    limits,
+    usage,
+    outputBytes,
+    outputFirstOffset: firstOffset,
+  };
+  if (state.kind === "starting") return common;
+  const running: QueryResponse = { ...common, pid: state.pid, startedAtMs: state.startedAtMs };
+  if (!hasEnded(state)) {
+    const name = state.kind === "running" ? "JOB_STATE_RUNNING" : "JOB_STATE_STOPPING";
+    return { ...running, exited: false, state: name };
+  }
+  const ended: QueryResponse = { ...running, exited: true, endedAtMs: state.endedAtMs };
+  if ("exitCode" in state) {
+    const { exitCode, signal, oomKilled } = state;
+    return { ...ended, state: "JOB_STATE_EXITED", exitCode, signal, oomKilled };
+  }
+  return { ...ended, state: "JOB_STATE_LOST", exitCode: -1, reason: state.reason };
+}
+
+/** The one boundary between errors and gRPC: what is not meant for a client stays in the log. */
+function toStatus(error: unknown): Pick<ServiceError, "code" | "details" | "name" | "message"> {
+  if (error instanceof JobError && error.kind !== "internal") {
+    if (error.cause !== undefined) {
+      log.warn(error.message, { cause: messageOf(error.cause) });
+    }
+    return describe(STATUS_CODES[error.kind], error.message);
+  }
+  if (error instanceof Deno.errors.NotFound) {
+    return describe(status.NOT_FOUND, "The job's output is gone from the server");
+  }
+  const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : "";
+  log.error("a call failed", { error: messageOf(error), cause });
+  return describe(status.INTERNAL, "The server failed; its log says why");
+}
+
+function describe(code: status, details: string) {
+  return { code, details, name: "JobError", message: details };
+}

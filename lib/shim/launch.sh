@@ -1,0 +1,171 @@
+# The launcher: one for each job, the parent of the job's main process, outside the job's groups.
+#
+# $1 the job's folder    $2 the file its output goes to    $3 its control groups
+# $4 settings: FILE VALUE, or ?FILE VALUE for a file that not every kernel has
+# $5 settings made once for each disk: FILE VALUE, the disk's number is put before the value
+# $6 counters to keep: NAME FILE    $7 the file that tells whether the job has a process left
+# $8 grace period for what the main process leaves behind, in units of 50 ms
+# then the command. Lists have one entry a line; every path is absolute.
+#
+# The folder's file `launch` is the launcher's diary. Making it (O_EXCL) settles whether this
+# launcher runs the job or a server has given the start up. It is filled with blanks at once and
+# from then on written in place, so that a disk that fills up cannot swallow an exit status:
+#   launcher PID START_TIME BOOT_ID
+#   job PID START_TIME
+#   (what the shell says of a signal that ended the job: only for signals does it say anything)
+#   exit STATUS, counter NAME and its lines, end
+#
+# On stdout: `started PID START_TIME`, or `refused KIND` and details, a line each.
+set -uf
+umask 022
+trap '' PIPE
+folder=$1 output=$2 groups=$3 settings=$4 disk_settings=$5 counters=$6 census=$7 grace=$8
+shift 8
+newline='
+'
+IFS=$newline
+
+refuse() { # KIND DETAIL...
+  printf 'refused %s\n' "$@" 2>/dev/null
+  rmdir -- $groups 2>/dev/null
+  exit 0
+}
+
+# The shell's echo hides the kernel's reason, so it is asked for once more with a program.
+set_file() { # [?]FILE VALUE
+  case $1 in \?*)
+    [ -e "${1#\?}" ] || return 0
+    set -- "${1#\?}" "$2"
+    ;;
+  esac
+  { echo "$2" >"$1"; } 2>/dev/null && return
+  reason=$({ env printf '%s' "$2" >"$1"; } 2>&1) && return
+  refuse limit "$1" "$2" "${reason##*: }"
+}
+
+set_disks() {
+  set +f
+  for device in /sys/block/*/dev; do
+    case $device in /sys/block/ram* | /sys/block/zram*) continue ;; esac
+    read -r sectors <"${device%dev}size" && [ "$sectors" != 0 ] || continue
+    read -r number <"$device" || continue
+    for setting in $disk_settings; do set_file "${setting%% *}" "$number ${setting#* }"; done
+  done
+  set -f
+}
+
+find_command() { # NAME, looked for as execvp(3) does
+  candidates=$1
+  case $1 in */*) ;; *)
+    IFS=:
+    candidates=
+    for entry in $PATH; do candidates=$candidates$entry/$1$newline; done
+    IFS=$newline
+    ;;
+  esac
+  problem=not-found
+  for candidate in $candidates; do
+    [ -e "$candidate" ] || continue
+    if [ -d "$candidate" ]; then
+      problem=folder
+    elif [ -x "$candidate" ]; then
+      return
+    else
+      problem=not-executable
+    fi
+  done
+  refuse "$problem"
+}
+
+set_start_time() { # LINE of /proc/PID/stat: the 22nd field, counted behind the name in brackets
+  IFS=' '
+  field=2
+  for start_time in ${1##*) }; do
+    field=$((field + 1))
+    [ "$field" -lt 22 ] || break
+  done
+  IFS=$newline
+}
+
+has_processes() {
+  case $census in
+    */cgroup.events)
+      while IFS=' ' read -r key value; do
+        [ "$key" != populated ] || [ "$value" != 1 ] || return 0
+      done <"$census"
+      return 1
+      ;;
+    *) read -r process <"$census" ;;
+  esac 2>/dev/null
+}
+
+signal_all() { # SIGNAL
+  while read -r process; do kill -s "$1" "$process"; done <"${census%/*}/cgroup.procs"
+} 2>/dev/null
+
+# What the main process leaves behind gets SIGTERM, the grace period and SIGKILL. Where a server is
+# stopping the job (it says so by the file `stopping`), the server does that and keeps the time.
+clear_remains() {
+  [ -e "$folder/stopping" ] || signal_all TERM
+  pause=0.005
+  waited=0
+  while has_processes; do
+    [ "$waited" -lt "$grace" ] || [ -e "$folder/stopping" ] || signal_all KILL
+    sleep "$pause"
+    case $pause in 0.005) pause=0.02 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
+  done
+}
+
+set_record() { # STATUS
+  record="exit $1$newline"
+  for counter in $counters; do
+    record=${record}counter\ ${counter%% *}$newline
+    while read -r line; do
+      record=$record$line$newline
+    done 2>/dev/null <"${counter#* }"
+  done
+  record=${record}end
+}
+
+set -C
+{ printf '%4096s' '' >"$folder/launch"; } 2>/dev/null || {
+  [ -s "$folder/launch" ] || refuse no-space
+  exit 0
+}
+set +C
+exec 9<>"$folder/launch"
+read -r stat </proc/self/stat
+read -r boot_id </proc/sys/kernel/random/boot_id
+set_start_time "$stat"
+printf 'launcher %s %s %s\n' "$$" "$start_time" "$boot_id" >&9
+
+find_command "$1"
+for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
+[ -z "$disk_settings" ] || set_disks
+
+# In the foreground, since a shell makes what it runs in the background deaf to SIGINT and SIGQUIT.
+exec 2>&9
+(
+  for group in $groups; do
+    { echo 0 >"$group/cgroup.procs"; } 2>/dev/null || {
+      printf 'refused %s\n' limit "$group/cgroup.procs" 0 "the group cannot be joined"
+      exit 125
+    }
+  done
+  read -r stat </proc/self/stat
+  set_start_time "$stat"
+  printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
+  printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
+  trap - PIPE
+  exec </dev/null >>"$output" 2>&1 9>&-
+  exec setsid -- "$@"
+)
+status=$?
+exec 2>/dev/null
+clear_remains
+set_record "$status"
+printf '%s\n' "$record" >&9
+rmdir -- $groups || {
+  sleep 0.05
+  rmdir -- $groups
+}

@@ -1,0 +1,7 @@
+# Prints files, each between `file PATH` and `end`. What cannot be read prints nothing between.
+set -f
+for file; do
+  echo "file $file"
+  while IFS= read -r line; do printf '%s\n' "$line"; done <"$file"
+  echo end
+done 2>/dev/null

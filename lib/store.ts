@@ -1,0 +1,176 @@
+/** What is remembered of jobs, in an SQLite file below the log directory. */
+import { join } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { JobRecord, JobState } from "./job_state.ts";
+import { hasEnded } from "./job_state.ts";
+
+/** Grows by one with each change of the tables; a newer file is refused, an older one is brought up. */
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    idempotency_key TEXT,
+    active INTEGER NOT NULL,      -- 1 until the job has ended
+    ended_at_ms INTEGER,
+    output_bytes INTEGER,         -- what the output of an ended job takes on disk
+    first_offset INTEGER NOT NULL,
+    record TEXT NOT NULL          -- all else, as JSON
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX jobs_active ON jobs (active) WHERE active = 1;
+  CREATE INDEX jobs_ended ON jobs (ended_at_ms) WHERE active = 0;
+  CREATE UNIQUE INDEX jobs_key ON jobs (owner, idempotency_key);
+`;
+
+/** A job that has ended, as retention sees it. */
+export interface EndedJob {
+  id: string;
+  endedAtMs: number;
+  /** What its output takes on disk. */
+  outputBytes: number;
+}
+
+interface Row {
+  first_offset: number;
+  record: string;
+}
+
+/** The records of jobs. Each change is one transaction; a crash at any point leaves the file whole. */
+export class JobStore {
+  readonly #database: DatabaseSync;
+  readonly #insert: StatementSync;
+  readonly #update: StatementSync;
+  readonly #select: StatementSync;
+  readonly #selectKey: StatementSync;
+  readonly #setFirstOffset: StatementSync;
+  readonly #delete: StatementSync;
+
+  /**
+   * Opens or makes the file, and holds it alone for as long as this process lives.
+   *
+   * @param folder The log directory.
+   * @throws {Error} When another server holds it, or it is not readable as a store of this version.
+   */
+  constructor(folder: string) {
+    this.#database = new DatabaseSync(join(folder, "jobs.db"));
+    try {
+      // The lock goes with the process, however it ends.
+      this.#database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;");
+      this.#database.exec("PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE; COMMIT;");
+      this.#prepareSchema();
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+    const sql = (text: string) => this.#database.prepare(text);
+    this.#insert = sql(
+      "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+    );
+    this.#update = sql(
+      "UPDATE jobs SET active = ?, ended_at_ms = ?, output_bytes = ?, record = ? WHERE id = ?",
+    );
+    this.#select = sql("SELECT first_offset, record FROM jobs WHERE id = ?");
+    this.#selectKey = sql(
+      "SELECT first_offset, record FROM jobs WHERE owner = ? AND idempotency_key = ?",
+    );
+    this.#setFirstOffset = sql("UPDATE jobs SET first_offset = ? WHERE id = ?");
+    this.#delete = sql("DELETE FROM jobs WHERE id = ?");
+  }
+
+  /** Adds a record. @throws When the id or the owner's idempotency key is taken, or the disk full. */
+  insert(record: JobRecord): void {
+    const { id, owner, idempotencyKey, firstOffset } = record;
+    this.#insert.run(
+      id,
+      owner,
+      idempotencyKey === "" ? null : idempotencyKey,
+      hasEnded(record.state) ? 0 : 1,
+      endedAtMs(record.state),
+      firstOffset,
+      JSON.stringify(record),
+    );
+  }
+
+  /**
+   * Stores a record's new state.
+   *
+   * @param outputBytes What the output takes on disk, of a job that has ended.
+   */
+  update(record: JobRecord, outputBytes = 0): void {
+    const { id, state } = record;
+    const active = hasEnded(state) ? 0 : 1;
+    this.#update.run(active, endedAtMs(state), outputBytes, JSON.stringify(record), id);
+  }
+
+  /** @returns The record with this id, if there is one. */
+  get(id: string): JobRecord | undefined {
+    return toRecord(this.#select.get(id));
+  }
+
+  /** @returns The record of the job that an owner started with this idempotency key. */
+  getByKey(owner: string, idempotencyKey: string): JobRecord | undefined {
+    return toRecord(this.#selectKey.get(owner, idempotencyKey));
+  }
+
+  /** Stores, before anything is cut off, where a job's output will begin. */
+  setFirstOffset(id: string, firstOffset: number): void {
+    this.#setFirstOffset.run(firstOffset, id);
+  }
+
+  /** @returns All jobs that had not ended when they were last heard of. */
+  active(): JobRecord[] {
+    const rows = this.#database.prepare("SELECT first_offset, record FROM jobs WHERE active = 1");
+    return rows.all().flatMap((row) => toRecord(row) ?? []);
+  }
+
+  /** @returns How many jobs have ended and are on record, and what their output takes on disk. */
+  endedTotals(): { count: number; outputBytes: number } {
+    const row = this.#database.prepare(
+      "SELECT count(*) AS count, coalesce(sum(output_bytes), 0) AS bytes FROM jobs WHERE active = 0",
+    ).get() as { count: number; bytes: number };
+    return { count: row.count, outputBytes: row.bytes };
+  }
+
+  /** @returns Jobs that have ended, the oldest first. */
+  oldestEnded(count: number): EndedJob[] {
+    const rows = this.#database.prepare(
+      "SELECT id, ended_at_ms, output_bytes FROM jobs WHERE active = 0 ORDER BY ended_at_ms LIMIT ?",
+    ).all(count) as { id: string; ended_at_ms: number; output_bytes: number | null }[];
+    return rows.map((row) => ({
+      id: row.id,
+      endedAtMs: row.ended_at_ms,
+      outputBytes: row.output_bytes ?? 0,
+    }));
+  }
+
+  /** Forgets a job. */
+  delete(id: string): void {
+    this.#delete.run(id);
+  }
+
+  /** Closes the file, and lets another server have it. */
+  close(): void {
+    this.#database.close();
+  }
+
+  #prepareSchema(): void {
+    const row = this.#database.prepare("PRAGMA user_version").get() as { user_version: number };
+    if (row.user_version === SCHEMA_VERSION) return;
+    if (row.user_version > SCHEMA_VERSION) {
+      throw new Error("the store was written by a newer version of worker-server");
+    }
+    this.#database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  }
+}
+
+function toRecord(row: unknown): JobRecord | undefined {
+  if (row === undefined) return undefined;
+  const { first_offset: firstOffset, record } = row as Row;
+  return { ...(JSON.parse(record) as JobRecord), firstOffset };
+}
+
+function endedAtMs(state: JobState): number | null {
+  return hasEnded(state) ? state.endedAtMs : null;
+}
