@@ -1,5 +1,4 @@
 /** The interceptor that every call goes through: who calls, may they, and one audit line for each. */
-import { Buffer } from "node:buffer";
 import {
   type Metadata,
   ResponderBuilder,
@@ -92,12 +91,13 @@ function identify(stream: ServerHttp2Stream, roleOid: string): Caller {
 function readCaller(socket: TLSSocket, roleOid: string): Caller {
   if (!socket.authorized) return NOBODY;
   const certificate = socket.getPeerCertificate();
-  if (!Buffer.isBuffer(certificate.raw)) return NOBODY;
+  const raw: unknown = certificate.raw;
+  if (!(raw instanceof Uint8Array)) return NOBODY;
   const { CN } = certificate.subject;
   return {
     name: String(Array.isArray(CN) ? CN[0] : CN ?? ""),
     serial: certificate.serialNumber,
-    roles: readRoles(certificate.raw, roleOid),
+    roles: readRoles(raw, roleOid),
   };
 }
 

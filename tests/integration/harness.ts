@@ -1,0 +1,402 @@
+/**
+ * What integration tests share: certificates, a compiled server with folders of its own, a gRPC
+ * client, and the compiled client. All of it ends and vanishes with `using`.
+ */
+import { type Client, credentials, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { createSecureContext } from "node:tls";
+import {
+  jobService,
+  type JobServiceClient,
+  type QueryResponse__Output,
+  type StreamRequest,
+  type StreamResponse__Output,
+} from "../../proto/contract.ts";
+import { BIN_DIR, LOG_DIR } from "../binaries.ts";
+
+export { BIN_DIR, LOG_DIR };
+
+/** A condition that has not come true by then fails the test. */
+const DEADLINE_MS = 30_000;
+
+const decoder = new TextDecoder();
+
+/** Waits until a condition holds; its last value is returned. */
+export async function until<T>(
+  what: string,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
+  const deadline = Date.now() + deadlineMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`Waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Runs a program to its end. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string } = {},
+): Promise<{ code: number; stdout: string; stderr: string; bytes: Uint8Array }> {
+  const output = await new Deno.Command(program, {
+    args: [...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    ...options,
+  }).output();
+  return {
+    code: output.code,
+    stdout: decoder.decode(output.stdout),
+    stderr: decoder.decode(output.stderr),
+    bytes: output.stdout,
+  };
+}
+
+/** Certificates of one CA: alice is a writer, bob a reader. Made once for each test process. */
+export interface Pki {
+  folder: string;
+  /** The path of a file such as `ca.crt` or `alice.pem`. */
+  file(name: string): string;
+  /** Issues another client certificate. */
+  issue(name: string, role: string): Promise<void>;
+}
+
+let pki: Promise<Pki> | undefined;
+
+/** The CA of this test process, with a server, alice (writer) and bob (reader). */
+export function testPki(): Promise<Pki> {
+  pki ??= makePki();
+  return pki;
+}
+
+async function makePki(): Promise<Pki> {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-pki-" });
+  globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  const certs = async (...args: string[]) => {
+    const { code, stderr } = await run(join(BIN_DIR, "worker-certs"), args);
+    assert.equal(code, 0, stderr);
+  };
+  const issue = (name: string, ...rest: string[]) =>
+    certs("issue", "--dir", folder, "--name", name, ...rest);
+  await certs("init", "--dir", folder);
+  await Promise.all([
+    issue("server", "--server", "--san", "localhost,127.0.0.1"),
+    issue("alice", "--role", "writer", "--bundle"),
+    issue("bob", "--role", "reader", "--bundle"),
+  ]);
+  return {
+    folder,
+    file: (name) => join(folder, name),
+    issue: (name, role) => issue(name, "--role", role, "--bundle"),
+  };
+}
+
+/** What a test's server is given. */
+export interface ServerOptions {
+  /** Contents of the limit files; `max` unless given. */
+  limits?: { cpu?: string; memory?: string; diskIo?: string };
+  /** Further flags. */
+  flags?: readonly string[];
+  /** The log directory, below {@linkcode LOG_DIR}; a new one unless given. */
+  logDir?: string;
+  /** A certificate and key (file names of the PKI) other than the server's. */
+  certificate?: string;
+}
+
+/** A compiled server that runs. */
+export class TestServer implements AsyncDisposable {
+  readonly pki: Pki;
+  readonly folder: string;
+  readonly logDir: string;
+  readonly cgroupParent: string;
+  #options: ServerOptions;
+  #child: Deno.ChildProcess | undefined;
+  #exited: Promise<Deno.CommandStatus> | undefined;
+  #port = 0;
+  #log = "";
+  #clients: Client[] = [];
+
+  private constructor(pki: Pki, folder: string, options: ServerOptions) {
+    this.pki = pki;
+    this.folder = folder;
+    this.#options = options;
+    this.logDir = options.logDir ?? join(LOG_DIR, folder.slice(folder.lastIndexOf("-") + 1));
+    this.cgroupParent = `job-worker-test-${folder.slice(folder.lastIndexOf("-") + 1)}`;
+  }
+
+  /** Starts a server on a free port of the loopback, with folders of its own. */
+  static async start(options: ServerOptions = {}): Promise<TestServer> {
+    const folder = await Deno.makeTempDir({ prefix: "job-worker-server-" });
+    const server = new TestServer(await testPki(), folder, options);
+    await server.setLimits(options.limits ?? {});
+    await server.launch();
+    return server;
+  }
+
+  /** The server's process id. */
+  get pid(): number {
+    assert(this.#child, "the server does not run");
+    return this.#child.pid;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** `HOST:PORT` for clients. */
+  get address(): string {
+    return `localhost:${this.#port}`;
+  }
+
+  /** All that the server has written to its standard error. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Writes the limit files; what is not given is `max`. */
+  async setLimits(limits: NonNullable<ServerOptions["limits"]>): Promise<void> {
+    await Deno.writeTextFile(join(this.folder, "cpu_limit.txt"), limits.cpu ?? "max");
+    await Deno.writeTextFile(join(this.folder, "memory_limit.txt"), limits.memory ?? "max");
+    await Deno.writeTextFile(join(this.folder, "disk_io_limit.txt"), limits.diskIo ?? "max");
+  }
+
+  /** The command line of the server. */
+  args(): string[] {
+    const certificate = this.#options.certificate ?? "server";
+    return [
+      "--listen",
+      `127.0.0.1:${this.#port}`,
+      "--ca",
+      this.pki.file("ca.crt"),
+      "--cert",
+      this.pki.file(`${certificate}.crt`),
+      "--key",
+      this.pki.file(`${certificate}.key`),
+      "--limits-dir",
+      this.folder,
+      "--log-dir",
+      this.logDir,
+      "--cgroup-parent",
+      this.cgroupParent,
+      ...this.#options.flags ?? [],
+    ];
+  }
+
+  /** Starts the server (again), on the port it had, and waits until it is ready. */
+  async launch(flags?: readonly string[]): Promise<void> {
+    if (flags !== undefined) this.#options = { ...this.#options, flags };
+    const child = new Deno.Command(join(BIN_DIR, "worker-server"), {
+      args: this.args(),
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    this.#child = child;
+    const begin = this.#log.length;
+    this.#exited = child.status;
+    const drained = this.#readLog(child.stderr);
+    const ready = () => /"message":"ready".*"port":(\d+)/.exec(this.#log.slice(begin))?.[1];
+    const port = await Promise.race([
+      until("the server to be ready", ready),
+      child.status.then(async () => {
+        await drained;
+        throw new Error(`the server ended at once: ${this.#log.slice(begin)}`);
+      }),
+    ]);
+    this.#port = Number(port);
+  }
+
+  /** Ends the server with a signal, and returns its exit status when it is gone. */
+  async end(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
+    assert(this.#child && this.#exited, "the server does not run");
+    this.#child.kill(signal);
+    const status = await this.#exited;
+    this.#child = undefined;
+    return status;
+  }
+
+  /** A gRPC client with the contract's types. */
+  client(identity = "alice"): TestClient {
+    const read = (name: string) => Deno.readTextFileSync(this.pki.file(name));
+    const client = new TestClient(this.address, {
+      ca: read("ca.crt"),
+      cert: read(`${identity}.crt`),
+      key: read(`${identity}.key`),
+    });
+    this.#clients.push(client.raw);
+    return client;
+  }
+
+  /** Runs the compiled client. */
+  cli(args: readonly string[], identity = "alice"): ReturnType<typeof run> {
+    return run(join(BIN_DIR, "worker-client"), args, { env: this.cliEnvironment(identity) });
+  }
+
+  /** What tells the compiled client where the server is and who calls. */
+  cliEnvironment(identity = "alice"): Record<string, string> {
+    return {
+      JOB_WORKER_SERVER: this.address,
+      JOB_WORKER_IDENTITY: this.pki.file(`${identity}.pem`),
+    };
+  }
+
+  /** How many file descriptors the server has open, and its resident memory in bytes. */
+  async resources(): Promise<{ descriptors: number; residentBytes: number }> {
+    let descriptors = 0;
+    for await (const _ of Deno.readDir(`/proc/${this.pid}/fd`)) descriptors++;
+    const status = await Deno.readTextFile(`/proc/${this.pid}/status`);
+    const kibibytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]);
+    return { descriptors, residentBytes: kibibytes * 1024 };
+  }
+
+  /** Ends the server, every job that is left, and every folder and group that was made. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.close();
+    if (this.#child !== undefined) await this.end();
+    await removeJobs(this.cgroupParent);
+    if (this.#options.logDir === undefined) {
+      await Deno.remove(this.logDir, { recursive: true }).catch(() => {});
+    }
+    await Deno.remove(this.folder, { recursive: true });
+  }
+
+  async #readLog(stderr: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const bytes of stderr) this.#log += decoder.decode(bytes, { stream: true });
+  }
+}
+
+/** Kills what is left in a test's groups, and removes them. The launchers end by themselves. */
+async function removeJobs(cgroupParent: string): Promise<void> {
+  await run("/bin/sh", [
+    "-c",
+    'for g in /sys/fs/cgroup/unified/"$1"/*-* /sys/fs/cgroup/"$1"/*-*; do ' +
+    '[ -e "$g/cgroup.kill" ] && echo 1 >"$g/cgroup.kill"; done; ' +
+    "for try in 1 2 3 4 5 6 7 8 9; do left=; " +
+    'for d in /sys/fs/cgroup/*/"$1" /sys/fs/cgroup/"$1"; do [ -d "$d" ] || continue; ' +
+    'rmdir "$d"/*-* "$d" 2>/dev/null; [ -d "$d" ] && left=1; done; ' +
+    '[ -n "$left" ] || exit 0; sleep 0.1; done',
+    "sh",
+    cgroupParent,
+  ]);
+}
+
+/** PEM texts of a client. */
+export interface Identity {
+  ca: string;
+  cert: string;
+  key: string;
+}
+
+/** A gRPC client whose methods return promises. */
+export class TestClient {
+  readonly raw: JobServiceClient;
+
+  constructor(address: string, identity: Identity) {
+    const secure = credentials.createFromSecureContext(
+      createSecureContext({ ...identity, minVersion: "TLSv1.3" }),
+    );
+    // deno-lint-ignore no-explicit-any -- the constructor is made at run time
+    const Constructor = makeClientConstructor(jobService as any, "JobService");
+    this.raw = new Constructor(address, secure, {
+      "grpc.enable_http_proxy": 0,
+      // Tests that use two identities must not share a connection.
+      "grpc.use_local_subchannel_pool": 1,
+    }) as unknown as JobServiceClient;
+  }
+
+  /** Starts a job; returns its id. */
+  start(name: string, ...args: string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.raw.Start(
+        { name, args },
+        (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
+      );
+    });
+  }
+
+  /** Runs a script by /bin/sh as a job; returns its id. */
+  shell(script: string, ...args: string[]): Promise<string> {
+    return this.start("/bin/sh", "-c", script, "sh", ...args);
+  }
+
+  stop(jobID: string, gracePeriodMs?: number): Promise<void> {
+    const request = gracePeriodMs === undefined ? { jobID } : { jobID, gracePeriodMs };
+    return new Promise((resolve, reject) => {
+      this.raw.Stop(request, (error) => error ? reject(error) : resolve());
+    });
+  }
+
+  query(jobID: string): Promise<QueryResponse__Output> {
+    return new Promise((resolve, reject) => {
+      this.raw.Query(
+        { jobID },
+        (error, response) => error || !response ? reject(error) : resolve(response),
+      );
+    });
+  }
+
+  wait(jobID: string): Promise<QueryResponse__Output> {
+    return new Promise((resolve, reject) => {
+      this.raw.Wait(
+        { jobID },
+        (error, response) => error || !response ? reject(error) : resolve(response),
+      );
+    });
+  }
+
+  remove(jobID: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.raw.Remove({ jobID }, (error) => error ? reject(error) : resolve());
+    });
+  }
+
+  /** A stream's messages, in order. */
+  messages(request: StreamRequest): AsyncIterable<StreamResponse__Output> {
+    return this.raw.Stream(request) as AsyncIterable<StreamResponse__Output>;
+  }
+
+  /** All the bytes of a job's output, to its end. */
+  async output(jobID: string, range: Omit<StreamRequest, "jobID"> = {}): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    for await (const { output } of this.messages({ jobID, ...range })) parts.push(output);
+    return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+  }
+
+  /** The same as text. */
+  async text(jobID: string): Promise<string> {
+    return decoder.decode(await this.output(jobID));
+  }
+
+  /** Waits until a job has written something that matches. */
+  async untilOutput(jobID: string, pattern: RegExp): Promise<void> {
+    let text = "";
+    for await (const { output } of this.messages({ jobID })) {
+      text += decoder.decode(output, { stream: true });
+      if (pattern.test(text)) return;
+    }
+    throw new Error(`The job ended without writing ${pattern}: ${text}`);
+  }
+}
+
+/** Asserts that a call is refused with a gRPC status, and that its details match. */
+export async function assertStatus(
+  call: Promise<unknown>,
+  code: number,
+  details: RegExp = /./,
+): Promise<ServiceError> {
+  try {
+    await call;
+  } catch (error) {
+    const { code: actual, details: text } = error as ServiceError;
+    assert.equal(actual, code, `status ${actual}: ${text}`);
+    assert.match(text, details);
+    return error as ServiceError;
+  }
+  assert.fail("the call succeeded");
+}
