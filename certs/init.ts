@@ -1,0 +1,59 @@
+/** `worker-certs init`: makes a CA. */
+import { authorityPaths } from "./authority.ts";
+import { makeAuthorityCertificate, validityOf } from "./certificate.ts";
+import { refuseExisting } from "./existing.ts";
+import { CERTIFICATE_MODE, KEY_MODE, makeFolder, writeTogether } from "./files.ts";
+import { generateKey, privateKeyPem } from "./keys.ts";
+import { toPem } from "./pem.ts";
+
+/** Ten years, leap days included: a CA is replaced on every host by hand. */
+export const AUTHORITY_DAYS = 3653;
+
+/** The common name of a CA that was given none. */
+export const AUTHORITY_NAME = "Job Worker CA";
+
+/** What `init` is asked to do. */
+export interface InitOptions {
+  /** Where to; made when it is not there, for its owner alone. */
+  readonly dir: string;
+  readonly commonName: string;
+  readonly days: number;
+  /** Replace a CA that is there. */
+  readonly force: boolean;
+  readonly now: Date;
+  /** Called before the key is made, which takes some seconds. */
+  readonly onKey: () => void;
+}
+
+/**
+ * Makes a CA: its key and the certificate it signs for itself.
+ *
+ * @returns what was made and what comes next, for the user
+ * @throws {CertsError} when a CA is there already, or a file cannot be written
+ */
+export async function init(options: InitOptions): Promise<string> {
+  const { dir, commonName, days, force, now } = options;
+  const paths = authorityPaths(dir);
+  const replaced = await refuseExisting([paths.certificate, paths.key], { force });
+  await makeFolder(dir);
+  options.onKey();
+  const key = await generateKey();
+  const validity = validityOf(now, days);
+  const certificate = await makeAuthorityCertificate(key, { commonName, validity });
+  await writeTogether([
+    { path: paths.key, content: privateKeyPem(key), mode: KEY_MODE },
+    {
+      path: paths.certificate,
+      content: toPem("CERTIFICATE", new Uint8Array(certificate.rawData)),
+      mode: CERTIFICATE_MODE,
+    },
+  ], { overwrite: force });
+  return [
+    `CA "${commonName}", valid until ${validity.notAfter.toISOString().slice(0, 10)}`,
+    `  ${paths.certificate}  what every server and client trusts: copy it to all of them`,
+    `  ${paths.key}  its private key: keep it here, it is needed to issue and nowhere else`,
+    ...(replaced ? ["Certificates of the CA that was here are no longer accepted."] : []),
+    `Next: worker-certs issue --dir ${dir} --name server --server --san localhost,127.0.0.1`,
+    "",
+  ].join("\n");
+}

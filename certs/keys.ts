@@ -1,0 +1,71 @@
+/** Private keys: making them, reading them, and telling which certificate they belong to. */
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from "node:crypto";
+import { promisify } from "node:util";
+import { CertsError } from "./errors.ts";
+import type { PemBlock } from "./pem.ts";
+import type { X509Certificate } from "./x509.ts";
+
+/** The size of every key that is made, in bits: what the worker's design asks for. */
+export const KEY_BITS = 4096;
+
+/** The public exponent that everybody uses (NIST SP 800-56B asks for at least this). */
+const PUBLIC_EXPONENT = 65537;
+
+/**
+ * Makes an RSA key of {@link KEY_BITS}. It takes half a second to some seconds, by luck: primes are
+ * found by trying. node:crypto needs half the time of WebCrypto on this runtime.
+ */
+export async function generateKey(): Promise<KeyObject> {
+  const { privateKey } = await promisify(generateKeyPair)("rsa", {
+    modulusLength: KEY_BITS,
+    publicExponent: PUBLIC_EXPONENT,
+  });
+  return privateKey;
+}
+
+/**
+ * Reads a private key, PKCS #8 or the older forms of OpenSSL.
+ *
+ * @param path the file it stands in, for the message
+ * @throws {CertsError} when it is encrypted or not a key
+ */
+export function readPrivateKey(block: PemBlock, path: string): KeyObject {
+  if (block.label === "ENCRYPTED PRIVATE KEY" || block.text.includes("Proc-Type: 4,ENCRYPTED")) {
+    throw new CertsError(
+      "failure",
+      `cannot use the private key in ${path}: it is protected by a passphrase; ` +
+        `write it without one: openssl pkey -in ${path} -out FILE`,
+    );
+  }
+  try {
+    return createPrivateKey(block.text);
+  } catch {
+    throw new CertsError(
+      "failure",
+      `cannot use the private key in ${path}: it is damaged or of an unknown kind`,
+    );
+  }
+}
+
+/** A private key as text for a file: PKCS #8 in PEM, not encrypted. */
+export function privateKeyPem(key: KeyObject): string {
+  return key.export({ type: "pkcs8", format: "pem" }).toString();
+}
+
+/** The public half of a private key, as a certificate carries it (SubjectPublicKeyInfo, DER). */
+export function publicKeyDer(key: KeyObject): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(createPublicKey(key).export({ type: "spki", format: "der" }));
+}
+
+/** Says whether a private key belongs to a certificate. */
+export function keyFits(key: KeyObject, certificate: X509Certificate): boolean {
+  const own = publicKeyDer(key).toHex();
+  return own === new Uint8Array(certificate.publicKey.rawData).toHex();
+}
+
+/** Makes an RSA key ready to sign certificates with sha256WithRSAEncryption. */
+export async function signingKey(key: KeyObject): Promise<CryptoKey> {
+  const der = new Uint8Array(key.export({ type: "pkcs8", format: "der" }));
+  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  return await crypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]);
+}

@@ -1,0 +1,31 @@
+/**
+ * worker-certs: makes the private CA of a job worker and issues the certificates of its servers and
+ * clients. A program of its own, so that the CA's key need not be on a worker host.
+ */
+import { type Output, run } from "./program.ts";
+
+/** A reader that has gone away, such as `| head -1`, wants no more: that is no error. */
+function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += stream.writeSync(bytes.subarray(written));
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+const output: Output = {
+  out: (text) => write(Deno.stdout, text),
+  err: (text) => write(Deno.stderr, text),
+  progress: (text) => Deno.stderr.isTerminal() && write(Deno.stderr, text),
+};
+
+try {
+  Deno.exitCode = await run(Deno.args, output);
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  output.err(`worker-certs: cannot go on, this is a defect: ${message.replaceAll("\n", " ")}\n`);
+  Deno.exitCode = 1;
+}

@@ -1,0 +1,250 @@
+/** The command line: verbs, options, help. What a verb does stands in a file of its name. */
+import { Command, CommanderError, Option } from "commander";
+import config from "../deno.json" with { type: "json" };
+import { DEFAULT_ROLE_OID, ROLES } from "../lib/role.ts";
+import {
+  parseCommonName,
+  parseDays,
+  parseName,
+  parseOid,
+  parseRoleOption,
+  parseServerNames,
+} from "./arguments.ts";
+import type { Purpose } from "./certificate.ts";
+import { CertsError } from "./errors.ts";
+import { AUTHORITY_DAYS, AUTHORITY_NAME, init } from "./init.ts";
+import { issue, LEAF_DAYS } from "./issue.ts";
+import { describeFile, type FileDescription, renderJson, renderText } from "./show.ts";
+
+/** Where text goes. */
+export interface Output {
+  /** Results. */
+  readonly out: (text: string) => void;
+  /** Errors and help on wrong use. */
+  readonly err: (text: string) => void;
+  /** What happens meanwhile, for someone who waits at a terminal. */
+  readonly progress: (text: string) => void;
+}
+
+/** The width of help on every terminal: texts are the same wherever they are read. */
+const HELP_WIDTH_CHARACTERS = 100;
+
+const WAITING = "Making an RSA key of 4096 bits, which takes some seconds ...\n";
+
+const EXIT_STATUS = { ok: 0, failure: 1, usage: 2 } as const;
+
+const EXAMPLES = `
+Examples:
+  worker-certs init --dir pki
+  worker-certs issue --dir pki --name server --server --san localhost,127.0.0.1
+  worker-certs issue --dir pki --name alice --role writer --bundle
+  worker-certs show pki/alice.pem
+
+Exit status: 0 done, 1 failed, 2 wrong use.`;
+
+const INIT_EXAMPLES = `
+Writes ca.crt, which every server and client trusts, and ca.key, which never leaves this folder.
+
+Examples:
+  worker-certs init --dir pki
+  worker-certs init --dir pki --name "Example CA" --days 1826`;
+
+const ISSUE_EXAMPLES = `
+Writes NAME.crt and NAME.key beside the CA, with --bundle also NAME.pem: key, certificate and CA
+in one file, all that a client needs. A certificate never outlives its CA.
+
+Examples:
+  worker-certs issue --dir pki --name alice --role writer --bundle
+  worker-certs issue --dir pki --name monitor --role reader --days 30
+  worker-certs issue --dir pki --name server --server --san worker1.example.com,10.0.0.7,::1`;
+
+const SHOW_EXAMPLES = `
+A FILE is PEM or DER and may hold several certificates and a private key.
+
+Examples:
+  worker-certs show pki/alice.crt
+  worker-certs show --json pki/*.crt`;
+
+/**
+ * Runs the tool.
+ *
+ * @param args the words after the program's name
+ * @returns the exit status: 0 done, 1 failed, 2 wrong use
+ */
+export async function run(args: readonly string[], output: Output): Promise<number> {
+  try {
+    await makeProgram(output).parseAsync([...args], { from: "user" });
+    return EXIT_STATUS.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? EXIT_STATUS.ok : EXIT_STATUS.usage;
+    }
+    if (!(error instanceof CertsError)) throw error;
+    reportError(error.message, output);
+    return EXIT_STATUS[error.kind];
+  }
+}
+
+function makeProgram(output: Output): Command {
+  const program = new Command("worker-certs")
+    .description("Makes the private CA of a job worker, and the certificates of its users.")
+    .version(config.version)
+    .helpOption("-h, --help", "say how this is used")
+    .helpCommand("help [verb]", "say how a verb is used")
+    .addHelpText("after", EXAMPLES)
+    .exitOverride()
+    .configureOutput({
+      writeOut: output.out,
+      writeErr: output.err,
+      // Commander says "error: …", sometimes with a hint on a second line.
+      outputError: (text, write) =>
+        write(
+          `worker-certs: ${text.replace(/^error: /, "").trim().replaceAll(/\s*\n\s*/g, " ")}\n`,
+        ),
+      getOutHelpWidth: () => HELP_WIDTH_CHARACTERS,
+      getErrHelpWidth: () => HELP_WIDTH_CHARACTERS,
+      // Commander would look into the environment, which this program may not read.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  addInit(program, output);
+  addIssue(program, output);
+  addShow(program, output);
+  return program;
+}
+
+function addInit(program: Command, output: Output): void {
+  program.command("init")
+    .description("make a CA")
+    .requiredOption("--dir <folder>", "where to; made when it is not there")
+    .option("--name <name>", "the CA's common name", AUTHORITY_NAME)
+    .option("--days <n>", "how long it is valid", String(AUTHORITY_DAYS))
+    .option("--force", "replace the CA that is there")
+    .addHelpText("after", INIT_EXAMPLES)
+    .action(async (options: { dir: string; name: string; days: string; force?: true }) => {
+      const text = await init({
+        dir: parseFolder(options.dir),
+        commonName: parseCommonName(options.name),
+        days: parseDays(options.days),
+        force: options.force ?? false,
+        now: new Date(),
+        onKey: () => output.progress(WAITING),
+      });
+      output.out(text);
+    });
+}
+
+/** The options of `issue` as they are typed. */
+interface IssueArguments {
+  readonly dir: string;
+  readonly name: string;
+  readonly role?: string[];
+  readonly server?: true;
+  readonly san?: string[];
+  readonly days?: string;
+  readonly bundle?: true;
+  readonly force?: true;
+  readonly oid?: string;
+}
+
+function addIssue(program: Command, output: Output): void {
+  program.command("issue")
+    .description("make the key and the certificate of a client or a server")
+    .requiredOption("--dir <folder>", "the folder of the CA; the new files go there, too")
+    .requiredOption("--name <name>", "the common name, and the name of the files")
+    .addOption(repeated("--role <roles>", `for a client: ${ROLES.join(" or ")}, or both`))
+    .option("--server", "for a server instead of a client")
+    .addOption(repeated("--san <names>", "for a server: its host names and IP addresses"))
+    .option("--days <n>", `how long it is valid (default: ${LEAF_DAYS}, at most as the CA)`)
+    .option("--bundle", "write NAME.pem as well: key, certificate and CA in one file")
+    .option("--force", "replace files that are there")
+    .option("--oid <oid>", `OID of the role extension (default: ${DEFAULT_ROLE_OID})`)
+    .addHelpText("after", ISSUE_EXAMPLES)
+    .action(async (options: IssueArguments) => {
+      const text = await issue({
+        dir: parseFolder(options.dir),
+        name: parseName(options.name),
+        purpose: purposeOf(options),
+        days: options.days === undefined ? null : parseDays(options.days),
+        bundle: options.bundle ?? false,
+        force: options.force ?? false,
+        now: new Date(),
+        onKey: () => output.progress(WAITING),
+      });
+      output.out(text);
+    });
+}
+
+function addShow(program: Command, output: Output): void {
+  program.command("show")
+    .description("say what stands in certificate files")
+    .argument("<file...>", "certificates, or bundles of them")
+    .option("--json", "for programs: a JSON array, one element a file")
+    .option("--oid <oid>", "OID of the role extension", DEFAULT_ROLE_OID)
+    .addHelpText("after", SHOW_EXAMPLES)
+    .action(async (files: string[], options: { json?: true; oid: string }) => {
+      const now = new Date();
+      const oid = parseOid(options.oid);
+      const shown: FileDescription[] = [];
+      const failed: CertsError[] = [];
+      for (const file of files) {
+        try {
+          shown.push(await describeFile(file, { oid, now }));
+        } catch (error) {
+          if (!(error instanceof CertsError)) throw error;
+          failed.push(error);
+        }
+      }
+      output.out(options.json === true ? renderJson(shown) : renderText(shown, now));
+      // All but the last are said here; the last one goes the way of every error.
+      for (const error of failed.slice(0, -1)) reportError(error.message, output);
+      const last = failed.at(-1);
+      if (last !== undefined) throw last;
+    });
+}
+
+/** Errors are one line each, whatever a file is called. */
+function reportError(message: string, output: Output): void {
+  output.err(`worker-certs: ${message.trim().replaceAll(/\s*[\r\n]+\s*/g, " ")}\n`);
+}
+
+function repeated(flags: string, description: string): Option {
+  return new Option(flags, description)
+    .argParser((text: string, earlier: string[] = []) => [...earlier, text]);
+}
+
+function parseFolder(text: string): string {
+  if (text !== "") return text;
+  throw new CertsError("usage", "cannot use an empty --dir: name a folder, . for this one");
+}
+
+function purposeOf({ server, role, san, oid }: IssueArguments): Purpose {
+  if (server === true) {
+    if (role !== undefined || oid !== undefined) {
+      throw new CertsError(
+        "usage",
+        "cannot give a server a role: leave out --role and --oid, or --server",
+      );
+    }
+    if (san === undefined) {
+      throw new CertsError(
+        "usage",
+        "cannot issue a server certificate without names: " +
+          "add --san with the host names and IP addresses clients connect to",
+      );
+    }
+    return { kind: "server", names: parseServerNames(san) };
+  }
+  if (san !== undefined) {
+    throw new CertsError("usage", "cannot use --san for a client: leave it out, or add --server");
+  }
+  if (role === undefined) {
+    throw new CertsError(
+      "usage",
+      "cannot issue a client certificate without a role: " +
+        "add --role reader or --role writer, or --server for a server",
+    );
+  }
+  const roleOid = oid === undefined ? DEFAULT_ROLE_OID : parseOid(oid);
+  return { kind: "client", roles: parseRoleOption(role), roleOid };
+}
