@@ -4,10 +4,12 @@ import { VERSION } from "./lib/build_info.ts";
 import { readConfig, type ServerConfig } from "./lib/config.ts";
 import { messageOf } from "./lib/errors.ts";
 import { listen } from "./lib/grpc_server.ts";
+import { Housekeeper } from "./lib/housekeeping.ts";
 import { JobManager } from "./lib/job.ts";
 import { LocalExecutor } from "./lib/local_executor.ts";
 import { log } from "./lib/log.ts";
 import { openLogFolder } from "./lib/log_folder.ts";
+import { requireHolePunching } from "./lib/rotation.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
 import { readServerIdentity } from "./lib/tls_identity.ts";
@@ -20,6 +22,7 @@ async function run(config: ServerConfig): Promise<void> {
   await requireFolder(config.limitsDir);
   const logFolder = await openLogFolder(config.logDir);
   const store = new JobStore(logFolder);
+  if (Number.isFinite(config.maxOutput)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
   const manager = await JobManager.open({
     executor,
@@ -28,7 +31,9 @@ async function run(config: ServerConfig): Promise<void> {
     limitsFolder: config.limitsDir,
     graceMs: config.gracePeriod,
     maxProcesses: config.maxProcesses,
+    maxOutputBytes: config.maxOutput,
   });
+  const housekeeper = new Housekeeper(manager, store, config);
   const shutdown = new AbortController();
   const server = await listen(config.listen, {
     identity,
@@ -45,6 +50,7 @@ async function run(config: ServerConfig): Promise<void> {
   await untilSignal();
   shutdown.abort();
   await server.close();
+  housekeeper.stop();
   await executor.close();
   store.close();
   log.info("stopped; running jobs go on");

@@ -21,7 +21,7 @@ export interface ServerConfig {
   roleOid: string;
   /** The bound for each job's processes. */
   maxProcesses: number;
-  /** Bytes of output kept of each job. */
+  /** Newest bytes of output kept of each job; Infinity: all. */
   maxOutput: number;
   /** Milliseconds that a finished job is kept. */
   retainAge: number;
@@ -82,7 +82,7 @@ function options(): Option[] {
     ),
     number("grace-period", "<time>", "between SIGTERM and SIGKILL", "10s", checkGrace),
     number("max-processes", "<n>", "processes and threads of each job", "4096", checkProcesses),
-    number("max-output", "<size>", "newest output kept of each job", "256M", checkOutput),
+    number("max-output", "<size>", "newest output kept of each job, or max", "256M", checkOutput),
     number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
     number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),
     number("retain-bytes", "<size>", "output kept of finished jobs", "50G", parseBytes),
@@ -167,6 +167,7 @@ function checkProcesses(given: string): number {
 }
 
 function checkOutput(given: string): number {
+  if (given === "max") return Infinity;
   const bytes = parseBytes(given);
   if (bytes >= MIN_OUTPUT_BYTES) return bytes;
   throw new InvalidArgumentError("Expected 64K or more.");

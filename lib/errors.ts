@@ -31,3 +31,9 @@ export class JobError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Whether something failed because the disk is full (ENOSPC, or SQLite's word for it). */
+export function isDiskFull(error: unknown): boolean {
+  if (error instanceof JobError) return false;
+  return /\(os error 28\)|ENOSPC|database or disk is full/.test(messageOf(error));
+}

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Usage } from "./cgroup.ts";
 import { isJobId } from "./cgroup.ts";
-import { JobError, messageOf } from "./errors.ts";
+import { isDiskFull, JobError, messageOf } from "./errors.ts";
 import type { Adoption, Command, Ending, Executor, Running } from "./executor.ts";
 import { JOBS_FOLDER, OUTPUT_FILE } from "./job_folder.ts";
 import {
@@ -16,6 +16,7 @@ import { NO_SPACE } from "./launch_report.ts";
 import { type Limits, readLimits } from "./limits.ts";
 import { log } from "./log.ts";
 import { OutputLog } from "./logs.ts";
+import { type Cut, cutOffset, freeHeads } from "./rotation.ts";
 import type { JobStore } from "./store.ts";
 
 /** The longest time that a job may be given between SIGTERM and SIGKILL: an hour. */
@@ -39,6 +40,8 @@ export interface JobManagerOptions {
   graceMs: number;
   /** The bound for each job's processes. */
   maxProcesses: number;
+  /** Newest output kept of each job, in bytes. */
+  maxOutputBytes: number;
 }
 
 /** A job as it is now. */
@@ -125,13 +128,12 @@ export class JobManager {
     if (graceMs > MAX_GRACE_MS) {
       throw new JobError("invalid", `Cannot stop job ${id}: the grace period is above an hour`);
     }
+    const { state } = this.#record(id);
     const job = this.#active.get(id);
-    if (job === undefined) {
-      const { state } = this.#record(id);
+    if (job === undefined || hasEnded(state)) {
       const how = state.kind === "lost" ? "is lost" : "has already exited";
       throw new JobError("precondition", `Cannot stop job ${id}: it ${how}`);
     }
-    const { state } = job.record;
     const killAtMs = Date.now() + graceMs;
     if (state.kind === "running") this.#change(job, { ...state, kind: "stopping", killAtMs });
     else if (state.kind === "stopping" && killAtMs < state.killAtMs) {
@@ -182,11 +184,29 @@ export class JobManager {
     this.#store.delete(id);
   }
 
-  /** Where a job's output is being rotated to: on record before the first byte is cut off. */
-  setFirstOffset(job: ActiveJob, offset: number): void {
-    this.#store.setFirstOffset(job.record.id, offset);
-    job.record.firstOffset = offset;
-    job.output.firstOffset = offset;
+  /** Cuts the output of the jobs that have written beyond the bound. */
+  async rotate(): Promise<void> {
+    await this.#rotate([...this.#active.values()]);
+  }
+
+  async #rotate(jobs: readonly ActiveJob[]): Promise<void> {
+    const cuts: Cut[] = [];
+    for (const { record, output } of jobs) {
+      const { bytes } = await output.size().catch(() => ({ bytes: 0 }));
+      const offset = cutOffset(bytes, output.firstOffset, this.#options.maxOutputBytes);
+      if (offset === undefined) continue;
+      try {
+        // On record before the first byte goes: what is gone is never taken for zeros.
+        this.#store.setFirstOffset(record.id, offset);
+      } catch (error) {
+        log.error("cannot rotate output", { job: record.id, error: messageOf(error) });
+        continue;
+      }
+      record.firstOffset = offset;
+      output.firstOffset = offset;
+      cuts.push({ file: join(this.#folder(record.id), OUTPUT_FILE), length: offset });
+    }
+    await freeHeads(cuts);
   }
 
   async #start(
@@ -245,6 +265,7 @@ export class JobManager {
     if (state.kind !== "running" && state.kind !== "stopping") return;
     clearTimeout(this.#killTimers.get(record.id));
     this.#killTimers.delete(record.id);
+    await this.#rotate([job]);
     const { diskBytes } = await output.size().catch(() => ({ diskBytes: 0 }));
     const { pid, startedAtMs } = state;
     this.#change(job, { pid, startedAtMs, ...ending }, diskBytes);
@@ -380,9 +401,4 @@ function sameCommand({ id, command }: JobRecord, asked: Command): string {
     "precondition",
     "Cannot start the job: its idempotency key was used for another command",
   );
-}
-
-function isDiskFull(error: unknown): boolean {
-  if (error instanceof JobError) return false;
-  return /\(os error 28\)|ENOSPC|database or disk is full/.test(messageOf(error));
 }

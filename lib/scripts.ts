@@ -4,6 +4,7 @@ import alive from "./shim/alive.sh" with { type: "text" };
 import enable from "./shim/enable.sh" with { type: "text" };
 import launch from "./shim/launch.sh" with { type: "text" };
 import probe from "./shim/probe.sh" with { type: "text" };
+import punch from "./shim/punch.sh" with { type: "text" };
 import read from "./shim/read.sh" with { type: "text" };
 import signal from "./shim/signal.sh" with { type: "text" };
 
@@ -13,6 +14,7 @@ export const scripts = {
   enable: stripComments(enable),
   launch: stripComments(launch),
   probe: stripComments(probe),
+  punch: stripComments(punch),
   read: stripComments(read),
   signal: stripComments(signal),
 } as const;

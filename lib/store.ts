@@ -19,7 +19,7 @@ const SCHEMA = `
     record TEXT NOT NULL          -- all else, as JSON
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX jobs_active ON jobs (active) WHERE active = 1;
-  CREATE INDEX jobs_ended ON jobs (ended_at_ms) WHERE active = 0;
+  CREATE INDEX jobs_ended ON jobs (ended_at_ms, output_bytes) WHERE active = 0;
   CREATE UNIQUE INDEX jobs_key ON jobs (owner, idempotency_key);
 `;
 
