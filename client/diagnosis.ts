@@ -1,0 +1,188 @@
+import tls from "node:tls";
+import type { Endpoint } from "./endpoint.ts";
+import { ClientError, messageOf } from "./errors.ts";
+import { ExitStatus } from "./exit_status.ts";
+import { tlsOptions } from "./tls_options.ts";
+
+/** A connection that could not be made, and why. */
+export class ConnectionFailure extends ClientError {
+  override name = "ConnectionFailure";
+  /** Whether the same attempt will fail again until a person has changed something. */
+  readonly final: boolean;
+
+  constructor(
+    message: string,
+    { final, exitStatus = ExitStatus.connection }: { final: boolean; exitStatus?: number },
+  ) {
+    super(message, exitStatus);
+    this.final = final;
+  }
+}
+
+/** How long one diagnostic dial may take. */
+const DIAL_TIMEOUT_MS = 3_000;
+
+/** How far a dial came before it ended. */
+type Stage = "dialing" | "connected" | "secure";
+
+/** How a dial ended: `served` when the server sent us something over TLS. */
+interface DialResult {
+  readonly stage: Stage;
+  readonly end: "served" | "closed" | "timeout" | Error;
+}
+
+/**
+ * Finds out why no connection to the server can be made: grpc-js says only "Failed to connect" for
+ * most of the reasons, so the same handshake is done once more without it.
+ *
+ * @returns The reason, for the user.
+ */
+export async function diagnose(endpoint: Endpoint): Promise<ConnectionFailure> {
+  return explain(await dial(endpoint), endpoint);
+}
+
+function dial(endpoint: Endpoint): Promise<DialResult> {
+  const { host, port } = endpoint.address;
+  const options = tlsOptions(endpoint);
+  const socket = tls.connect({
+    host,
+    port,
+    secureContext: options.secureContext,
+    servername: options.servername,
+    ...(options.checkServerIdentity && { checkServerIdentity: options.checkServerIdentity }),
+    ALPNProtocols: ["h2"],
+  });
+  let stage: Stage = "dialing";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const ended = new Promise<DialResult>((resolve) => {
+    const end = (how: DialResult["end"]) => resolve({ stage, end: how });
+    timer = setTimeout(() => end("timeout"), DIAL_TIMEOUT_MS);
+    socket.on("connect", () => stage = "connected");
+    socket.on("secureConnect", () => stage = "secure");
+    socket.on("data", () => end("served"));
+    socket.on("error", end);
+    socket.on("close", () => end("closed"));
+  });
+  return ended.finally(() => {
+    clearTimeout(timer);
+    socket.destroy();
+  });
+}
+
+function explain({ stage, end }: DialResult, endpoint: Endpoint): ConnectionFailure {
+  const server = endpoint.address.text;
+  if (end === "served") {
+    return new ConnectionFailure(
+      `Cannot keep a connection to ${server}: it broke before the server answered. Try again.`,
+      { final: false },
+    );
+  }
+  if (end === "timeout") {
+    return new ConnectionFailure(
+      stage === "dialing"
+        ? `Cannot reach ${server}: no answer. Check the address and any firewall on the way.`
+        : `Cannot connect to ${server}: it takes connections but does not answer. ` +
+          `Check that a worker-server listens there.`,
+      { final: false },
+    );
+  }
+  if (end instanceof Error) return explainError(end, { stage, endpoint });
+  return stage === "secure" ? certificateRefused(endpoint, false) : new ConnectionFailure(
+    `Cannot connect to ${server}: it closes connections at once. ` +
+      `Check that a worker-server listens there.`,
+    { final: false },
+  );
+}
+
+/** One of the errors of an attempt on several addresses stands for all. */
+function rootOf(error: Error): Error & { code?: string } {
+  return error instanceof AggregateError && error.errors[0] instanceof Error
+    ? error.errors[0]
+    : error;
+}
+
+function explainError(
+  error: Error,
+  { stage, endpoint }: { stage: Stage; endpoint: Endpoint },
+): ConnectionFailure {
+  const { text: server, host } = endpoint.address;
+  const { code = "", message } = rootOf(error);
+  switch (code) {
+    case "ECONNREFUSED":
+      return new ConnectionFailure(
+        `Cannot reach ${server}: nothing listens there. ` +
+          `Start worker-server, or name the right address with --server HOST:PORT.`,
+        { final: false },
+      );
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new ConnectionFailure(
+        `Cannot find the host ${host}: its name does not resolve. Check --server HOST:PORT.`,
+        { final: false },
+      );
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+    case "ETIMEDOUT":
+      return new ConnectionFailure(
+        `Cannot reach ${server}: ${messageOf(error)}. Check the address and the network.`,
+        { final: false },
+      );
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return new ConnectionFailure(
+        `Cannot trust the server at ${server}: its certificate is for another name. ` +
+          `${messageOf(error)}. Name it as its certificate does, or have one issued for ${host}.`,
+        { final: true },
+      );
+  }
+  return explainTlsError({ code, message, stage, endpoint });
+}
+
+/** The codes are OpenSSL's where this runtime knows one, else the text is rustls's. */
+function explainTlsError(
+  { code, message, stage, endpoint }: {
+    code: string;
+    message: string;
+    stage: Stage;
+    endpoint: Endpoint;
+  },
+): ConnectionFailure {
+  const server = endpoint.address.text;
+  const what = `${code} ${message}`;
+  const cannotTrust = (why: string) =>
+    new ConnectionFailure(`Cannot trust the server at ${server}: ${why}`, { final: true });
+  if (stage === "secure" && /alert|CERTIFICATE/i.test(what)) {
+    return certificateRefused(endpoint, true);
+  }
+  if (/EXPIRED/i.test(what)) {
+    return cannotTrust("its certificate has expired. Have a new one issued for it.");
+  }
+  if (/NOT_?(YET_?)?VALID(_?YET)?/i.test(what)) {
+    return cannotTrust("its certificate is not valid yet. Check this machine's clock and its.");
+  }
+  if (/UNABLE_TO|SELF_SIGNED|UnknownIssuer|BadSignature|CaUsedAsEndEntity/i.test(what)) {
+    return cannotTrust(
+      `the CA in ${endpoint.identity.caFile} did not sign its certificate. ` +
+        `Name the CA that did with --ca FILE.`,
+    );
+  }
+  if (/ProtocolVersion|PROTOCOL_VERSION|HandshakeFailure|NoApplicationProtocol/i.test(what)) {
+    return new ConnectionFailure(
+      `Cannot connect to ${server}: it does not speak HTTP/2 over TLS 1.3. ` +
+        `Check that a worker-server listens there.`,
+      { final: true },
+    );
+  }
+  return new ConnectionFailure(
+    `Cannot connect to ${server}: the TLS handshake failed (${message}). ` +
+      `Check that a worker-server listens there.`,
+    { final: false },
+  );
+}
+
+function certificateRefused(endpoint: Endpoint, final: boolean): ConnectionFailure {
+  return new ConnectionFailure(
+    `Cannot connect to ${endpoint.address.text}: the server refuses this client's certificate ` +
+      `(${endpoint.identity.holder}). Use one that was issued by the CA the server trusts.`,
+    { final, exitStatus: ExitStatus.refused },
+  );
+}

@@ -1,0 +1,187 @@
+import type {
+  JobLimits__Output,
+  JobUsage__Output,
+  QueryResponse__Output,
+} from "../proto/contract.ts";
+import { oneLine } from "./errors.ts";
+
+/** The one line of `query`. */
+export function formatLine(job: QueryResponse__Output): string {
+  return `Pid: ${job.pid} Exit code: ${exitCodeOf(job) ?? "-"} Exited: ${job.exited}`;
+}
+
+/** `query --json`: the contract's fields by its names; what is not known is null. */
+export function formatJson(job: QueryResponse__Output, jobID: string): string {
+  return JSON.stringify({
+    jobID,
+    pid: job.pid,
+    exitCode: exitCodeOf(job) ?? null,
+    exited: job.exited,
+    state: stateOf(job),
+    signal: job.signal || null,
+    oomKilled: job.oomKilled,
+    name: job.name,
+    args: job.args,
+    owner: job.owner,
+    startedAtMs: job.startedAtMs,
+    endedAtMs: job.endedAtMs || null,
+    limits: onlyKnown(job.limits),
+    usage: onlyKnown(job.usage),
+    outputBytes: job.outputBytes,
+    outputFirstOffset: job.outputFirstOffset,
+    reason: job.reason || null,
+  });
+}
+
+/** `query --long`: one fact a line. */
+export function formatLong(job: QueryResponse__Output, jobID: string): string {
+  const facts: [label: string, fact: string | undefined][] = [
+    ["Job ID", jobID],
+    ["Command", [job.name, ...job.args].map(quoteWord).join(" ")],
+    ["State", stateOf(job).toLowerCase()],
+    ["Pid", String(job.pid)],
+    ["Exit code", describeExit(job)],
+    ["Reason", oneLine(job.reason) || undefined],
+    ["Owner", oneLine(job.owner) || undefined],
+    ["Started", job.startedAtMs ? new Date(job.startedAtMs).toISOString() : undefined],
+    ["Ended", describeEnd(job)],
+    ["Output", describeOutput(job)],
+    ...describeResources(job.limits, job.usage),
+  ];
+  return facts
+    .filter(([, fact]) => fact !== undefined)
+    .map(([label, fact]) => `${`${label}:`.padEnd(13)}${fact}`)
+    .join("\n");
+}
+
+/** The exit code, where the job has one. */
+function exitCodeOf(job: QueryResponse__Output): number | undefined {
+  return job.exited && job.state !== "JOB_STATE_LOST" ? job.exitCode : undefined;
+}
+
+function stateOf(job: QueryResponse__Output): string {
+  const state = job.state.replace("JOB_STATE_", "");
+  // A server that knows only the first fields of the contract does not say it.
+  if (state !== "UNSPECIFIED") return state;
+  return job.exited ? "EXITED" : "RUNNING";
+}
+
+/** The fields of a message that are there: proto-loader leaves out optional ones or sets null. */
+function onlyKnown(message: object | null): Record<string, unknown> | null {
+  if (message === null) return null;
+  return Object.fromEntries(
+    Object.entries(message).filter(([, value]) => value !== null),
+  );
+}
+
+function describeExit(job: QueryResponse__Output): string {
+  const notes = [
+    ...(job.signal ? [`signal ${job.signal}`] : []),
+    ...(job.oomKilled ? ["out of memory"] : []),
+  ];
+  return `${exitCodeOf(job) ?? "-"}${notes.length > 0 ? ` (${notes.join(", ")})` : ""}`;
+}
+
+function describeEnd(job: QueryResponse__Output): string | undefined {
+  if (!job.endedAtMs) return undefined;
+  const seconds = ((job.endedAtMs - job.startedAtMs) / 1000).toFixed(1);
+  return `${new Date(job.endedAtMs).toISOString()} (after ${seconds} s)`;
+}
+
+function describeOutput(job: QueryResponse__Output): string {
+  const gone = job.outputFirstOffset ? ` (the first ${job.outputFirstOffset} rotated away)` : "";
+  return `${job.outputBytes} bytes${gone}`;
+}
+
+function describeResources(
+  limits: JobLimits__Output | null,
+  usage: JobUsage__Output | null,
+): [string, string | undefined][] {
+  return [
+    [
+      "CPU",
+      joinFacts([
+        fact("limit", limits?.cpuCores, (cores) => `${cores} cores`),
+        fact("used", usage?.cpuUsec, seconds),
+        fact("throttled", usage?.cpuThrottledUsec, seconds),
+      ]),
+    ],
+    [
+      "Memory",
+      joinFacts([
+        fact("limit", limits?.memoryBytes, binaryBytes),
+        fact("now", usage?.memoryBytes, binaryBytes),
+        fact("peak", usage?.memoryPeakBytes, binaryBytes),
+      ]),
+    ],
+    [
+      "Disk read",
+      joinFacts([
+        fact("limit", limits?.readBytesPerSecond, (bytes) => `${binaryBytes(bytes)}/s`),
+        fact("done", usage?.readBytes, binaryBytes),
+      ]),
+    ],
+    [
+      "Disk write",
+      joinFacts([
+        fact("limit", limits?.writeBytesPerSecond, (bytes) => `${binaryBytes(bytes)}/s`),
+        fact("done", usage?.writtenBytes, binaryBytes),
+      ]),
+    ],
+    [
+      "Processes",
+      joinFacts([
+        fact("limit", limits?.processes, String),
+        fact("now", usage?.processes, String),
+      ]),
+    ],
+  ];
+}
+
+function fact(
+  label: string,
+  value: number | null | undefined,
+  format: (value: number) => string,
+): string | undefined {
+  return value === undefined || value === null ? undefined : `${label} ${format(value)}`;
+}
+
+function joinFacts(facts: readonly (string | undefined)[]): string | undefined {
+  const known = facts.filter((text) => text !== undefined);
+  return known.length > 0 ? known.join(", ") : undefined;
+}
+
+function seconds(microseconds: number): string {
+  return `${(microseconds / 1_000_000).toFixed(1)} s`;
+}
+
+/** `268435456` as `256 MiB`. */
+function binaryBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${Number(value.toFixed(1))} ${units[unit]}`;
+}
+
+/** A word as a shell would take it back; control characters are shown as escapes. */
+function quoteWord(word: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  if (/\p{Cc}/u.test(word)) return `$${singleQuoteEscaped(word)}`;
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** The inside of bash's `$'…'`. */
+function singleQuoteEscaped(word: string): string {
+  const inside = word
+    .replaceAll("\\", "\\\\")
+    .replaceAll("'", "\\'")
+    .replace(
+      /\p{Cc}/gu,
+      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+  return `'${inside}'`;
+}

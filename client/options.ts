@@ -1,0 +1,44 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { IdentityFiles } from "./identity.ts";
+
+/** What every verb understands, before it or after it. */
+export interface CommonOptions extends IdentityFiles {
+  /** `HOST:PORT`. */
+  readonly server?: string;
+}
+
+/** Gives a command the options for reaching the server. */
+export function addCommonOptions(command: Command): Command {
+  const add = (flags: string, description: string) =>
+    command.addOption(new Option(flags, description).helpGroup("Connection:"));
+  add("--server <host:port>", "the server (default: localhost:50051; env: JOB_WORKER_SERVER)");
+  add(
+    "-i, --identity <file>",
+    "key, certificate and CA in one PEM file (env: JOB_WORKER_IDENTITY)",
+  );
+  add("--ca <file>", "the CA's certificate (env: JOB_WORKER_CA)");
+  add("--cert <file>", "your certificate (env: JOB_WORKER_CERT)");
+  add("--key <file>", "your certificate's private key (env: JOB_WORKER_KEY)");
+  return command;
+}
+
+/**
+ * An option with a value of its own kind.
+ *
+ * @param flags As commander takes them.
+ * @param description For the help text.
+ * @param parse Reads the value; what it throws is said to the user.
+ */
+export function parsedOption(
+  flags: string,
+  description: string,
+  { parse }: { parse: (text: string) => number },
+): Option {
+  return new Option(flags, description).argParser((text: string) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+    }
+  });
+}

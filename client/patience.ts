@@ -1,0 +1,47 @@
+/** The first pause between two tries; each is twice the one before. */
+const FIRST_PAUSE_MS = 250;
+
+/** The longest pause between two tries. */
+const LONGEST_PAUSE_MS = 5_000;
+
+/** How long to go on trying, and when: exponential back-off with jitter and a bound in time. */
+export class Patience {
+  readonly #forMs: number;
+  #pauseMs = FIRST_PAUSE_MS;
+  #sinceMs: number | undefined;
+
+  /** @param forMs How long after the first failure another try may still begin; 0: none. */
+  constructor(forMs: number) {
+    this.#forMs = forMs;
+  }
+
+  /** Whether something failed since the last success. */
+  get isTried(): boolean {
+    return this.#sinceMs !== undefined;
+  }
+
+  /** Forgets the failures: what comes next is a new trouble with its own time. */
+  reset(): void {
+    this.#sinceMs = undefined;
+    this.#pauseMs = FIRST_PAUSE_MS;
+  }
+
+  /**
+   * Notes a failure.
+   *
+   * @returns Milliseconds to pause before another try, or nothing when the time is up.
+   */
+  nextPauseMs(): number | undefined {
+    const nowMs = performance.now();
+    this.#sinceMs ??= nowMs;
+    // Half of it is chance, so that many clients of one server do not come back all at once.
+    const pauseMs = this.#pauseMs * (0.5 + Math.random() / 2);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+    return nowMs - this.#sinceMs + pauseMs < this.#forMs ? pauseMs : undefined;
+  }
+}
+
+/** Waits. */
+export function pause(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs));
+}

@@ -1,0 +1,129 @@
+import { Command, CommanderError } from "commander";
+import config from "../deno.json" with { type: "json" };
+import { openSession } from "./context.ts";
+import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
+import { ExitStatus } from "./exit_status.ts";
+import { addCommonOptions, type CommonOptions } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+import type { Verb } from "./verb.ts";
+import { queryVerb } from "./verbs/query.ts";
+import { removeVerb } from "./verbs/remove.ts";
+import { runVerb } from "./verbs/run.ts";
+import { startVerb } from "./verbs/start.ts";
+import { stopVerb } from "./verbs/stop.ts";
+import { streamVerb } from "./verbs/stream.ts";
+import { waitVerb } from "./verbs/wait.ts";
+
+const VERBS: readonly Verb[] = [
+  startVerb,
+  stopVerb,
+  queryVerb,
+  streamVerb,
+  waitVerb,
+  runVerb,
+  removeVerb,
+];
+
+const HELP = `
+Examples:
+  worker-client start ls /
+  worker-client query a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
+  worker-client stream a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
+  worker-client stop a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
+  worker-client --server worker1:50051 -i alice.pem run make test
+
+Identity: what the options name, else the environment, else client.pem, or ca.crt with client.crt
+and client.key, or the only other identity in ./certs or ~/.config/job-worker.
+
+Exit status:
+  0  done                       3  no connection to a server that can be trusted
+  1  failed                     4  refused, or no usable identity
+  2  wrong use                  5  no such job
+"run" and "wait" exit with the job's exit code; their own failures are 125.`;
+
+/**
+ * Runs one command line.
+ *
+ * @param args What stands after the program's name.
+ * @param terminal Where output goes and the environment comes from.
+ * @returns The exit status; errors have been said on standard error by then.
+ */
+export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  const call: Call = { exitStatus: ExitStatus.ok, verb: undefined };
+  try {
+    await createProgram(call, terminal).parseAsync(args, { from: "user" });
+    return call.exitStatus;
+  } catch (error) {
+    return report(error, call, terminal);
+  }
+}
+
+/** What is known of a command line while it is carried out. */
+interface Call {
+  exitStatus: number;
+  verb: Verb | undefined;
+}
+
+function createProgram(call: Call, terminal: Terminal): Command {
+  const program = new Command("worker-client");
+  program.description("Starts, watches and stops jobs on a job worker, over mutual TLS.");
+  program.version(`worker-client ${config.version}`, "--version", "print the version");
+  program.enablePositionalOptions();
+  program.configureOutput({
+    writeOut: (text) => terminal.write(new TextEncoder().encode(text)),
+    writeErr: (text) => terminal.write(new TextEncoder().encode(text)),
+    outputError: () => {}, // The error is thrown as well, and `report` says it.
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  });
+  program.helpOption("-h, --help", "print this help");
+  program.exitOverride();
+  addCommonOptions(program);
+  program.addHelpText("after", HELP);
+  for (const verb of VERBS) addVerb(program, verb, { call, terminal });
+  return program;
+}
+
+function addVerb(
+  program: Command,
+  verb: Verb,
+  { call, terminal }: { call: Call; terminal: Terminal },
+): void {
+  const command = program.command(verb.name);
+  verb.define(command);
+  addCommonOptions(command);
+  command.exitOverride((error) => {
+    call.verb = verb;
+    throw error;
+  });
+  command.action(async () => {
+    call.verb = verb;
+    // What stands after the verb was written later, so it goes before what stands in front of it.
+    const options: CommonOptions = { ...program.opts(), ...command.opts() };
+    using session = await openSession(options, terminal);
+    call.exitStatus = await verb.run({ session, terminal }, command);
+  });
+}
+
+/** Says what went wrong, in one line, and turns it into an exit status. */
+function report(error: unknown, { verb }: Call, terminal: Terminal): number {
+  if (error instanceof ClosedOutputError) return ExitStatus.ok;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return ExitStatus.ok;
+    // "commander.help" is the help text in place of a missing verb: it has been printed.
+    if (error.code !== "commander.help") terminal.note(describeUsage(error, verb));
+    return verb?.failureStatus ?? ExitStatus.usage;
+  }
+  if (error instanceof ClientError) {
+    terminal.note(error.message);
+    return verb?.failureStatus ?? error.exitStatus;
+  }
+  terminal.note(`Internal error: ${messageOf(error)}. Please report it.`);
+  return verb?.failureStatus ?? ExitStatus.failed;
+}
+
+function describeUsage(error: CommanderError, verb: Verb | undefined): string {
+  const text = messageOf(error).replace(/^error: /, "").replace(/\.$/, "");
+  const help = ["worker-client", ...(verb ? [verb.name] : []), "--help"].join(" ");
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}. See "${help}".`;
+}

@@ -1,0 +1,156 @@
+import { Connection, type RequestOf, type ResponseOf, type UnaryMethod } from "./connection.ts";
+import { ConnectionFailure } from "./diagnosis.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { ConnectionLostError, GrpcStatus, RefusedCallError } from "./errors.ts";
+import { Patience, pause } from "./patience.ts";
+
+/** How long a lost call is tried again: a restarting server is back well before. */
+const RETRY_FOR_MS = 10_000;
+
+/** How long a call that does not wait for a job may take. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
+/** How often, and for how long, a waiting call's connection is asked whether it still lives. */
+const PULSE_INTERVAL_MS = 15_000;
+const PULSE_TIMEOUT_MS = 10_000;
+
+/** How one call is made. */
+export interface CallOptions {
+  /**
+   * The answer comes when this job has ended, so it has no time limit; instead the server is asked
+   * about the job now and then, and one that is silent counts as a broken connection.
+   */
+  readonly pulseOf?: string;
+  /** How long a broken connection is tried again, in milliseconds; 0: not at all. */
+  readonly retryForMs?: number;
+  /** Called once when a connection broke that is tried again. */
+  readonly onLost?: () => void;
+}
+
+/** Calls over one connection, which is made when needed and made anew when it broke. */
+export class Session implements Disposable {
+  readonly #endpoint: Endpoint;
+  #connection: Promise<Connection> | undefined;
+  #wasConnected = false;
+
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
+  }
+
+  /**
+   * Makes a connection of its own for a long stream; the caller closes it.
+   *
+   * @throws {ConnectionFailure} There is no way to the server.
+   */
+  async connect(): Promise<Connection> {
+    const connection = await Connection.open(this.#endpoint);
+    this.#wasConnected = true;
+    return connection;
+  }
+
+  /**
+   * Whether another try may help: a connection broke, or cannot be made again. One that could never
+   * be made fails at once, since it is the address or the server's absence that has to be mended.
+   */
+  isWorthRetrying(error: unknown): boolean {
+    if (error instanceof ConnectionLostError) return true;
+    return error instanceof ConnectionFailure && this.#wasConnected && !error.final;
+  }
+
+  /**
+   * Calls a method, and calls it again when the connection broke.
+   *
+   * @param method The method.
+   * @param request What it takes; every try sends the same.
+   * @param options See {@linkcode CallOptions}.
+   * @returns The answer; an empty one where an earlier try, whose answer was lost, had done it.
+   * @throws {ClientError} The server's refusal, or the last try's failure.
+   */
+  async call<Method extends UnaryMethod>(
+    method: Method,
+    request: RequestOf<Method>,
+    options: CallOptions = {},
+  ): Promise<ResponseOf<Method>> {
+    const patience = new Patience(options.retryForMs ?? RETRY_FOR_MS);
+    let isRepeated = false;
+    for (;;) {
+      const connecting = this.#connection ??= this.connect();
+      let calledAtMs = Infinity;
+      try {
+        const connection = await connecting;
+        calledAtMs = performance.now();
+        return await callOnce(connection, { method, request, pulseOf: options.pulseOf });
+      } catch (error) {
+        if (isRepeated && isSettledByEarlierTry(error, method)) return {} as ResponseOf<Method>;
+        this.#drop(connecting);
+        if (!this.isWorthRetrying(error)) throw error;
+        if (performance.now() - calledAtMs > PULSE_INTERVAL_MS) patience.reset();
+        const isNewTrouble = !patience.isTried;
+        const pauseMs = patience.nextPauseMs();
+        if (pauseMs === undefined) throw error;
+        if (isNewTrouble) options.onLost?.();
+        await pause(pauseMs);
+        isRepeated = true;
+      }
+    }
+  }
+
+  /** Leaves a connection behind, unless another call has already done so. */
+  #drop(connecting: Promise<Connection>): void {
+    if (this.#connection !== connecting) return;
+    this.#connection = undefined;
+    connecting.then((connection) => connection[Symbol.dispose](), () => {
+      // It was never made: whoever waited for it has been told why.
+    });
+  }
+
+  /** Ends the connection, if there is one. */
+  [Symbol.dispose](): void {
+    if (this.#connection !== undefined) this.#drop(this.#connection);
+  }
+}
+
+/** One try: with a time limit, or with a pulse instead. */
+async function callOnce<Method extends UnaryMethod>(
+  connection: Connection,
+  { method, request, pulseOf }: {
+    method: Method;
+    request: RequestOf<Method>;
+    pulseOf: string | undefined;
+  },
+): Promise<ResponseOf<Method>> {
+  if (pulseOf === undefined) {
+    return await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS });
+  }
+  const dead = new AbortController();
+  const pulse = watchPulse(connection, pulseOf, dead);
+  try {
+    return await connection.call(method, request, { signal: dead.signal });
+  } finally {
+    clearInterval(pulse);
+  }
+}
+
+/** Aborts when the server does not even answer a question. Any answer is a sign of life. */
+function watchPulse(
+  connection: Connection,
+  jobID: string,
+  dead: AbortController,
+): ReturnType<typeof setInterval> {
+  return setInterval(async () => {
+    try {
+      await connection.call("Query", { jobID }, { timeoutMs: PULSE_TIMEOUT_MS });
+    } catch (error) {
+      if (error instanceof RefusedCallError && error.code === GrpcStatus.deadlineExceeded) {
+        dead.abort();
+      }
+    }
+  }, PULSE_INTERVAL_MS);
+}
+
+/** A repeated Stop or Remove may find that the try whose answer was lost has done it. */
+function isSettledByEarlierTry(error: unknown, method: UnaryMethod): boolean {
+  if (!(error instanceof RefusedCallError)) return false;
+  return method === "Stop" && error.code === GrpcStatus.failedPrecondition ||
+    method === "Remove" && error.code === GrpcStatus.notFound;
+}

@@ -1,0 +1,86 @@
+import { ClientError, ClosedOutputError, messageOf, oneLine } from "./errors.ts";
+import { ExitStatus } from "./exit_status.ts";
+
+/** All that the client has of the world around it, so that tests can stand in its place. */
+export interface Terminal {
+  /**
+   * Writes all bytes to standard output before it returns.
+   *
+   * @throws {ClosedOutputError} Nobody reads any more.
+   * @throws {ClientError} They cannot be written (a full disk).
+   */
+  write(bytes: Uint8Array): void;
+  /** Writes one line of ours to standard error. */
+  note(text: string): void;
+  /** The value of an environment variable; an empty one counts as not set. */
+  environment(name: string): string | undefined;
+  /**
+   * Calls the listener for each SIGINT and SIGTERM, which then no longer end the process.
+   *
+   * @returns A function that takes the listener away again.
+   */
+  onInterrupt(listener: () => void): () => void;
+}
+
+/** A writer as `Deno.stdout` is one. */
+interface SyncWriter {
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** How long to wait for room in a pipe that another process made non-blocking. */
+const PIPE_RETRY_MS = 5;
+
+/**
+ * Writes all bytes, however few the other end takes at once.
+ *
+ * It blocks on purpose: while nobody takes our output nothing is read from the server, so a slow
+ * reader holds back the server instead of filling this process's memory.
+ *
+ * @throws {ClosedOutputError} The other end is closed (EPIPE).
+ * @throws {ClientError} The bytes cannot be written, for instance to a full disk.
+ */
+export function writeFully(writer: SyncWriter, bytes: Uint8Array): void {
+  let written = 0;
+  while (written < bytes.length) {
+    try {
+      written += writer.writeSync(bytes.subarray(written));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw new ClosedOutputError();
+      if (!(error instanceof Deno.errors.WouldBlock)) {
+        throw new ClientError(
+          `Cannot write to standard output: ${messageOf(error)}. Make room, or write elsewhere.`,
+          ExitStatus.failed,
+        );
+      }
+      sleepSync(PIPE_RETRY_MS);
+    }
+  }
+}
+
+function sleepSync(durationMs: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, durationMs);
+}
+
+/** The terminal of the process itself. */
+export const processTerminal: Terminal = {
+  write(bytes) {
+    writeFully(Deno.stdout, bytes);
+  },
+  note(text) {
+    try {
+      writeFully(Deno.stderr, new TextEncoder().encode(`worker-client: ${oneLine(text)}\n`));
+    } catch {
+      // There is no place left to say that there is no place left to say something.
+    }
+  },
+  environment(name) {
+    return Deno.env.get(name) || undefined;
+  },
+  onInterrupt(listener) {
+    const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
+    for (const signal of signals) Deno.addSignalListener(signal, listener);
+    return () => {
+      for (const signal of signals) Deno.removeSignalListener(signal, listener);
+    };
+  },
+};

@@ -1,0 +1,40 @@
+import { ClientError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import type { Verb } from "../verb.ts";
+
+/** `remove ID...`: forgets jobs that have ended, and deletes their output. */
+export const removeVerb: Verb = {
+  name: "remove",
+
+  define(command) {
+    command.summary("forget jobs that have ended");
+    command.description(
+      "Forgets jobs that have ended and deletes their output. A running job is not removed.",
+    );
+    command.argument("<id...>", "the jobs' ids");
+    command.addHelpText(
+      "after",
+      `
+Of several jobs all are tried; the exit status is that of the first failure.
+
+Examples:
+  worker-client remove a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219`,
+    );
+  },
+
+  async run({ session, terminal }, command) {
+    let exitStatus: number = ExitStatus.ok;
+    for (const jobID of command.args) {
+      try {
+        await session.call("Remove", { jobID });
+      } catch (error) {
+        if (!(error instanceof ClientError)) throw error;
+        terminal.note(error.message);
+        exitStatus ||= error.exitStatus;
+        // Where the server is gone or the identity refused, the next job would meet the same.
+        if (error.exitStatus === ExitStatus.connection) break;
+      }
+    }
+    return exitStatus;
+  },
+};

@@ -1,0 +1,147 @@
+import { Option } from "commander";
+import type { VerbContext } from "../context.ts";
+import {
+  ClientError,
+  ClosedOutputError,
+  GrpcStatus,
+  messageOf,
+  RefusedCallError,
+} from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { follow } from "../follow.ts";
+import type { Verb } from "../verb.ts";
+import { defineProgram, startJob } from "./start.ts";
+import { defineGrace, stopJob, type StopOptions } from "./stop.ts";
+import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
+import { waitForExit } from "./wait.ts";
+
+interface RunOptions extends RetryOptions, StopOptions {
+  readonly quiet?: true;
+}
+
+/** `run CMD [ARGS...]`: starts a job, writes its output and exits as it did. */
+export const runVerb: Verb = {
+  name: "run",
+  failureStatus: ExitStatus.ownFailure,
+
+  define(command) {
+    command.summary("start a job, write its output, exit as it did");
+    command.description(
+      "Starts a command on the server as a job, writes its output and exits with its exit code. " +
+        "The job's id is said on standard error.",
+    );
+    defineProgram(command);
+    defineGrace(command);
+    defineRetry(command);
+    command.addOption(new Option("-q, --quiet", "do not say the job's id"));
+    command.addHelpText(
+      "after",
+      `
+Options go before the program; all that follows its name belongs to the program.
+
+Ctrl-C (or SIGTERM) asks the job to stop; a second one leaves it alone and exits with 130. When
+nobody reads the output any more the job is asked to stop, too. Exits with 125 when the job cannot
+be started or followed.
+
+Examples:
+  worker-client run make -j2 test
+  worker-client run --grace 30s sh -c 'sleep 5; exit 3'; echo $?`,
+    );
+  },
+
+  run(context, command) {
+    const options = command.opts<RunOptions>();
+    const run = new Run(context, options);
+    return run.finish(startJob(context, command));
+  },
+};
+
+/** A job in the foreground, with whoever watches it. */
+class Run {
+  readonly #context: VerbContext;
+  readonly #options: RunOptions;
+  #jobID: string | undefined;
+  #isAskedToStop = false;
+
+  constructor(context: VerbContext, options: RunOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /**
+   * Follows the job to its end.
+   *
+   * @param starting Resolves to the job's id.
+   * @returns The job's exit code, or 130 when the user has left it alone.
+   */
+  async finish(starting: Promise<string>): Promise<number> {
+    let release = () => {};
+    const detached = new Promise<number>((resolve) => {
+      release = this.#context.terminal.onInterrupt(() => {
+        if (this.#isAskedToStop) resolve(this.#detach());
+        else this.#interrupt();
+      });
+    });
+    try {
+      return await Promise.race([detached, this.#followToEnd(starting)]);
+    } finally {
+      release();
+    }
+  }
+
+  async #followToEnd(starting: Promise<string>): Promise<number> {
+    const jobID = await starting;
+    this.#jobID = jobID;
+    if (!this.#options.quiet) this.#context.terminal.note(`Job ID: ${jobID} Started`);
+    // An interrupt that came before there was an id to stop.
+    if (this.#isAskedToStop) await this.#stop(jobID);
+    try {
+      return await this.#followStarted(jobID);
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      throw new ClientError(`${error.message} Job ${jobID} is left as it is.`, error.exitStatus);
+    }
+  }
+
+  async #followStarted(jobID: string): Promise<number> {
+    const retry = retryForMs(this.#options);
+    try {
+      await follow({ jobID, offset: 0, follow: true, retryForMs: retry }, this.#context);
+    } catch (error) {
+      if (!(error instanceof ClosedOutputError)) throw error;
+      // As SIGPIPE would end a program that runs here.
+      await this.#stop(jobID);
+    }
+    return await waitForExit(this.#context, jobID, { retryForMs: retry });
+  }
+
+  #interrupt(): void {
+    this.#isAskedToStop = true;
+    const jobID = this.#jobID;
+    this.#context.terminal.note(
+      jobID === undefined
+        ? "stopping the job as soon as it is started; Ctrl-C again leaves it alone"
+        : `stopping job ${jobID}; Ctrl-C again leaves it alone`,
+    );
+    if (jobID !== undefined) this.#stop(jobID);
+  }
+
+  async #stop(jobID: string): Promise<void> {
+    try {
+      await stopJob(this.#context.session, jobID, this.#options);
+    } catch (error) {
+      const hasEnded = error instanceof RefusedCallError &&
+        error.code === GrpcStatus.failedPrecondition;
+      if (!hasEnded) this.#context.terminal.note(messageOf(error));
+    }
+  }
+
+  #detach(): number {
+    this.#context.terminal.note(
+      this.#jobID === undefined
+        ? "leaving before the job's id is known; it may run"
+        : `leaving job ${this.#jobID} alone; "worker-client stream ${this.#jobID}" watches it`,
+    );
+    return ExitStatus.interrupted;
+  }
+}

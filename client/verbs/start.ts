@@ -1,0 +1,78 @@
+import { type Command, Option } from "commander";
+import type { VerbContext } from "../context.ts";
+import { ClientError, RefusedCallError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import type { Verb } from "../verb.ts";
+
+/** What a user may choose about a Start. */
+export interface StartOptions {
+  readonly idempotencyKey?: string;
+}
+
+/** `start CMD [ARGS...]`: starts a job and prints its id. */
+export const startVerb: Verb = {
+  name: "start",
+
+  define(command) {
+    command.summary("start a job and print its id");
+    command.description("Starts a command on the server as a job and prints the job's id.");
+    defineProgram(command);
+    command.addHelpText(
+      "after",
+      `
+Options go before the program; all that follows its name belongs to the program.
+
+Examples:
+  worker-client start ls -la --color=never /
+  worker-client start --server worker1:50051 sh -c 'make && make test'
+  worker-client start --idempotency-key nightly-2026-05-04 /opt/backup.sh
+
+The start is sent again when its answer is lost, with the same idempotency key, so that the job
+runs once. A key of your own does the same for a script that may itself be run again.`,
+    );
+  },
+
+  async run({ session, terminal }, command) {
+    const jobID = await startJob({ session, terminal }, command);
+    terminal.write(new TextEncoder().encode(`Job ID: ${jobID} Started\n`));
+    return ExitStatus.ok;
+  },
+};
+
+/** Adds what `start` and `run` have in common: the program, and the options before it. */
+export function defineProgram(command: Command): void {
+  command.argument("<program>", "a path, or a name that the server looks up in its PATH");
+  command.argument("[args...]", "its arguments, passed on byte for byte");
+  command.passThroughOptions();
+  command.addOption(
+    new Option("--idempotency-key <key>", "start the job once, however often this is repeated"),
+  );
+}
+
+/**
+ * Starts the program that the command line names.
+ *
+ * @returns The job's id.
+ * @throws {ClientError} It was not started, or nobody knows; then the message says how to find out.
+ */
+export async function startJob({ session }: VerbContext, command: Command): Promise<string> {
+  const [name = "", ...args] = command.args;
+  const { idempotencyKey = crypto.randomUUID() } = command.opts<StartOptions>();
+  try {
+    const { jobID } = await session.call("Start", { name, args, idempotencyKey });
+    return jobID;
+  } catch (error) {
+    if (!(error instanceof ClientError) || !isOutcomeUnknown(error)) throw error;
+    throw new ClientError(
+      `${error.message} The job may have been started: ` +
+        `--idempotency-key ${idempotencyKey} finds it or starts it.`,
+      error.exitStatus,
+    );
+  }
+}
+
+/** Whether the server may have done what it gave no answer to. */
+function isOutcomeUnknown(error: ClientError): boolean {
+  return error.exitStatus === ExitStatus.connection &&
+    (error.name === "ConnectionLostError" || error instanceof RefusedCallError);
+}

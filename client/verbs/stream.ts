@@ -1,0 +1,93 @@
+import { type Command, Option } from "commander";
+import { ExitStatus } from "../exit_status.ts";
+import { DEFAULT_RETRY_FOR_MS, follow } from "../follow.ts";
+import { parsedOption } from "../options.ts";
+import { parseCount, parseDurationMs } from "../quantities.ts";
+import type { Verb } from "../verb.ts";
+
+/** How stubbornly a broken connection is tried again. */
+export interface RetryOptions {
+  /** False: `--no-retry`. */
+  readonly retry: boolean;
+  /** Milliseconds. */
+  readonly retryFor?: number;
+}
+
+interface StreamOptions extends RetryOptions {
+  readonly offset?: number;
+  /** Lines. */
+  readonly tail?: number;
+  readonly tailBytes?: number;
+  /** False: `--no-follow`. */
+  readonly follow: boolean;
+}
+
+/** `stream ID`: writes a job's output, as it comes, until the job ends. */
+export const streamVerb: Verb = {
+  name: "stream",
+
+  define(command) {
+    command.summary("write a job's output, live");
+    command.description(
+      "Writes all that a job has printed and goes on until it ends. Ctrl-C leaves the job alone.",
+    );
+    command.argument("<id>", "the job's id");
+    const positions = ["offset", "tail", "tailBytes"];
+    const addPosition = (name: string, option: Option) =>
+      command.addOption(option.conflicts(positions.filter((other) => other !== name)));
+    addPosition(
+      "offset",
+      parsedOption("--offset <n>", "start at this byte, counted from 0", { parse: parseCount }),
+    );
+    addPosition(
+      "tail",
+      parsedOption("--tail <n>", "start with the last n lines", { parse: parseCount }),
+    );
+    addPosition(
+      "tailBytes",
+      parsedOption("--tail-bytes <n>", "start with the last n bytes", { parse: parseCount }),
+    );
+    command.addOption(new Option("--no-follow", "end at what is there now"));
+    defineRetry(command);
+    command.addHelpText(
+      "after",
+      `
+A broken connection is made anew and the output goes on where it broke off, with a note on standard
+error.
+
+Examples:
+  worker-client stream a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
+  worker-client stream --tail 20 a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
+  worker-client stream --no-follow a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 > output.bin`,
+    );
+  },
+
+  async run(context, command) {
+    const [jobID = ""] = command.args;
+    const options = command.opts<StreamOptions>();
+    await follow({
+      jobID,
+      offset: options.offset,
+      tailLines: options.tail,
+      tailBytes: options.tailBytes,
+      follow: options.follow,
+      retryForMs: retryForMs(options),
+    }, context);
+    return ExitStatus.ok;
+  },
+};
+
+/** Adds the options `--no-retry` and `--retry-for`. */
+export function defineRetry(command: Command): void {
+  command.addOption(new Option("--no-retry", "give up when the connection breaks"));
+  command.addOption(parsedOption(
+    "--retry-for <duration>",
+    "give up when the connection stays broken for so long (default: 10m)",
+    { parse: parseDurationMs },
+  ));
+}
+
+/** How long to try again a broken connection, in milliseconds; 0: not at all. */
+export function retryForMs({ retry, retryFor }: RetryOptions): number {
+  return retry ? retryFor ?? DEFAULT_RETRY_FOR_MS : 0;
+}

@@ -1,0 +1,69 @@
+import type { VerbContext } from "../context.ts";
+import { ClientError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import type { Verb } from "../verb.ts";
+import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
+
+/** `wait ID...`: returns when the jobs have ended, with their exit code. */
+export const waitVerb: Verb = {
+  name: "wait",
+  failureStatus: ExitStatus.ownFailure,
+
+  define(command) {
+    command.summary("wait until jobs have ended");
+    command.description(
+      "Waits until the jobs have ended and exits with the job's exit code; of several, with the " +
+        "first that is not 0. Ctrl-C leaves the jobs alone.",
+    );
+    command.argument("<id...>", "the jobs' ids");
+    defineRetry(command);
+    command.addHelpText(
+      "after",
+      `
+Exits with 125 when a job cannot be waited for, or its exit code cannot be known.
+
+Examples:
+  worker-client wait a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 && echo done`,
+    );
+  },
+
+  async run(context, command) {
+    const retry = retryForMs(command.opts<RetryOptions>());
+    const statuses = await Promise.all(command.args.map(async (jobID) => {
+      try {
+        return await waitForExit(context, jobID, { retryForMs: retry });
+      } catch (error) {
+        if (!(error instanceof ClientError)) throw error;
+        context.terminal.note(error.message);
+        return ExitStatus.ownFailure;
+      }
+    }));
+    return statuses.find((status) => status !== 0) ?? ExitStatus.ok;
+  },
+};
+
+/**
+ * Waits until a job has ended.
+ *
+ * @returns Its exit code, 0 to 255.
+ * @throws {ClientError} There is no such job, its exit code cannot be known, or the server is away.
+ */
+export async function waitForExit(
+  { session, terminal }: VerbContext,
+  jobID: string,
+  { retryForMs }: { retryForMs: number },
+): Promise<number> {
+  const job = await session.call("Wait", { jobID }, {
+    pulseOf: jobID,
+    retryForMs,
+    onLost: () => terminal.note(`connection lost while waiting for ${jobID}, trying again...`),
+  });
+  if (job.state === "JOB_STATE_LOST") {
+    throw new ClientError(
+      `Cannot know the exit code of job ${jobID}: it was lost ` +
+        `(${job.reason || "nobody saw it end"}). Start it again if it has to finish.`,
+      ExitStatus.ownFailure,
+    );
+  }
+  return job.exitCode & 0xff;
+}
