@@ -134,8 +134,13 @@ export class TestServer implements AsyncDisposable {
   static async start(options: ServerOptions = {}): Promise<TestServer> {
     const folder = await Deno.makeTempDir({ prefix: "job-worker-server-" });
     const server = new TestServer(await testPki(), folder, options);
-    await server.setLimits(options.limits ?? {});
-    await server.launch();
+    try {
+      await server.setLimits(options.limits ?? {});
+      await server.launch();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
     return server;
   }
 
@@ -201,14 +206,17 @@ export class TestServer implements AsyncDisposable {
     const begin = this.#log.length;
     this.#exited = child.status;
     const drained = this.#readLog(child.stderr);
-    const ready = () => /"message":"ready".*"port":(\d+)/.exec(this.#log.slice(begin))?.[1];
-    const port = await Promise.race([
-      until("the server to be ready", ready),
-      child.status.then(async () => {
-        await drained;
-        throw new Error(`the server ended at once: ${this.#log.slice(begin)}`);
-      }),
-    ]);
+    let isGone = false;
+    const gone = child.status.then(() => isGone = true);
+    const port = await until(
+      "the server to be ready",
+      () => isGone ? "none" : /"message":"ready".*"port":(\d+)/.exec(this.#log.slice(begin))?.[1],
+    );
+    if (port === "none") {
+      await Promise.all([gone, drained]);
+      this.#child = undefined;
+      throw new Error(`the server ended at once: ${this.#log.slice(begin)}`);
+    }
     this.#port = Number(port);
   }
 
