@@ -12,8 +12,8 @@ export const KEY_BITS = 4096;
 const PUBLIC_EXPONENT = 65537;
 
 /**
- * Makes an RSA key of {@link KEY_BITS}. It takes half a second to some seconds, by luck: primes are
- * found by trying. node:crypto needs half the time of WebCrypto on this runtime.
+ * Makes an RSA key of {@link KEY_BITS}. It takes half a second to five seconds, by luck: primes are
+ * found by trying.
  */
 export async function generateKey(): Promise<KeyObject> {
   const { privateKey } = await promisify(generateKeyPair)("rsa", {

@@ -9,9 +9,22 @@ import {
   validityOf,
 } from "../../certs/certificate.ts";
 import { CertsError } from "../../certs/errors.ts";
-import { generateKey, KEY_BITS, privateKeyPem } from "../../certs/keys.ts";
+import {
+  generateKey,
+  KEY_BITS,
+  privateKeyPem,
+  publicKeyDer,
+  signingKey,
+} from "../../certs/keys.ts";
 import { toPem } from "../../certs/pem.ts";
-import type { X509Certificate } from "../../certs/x509.ts";
+import {
+  BasicConstraintsExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  PublicKey,
+  type X509Certificate,
+  X509CertificateGenerator,
+} from "../../certs/x509.ts";
 
 const NOW = new Date("2030-06-01T12:00:00.789Z");
 
@@ -173,6 +186,27 @@ Deno.test("loadAuthority: refuses a certificate that is not a CA's", async () =>
     issuer: { certificate: await authority(OTHER_KEY), key: OTHER_KEY },
   });
   await rejects(load(pem(leaf), privateKeyPem(KEY)), /ca\.crt is not the certificate of a CA/);
+  // Each of the two statements alone must be enough to refuse.
+  const extensions = [
+    [],
+    [new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)],
+    [new BasicConstraintsExtension(false, undefined, true)],
+    [
+      new BasicConstraintsExtension(true, 0, true),
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+    ],
+  ];
+  for (const items of extensions) {
+    const certificate = await X509CertificateGenerator.create({
+      subject: "CN=x",
+      issuer: "CN=x",
+      ...validityOf(NOW, 1),
+      publicKey: new PublicKey(publicKeyDer(KEY)),
+      signingKey: await signingKey(KEY),
+      extensions: items,
+    });
+    await rejects(load(pem(certificate), privateKeyPem(KEY)), /is not the certificate of a CA/);
+  }
 });
 
 Deno.test("loadAuthority: refuses a key that is too short", async () => {
