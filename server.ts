@@ -2,6 +2,7 @@
 import { CommanderError } from "commander";
 import { VERSION } from "./lib/build_info.ts";
 import { readConfig, type ServerConfig } from "./lib/config.ts";
+import { examine, formatFindings } from "./lib/doctor.ts";
 import { messageOf } from "./lib/errors.ts";
 import { listen } from "./lib/grpc_server.ts";
 import { Housekeeper } from "./lib/housekeeping.ts";
@@ -12,7 +13,7 @@ import { openLogFolder } from "./lib/log_folder.ts";
 import { requireHolePunching } from "./lib/rotation.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
-import { readServerIdentity } from "./lib/tls_identity.ts";
+import { readServerIdentity, type ServerIdentity } from "./lib/tls_identity.ts";
 
 const USAGE_STATUS = 2;
 const FAILURE_STATUS = 1;
@@ -24,6 +25,27 @@ async function run(config: ServerConfig): Promise<void> {
   const store = new JobStore(logFolder);
   if (Number.isFinite(config.maxOutput)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
+  try {
+    await serve(config, { identity, logFolder, store, executor });
+  } finally {
+    // Also where the start fails, so that it leaves no empty control groups.
+    await executor.close();
+    store.close();
+  }
+  log.info("stopped; running jobs go on");
+}
+
+/** What a server stands on, opened. */
+interface Foundation {
+  identity: ServerIdentity;
+  logFolder: string;
+  store: JobStore;
+  executor: LocalExecutor;
+}
+
+/** Takes calls until a signal says to end. */
+async function serve(config: ServerConfig, foundation: Foundation): Promise<void> {
+  const { identity, logFolder, store, executor } = foundation;
   const manager = await JobManager.open({
     executor,
     store,
@@ -44,16 +66,14 @@ async function run(config: ServerConfig): Promise<void> {
     version: VERSION,
     listen: config.listen,
     port: server.port,
-    host: executor.description,
+    cgroup: executor.host.kind,
+    controllers: executor.host.controllers.join(" "),
     logs: logFolder,
   });
   await untilSignal();
   shutdown.abort();
   await server.close();
   housekeeper.stop();
-  await executor.close();
-  store.close();
-  log.info("stopped; running jobs go on");
 }
 
 /** Waits for SIGTERM or SIGINT. */
@@ -71,8 +91,9 @@ function untilSignal(): Promise<void> {
 async function requireFolder(folder: string): Promise<void> {
   const info = await Deno.stat(folder).catch(() => undefined);
   if (info?.isDirectory === true) return;
+  const problem = info === undefined ? "does not exist" : "is not a folder";
   throw new Error(
-    `the limits folder ${folder} does not exist; say where it is with --limits-dir, or make it with ` +
+    `the limits folder ${folder} ${problem}; say where it is with --limits-dir, or make it with ` +
       `the files cpu_limit.txt, memory_limit.txt and disk_io_limit.txt ("max" in each: no limit)`,
   );
 }
@@ -85,8 +106,17 @@ function fail(error: unknown): never {
   Deno.exit(FAILURE_STATUS);
 }
 
+/** Prints what this host has and lacks. */
+async function doctor(config: ServerConfig): Promise<number> {
+  const { text, isHealthy } = formatFindings(await examine(config));
+  console.log(text);
+  return isHealthy ? 0 : FAILURE_STATUS;
+}
+
 try {
-  await run(readConfig(Deno.args));
+  const { verb, config } = readConfig(Deno.args);
+  if (verb === "doctor") Deno.exit(await doctor(config));
+  await run(config);
   Deno.exit(0);
 } catch (error) {
   fail(error);

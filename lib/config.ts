@@ -1,10 +1,10 @@
 /** The server's settings: flags, environment variables, defaults. */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { isAbsolute, relative } from "node:path";
 import { parseBytes, parseCount, parseDurationMs } from "../common/quantities.ts";
 import { LOG_DIR, VERSION } from "./build_info.ts";
 import { MAX_GRACE_MS } from "./job.ts";
-import { DEFAULT_ROLE_OID } from "./rbac.ts";
+import { DEFAULT_ROLE_OID, isRoleOid } from "./rbac.ts";
 
 /** What an operator sets. */
 export interface ServerConfig {
@@ -19,7 +19,7 @@ export interface ServerConfig {
   gracePeriod: number;
   cgroupParent: string;
   roleOid: string;
-  /** The bound for each job's processes. */
+  /** The bound for each job's processes and threads; Infinity: none. */
   maxProcesses: number;
   /** Newest bytes of output kept of each job; Infinity: all. */
   maxOutput: number;
@@ -37,18 +37,21 @@ const MIN_OUTPUT_BYTES = 64 * 1024;
 const EXAMPLES = `
 Examples:
   worker-server
+  worker-server doctor
   worker-server --listen 0.0.0.0:50051 --limits-dir /etc/job-worker/limits
   JOB_WORKER_GRACE_PERIOD=30s worker-server
 
 Exit status: 0 after SIGTERM or SIGINT (running jobs go on, and the next server takes them over),
-1 when the server cannot start, 2 for wrong usage.`;
+1 when the server cannot start or doctor finds something missing, 2 for wrong usage.`;
 
 /**
  * Reads the settings. Prints help or an error and ends the process where that is asked for.
  *
  * @param args The command line without the program's name.
  */
-export function readConfig(args: readonly string[]): ServerConfig {
+export function readConfig(
+  args: readonly string[],
+): { verb: "serve" | "doctor"; config: ServerConfig } {
   const command = new Command("worker-server")
     .description(
       "Runs commands as jobs within control groups, keeps their output, and serves them over mutual TLS.",
@@ -59,9 +62,12 @@ export function readConfig(args: readonly string[]): ServerConfig {
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, NAME)) });
+  command.addArgument(
+    new Argument("[verb]", "doctor: say what this host has and lacks, and end").choices(["doctor"]),
+  );
   for (const option of options()) command.addOption(option);
   command.parse([...args], { from: "user" });
-  return command.opts<ServerConfig>();
+  return { verb: command.args[0] === "doctor" ? "doctor" : "serve", config: command.opts() };
 }
 
 const NAME = "worker-server:";
@@ -81,7 +87,7 @@ function options(): Option[] {
       checkLogDir,
     ),
     number("grace-period", "<time>", "between SIGTERM and SIGKILL", "10s", checkGrace),
-    number("max-processes", "<n>", "processes and threads of each job", "4096", checkProcesses),
+    number("max-processes", "<n>", "processes and threads of each job, or max", "4096", checkProcesses),
     number("max-output", "<size>", "newest output kept of each job, or max", "256M", checkOutput),
     number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
     number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),
@@ -161,6 +167,7 @@ function checkGrace(given: string): number {
 }
 
 function checkProcesses(given: string): number {
+  if (given === "max") return Infinity;
   const count = parseCount(given);
   if (count >= 1) return count;
   throw new InvalidArgumentError("Expected 1 or more.");
@@ -188,6 +195,8 @@ function checkGroup(group: string): string {
 }
 
 function checkOid(oid: string): string {
-  if (/^[0-2](\.(0|[1-9]\d*)){1,}$/.test(oid)) return oid;
-  throw new InvalidArgumentError("Expected an OID such as 1.2.840.10070.8.1.");
+  if (isRoleOid(oid)) return oid;
+  throw new InvalidArgumentError(
+    "Expected an OID such as 1.2.840.10070.8.1, outside 2.5.29 and 1.3.6.1.5.5.7.1.",
+  );
 }

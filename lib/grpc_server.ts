@@ -1,5 +1,11 @@
 /** The gRPC server over mutual TLS 1.3, with the ways round what this runtime lacks. */
-import { type ChannelOptions, Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  type ChannelOptions,
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  setLogVerbosity,
+} from "@grpc/grpc-js";
 import type { Http2SecureServer } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -43,16 +49,27 @@ export async function listen(
   options: { identity: ServerIdentity; roleOid: string; handlers: JobServiceHandlers },
 ): Promise<ListeningServer> {
   const { identity, roleOid, handlers } = options;
+  // What grpc-js would print beside an error is in the error, and the log is JSON.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({ ...OPTIONS, interceptors: [authorizationInterceptor(roleOid)] });
   server.addService(jobService, { ...handlers });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, createCredentials(identity), (error, bound) => {
       if (error === null) resolve(bound);
-      else reject(error);
+      else reject(listenError(address, error));
     });
   });
   for (const http2Server of http2ServersOf(server)) guardHandshakes(http2Server);
   return { port, close: () => close(server) };
+}
+
+/** grpc-js packs the system's own words into square brackets behind words of its own. */
+function listenError(address: string, error: Error): Error {
+  const [, detail = error.message] = /\[(.+)\]$/.exec(error.message) ?? [];
+  const problem = detail.includes("EADDRINUSE")
+    ? "another program uses this port; stop it, or choose another port with --listen"
+    : `${detail}; choose an address of this host with --listen`;
+  return new Error(`cannot listen on ${address}: ${problem}`, { cause: error });
 }
 
 /** TLS 1.2 is on by default here, and no public setting turns it off. */

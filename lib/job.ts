@@ -38,7 +38,7 @@ export interface JobManagerOptions {
   limitsFolder: string;
   /** Between SIGTERM and SIGKILL, unless a Stop says another. */
   graceMs: number;
-  /** The bound for each job's processes. */
+  /** The bound for each job's processes and threads; Infinity: none. */
   maxProcesses: number;
   /** Newest output kept of each job, in bytes. */
   maxOutputBytes: number;
@@ -216,7 +216,7 @@ export class JobManager {
     const { executor, maxProcesses } = this.#options;
     const limits: Limits = {
       ...await readLimits(this.#options.limitsFolder),
-      processes: maxProcesses,
+      ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
     };
     const id = crypto.randomUUID();
     const record: JobRecord = {

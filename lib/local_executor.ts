@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { AdoptedJobs, whenOrphanEnds } from "./adoption.ts";
 import {
   type CgroupHost,
+  type Controller,
   parentGroups,
   parseUsage,
   type Placement,
@@ -62,10 +63,10 @@ export class LocalExecutor implements Executor {
     return new LocalExecutor(await prepareHost(host), report);
   }
 
-  /** One line for the log: what kind of host this is and what can be limited. */
-  get description(): string {
-    const names = this.#host.hierarchies.flatMap(({ controllers }) => controllers);
-    return `cgroup ${this.#host.kind}, controllers: ${names.join(" ") || "none"}`;
+  /** The kind of this host, and what can be limited and counted on it. */
+  get host(): { kind: CgroupHost["kind"]; controllers: Controller[] } {
+    const { kind, hierarchies } = this.#host;
+    return { kind, controllers: hierarchies.flatMap(({ controllers }) => controllers) };
   }
 
   place(jobId: string, limits: Limits): Placement {
@@ -78,7 +79,7 @@ export class LocalExecutor implements Executor {
     const plan = planGroups(this.#host, jobId, limits);
     let child: Deno.ChildProcess;
     try {
-      for (const group of plan.groups) await Deno.mkdir(group, { recursive: true });
+      await this.#makeGroups(plan.groups);
       child = shell(`: launcher of job ${jobId}\n${scripts.launch}`, [
         folder,
         request.output,
@@ -128,6 +129,17 @@ export class LocalExecutor implements Executor {
     await removeGroups(parentGroups(this.#host));
   }
 
+  async #makeGroups(groups: readonly string[]): Promise<void> {
+    try {
+      for (const group of groups) await Deno.mkdir(group);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      // Another server with the same parent group has ended, and removed it when it was empty.
+      await prepareHost(this.#host);
+      for (const group of groups) await Deno.mkdir(group, { recursive: true });
+    }
+  }
+
   async #ending(request: LaunchRequest, launched: Promise<unknown>): Promise<Ending> {
     await launched;
     const ending = await endingOf(request.folder);
@@ -152,7 +164,7 @@ function jobEnvironment(jobId: string): Record<string, string> {
 
 /** On cgroup v2 the controllers are handed down level by level; only what arrives can be used. */
 async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
-  for (const group of parentGroups(host)) await Deno.mkdir(group, { recursive: true });
+  for (const group of parentGroups(host)) await makeParentGroup(group);
   const hierarchies = await Promise.all(host.hierarchies.map(async (hierarchy) => {
     const wanted = hierarchy.controllers.filter((controller) => controller !== "cpuacct");
     if (hierarchy.version === 1 || wanted.length === 0) return hierarchy;
@@ -169,6 +181,18 @@ async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
     return { ...hierarchy, controllers };
   }));
   return { ...host, hierarchies };
+}
+
+async function makeParentGroup(group: string): Promise<void> {
+  try {
+    await Deno.mkdir(group, { recursive: true });
+  } catch (error) {
+    throw new Error(
+      `cannot make the control group ${group}: ${messageOf(error)}; run as root, and where ` +
+        "control groups may be written",
+      { cause: error },
+    );
+  }
 }
 
 /** Tells the launcher that the server times the grace period and does the killing. */

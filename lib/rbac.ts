@@ -1,7 +1,7 @@
 /** Which role may call which method. Deny by default. Pure. */
-import { DEFAULT_ROLE_OID, type Role, rolesOfCertificate } from "./role.ts";
+import { DEFAULT_ROLE_OID, isRoleOid, type Role, rolesOfCertificate } from "./role.ts";
 
-export { DEFAULT_ROLE_OID, type Role };
+export { DEFAULT_ROLE_OID, isRoleOid, type Role };
 
 /** Who calls: what the certificate says. */
 export interface Caller {

@@ -1,6 +1,7 @@
 /** What is remembered of jobs, in an SQLite file below the log directory. */
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { messageOf } from "./errors.ts";
 import type { JobRecord, JobState } from "./job_state.ts";
 import { hasEnded } from "./job_state.ts";
 
@@ -53,16 +54,7 @@ export class JobStore {
    * @throws {Error} When another server holds it, or it is not readable as a store of this version.
    */
   constructor(folder: string) {
-    this.#database = new DatabaseSync(join(folder, "jobs.db"));
-    try {
-      // The lock goes with the process, however it ends.
-      this.#database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;");
-      this.#database.exec("PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE; COMMIT;");
-      this.#prepareSchema();
-    } catch (error) {
-      this.#database.close();
-      throw error;
-    }
+    this.#database = openDatabase(folder);
     const sql = (text: string) => this.#database.prepare(text);
     this.#insert = sql(
       "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record) " +
@@ -154,15 +146,40 @@ export class JobStore {
   close(): void {
     this.#database.close();
   }
+}
 
-  #prepareSchema(): void {
-    const row = this.#database.prepare("PRAGMA user_version").get() as { user_version: number };
-    if (row.user_version === SCHEMA_VERSION) return;
-    if (row.user_version > SCHEMA_VERSION) {
-      throw new Error("the store was written by a newer version of worker-server");
-    }
-    this.#database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+function openDatabase(folder: string): DatabaseSync {
+  const file = join(folder, "jobs.db");
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(file);
+    // The lock goes with the process, however it ends.
+    database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;");
+    database.exec("PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE; COMMIT;");
+    prepareSchema(database);
+    return database;
+  } catch (error) {
+    database?.close();
+    const problem = messageOf(error);
+    // The runtime gives no error code of SQLite's, only its text.
+    throw new Error(
+      problem.includes("database is locked")
+        ? `another worker-server uses the log directory ${folder}; stop it, or choose another one ` +
+          "for this server with --log-dir"
+        : `cannot open the records of jobs in ${file}: ${problem}; make it usable, or move it away ` +
+          "to begin without records",
+      { cause: error },
+    );
   }
+}
+
+function prepareSchema(database: DatabaseSync): void {
+  const row = database.prepare("PRAGMA user_version").get() as { user_version: number };
+  if (row.user_version === SCHEMA_VERSION) return;
+  if (row.user_version > SCHEMA_VERSION) {
+    throw new Error("it was written by a newer version of worker-server");
+  }
+  database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
 }
 
 function toRecord(row: unknown): JobRecord | undefined {

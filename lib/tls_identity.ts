@@ -7,6 +7,8 @@ export interface ServerIdentity {
   ca: string;
   cert: string;
   key: string;
+  /** When the first of the certificates expires, in milliseconds since 1970-01-01 UTC. */
+  expiresAtMs: number;
 }
 
 /** Where the files are. */
@@ -40,9 +42,16 @@ export async function readServerIdentity(files: IdentityFiles): Promise<ServerId
       `the certificate ${files.cert} is not signed by ${files.ca}; issue one with worker-certs issue --server`,
     );
   }
+  if (certificate.subjectAltName === undefined) {
+    throw new Error(
+      `the certificate ${files.cert} names no host, so that no client would trust it; ` +
+        "issue one with worker-certs issue --server",
+    );
+  }
   requireValid(authority, files.ca);
   requireValid(certificate, files.cert);
-  return { ca, cert, key };
+  const expiresAtMs = Math.min(Date.parse(authority.validTo), Date.parse(certificate.validTo));
+  return { ca, cert, key, expiresAtMs };
 }
 
 async function readPem(file: string, flag: string): Promise<string> {

@@ -29,8 +29,18 @@ const COMMON = ["common", "shared"];
 /** Downward only: entry point, service, job, executor, cgroup; and job to logs, store, limits. */
 const LAYERS: Readonly<Record<string, Layer>> = {
   server: {
-    files: /^(server|lib\/config)\.ts$/,
-    imports: ["service", "rbac", "job", "executor", "store", "settings", ...COMMON],
+    files: /^(server|lib\/(config|doctor|housekeeping))\.ts$/,
+    imports: [
+      "service",
+      "rbac",
+      "job",
+      "executor",
+      "cgroup",
+      "store",
+      "logs",
+      "settings",
+      ...COMMON,
+    ],
     packages: ANY_PACKAGE,
   },
   client: {
@@ -74,8 +84,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: NO_PACKAGE,
   },
   logs: {
-    files: /^lib\/(logs|log_growth)\.ts$/,
-    imports: COMMON,
+    files: /^lib\/(logs|log_growth|rotation)\.ts$/,
+    imports: ["shim", ...COMMON],
     packages: NO_PACKAGE,
   },
   state: {

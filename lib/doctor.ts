@@ -1,0 +1,113 @@
+/** `worker-server doctor`: says what this host has, lacks, and how to get it. Changes nothing. */
+import type { Controller } from "./cgroup.ts";
+import type { ServerConfig } from "./config.ts";
+import { messageOf } from "./errors.ts";
+import { LIMIT_FILES, readLimits } from "./limits.ts";
+import { openLogFolder } from "./log_folder.ts";
+import { LocalExecutor } from "./local_executor.ts";
+import { requireHolePunching } from "./rotation.ts";
+import { readServerIdentity, type ServerIdentity } from "./tls_identity.ts";
+
+/** One line of the report. */
+export interface Finding {
+  state: "ok" | "warning" | "missing";
+  /** What was looked at. */
+  subject: string;
+  /** What was found, and what to do where something is missing. */
+  text: string;
+}
+
+/** A certificate that expires sooner is worth a warning. */
+const EXPIRY_WARNING_MS = 30 * 24 * 3_600_000;
+
+/** What each controller is needed for, and the kernel's switch where it can be off. */
+const CONTROLLER_USES: Record<Exclude<Controller, "cpuacct">, string> = {
+  cpu: LIMIT_FILES.cpu,
+  memory: `${LIMIT_FILES.memory} (some kernels want cgroup_enable=memory on their command line)`,
+  io: LIMIT_FILES.diskIo,
+  pids: "--max-processes",
+};
+
+/**
+ * Examines the host with the server's own settings.
+ *
+ * @returns One finding for each thing that the server needs.
+ */
+export async function examine(config: ServerConfig): Promise<Finding[]> {
+  return [
+    ...await examineHost(config),
+    await check("log directory", async () => {
+      const folder = await openLogFolder(config.logDir);
+      if (Number.isFinite(config.maxOutput)) await requireHolePunching(folder);
+      return `${folder} is private, and output there can be bounded`;
+    }),
+    await check("limit files", async () => {
+      const limits = Object.entries(await readLimits(config.limitsDir));
+      const text = limits.map(([name, value]) => `${name} ${value}`).join(", ");
+      return `${config.limitsDir}: ${text === "" ? "no limits" : text}`;
+    }),
+    await check("certificates", async () => expiryText(await readServerIdentity(config))),
+  ];
+}
+
+/** The report as text, and whether the server can run. */
+export function formatFindings(findings: readonly Finding[]): { text: string; isHealthy: boolean } {
+  const width = Math.max(...findings.map(({ subject }) => subject.length));
+  const lines = findings.map(({ state, subject, text }) =>
+    `${state.padEnd("warning".length)}  ${subject.padEnd(width)}  ${text}`
+  );
+  const missing = findings.filter(({ state }) => state === "missing").length;
+  const verdict = missing === 0
+    ? "worker-server can run here."
+    : `worker-server cannot run here as it should: see the ${missing} missing above.`;
+  return { text: [...lines, "", verdict].join("\n"), isHealthy: missing === 0 };
+}
+
+async function examineHost({ cgroupParent, maxProcesses }: ServerConfig): Promise<Finding[]> {
+  let host: LocalExecutor["host"];
+  try {
+    const executor = await LocalExecutor.open(cgroupParent);
+    host = executor.host;
+    await executor.close();
+  } catch (error) {
+    return [{ state: "missing", subject: "control groups", text: messageOf(error) }];
+  }
+  const { kind, controllers } = host;
+  const findings: Finding[] = [
+    { state: "ok", subject: "control groups", text: `cgroup ${kind}, jobs below ${cgroupParent}` },
+    kind === "v1"
+      ? { state: "warning", subject: "kill", text: KILL_WARNING }
+      : { state: "ok", subject: "kill", text: "a whole job is killed at once" },
+  ];
+  for (const [controller, use] of Object.entries(CONTROLLER_USES)) {
+    const subject = `controller ${controller}`;
+    if (controllers.includes(controller as Controller)) {
+      findings.push({ state: "ok", subject, text: `can hold ${use.split(" ")[0]}` });
+    } else {
+      // The process limit is asked for at every start, which would fail without its controller.
+      const isAsked = controller === "pids" && Number.isFinite(maxProcesses);
+      const state = isAsked ? "missing" : "warning";
+      findings.push({ state, subject, text: `not available: needed for ${use}` });
+    }
+  }
+  return findings;
+}
+
+const KILL_WARNING =
+  "no cgroup v2 tree is mounted: a job's processes are frozen and killed one by one";
+
+async function check(subject: string, look: () => Promise<string>): Promise<Finding> {
+  try {
+    const text = await look();
+    return { state: text.startsWith("expires") ? "warning" : "ok", subject, text };
+  } catch (error) {
+    return { state: "missing", subject, text: messageOf(error) };
+  }
+}
+
+function expiryText({ expiresAtMs }: ServerIdentity): string {
+  const day = new Date(expiresAtMs).toISOString().slice(0, 10);
+  return expiresAtMs - Date.now() < EXPIRY_WARNING_MS
+    ? `expires on ${day}: issue a new one with worker-certs issue --server`
+    : `fit together, valid until ${day}`;
+}
