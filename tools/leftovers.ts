@@ -5,8 +5,23 @@
  */
 import { basename, join } from "node:path";
 
-const CGROUP_ROOT = "/sys/fs/cgroup";
 const OURS = /^job-worker/;
+
+/**
+ * Control groups of every hierarchy by the name of their folder, a group before those within it.
+ *
+ * @param name What the folder's name has to match.
+ * @param folder Where to look.
+ */
+export async function findGroups(name: RegExp, folder = "/sys/fs/cgroup"): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await folderNames(folder)) {
+    const path = join(folder, entry);
+    if (name.test(entry)) found.push(path);
+    found.push(...await findGroups(name, path));
+  }
+  return found;
+}
 
 /** Where a run's binaries and jobs live; a process that has to do with these is the run's own. */
 export interface RunPlaces {
@@ -19,20 +34,10 @@ export interface RunPlaces {
 /** What of our name exists at one moment: one line a finding. */
 export async function findLeftovers(places: RunPlaces): Promise<Set<string>> {
   return new Set([
-    ...await findGroups(CGROUP_ROOT),
+    ...(await findGroups(OURS)).map((path) => `control group ${path}`),
     ...await findProcesses(places),
     ...await findFolders(places),
   ]);
-}
-
-async function findGroups(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  for (const name of await folderNames(folder)) {
-    const path = join(folder, name);
-    if (OURS.test(name)) found.push(`control group ${path}`);
-    found.push(...await findGroups(path));
-  }
-  return found;
 }
 
 /** Names of real folders: a link would be walked twice. A folder may vanish meanwhile. */

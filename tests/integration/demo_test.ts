@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { findLeftovers } from "../../tools/leftovers.ts";
+import { testUnless } from "../skip.ts";
+
+const ROOT = join(import.meta.dirname ?? ".", "..", "..");
+const PLACES = { binDir: join(ROOT, "build", "demo-bin"), logDir: "/run/job-worker-demo" };
+const NOT_ROOT = Deno.uid() === 0 ? undefined : "only root may make control groups";
+
+/** Runs the demo and ends it by a signal as soon as it prints a text. */
+async function runDemo(
+  end?: { readonly at: string; readonly signal: Deno.Signal },
+): Promise<{ code: number; output: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", join(ROOT, "tools", "demo.ts")],
+    cwd: "/",
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const decoder = new TextDecoder();
+  let output = "";
+  let isSignalled = false;
+  for await (const chunk of child.stdout) {
+    output += decoder.decode(chunk, { stream: true });
+    if (end === undefined || isSignalled || !output.includes(end.at)) continue;
+    isSignalled = true;
+    child.kill(end.signal);
+  }
+  return { code: (await child.status).code, output };
+}
+
+/** What a demo left, apart from what other programs have on this host. */
+async function findDemoLeftovers(): Promise<string[]> {
+  return [...await findLeftovers(PLACES)].filter((line) =>
+    line.startsWith("process ") || line.includes("job-worker-demo")
+  );
+}
+
+testUnless(NOT_ROOT, {
+  name: "demo: shows the main job and leaves nothing",
+  fn: async () => {
+    const { code, output } = await runDemo();
+    assert.equal(code, 0, output);
+    const story = [
+      /^\$ worker-client start sh -c .*\nJob ID: [0-9a-f-]{36} Started$/m,
+      /^\$ worker-client query .*\nPid: \d+ Exit code: - Exited: false$/m,
+      /^\$ worker-client stream .*\nstep 1 of 5\nstep 2 of 5\nstep 3 of 5\nstep 4 of 5\nstep 5 of 5$/m,
+      /^\$ worker-client query .*\nPid: \d+ Exit code: 0 Exited: true$/m,
+      /^The clock says .* the CPU worked /m,
+      /^\$ worker-client -i certs\/bob.pem stop .*\nworker-client: .*\n\(exit status 4\)$/m,
+      /^\$ worker-client stop .*\n\n.*\n\$ worker-client query .*\nPid: \d+ Exit code: 143 Exited: true$/m,
+      /^What next$/m,
+    ];
+    for (const part of story) assert.match(output, part);
+    const share = Number(/the CPU worked .*: (\d+)%/.exec(output)?.[1]);
+    assert.ok(share > 5 && share < 60, `a job limited to 50% took ${share}% of a CPU`);
+    assert.deepEqual(await findDemoLeftovers(), []);
+  },
+});
+
+for (
+  const [signal, at, status] of [
+    ["SIGINT", "step 2 of 5", 130],
+    ["SIGTERM", "worker-certs init", 143],
+  ] as const
+) {
+  testUnless(NOT_ROOT, {
+    name: `demo: ${signal} at "${at}" ends it, and nothing is left`,
+    fn: async () => {
+      const { code, output } = await runDemo({ at, signal });
+      assert.equal(code, status, output);
+      assert.doesNotMatch(output, /What next/);
+      assert.deepEqual(await findDemoLeftovers(), []);
+    },
+  });
+}
