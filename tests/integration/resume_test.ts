@@ -1,0 +1,213 @@
+/** A stream survives whatever happens to the server and the path to it, byte for byte. */
+import { strict as assert } from "node:assert";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { BIN_DIR, TestServer, until } from "./harness.ts";
+
+const LINES = 10_000_000;
+
+/** Slow enough for kills to hit the stream in its middle, ten times. */
+const PATH_BYTES_PER_SECOND = 10_000_000;
+
+Deno.test({
+  name: "stream: ten kills of the server and a path that is cut lose no byte and double none",
+  // Connections that are cut leave their last reads to end by themselves.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    await using server = await TestServer.start();
+    using path = new NetworkPath(server.port);
+    const id = await server.client().start("seq", String(LINES));
+    const client = new StreamingClient(server, path.port, id);
+    for (let part = 1; part <= 10; part++) {
+      await client.received(part * 6_500_000);
+      await server.end("SIGKILL");
+      await server.launch();
+      await client.received(part * 6_500_000 + 2_000_000);
+      path.cut();
+    }
+    const { code, hash, bytes, notes } = await client.end();
+    assert.equal(code, 0, notes);
+    assert.equal(bytes, expectedBytes());
+    assert.equal(hash, await expectedHash());
+    // A cut that comes while the client is still looking for the killed server breaks nothing anew.
+    const resumptions = notes.match(/resumed/g)?.length ?? 0;
+    assert(resumptions >= 10, notes);
+  },
+});
+
+Deno.test({
+  name: "stream: a path that swallows everything without a word is noticed, and left for another",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    await using server = await TestServer.start();
+    using path = new NetworkPath(server.port);
+    const gate = join(server.folder, "gate");
+    const script = 'seq 200000; while [ ! -e "$1" ]; do sleep 0.1; done; echo end';
+    const id = await server.client().shell(script, gate);
+    const client = new StreamingClient(server, path.port, id);
+    await client.received(500_000);
+    path.swallow();
+    await Deno.writeTextFile(gate, "");
+    const { code, hash, notes } = await client.end();
+    assert.equal(code, 0, notes);
+    const lines = Array.from({ length: 200_000 }, (_, index) => `${index + 1}\n`).join("");
+    assert.equal(hash, createHash("sha256").update(`${lines}end\n`).digest("hex"));
+    assert.match(notes, /resumed/);
+  },
+});
+
+Deno.test({
+  name: "stream --no-retry: ends with the connection's exit status when the server is killed",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    await using server = await TestServer.start();
+    using path = new NetworkPath(server.port);
+    const id = await server.client().start("seq", String(LINES));
+    const client = new StreamingClient(server, path.port, id, ["--no-retry"]);
+    await client.received(1_000_000);
+    await server.end("SIGKILL");
+    const { code, notes } = await client.end();
+    assert.equal(code, 3, notes);
+    assert.equal(notes.trim().split("\n").length, 1, notes);
+    await server.launch();
+  },
+});
+
+/** The compiled client, streaming through a path. */
+class StreamingClient {
+  readonly #child: Deno.ChildProcess;
+  readonly #hash = createHash("sha256");
+  readonly #reading: Promise<void>;
+  readonly #notes: Promise<string>;
+  #bytes = 0;
+
+  constructor(server: TestServer, port: number, id: string, flags: readonly string[] = []) {
+    this.#child = new Deno.Command(join(BIN_DIR, "worker-client"), {
+      args: ["stream", ...flags, id],
+      env: { ...server.cliEnvironment(), JOB_WORKER_SERVER: `localhost:${port}` },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#reading = this.#read();
+    this.#notes = new Response(this.#child.stderr).text();
+  }
+
+  /** Waits until so many bytes have come. */
+  async received(bytes: number): Promise<void> {
+    await until(`${bytes} bytes of output`, () => this.#bytes >= bytes, 120_000);
+  }
+
+  /** Waits for the client's end. */
+  async end(): Promise<{ code: number; hash: string; bytes: number; notes: string }> {
+    const { code } = await this.#child.status;
+    await this.#reading;
+    return { code, hash: this.#hash.digest("hex"), bytes: this.#bytes, notes: await this.#notes };
+  }
+
+  async #read(): Promise<void> {
+    for await (const bytes of this.#child.stdout) {
+      this.#hash.update(bytes);
+      this.#bytes += bytes.length;
+    }
+  }
+}
+
+/** A TCP proxy: a network path that can be slow, cut, or silent. */
+class NetworkPath implements Disposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #serverPort: number;
+  readonly #connections = new Set<{ close(): void; isSilent: boolean }>();
+
+  constructor(serverPort: number) {
+    this.#serverPort = serverPort;
+    void this.#accept();
+  }
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  /** Closes every connection. */
+  cut(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+
+  /** The connections of now forward nothing more, and stay open. */
+  swallow(): void {
+    for (const connection of this.#connections) connection.isSilent = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.cut();
+    this.#listener.close();
+  }
+
+  async #accept(): Promise<void> {
+    for await (const near of this.#listener) {
+      let far: Deno.TcpConn;
+      try {
+        far = await Deno.connect({ hostname: "127.0.0.1", port: this.#serverPort });
+      } catch {
+        near.close(); // The server is not up again yet.
+        continue;
+      }
+      const connection = {
+        isSilent: false,
+        close: () => {
+          this.#connections.delete(connection);
+          for (const end of [near, far]) {
+            try {
+              end.close();
+            } catch {
+              // It was closed from the other side.
+            }
+          }
+        },
+      };
+      this.#connections.add(connection);
+      void pump(near, far, connection);
+      void pump(far, near, connection, PATH_BYTES_PER_SECOND);
+    }
+  }
+}
+
+async function pump(
+  from: Deno.TcpConn,
+  to: Deno.TcpConn,
+  connection: { close(): void; isSilent: boolean },
+  bytesPerSecond = Infinity,
+): Promise<void> {
+  const buffer = new Uint8Array(64 * 1024);
+  try {
+    for (;;) {
+      const count = await from.read(buffer);
+      if (count === null) break;
+      if (connection.isSilent) continue;
+      for (let sent = 0; sent < count;) sent += await to.write(buffer.subarray(sent, count));
+      const pauseMs = count / bytesPerSecond * 1000;
+      if (pauseMs > 1) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  } catch {
+    // One of the ends was closed, which is what this path is for.
+  }
+  connection.close();
+}
+
+function expectedBytes(): number {
+  let bytes = 0;
+  for (let digits = 1, from = 1; from <= LINES; digits++, from *= 10) {
+    bytes += (Math.min(from * 10 - 1, LINES) - from + 1) * (digits + 1);
+  }
+  return bytes;
+}
+
+async function expectedHash(): Promise<string> {
+  const hash = createHash("sha256");
+  const { stdout } = new Deno.Command("seq", { args: [String(LINES)], stdout: "piped" }).spawn();
+  for await (const bytes of stdout) hash.update(bytes);
+  return hash.digest("hex");
+}
