@@ -1,7 +1,7 @@
 import type { VerbContext } from "../context.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parsedOption } from "../options.ts";
-import { parseDurationMs } from "../quantities.ts";
+import { parseDurationMs } from "../../common/quantities.ts";
 import type { Verb } from "../verb.ts";
 import type { Command } from "commander";
 

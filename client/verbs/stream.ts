@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
 import { DEFAULT_RETRY_FOR_MS, follow } from "../follow.ts";
 import { parsedOption } from "../options.ts";
-import { parseCount, parseDurationMs } from "../quantities.ts";
+import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import type { Verb } from "../verb.ts";
 
 /** How stubbornly a broken connection is tried again. */

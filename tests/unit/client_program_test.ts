@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import config from "../../deno.json" with { type: "json" };
+import { ClosedOutputError } from "../../client/errors.ts";
+import { main } from "../../client/program.ts";
+import { FakeTerminal, runClient } from "./client_terminal.ts";
+
+const VERBS = ["start", "stop", "query", "stream", "wait", "run", "remove"];
+const NO_IDENTITY = { JOB_WORKER_IDENTITY: "/nonexistent/me.pem" };
+
+Deno.test("main: --version is the project's version", async () => {
+  assert.deepEqual(await runClient(["--version"]), {
+    status: 0,
+    text: `worker-client ${config.version}\n`,
+    notes: [],
+  });
+});
+
+for (const args of [["--help"], ["-h"], ["help"]]) {
+  Deno.test(`main: ${args.join(" ")} names every verb, and shows examples`, async () => {
+    const { status, text, notes } = await runClient(args);
+    assert.deepEqual([status, notes], [0, []]);
+    for (const verb of VERBS) assert.match(text, new RegExp(`^  ${verb} `, "m"));
+    assert.match(text, /^Examples:\n {2}worker-client start ls \/$/m);
+  });
+}
+
+for (const verb of VERBS) {
+  Deno.test(`main: ${verb} --help shows an example and the connection's options`, async () => {
+    const { status, text, notes } = await runClient([verb, "--help"]);
+    assert.deepEqual([status, notes], [0, []]);
+    assert.match(text, new RegExp(`^Examples:\\n  worker-client ${verb} `, "m"));
+    for (const option of ["--server", "--identity", "--ca", "--cert", "--key"]) {
+      assert(text.includes(`${option} <`), option);
+    }
+  });
+}
+
+Deno.test("main: help that nobody reads to its end is no failure", async () => {
+  const terminal = new FakeTerminal();
+  terminal.onWrite = () => {
+    throw new ClosedOutputError();
+  };
+  assert.equal(await main(["--help"], terminal), 0);
+  assert.deepEqual(terminal.notes, []);
+});
+
+Deno.test("main: without a verb the help is shown, and the status is not 0", async () => {
+  const { status, text } = await runClient([]);
+  assert.equal(status, 2);
+  assert.match(text, /^Usage: worker-client /);
+});
+
+const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
+const WRONG: readonly (readonly [args: string[], note: string])[] = [
+  [["strat", "ls"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
+  [["--what"], `Unknown option '--what'. See "worker-client --help".`],
+  [["start"], `Missing required argument 'program'. See "worker-client start --help".`],
+  [["start", "--what", "ls"], `Unknown option '--what'. See "worker-client start --help".`],
+  [["stop"], `Missing required argument 'id'. See "worker-client stop --help".`],
+  [
+    ["stop", "--grace", "soon", ID],
+    `Option '--grace <duration>' argument 'soon' is invalid. ` +
+    `Expected a duration such as 500ms, 10s, 2m, 1h or 7d. See "worker-client stop --help".`,
+  ],
+  [
+    ["stop", "--grace", "50d", ID],
+    `Option '--grace <duration>' argument '50d' is invalid. ` +
+    `Expected at most 49 days. See "worker-client stop --help".`,
+  ],
+  [
+    ["query", "--json", "--long", ID],
+    `Option '--long' cannot be used with option '--json'. See "worker-client query --help".`,
+  ],
+  [
+    ["stream", "--tail", "1", "--tail-bytes", "1", ID],
+    `Option '--tail <n>' cannot be used with option '--tail-bytes <n>'. ` +
+    `See "worker-client stream --help".`,
+  ],
+  [
+    ["stream", "--offset", "0", "--tail", "1", ID],
+    `Option '--offset <n>' cannot be used with option '--tail <n>'. ` +
+    `See "worker-client stream --help".`,
+  ],
+  [["remove"], `Missing required argument 'id'. See "worker-client remove --help".`],
+  [
+    ["--server", "::1", "query", ID],
+    `Cannot read the server's address "::1": expected HOST:PORT, for instance ` +
+    `worker.example.org:50051, 192.0.2.7:50051 or [2001:db8::7]:50051.`,
+  ],
+];
+
+for (const [args, note] of WRONG) {
+  Deno.test(`main: "${args.join(" ")}" is a wrong use, said in one line`, async () => {
+    assert.deepEqual(await runClient(args, NO_IDENTITY), { status: 2, text: "", notes: [note] });
+  });
+}
+
+for (const count of ["-1", "1.5", "1e3", "", "9007199254740993"]) {
+  Deno.test(`main: "${count}" is no offset`, async () => {
+    const { status, notes } = await runClient(["stream", "--offset", count, ID], NO_IDENTITY);
+    assert.equal(status, 2);
+    assert.deepEqual(notes, [
+      `Option '--offset <n>' argument '${count}' is invalid. ` +
+      `Expected a whole number, 0 or more. See "worker-client stream --help".`,
+    ]);
+  });
+}
+
+for (const args of [["run"], ["run", "--what", "ls"], ["wait"], ["wait", "--retry-for", "x", ID]]) {
+  Deno.test(`main: "${args.join(" ")}" fails with 125, as the job's codes are below`, async () => {
+    const { status, text, notes } = await runClient(args, NO_IDENTITY);
+    assert.deepEqual([status, text, notes.length], [125, "", 1]);
+  });
+}
+
+Deno.test("main: an identity that cannot be used is exit status 4, and 125 of run and wait", async () => {
+  for (const verb of VERBS) {
+    const { status, text, notes } = await runClient([verb, ID], NO_IDENTITY);
+    assert.equal(status, verb === "run" || verb === "wait" ? 125 : 4);
+    assert.equal(text, "");
+    assert.deepEqual(notes, [
+      "Cannot read /nonexistent/me.pem: there is no such file. " +
+      "Name the right one with --identity, or with --ca, --cert and --key.",
+    ]);
+  }
+});
+
+Deno.test("main: what stands after the verb goes before what stands in front of it", async () => {
+  const { notes } = await runClient(["-i", "/nonexistent/a", "query", "-i", "/nonexistent/b", ID]);
+  assert.match(notes[0] ?? "", /^Cannot read \/nonexistent\/b: /);
+});
