@@ -155,7 +155,8 @@ function openDatabase(folder: string): DatabaseSync {
     database = new DatabaseSync(file);
     // The lock goes with the process, however it ends.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;");
-    database.exec("PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE; COMMIT;");
+    // FULL: a job whose id a client was given is on record after a loss of power too.
+    database.exec("PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT;");
     prepareSchema(database);
     return database;
   } catch (error) {
