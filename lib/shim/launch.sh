@@ -103,6 +103,10 @@ signal_all() { # SIGNAL
   while read -r process; do kill -s "$1" "$process"; done <"${census%/*}/cgroup.procs"
 } 2>/dev/null
 
+kill_all() { # cgroup.kill (Linux 5.14) leaves nobody the time to fork
+  { echo 1 >"${census%/*}/cgroup.kill"; } 2>/dev/null || signal_all KILL
+}
+
 # What the main process leaves behind gets SIGTERM, the grace period and SIGKILL. Where a server is
 # stopping the job (it says so by the file `stopping`), the server does that and keeps the time.
 clear_remains() {
@@ -110,7 +114,7 @@ clear_remains() {
   pause=0.005
   waited=0
   while has_processes; do
-    [ "$waited" -lt "$grace" ] || [ -e "$folder/stopping" ] || signal_all KILL
+    [ "$waited" -lt "$grace" ] || [ -e "$folder/stopping" ] || kill_all
     sleep "$pause"
     case $pause in 0.005) pause=0.02 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
   done
