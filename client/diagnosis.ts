@@ -1,6 +1,6 @@
 import tls from "node:tls";
 import type { Endpoint } from "./endpoint.ts";
-import { ClientError, messageOf } from "./errors.ts";
+import { ClientError, messageOf, oneLine } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { tlsOptions } from "./tls_options.ts";
 
@@ -38,7 +38,34 @@ interface DialResult {
  * @returns The reason, for the user.
  */
 export async function diagnose(endpoint: Endpoint): Promise<ConnectionFailure> {
-  return explain(await dial(endpoint), endpoint);
+  const result = await dial(endpoint);
+  const isUntrusted = result.end instanceof Error && isUnverified(rootOf(result.end));
+  return isUntrusted ? await explainDistrust(endpoint) : explain(result, endpoint);
+}
+
+/** This runtime's node:tls has this one code for whatever is wrong with a certificate. */
+function isUnverified({ code }: { code?: string }): boolean {
+  return code === "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
+}
+
+/** Asks the runtime's own TLS, which tells the reasons apart (the texts are rustls's). */
+async function explainDistrust(endpoint: Endpoint): Promise<ConnectionFailure> {
+  const { address: { host, port, text }, identity } = endpoint;
+  let reason = "";
+  try {
+    // The client's certificate is not shown: this only looks at the server's.
+    using connection = await Deno.connectTls({ hostname: host, port, caCerts: [identity.ca] });
+    await connection.handshake();
+  } catch (error) {
+    reason = messageOf(error);
+  }
+  const why = /not valid yet|NotValidYet/.test(reason)
+    ? "its certificate is not valid yet. Check this machine's clock and its."
+    : /expired/i.test(reason)
+    ? "its certificate has expired. Have a new one issued for it."
+    : `the CA in ${identity.caFile} did not sign its certificate. ` +
+      `Name the CA that did with --ca FILE.`;
+  return new ConnectionFailure(`Cannot trust the server at ${text}: ${why}`, { final: true });
 }
 
 function dial(endpoint: Endpoint): Promise<DialResult> {
@@ -87,7 +114,11 @@ function explain({ stage, end }: DialResult, endpoint: Endpoint): ConnectionFail
     );
   }
   if (end instanceof Error) return explainError(end, { stage, endpoint });
-  return stage === "secure" ? certificateRefused(endpoint, false) : new ConnectionFailure(
+  return stage === "secure" ? certificateRefused(endpoint, false) : closedAtOnce(server);
+}
+
+function closedAtOnce(server: string): ConnectionFailure {
+  return new ConnectionFailure(
     `Cannot connect to ${server}: it closes connections at once. ` +
       `Check that a worker-server listens there.`,
     { final: false },
@@ -95,7 +126,7 @@ function explain({ stage, end }: DialResult, endpoint: Endpoint): ConnectionFail
 }
 
 /** One of the errors of an attempt on several addresses stands for all. */
-function rootOf(error: Error): Error & { code?: string } {
+function rootOf(error: Error): Error & { code?: string; reason?: string } {
   return error instanceof AggregateError && error.errors[0] instanceof Error
     ? error.errors[0]
     : error;
@@ -106,7 +137,7 @@ function explainError(
   { stage, endpoint }: { stage: Stage; endpoint: Endpoint },
 ): ConnectionFailure {
   const { text: server, host } = endpoint.address;
-  const { code = "", message } = rootOf(error);
+  const { code = "", message, reason = message } = rootOf(error);
   switch (code) {
     case "ECONNREFUSED":
       return new ConnectionFailure(
@@ -129,8 +160,8 @@ function explainError(
       );
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return new ConnectionFailure(
-        `Cannot trust the server at ${server}: its certificate is for another name. ` +
-          `${messageOf(error)}. Name it as its certificate does, or have one issued for ${host}.`,
+        `Cannot trust the server at ${server}: its certificate is for another name ` +
+          `(${oneLine(reason)}). Name it as its certificate does, or have one issued for ${host}.`,
         { final: true },
       );
   }
@@ -148,22 +179,11 @@ function explainTlsError(
 ): ConnectionFailure {
   const server = endpoint.address.text;
   const what = `${code} ${message}`;
-  const cannotTrust = (why: string) =>
-    new ConnectionFailure(`Cannot trust the server at ${server}: ${why}`, { final: true });
   if (stage === "secure" && /alert|CERTIFICATE/i.test(what)) {
     return certificateRefused(endpoint, true);
   }
-  if (/EXPIRED/i.test(what)) {
-    return cannotTrust("its certificate has expired. Have a new one issued for it.");
-  }
-  if (/NOT_?(YET_?)?VALID(_?YET)?/i.test(what)) {
-    return cannotTrust("its certificate is not valid yet. Check this machine's clock and its.");
-  }
-  if (/UNABLE_TO|SELF_SIGNED|UnknownIssuer|BadSignature|CaUsedAsEndEntity/i.test(what)) {
-    return cannotTrust(
-      `the CA in ${endpoint.identity.caFile} did not sign its certificate. ` +
-        `Name the CA that did with --ca FILE.`,
-    );
+  if (code === "ECONNRESET" || /disconnected before secure/.test(message)) {
+    return closedAtOnce(server);
   }
   if (/ProtocolVersion|PROTOCOL_VERSION|HandshakeFailure|NoApplicationProtocol/i.test(what)) {
     return new ConnectionFailure(

@@ -9,11 +9,11 @@ import type { Terminal } from "./terminal.ts";
 /** How long a broken stream is tried again when nobody says: a reboot of the server's host fits. */
 export const DEFAULT_RETRY_FOR_MS = 10 * 60_000;
 
-/** After so many seconds of silence the server sends an empty message. */
+/** After so many seconds of silence the server is asked to send an empty message. */
 const HEARTBEAT_SECONDS = 10;
 
-/** Three missed heartbeats are a dead connection. */
-const DEAD_AFTER_SECONDS = 3 * HEARTBEAT_SECONDS;
+/** So many missed heartbeats are a dead connection. */
+const MISSED_HEARTBEATS = 3;
 
 /** Which output of a job, and how stubbornly. */
 export interface FollowOptions {
@@ -26,6 +26,8 @@ export interface FollowOptions {
   readonly follow: boolean;
   /** How long a broken connection is tried again, in milliseconds; 0: not at all. */
   readonly retryForMs: number;
+  /** After how many seconds of silence the server gives a sign of life; 10 unless given. */
+  readonly heartbeatSeconds?: number;
 }
 
 /**
@@ -85,12 +87,12 @@ class Position {
   }
 
   /** What to ask the server for now. */
-  request(): StreamRequest {
+  request(): StreamRequest & { heartbeatSeconds: number } {
     const { jobID, tailLines, tailBytes, follow } = this.#options;
     return {
       jobID,
       noFollow: !follow,
-      heartbeatSeconds: HEARTBEAT_SECONDS,
+      heartbeatSeconds: this.#options.heartbeatSeconds ?? HEARTBEAT_SECONDS,
       ...(this.#next !== undefined && { offset: this.#next }),
       ...(this.#next === undefined && tailLines !== undefined && { tailLines }),
       ...(this.#next === undefined && tailBytes !== undefined && { tailBytes }),
@@ -125,10 +127,11 @@ class Position {
  */
 function readStream(
   connection: Connection,
-  request: StreamRequest,
+  request: StreamRequest & { heartbeatSeconds: number },
   onMessage: (message: StreamResponse__Output) => void,
 ): Promise<void> {
   const call = connection.stream(request);
+  const deadAfterSeconds = MISSED_HEARTBEATS * request.heartbeatSeconds;
   let silentSeconds = 0;
   // Ticks are counted, not time: while a slow standard output blocks this process no tick passes,
   // and nobody could have heard a heartbeat.
@@ -141,11 +144,11 @@ function readStream(
     };
     clock = setInterval(() => {
       silentSeconds += 1;
-      if (silentSeconds < DEAD_AFTER_SECONDS) return;
+      if (silentSeconds < deadAfterSeconds) return;
       fail(
         new ConnectionLostError(
           `Lost the connection to ${connection.server}: ` +
-            `silent for ${DEAD_AFTER_SECONDS} seconds. Try again.`,
+            `silent for ${deadAfterSeconds} seconds. Try again.`,
         ),
       );
     }, 1_000);

@@ -10,9 +10,15 @@ const RETRY_FOR_MS = 10_000;
 /** How long a call that does not wait for a job may take. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
-/** How often, and for how long, a waiting call's connection is asked whether it still lives. */
-const PULSE_INTERVAL_MS = 15_000;
-const PULSE_TIMEOUT_MS = 10_000;
+/** How a waiting call's connection is asked whether it still lives. */
+export interface Pulse {
+  /** Milliseconds between two questions. */
+  readonly intervalMs: number;
+  /** Milliseconds in which one has to be answered. */
+  readonly timeoutMs: number;
+}
+
+const PULSE: Pulse = { intervalMs: 15_000, timeoutMs: 10_000 };
 
 /** How one call is made. */
 export interface CallOptions {
@@ -30,11 +36,13 @@ export interface CallOptions {
 /** Calls over one connection, which is made when needed and made anew when it broke. */
 export class Session implements Disposable {
   readonly #endpoint: Endpoint;
+  readonly #pulse: Pulse;
   #connection: Promise<Connection> | undefined;
   #wasConnected = false;
 
-  constructor(endpoint: Endpoint) {
+  constructor(endpoint: Endpoint, pulse: Pulse = PULSE) {
     this.#endpoint = endpoint;
+    this.#pulse = pulse;
   }
 
   /**
@@ -79,12 +87,15 @@ export class Session implements Disposable {
       try {
         const connection = await connecting;
         calledAtMs = performance.now();
-        return await callOnce(connection, { method, request, pulseOf: options.pulseOf });
+        return options.pulseOf === undefined
+          ? await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS })
+          : await this.#callWithPulse(connection, { method, request, jobID: options.pulseOf });
       } catch (error) {
         if (isRepeated && isSettledByEarlierTry(error, method)) return {} as ResponseOf<Method>;
-        this.#drop(connecting);
+        // The connection of a refused call is whole, and other calls may wait on it.
+        if (!(error instanceof RefusedCallError)) this.#drop(connecting);
         if (!this.isWorthRetrying(error)) throw error;
-        if (performance.now() - calledAtMs > PULSE_INTERVAL_MS) patience.reset();
+        if (performance.now() - calledAtMs > this.#pulse.intervalMs) patience.reset();
         const isNewTrouble = !patience.isTried;
         const pauseMs = patience.nextPauseMs();
         if (pauseMs === undefined) throw error;
@@ -92,6 +103,30 @@ export class Session implements Disposable {
         await pause(pauseMs);
         isRepeated = true;
       }
+    }
+  }
+
+  /** One try that is given up when the server does not even answer a question any more. */
+  async #callWithPulse<Method extends UnaryMethod>(
+    connection: Connection,
+    { method, request, jobID }: { method: Method; request: RequestOf<Method>; jobID: string },
+  ): Promise<ResponseOf<Method>> {
+    const dead = new AbortController();
+    const { intervalMs, timeoutMs } = this.#pulse;
+    const timer = setInterval(async () => {
+      try {
+        await connection.call("Query", { jobID }, { timeoutMs });
+      } catch (error) {
+        // Any other answer is a sign of life, and what it says concerns the question alone.
+        if (error instanceof RefusedCallError && error.code === GrpcStatus.deadlineExceeded) {
+          dead.abort();
+        }
+      }
+    }, intervalMs);
+    try {
+      return await connection.call(method, request, { signal: dead.signal });
+    } finally {
+      clearInterval(timer);
     }
   }
 
@@ -108,44 +143,6 @@ export class Session implements Disposable {
   [Symbol.dispose](): void {
     if (this.#connection !== undefined) this.#drop(this.#connection);
   }
-}
-
-/** One try: with a time limit, or with a pulse instead. */
-async function callOnce<Method extends UnaryMethod>(
-  connection: Connection,
-  { method, request, pulseOf }: {
-    method: Method;
-    request: RequestOf<Method>;
-    pulseOf: string | undefined;
-  },
-): Promise<ResponseOf<Method>> {
-  if (pulseOf === undefined) {
-    return await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS });
-  }
-  const dead = new AbortController();
-  const pulse = watchPulse(connection, pulseOf, dead);
-  try {
-    return await connection.call(method, request, { signal: dead.signal });
-  } finally {
-    clearInterval(pulse);
-  }
-}
-
-/** Aborts when the server does not even answer a question. Any answer is a sign of life. */
-function watchPulse(
-  connection: Connection,
-  jobID: string,
-  dead: AbortController,
-): ReturnType<typeof setInterval> {
-  return setInterval(async () => {
-    try {
-      await connection.call("Query", { jobID }, { timeoutMs: PULSE_TIMEOUT_MS });
-    } catch (error) {
-      if (error instanceof RefusedCallError && error.code === GrpcStatus.deadlineExceeded) {
-        dead.abort();
-      }
-    }
-  }, PULSE_INTERVAL_MS);
 }
 
 /** A repeated Stop or Remove may find that the try whose answer was lost has done it. */

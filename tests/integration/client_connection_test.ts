@@ -1,0 +1,264 @@
+import assert from "node:assert/strict";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { Authority, type Pair } from "../unit/client_certificates.ts";
+import { runClient } from "../unit/client_terminal.ts";
+import { FakeServer, LOOPBACK, placeIdentity } from "./client_fake.ts";
+import { until } from "./harness.ts";
+
+const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
+const HOUR_MS = 3_600_000;
+
+/** grpc-js ends sockets and timers some time after it was told to. */
+const UNSANITIZED = { sanitizeOps: false, sanitizeResources: false };
+
+const authority = await Authority.create();
+const stranger = await Authority.create("other CA");
+const alice = await authority.issue({ name: "alice" });
+const mallory = await stranger.issue({ name: "mallory" });
+const serverPair = await authority.issue({ name: "server", names: LOOPBACK });
+
+/** Queries a job as `pair`, trusting `trusted`. */
+async function query(
+  address: string,
+  { pair = alice, trusted = authority }: { pair?: Pair; trusted?: Authority } = {},
+): Promise<{ status: number; text: string; notes: string[] }> {
+  using host = placeIdentity(pair, trusted);
+  const result = await runClient(["query", ID], host.environment(address));
+  return { ...result, notes: result.notes.map((note) => note.replaceAll(host.folder, "DIR")) };
+}
+
+function assertFails(
+  result: { status: number; text: string; notes: string[] },
+  status: number,
+  note: string | RegExp,
+): void {
+  assert.equal(result.notes.length, 1, result.notes.join("\n"));
+  if (typeof note === "string") assert.equal(result.notes[0], note);
+  else assert.match(result.notes[0] ?? "", note);
+  assert.deepEqual([result.status, result.text], [status, ""]);
+}
+
+for (const host of ["localhost", "127.0.0.1"]) {
+  Deno.test({
+    name: `connection: ${host} is let through when the certificate is for it`,
+    ...UNSANITIZED,
+    async fn() {
+      await using server = await FakeServer.start(serverPair, authority.cert);
+      assert.equal((await query(`${host}:${server.port}`)).status, 0);
+    },
+  });
+
+  Deno.test({
+    name: `connection: ${host} is refused when the certificate is for another name`,
+    ...UNSANITIZED,
+    async fn() {
+      const names = [
+        { type: "dns", value: "elsewhere" },
+        { type: "ip", value: "192.0.2.7" },
+        { type: "dns", value: "address.job-worker.example" },
+      ] as const;
+      const pair = await authority.issue({ name: host, names });
+      await using server = await FakeServer.start(pair, authority.cert);
+      const address = `${host}:${server.port}`;
+      assertFails(
+        await query(address),
+        3,
+        new RegExp(
+          `^Cannot trust the server at ${address}: its certificate is for another name ` +
+            `\\(.*(elsewhere|192\\.0\\.2\\.7).*\\)\\. Name it as its certificate does, or have one issued for ${host}\\.$`,
+        ),
+      );
+      assert.equal(server.requests.length, 0);
+    },
+  });
+
+  Deno.test({
+    name: `connection: ${host} is refused when another CA signed its certificate`,
+    ...UNSANITIZED,
+    async fn() {
+      const pair = await stranger.issue({ name: "server", names: LOOPBACK });
+      await using server = await FakeServer.start(pair, authority.cert);
+      const address = `${host}:${server.port}`;
+      assertFails(
+        await query(address),
+        3,
+        `Cannot trust the server at ${address}: the CA in DIR/me.pem did not sign its ` +
+          "certificate. Name the CA that did with --ca FILE.",
+      );
+      assert.equal(server.requests.length, 0);
+    },
+  });
+}
+
+Deno.test({
+  name: "connection: an expired server is refused, and said to be that",
+  ...UNSANITIZED,
+  async fn() {
+    const dates = { fromMs: -2 * HOUR_MS, toMs: -HOUR_MS };
+    const pair = await authority.issue({ name: "server", names: LOOPBACK, ...dates });
+    await using server = await FakeServer.start(pair, authority.cert);
+    assertFails(
+      await query(server.address),
+      3,
+      `Cannot trust the server at ${server.address}: its certificate has expired. ` +
+        "Have a new one issued for it.",
+    );
+  },
+});
+
+Deno.test({
+  name: "connection: a server that is not valid yet is refused, and said to be that",
+  ...UNSANITIZED,
+  async fn() {
+    const dates = { fromMs: HOUR_MS, toMs: 2 * HOUR_MS };
+    const pair = await authority.issue({ name: "server", names: LOOPBACK, ...dates });
+    await using server = await FakeServer.start(pair, authority.cert);
+    assertFails(
+      await query(server.address),
+      3,
+      `Cannot trust the server at ${server.address}: its certificate is not valid yet. ` +
+        "Check this machine's clock and its.",
+    );
+  },
+});
+
+Deno.test({
+  name: "connection: a server that refuses our certificate is said to do that; exit status 4",
+  ...UNSANITIZED,
+  async fn() {
+    // The server's own certificate is from the client's CA, but it lets in another CA's clients.
+    const pair = await stranger.issue({ name: "server", names: LOOPBACK });
+    await using server = await FakeServer.start(pair, authority.cert);
+    assertFails(
+      await query(server.address, { pair: mallory, trusted: stranger }),
+      4,
+      `Cannot connect to ${server.address}: the server refuses this client's certificate ` +
+        "(CN=mallory, DIR/me.pem). Use one that was issued by the CA the server trusts.",
+    );
+    assert.equal(server.requests.length, 0);
+  },
+});
+
+Deno.test({
+  name: "connection: our own unusable certificate is found before anything is dialed",
+  ...UNSANITIZED,
+  async fn() {
+    await using server = await FakeServer.start(serverPair, authority.cert);
+    const expired = await authority.issue({ name: "old", fromMs: -2 * HOUR_MS, toMs: -HOUR_MS });
+    const result = await query(`localhost:1`, { pair: expired });
+    assertFails(result, 4, /^Cannot use the certificate \(CN=old, DIR\/me\.pem\): it expired at /);
+    assertFails(await query(server.address, { pair: mallory }), 4, /did not sign it\. Name the CA/);
+    assert.equal(server.requests.length, 0);
+  },
+});
+
+Deno.test({
+  name: "connection: nobody at the port is said at once",
+  ...UNSANITIZED,
+  async fn() {
+    const beganMs = performance.now();
+    assertFails(
+      await query("localhost:1"),
+      3,
+      "Cannot reach localhost:1: nothing listens there. " +
+        "Start worker-server, or name the right address with --server HOST:PORT.",
+    );
+    assert(performance.now() - beganMs < 2_000, "it took longer than 2 s");
+  },
+});
+
+Deno.test({
+  name: "connection: a name that does not resolve is said to be that",
+  ...UNSANITIZED,
+  async fn() {
+    assertFails(
+      await query("no-such-host.invalid:50051"),
+      3,
+      "Cannot find the host no-such-host.invalid: its name does not resolve. " +
+        "Check --server HOST:PORT.",
+    );
+  },
+});
+
+/** Listens for what is no worker-server. */
+async function listen(
+  onConnection: (socket: Socket) => void,
+): Promise<{ address: string } & Disposable> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    // The client going away is what the test waits for.
+    socket.on("error", () => {});
+    onConnection(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+const STRANGERS: readonly (readonly [name: string, act: (socket: Socket) => void, note: RegExp])[] =
+  [
+    [
+      "plain text",
+      (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+      /^Cannot connect to \S+: the TLS handshake failed \(.*\)\. Check that a worker-server/,
+    ],
+    [
+      "a closed door",
+      (socket) => socket.destroy(),
+      /^Cannot connect to \S+: it closes connections at once\. Check that a worker-server/,
+    ],
+    [
+      "silence",
+      () => {},
+      /^Cannot connect to \S+: it takes connections but does not answer\. Check that a worker/,
+    ],
+  ];
+
+for (const [name, act, note] of STRANGERS) {
+  Deno.test({
+    name: `connection: ${name} at the port is not a worker-server`,
+    ...UNSANITIZED,
+    async fn() {
+      using server = await listen(act);
+      assertFails(await query(server.address), 3, note);
+    },
+  });
+}
+
+Deno.test({
+  name: "connection: a server that speaks only TLS 1.2 is refused",
+  ...UNSANITIZED,
+  async fn() {
+    using host = placeIdentity(serverPair, authority);
+    const child = new Deno.Command("openssl", {
+      args: ["s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-cert", `${host.folder}/me.pem`],
+      // At the end of its input openssl ends as soon as somebody connects.
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    let text = "";
+    const reading = (async () => {
+      for await (const bytes of child.stdout) text += new TextDecoder().decode(bytes);
+    })();
+    try {
+      const port = await until("openssl to listen", () => /ACCEPT \S*:(\d+)/.exec(text)?.[1]);
+      assertFails(
+        await query(`localhost:${port}`),
+        3,
+        `Cannot connect to localhost:${port}: it does not speak HTTP/2 over TLS 1.3. ` +
+          "Check that a worker-server listens there.",
+      );
+    } finally {
+      child.kill();
+      await Promise.all([child.status, child.stdin.close()]);
+      await reading;
+    }
+  },
+});

@@ -1,0 +1,483 @@
+import assert from "node:assert/strict";
+import { ClosedOutputError } from "../../client/errors.ts";
+import { main } from "../../client/program.ts";
+import { Authority } from "../unit/client_certificates.ts";
+import { FakeTerminal, runClient } from "../unit/client_terminal.ts";
+import {
+  exitedJob,
+  FakeJob,
+  FakePath,
+  FakeServer,
+  LOOPBACK,
+  type Method,
+  placeIdentity,
+  refusal,
+} from "./client_fake.ts";
+import { until } from "./harness.ts";
+
+const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
+const OTHER = "0c7d5c38-6d0f-4f5a-9a52-6d3c8f6a3b11";
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+const authority = await Authority.create();
+const serverPair = await authority.issue({ name: "server", names: LOOPBACK });
+const alice = await authority.issue({ name: "alice" });
+
+/** A test with a server of its own and a client that may use it. */
+function testClient(
+  name: string,
+  test: (world: {
+    server: FakeServer;
+    client: (...args: string[]) => ReturnType<typeof runClient>;
+    environment: Record<string, string>;
+  }) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    // grpc-js ends sockets and timers some time after it was told to.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using server = await FakeServer.start(serverPair, authority.cert);
+      using host = placeIdentity(alice, authority);
+      const environment = host.environment(server.address);
+      const client = (...args: string[]) => runClient(args, environment);
+      await test({ server, client, environment });
+    },
+  });
+}
+
+testClient("start: prints the job's id, to the letter", async ({ client }) => {
+  assert.deepEqual(await client("start", "ls", "/"), {
+    status: 0,
+    text: `Job ID: ${ID} Started\n`,
+    notes: [],
+  });
+});
+
+const COMMAND_LINES: readonly (readonly [given: string[], name: string, args: string[]])[] = [
+  [["ls", "-la", "--color=never", "/"], "ls", ["-la", "--color=never", "/"]],
+  [["--", "ls", "-l"], "ls", ["-l"]],
+  [["ls", "--", "-l", "--"], "ls", ["--", "-l", "--"]],
+  [["--", "--", "x"], "--", ["x"]],
+  [["--", "-strange-", "x"], "-strange-", ["x"]],
+  [["tool", "--help"], "tool", ["--help"]],
+  [["tool", "--server", "x", "--version", "-i"], "tool", ["--server", "x", "--version", "-i"]],
+  [["tool", "--idempotency-key"], "tool", ["--idempotency-key"]],
+  [["start", "stop", "help"], "start", ["stop", "help"]],
+  [["sh", "-c", "a b\n'c' \"$(d)\" \\ é 日本 \u{1f980}"], "sh", [
+    "-c",
+    "a b\n'c' \"$(d)\" \\ é 日本 \u{1f980}",
+  ]],
+  [["printf", "", " ", "%s"], "printf", ["", " ", "%s"]],
+];
+
+for (const [given, name, args] of COMMAND_LINES) {
+  testClient(`start: ${JSON.stringify(given)} reaches the server untouched`, async (world) => {
+    const { status } = await world.client("start", ...given);
+    assert.equal(status, 0);
+    const [request] = world.server.requestsOf("Start");
+    assert.deepEqual([request?.["name"], request?.["args"]], [name, args]);
+  });
+}
+
+testClient(
+  "start: options stand before the verb, after it, and before the program",
+  async (world) => {
+    const { server } = world;
+    const wrong = { ...world.environment, JOB_WORKER_SERVER: "localhost:1" };
+    for (
+      const args of [
+        ["--server", server.address, "start", "ls"],
+        ["start", "--server", server.address, "ls"],
+        ["--server", "localhost:1", "start", "--server", server.address, "ls"],
+      ]
+    ) assert.equal((await runClient(args, wrong)).status, 0, args.join(" "));
+  },
+);
+
+testClient(
+  "start: each has a key of its own, or the one it is given",
+  async ({ server, client }) => {
+    await client("start", "ls");
+    await client("start", "ls");
+    await client("start", "--idempotency-key", "nightly", "ls", "--idempotency-key", "x");
+    const keys = server.requestsOf("Start").map((request) => String(request["idempotencyKey"]));
+    assert.match(keys[0] ?? "", UUID);
+    assert.match(keys[1] ?? "", UUID);
+    assert.notEqual(keys[0], keys[1]);
+    assert.equal(keys[2], "nightly");
+  },
+);
+
+testClient(
+  "stop: says nothing, and asks for the grace it was given",
+  async ({ server, client }) => {
+    for (const grace of [[], ["--grace", "0"], ["--grace", "1.5s"], ["--grace", "2m"]]) {
+      assert.deepEqual(await client("stop", ...grace, ID), { status: 0, text: "", notes: [] });
+    }
+    const graces = server.requestsOf("Stop").map((request) => request["gracePeriodMs"]);
+    assert.deepEqual(graces, [undefined, 0, 1500, 120_000]);
+  },
+);
+
+testClient(
+  "query: prints pid, exit code and whether it ended, to the letter",
+  async ({ client }) => {
+    assert.deepEqual(await client("query", ID), {
+      status: 0,
+      text: "Pid: 896581 Exit code: 0 Exited: true\n",
+      notes: [],
+    });
+  },
+);
+
+testClient("query: a running job has the exit code -", async ({ server, client }) => {
+  server.script.Query = [{ pid: 7, state: "JOB_STATE_RUNNING" }];
+  assert.equal((await client("query", ID)).text, "Pid: 7 Exit code: - Exited: false\n");
+});
+
+testClient("query: a server of the contract's first version is understood", async (world) => {
+  world.server.script.Query = [{ pid: 7 }, { pid: 7, exitCode: 3, exited: true }];
+  assert.equal((await world.client("query", ID)).text, "Pid: 7 Exit code: - Exited: false\n");
+  assert.equal((await world.client("query", ID)).text, "Pid: 7 Exit code: 3 Exited: true\n");
+});
+
+testClient("query: says of a lost job why, on standard error", async ({ server, client }) => {
+  const lost = { pid: 7, exitCode: -1, exited: true, state: "JOB_STATE_LOST", reason: "a reboot" };
+  server.script.Query = [lost];
+  assert.deepEqual(await client("query", ID), {
+    status: 0,
+    text: "Pid: 7 Exit code: - Exited: true\n",
+    notes: [`Job ${ID} was lost: a reboot.`],
+  });
+});
+
+testClient("query: --json is one object on one line, --long is for people", async (world) => {
+  const json = await world.client("query", "--json", ID);
+  assert.equal(json.text.indexOf("\n"), json.text.length - 1);
+  assert.equal(JSON.parse(json.text).exitCode, 0);
+  const long = await world.client("query", ID, "--long");
+  assert.match(long.text, /^Pid: {9}896581\nExit code: {3}0\n/m);
+});
+
+testClient("stream: every byte value arrives untouched", async ({ server, environment }) => {
+  const job = new FakeJob();
+  job.write(Uint8Array.from({ length: 256 * 40 }, (_, index) => index % 256));
+  job.end();
+  server.jobs.set(ID, job);
+  const terminal = new FakeTerminal(environment);
+  assert.equal(await main(["stream", ID], terminal), 0);
+  assert.deepEqual(terminal.output, job.output);
+  assert.deepEqual(terminal.notes, []);
+});
+
+testClient("stream: bytes are written as they come, long before the end", async (world) => {
+  const job = new FakeJob();
+  world.server.jobs.set(ID, job);
+  const terminal = new FakeTerminal(world.environment);
+  const ended = main(["stream", ID], terminal);
+  for (const text of ["one\n", "two without an end"]) {
+    job.write(text);
+    await until(`"${text}" to be written`, () => terminal.text.endsWith(text));
+  }
+  job.end();
+  assert.equal(await ended, 0);
+});
+
+testClient("stream: options become the request's fields", async ({ server, client }) => {
+  const job = new FakeJob();
+  job.write("one\ntwo\nthree\n");
+  server.jobs.set(ID, job);
+  const cases: readonly (readonly [string[], string])[] = [
+    [["--offset", "4"], "two\nthree\n"],
+    [["--tail", "2"], "two\nthree\n"],
+    [["--tail-bytes", "4"], "ree\n"],
+    [[], "one\ntwo\nthree\n"],
+  ];
+  for (const [args, expected] of cases) {
+    const { status, text } = await client("stream", "--no-follow", ...args, ID);
+    assert.deepEqual([status, text], [0, expected]);
+  }
+  const fields = server.requestsOf("Stream").map((
+    request,
+  ) => [request["offset"], request["tailLines"], request["tailBytes"], request["noFollow"]]);
+  assert.deepEqual(fields, [
+    [4, undefined, undefined, true],
+    [undefined, 2, undefined, true],
+    [undefined, undefined, 4, true],
+    [0, undefined, undefined, true],
+  ]);
+  assert.equal(server.requestsOf("Stream")[0]?.["heartbeatSeconds"], 10);
+});
+
+testClient("stream: what was rotated away is said, and is not a failure", async (world) => {
+  const job = new FakeJob();
+  job.write("0123456789");
+  job.rotate(4);
+  job.end();
+  world.server.jobs.set(ID, job);
+  assert.deepEqual(await world.client("stream", ID), {
+    status: 0,
+    text: "456789",
+    notes: ["4 bytes rotated away"],
+  });
+});
+
+testClient(
+  "stream: ends quietly when nobody reads any more, and lets the server know",
+  async (world) => {
+    const job = new FakeJob();
+    job.write("one\n");
+    world.server.jobs.set(ID, job);
+    const terminal = new FakeTerminal(world.environment);
+    terminal.onWrite = () => {
+      throw new ClosedOutputError();
+    };
+    assert.equal(await main(["stream", ID], terminal), 0);
+    assert.deepEqual([terminal.text, terminal.notes], ["", []]);
+  },
+);
+
+testClient("wait: exits with the job's exit code and says nothing", async ({ server, client }) => {
+  server.script.Wait = [0, 3, 143, 255].map(exitedJob);
+  for (const exitCode of [0, 3, 143, 255]) {
+    assert.deepEqual(await client("wait", ID), { status: exitCode, text: "", notes: [] });
+  }
+});
+
+testClient("wait: of several jobs the first that is not 0, in the order given", async (world) => {
+  // Each answer is decided by the id, whichever call comes first.
+  const codes: Record<string, number> = { a: 0, b: 7, c: 9 };
+  const answer = () =>
+    exitedJob(codes[String(world.server.requestsOf("Wait").at(-1)?.["jobID"])] ?? 0);
+  world.server.script.Wait = Array.from({ length: 6 }, () => answer);
+  assert.equal((await world.client("wait", "a", "b", "c")).status, 7);
+  assert.equal((await world.client("wait", "c", "b", "a")).status, 9);
+});
+
+testClient("wait: an unknown job is 125, and the others are waited for", async (world) => {
+  const missing = refusal(5, `No job has the id "nope"`);
+  world.server.script.Wait = [missing, exitedJob(0)];
+  const { status, notes } = await world.client("wait", "nope", ID);
+  assert.deepEqual([status, notes], [125, [`No job has the id "nope"`]]);
+  assert.equal(world.server.requestsOf("Wait").length, 2);
+});
+
+testClient("wait: a lost job is 125, never a success", async ({ server, client }) => {
+  server.script.Wait = [{
+    exitCode: -1,
+    exited: true,
+    state: "JOB_STATE_LOST",
+    reason: "a reboot",
+  }];
+  assert.deepEqual(await client("wait", ID), {
+    status: 125,
+    text: "",
+    notes: [
+      `Cannot know the exit code of job ${ID}: it was lost (a reboot). ` +
+      "Start it again if it has to finish.",
+    ],
+  });
+});
+
+testClient("run: writes the job's output and exits as it did", async ({ server, client }) => {
+  const job = new FakeJob();
+  job.write("out\n");
+  job.end();
+  server.jobs.set(ID, job);
+  server.script.Wait = [exitedJob(7), exitedJob(0)];
+  assert.deepEqual(await client("run", "make", "-j2"), {
+    status: 7,
+    text: "out\n",
+    notes: [`Job ID: ${ID} Started`],
+  });
+  assert.deepEqual(await client("run", "--quiet", "make"), { status: 0, text: "out\n", notes: [] });
+});
+
+testClient("run: a job that cannot be started is 125", async ({ server, client }) => {
+  server.script.Start = [refusal(9, `Cannot start "x": no such program on the server`)];
+  assert.deepEqual(await client("run", "x"), {
+    status: 125,
+    text: "",
+    notes: [`Cannot start "x": no such program on the server`],
+  });
+});
+
+testClient("run: Ctrl-C asks the job to stop, and its last words are written", async (world) => {
+  const { server, environment } = world;
+  const job = new FakeJob();
+  server.jobs.set(ID, job);
+  server.script.Stop = [() => {
+    job.write("stopping\n");
+    job.end();
+    return {};
+  }];
+  server.script.Wait = [exitedJob(143)];
+  const terminal = new FakeTerminal(environment);
+  const ended = main(["run", "--grace", "3s", "sleep", "100"], terminal);
+  await until("the stream to be open", () => server.requestsOf("Stream").length === 1);
+  terminal.interrupt();
+  assert.equal(await ended, 143);
+  assert.equal(terminal.text, "stopping\n");
+  assert.equal(server.requestsOf("Stop")[0]?.["gracePeriodMs"], 3000);
+  assert.deepEqual(terminal.notes.slice(1), [`stopping job ${ID}; Ctrl-C again leaves it alone`]);
+  assert.equal(terminal.listenerCount, 0);
+});
+
+testClient("run: a second Ctrl-C leaves the job alone, and names it", async (world) => {
+  const { server, environment } = world;
+  server.jobs.set(ID, new FakeJob());
+  server.script.Stop = [() => undefined];
+  const terminal = new FakeTerminal(environment);
+  const ended = main(["run", "sleep", "100"], terminal);
+  await until("the stream to be open", () => server.requestsOf("Stream").length === 1);
+  terminal.interrupt();
+  await until("the job to be asked to stop", () => server.requestsOf("Stop").length === 1);
+  terminal.interrupt();
+  assert.equal(await ended, 130);
+  assert.match(terminal.notes.at(-1) ?? "", new RegExp(`^leaving job ${ID} alone; `));
+  assert.equal(terminal.listenerCount, 0);
+});
+
+testClient(
+  "run: Ctrl-C before the answer to Start stops the job once it is known",
+  async (world) => {
+    const { server, environment } = world;
+    const job = new FakeJob();
+    server.jobs.set(ID, job);
+    const terminal = new FakeTerminal(environment);
+    server.script.Start = [() => {
+      terminal.interrupt();
+      return { jobID: ID };
+    }];
+    server.script.Stop = [() => {
+      job.end();
+      return {};
+    }];
+    server.script.Wait = [exitedJob(143)];
+    assert.equal(await main(["run", "sleep", "100"], terminal), 143);
+    assert.equal(server.requestsOf("Stop").length, 1);
+  },
+);
+
+testClient("run: the job is asked to stop when nobody reads its output any more", async (world) => {
+  const { server, environment } = world;
+  const job = new FakeJob();
+  job.write("y\n");
+  server.jobs.set(ID, job);
+  server.script.Wait = [exitedJob(143)];
+  const terminal = new FakeTerminal(environment);
+  terminal.onWrite = () => {
+    throw new ClosedOutputError();
+  };
+  assert.equal(await main(["run", "yes"], terminal), 143);
+  assert.deepEqual(server.requestsOf("Stop").map((request) => request["jobID"]), [ID]);
+});
+
+testClient("remove: all are tried, and the first failure is the exit status", async (world) => {
+  const { server, client } = world;
+  server.script.Remove = [
+    refusal(9, "Cannot remove job a: it is running"),
+    refusal(5, `No job has the id "b"`),
+    {},
+  ];
+  assert.deepEqual(await client("remove", "a", "b", "c"), {
+    status: 1,
+    text: "",
+    notes: ["Cannot remove job a: it is running", `No job has the id "b"`],
+  });
+  const removed = server.requestsOf("Remove").map((request) => request["jobID"]);
+  assert.deepEqual(removed, ["a", "b", "c"]);
+  assert.deepEqual(await client("remove", ID, OTHER), { status: 0, text: "", notes: [] });
+});
+
+const STATUSES: readonly (readonly [code: number, status: number])[] = [
+  [3, 2],
+  [5, 5],
+  [7, 4],
+  [8, 1],
+  [9, 1],
+  [13, 1],
+  [16, 4],
+];
+const METHODS: readonly (readonly [Method | "Stream", string[]])[] = [
+  ["Start", ["start", "ls"]],
+  ["Stop", ["stop", ID]],
+  ["Query", ["query", ID]],
+  ["Stream", ["stream", ID]],
+  ["Remove", ["remove", ID]],
+];
+
+for (const [method, args] of METHODS) {
+  testClient(
+    `${args[0]}: the server's refusal is one line, a status of its own, and final`,
+    async (world) => {
+      const { server, client } = world;
+      for (const [code, status] of STATUSES) {
+        server.script[method] = [refusal(code, "Cannot do it: no.\nDo that")];
+        assert.deepEqual(await client(...args), {
+          status,
+          text: "",
+          notes: ["Cannot do it: no. Do that"],
+        });
+      }
+      assert.equal(server.requestsOf(method).length, STATUSES.length, "a refusal was tried again");
+    },
+  );
+}
+
+testClient("start: is sent again with the same key while the server is away", async (world) => {
+  const { server, client } = world;
+  server.script.Start = [refusal(14, "shutting down"), refusal(14, "shutting down")];
+  assert.deepEqual(await client("start", "ls"), {
+    status: 0,
+    text: `Job ID: ${ID} Started\n`,
+    notes: [],
+  });
+  const keys = server.requestsOf("Start").map((request) => request["idempotencyKey"]);
+  assert.equal(keys.length, 3);
+  assert.equal(new Set(keys).size, 1);
+});
+
+testClient("start: a lost answer is asked for again with the same key", async (world) => {
+  using path = await FakePath.open(() => world.server.port);
+  world.server.script.Start = [() => {
+    path.cut();
+    return undefined;
+  }];
+  const environment = { ...world.environment, JOB_WORKER_SERVER: path.address };
+  const { status, text } = await runClient(["start", "ls"], environment);
+  assert.deepEqual([status, text], [0, `Job ID: ${ID} Started\n`]);
+  const keys = world.server.requestsOf("Start").map((request) => request["idempotencyKey"]);
+  assert.equal(keys.length, 2);
+  assert.equal(keys[0], keys[1]);
+});
+
+testClient("start: what stays unknown is said, with the key that clears it up", async (world) => {
+  const { server, client } = world;
+  server.script.Start = Array.from({ length: 99 }, () => refusal(14, "shutting down"));
+  const { status, text, notes } = await client("start", "--idempotency-key", "nightly", "ls");
+  assert.deepEqual([status, text], [3, ""]);
+  assert.deepEqual(notes, [
+    `Lost the connection to ${server.address}: shutting down. Try again. ` +
+    "The job may have been started: --idempotency-key nightly finds it or starts it.",
+  ]);
+  const tries = server.requestsOf("Start").length;
+  assert(tries >= 4 && tries <= 9, `${tries} tries`);
+});
+
+for (
+  const [verb, method, code] of [["stop", "Stop", 9], ["remove", "Remove", 5]] as const
+) {
+  testClient(`${verb}: a lost answer is no failure when it had been done`, async (world) => {
+    using path = await FakePath.open(() => world.server.port);
+    world.server.script[method] = [() => {
+      path.cut();
+      return undefined;
+    }, refusal(code, "it is done already")];
+    const environment = { ...world.environment, JOB_WORKER_SERVER: path.address };
+    const result = await runClient([verb, ID], environment);
+    assert.deepEqual(result, { status: 0, text: "", notes: [] });
+  });
+}
