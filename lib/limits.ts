@@ -141,6 +141,10 @@ function isUnlimited(value: string): boolean {
   return value === "" || value === "max";
 }
 
+function tooLong(): JobError {
+  return new JobError("precondition", `it is longer than one limit: ${MAX_FILE_BYTES} bytes or more`);
+}
+
 function malformed(text: string, expected: string): JobError {
   const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
   return new JobError("precondition", `${shown} is no limit: expected ${expected}`);
@@ -154,11 +158,9 @@ function malformed(text: string, expected: string): JobError {
  * file is an error too: a limit that somebody believes in must not vanish with its file.
  */
 export async function readLimits(folder: string): Promise<Limits> {
-  const [cpu, memory, diskIo] = await Promise.all([
-    readLimit(folder, LIMIT_FILES.cpu, parseCpuLimit),
-    readLimit(folder, LIMIT_FILES.memory, parseMemoryLimit),
-    readLimit(folder, LIMIT_FILES.diskIo, parseDiskIoLimit),
-  ]);
+  const cpu = await readLimit(folder, LIMIT_FILES.cpu, parseCpuLimit);
+  const memory = await readLimit(folder, LIMIT_FILES.memory, parseMemoryLimit);
+  const diskIo = await readLimit(folder, LIMIT_FILES.diskIo, parseDiskIoLimit);
   return {
     ...(cpu === undefined ? {} : { cpuCores: cpu }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
@@ -199,7 +201,7 @@ async function readShortFile(path: string): Promise<string> {
     const read = await file.read(buffer.subarray(length));
     if (read === null) break;
     length += read;
-    if (length === buffer.length) break;
+    if (length === buffer.length) throw tooLong();
   }
   return new TextDecoder().decode(buffer.subarray(0, length));
 }

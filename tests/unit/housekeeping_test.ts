@@ -1,0 +1,52 @@
+import { strict as assert } from "node:assert";
+import { expiredJobs } from "../../lib/housekeeping.ts";
+import { cutOffset } from "../../lib/rotation.ts";
+import type { EndedJob } from "../../lib/store.ts";
+
+const GENEROUS = { retainAge: 1e12, retainCount: 1e6, retainBytes: 1e12, nowMs: 10_000 };
+
+const JOBS: EndedJob[] = [1, 2, 3, 4, 5].map((number) => ({
+  id: `job-${number}`,
+  endedAtMs: number * 1000,
+  outputBytes: 100,
+}));
+
+const TOTALS = { count: 5, outputBytes: 500 };
+
+function expire(retention: Partial<typeof GENEROUS>): string[] {
+  return expiredJobs(JOBS, TOTALS, { ...GENEROUS, ...retention }).map(({ id }) => id);
+}
+
+Deno.test("expiredJobs: nothing goes within the bounds, and at them", () => {
+  assert.deepEqual(expire({}), []);
+  assert.deepEqual(expire({ retainCount: 5, retainBytes: 500, retainAge: 9000 }), []);
+  assert.deepEqual(
+    expiredJobs([], { count: 0, outputBytes: 0 }, { ...GENEROUS, retainCount: 0 }),
+    [],
+  );
+});
+
+Deno.test("expiredJobs: the oldest go until the bounds hold", () => {
+  assert.deepEqual(expire({ retainCount: 3 }), ["job-1", "job-2"]);
+  assert.deepEqual(expire({ retainBytes: 499 }), ["job-1"]);
+  assert.deepEqual(expire({ retainBytes: 99 }), JOBS.map(({ id }) => id));
+  assert.deepEqual(expire({ retainAge: 7000 }), ["job-1", "job-2"]);
+  assert.deepEqual(expire({ retainAge: 8500, retainCount: 2 }), ["job-1", "job-2", "job-3"]);
+});
+
+Deno.test("cutOffset: nothing is cut until an eighth of the bound is too much", () => {
+  assert.equal(cutOffset(0, 0, 65_536), undefined);
+  assert.equal(cutOffset(65_536, 0, 65_536), undefined);
+  assert.equal(cutOffset(65_536 + 8192, 0, 65_536), undefined);
+  assert.equal(cutOffset(1_000_000, 1_000_000 - 65_536, 65_536), undefined);
+  assert.equal(cutOffset(1e15, 0, Infinity), undefined);
+});
+
+Deno.test("cutOffset: whole blocks go, and never less than the bound stays", () => {
+  for (const size of [65_536 + 8193, 100_000, 1_234_567, 10 ** 12 + 1]) {
+    const offset = cutOffset(size, 0, 65_536);
+    assert(offset !== undefined);
+    assert.equal(offset % 4096, 0);
+    assert(size - offset >= 65_536 && size - offset < 65_536 + 4096, `${size} ${offset}`);
+  }
+});

@@ -1,0 +1,53 @@
+import { strict as assert } from "node:assert";
+import { hasEnded, type JobState, recordedUsage, requireTransition } from "../../lib/job_state.ts";
+
+const begun = { pid: 1, startedAtMs: 1 };
+
+const STATES: Record<JobState["kind"], JobState> = {
+  starting: { kind: "starting" },
+  running: { kind: "running", ...begun },
+  stopping: { kind: "stopping", ...begun, killAtMs: 2 },
+  exited: {
+    kind: "exited",
+    ...begun,
+    exitCode: 0,
+    signal: 0,
+    oomKilled: false,
+    usage: { cpuUsec: 5 },
+    endedAtMs: 3,
+  },
+  lost: { kind: "lost", ...begun, reason: "the host went down", endedAtMs: 3 },
+};
+
+const ALLOWED = new Set([
+  "starting running",
+  "starting exited",
+  "starting lost",
+  "running stopping",
+  "running exited",
+  "running lost",
+  "stopping stopping",
+  "stopping exited",
+  "stopping lost",
+]);
+
+Deno.test("requireTransition: the whole table", () => {
+  for (const from of Object.values(STATES)) {
+    for (const to of Object.values(STATES)) {
+      const change = `${from.kind} ${to.kind}`;
+      if (ALLOWED.has(change)) requireTransition(from, to);
+      else assert.throws(() => requireTransition(from, to), /cannot go from/, change);
+    }
+  }
+});
+
+Deno.test("hasEnded: exited and lost, and nothing else", () => {
+  const ended = Object.values(STATES).filter(hasEnded).map(({ kind }) => kind);
+  assert.deepEqual(ended, ["exited", "lost"]);
+});
+
+Deno.test("recordedUsage: only a job that exited has one on record", () => {
+  for (const state of Object.values(STATES)) {
+    assert.deepEqual(recordedUsage(state), state.kind === "exited" ? { cpuUsec: 5 } : {});
+  }
+});

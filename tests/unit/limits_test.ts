@@ -1,0 +1,170 @@
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { JobError } from "../../lib/errors.ts";
+import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit, readLimits } from "../../lib/limits.ts";
+
+const UNLIMITED = ["max", "", "\n", "  max \r\n", "\t"];
+
+/** Never a limit, whatever the file. */
+const JUNK = [
+  "abc",
+  "-1",
+  "0",
+  "NaN",
+  "Infinity",
+  "1e3",
+  "0x10",
+  "max max",
+  "MAX!",
+  "\0",
+  "50%\n50%",
+  "\u{ff15}0%",
+  "'50%'",
+  "none",
+  "1,5%",
+  ".5%",
+  "5.%",
+  "%",
+  "9".repeat(400),
+];
+
+function assertMalformed(parse: (text: string) => unknown, text: string): void {
+  assert.throws(() => parse(text), (error) => {
+    assert(error instanceof JobError, `${JSON.stringify(text)}: ${error}`);
+    assert.equal(error.kind, "precondition");
+    assert.match(error.message, /is no limit: expected/);
+    assert(error.message.length < 400, "the message repeats too much of the file");
+    return true;
+  }, JSON.stringify(text));
+}
+
+for (
+  const [name, parse, unlimited] of [
+    ["parseCpuLimit", parseCpuLimit, undefined],
+    ["parseMemoryLimit", parseMemoryLimit, undefined],
+    ["parseDiskIoLimit", parseDiskIoLimit, {}],
+  ] as const
+) {
+  Deno.test(`${name}: max and an empty file are no limit`, () => {
+    for (const text of UNLIMITED) assert.deepEqual(parse(text), unlimited, JSON.stringify(text));
+  });
+
+  Deno.test(`${name}: junk is refused with what was expected`, () => {
+    for (const text of JUNK) assertMalformed(parse, text);
+  });
+}
+
+Deno.test("parseCpuLimit: a percentage of one core", () => {
+  const cases: [string, number][] = [
+    ["50%", 0.5],
+    ["200%", 2],
+    ["1.5%", 0.015],
+    ["1%", 0.01],
+    [" 50 % \r\n", 0.5],
+    ["1000000%", 10_000],
+  ];
+  for (const [text, cores] of cases) assert.equal(parseCpuLimit(text), cores, text);
+});
+
+Deno.test("parseCpuLimit: what the kernel cannot hold is refused", () => {
+  for (const text of ["0%", "0.99%", "1000001%", "-50%", "50", "0.5", "50%%", "99999999999999%"]) {
+    assertMalformed(parseCpuLimit, text);
+  }
+});
+
+Deno.test("parseMemoryLimit: bytes with units of 1024", () => {
+  const cases: [string, number][] = [
+    ["256M", 256 * 1024 ** 2],
+    ["256MiB", 256 * 1024 ** 2],
+    ["1.5g", 1.5 * 1024 ** 3],
+    ["2T", 2 * 1024 ** 4],
+    ["1048576", 1024 ** 2],
+    ["1048576B", 1024 ** 2],
+    [" 2048 K\r\n", 2 * 1024 ** 2],
+  ];
+  for (const [text, bytes] of cases) assert.equal(parseMemoryLimit(text), bytes, text);
+});
+
+Deno.test("parseMemoryLimit: ambiguous, tiny and huge ones are refused", () => {
+  for (
+    const text of ["256MB", "256KB", "1023K", "1", "10P", "99999999T", "-256M", "256 M B", "M"]
+  ) {
+    assertMalformed(parseMemoryLimit, text);
+  }
+});
+
+Deno.test("parseDiskIoLimit: a rate for both, or one for each", () => {
+  const cases: [string, ReturnType<typeof parseDiskIoLimit>][] = [
+    ["10MB/s", { readBytesPerSecond: 10e6, writeBytesPerSecond: 10e6 }],
+    ["10MiB/s", { readBytesPerSecond: 10 * 1024 ** 2, writeBytesPerSecond: 10 * 1024 ** 2 }],
+    ["4096B/s", { readBytesPerSecond: 4096, writeBytesPerSecond: 4096 }],
+    ["1.5 GB/s\r\n", { readBytesPerSecond: 1.5e9, writeBytesPerSecond: 1.5e9 }],
+    ["read=50MB/s write=10MB/s", { readBytesPerSecond: 50e6, writeBytesPerSecond: 10e6 }],
+    ["write=1MiB/s", { writeBytesPerSecond: 1024 ** 2 }],
+    ["read=max write=1MB/s", { writeBytesPerSecond: 1e6 }],
+  ];
+  for (const [text, limits] of cases) assert.deepEqual(parseDiskIoLimit(text), limits, text);
+});
+
+Deno.test("parseDiskIoLimit: rates without a time, tiny, huge and doubled ones are refused", () => {
+  const texts = [
+    "10MB",
+    "10M/s",
+    "10MB/m",
+    "0MB/s",
+    "4095B/s",
+    "-1MB/s",
+    "read=1MB/s read=2MB/s",
+    "read= write=",
+    "read=1MB/s both=2MB/s",
+    "READ=1MB/s",
+    "read=1MB/s;write=2MB/s",
+    "9999999999TB/s",
+  ];
+  for (const text of texts) assertMalformed(parseDiskIoLimit, text);
+});
+
+Deno.test("readLimits: reads what stands in the folder at that moment", async () => {
+  await using folder = await limitsFolder({ cpu: "50%\n", memory: "256M\n", disk_io: "10MB/s\n" });
+  assert.deepEqual(await readLimits(folder.path), {
+    cpuCores: 0.5,
+    memoryBytes: 256 * 1024 ** 2,
+    readBytesPerSecond: 10e6,
+    writeBytesPerSecond: 10e6,
+  });
+  await Deno.writeTextFile(join(folder.path, "cpu_limit.txt"), "max");
+  assert.equal((await readLimits(folder.path)).cpuCores, undefined);
+});
+
+Deno.test("readLimits: a missing, malformed, endless or strange file fails with its name", async () => {
+  const good = { cpu: "max", memory: "max", disk_io: "max" };
+  for (const name of ["cpu", "memory", "disk_io"] as const) {
+    for (const text of [undefined, "abc", "max".padEnd(100_000, "x")]) {
+      await using folder = await limitsFolder({ ...good, [name]: text });
+      await assertRefused(folder.path, `${name}_limit.txt`);
+    }
+    await using folder = await limitsFolder({ ...good, [name]: undefined });
+    await Deno.mkdir(join(folder.path, `${name}_limit.txt`));
+    await assertRefused(folder.path, `${name}_limit.txt`);
+  }
+});
+
+async function assertRefused(folder: string, name: string): Promise<void> {
+  await assert.rejects(readLimits(folder), (error) => {
+    assert(error instanceof JobError);
+    assert.equal(error.kind, "precondition");
+    assert(error.message.includes(name), error.message);
+    assert(!error.message.includes(folder), "the message tells a path of the host");
+    return true;
+  });
+}
+
+async function limitsFolder(
+  files: Partial<Record<"cpu" | "memory" | "disk_io", string | undefined>>,
+): Promise<AsyncDisposable & { path: string }> {
+  const path = await Deno.makeTempDir({ prefix: "job-worker-limits-" });
+  for (const [name, text] of Object.entries(files)) {
+    if (text !== undefined) await Deno.writeTextFile(join(path, `${name}_limit.txt`), text);
+  }
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}

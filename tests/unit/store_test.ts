@@ -1,0 +1,107 @@
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { JobRecord } from "../../lib/job_state.ts";
+import { JobStore } from "../../lib/store.ts";
+
+Deno.test("JobStore: records and their changes survive the store", async () => {
+  await using folder = await temporaryFolder();
+  const record = newRecord({ idempotencyKey: "key" });
+  {
+    using store = open(folder.path);
+    store.insert(record);
+    record.state = { kind: "running", pid: 7, startedAtMs: 5 };
+    store.update(record);
+    store.setFirstOffset(record.id, 4096);
+  }
+  using store = open(folder.path);
+  assert.deepEqual(store.get(record.id), { ...record, firstOffset: 4096 });
+  assert.deepEqual(store.getByKey("alice", "key")?.id, record.id);
+  assert.deepEqual(store.active().map(({ id }) => id), [record.id]);
+  assert.deepEqual(store.endedTotals(), { count: 0, outputBytes: 0 });
+});
+
+Deno.test("JobStore: ended jobs are listed the oldest first, and counted", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  for (const endedAtMs of [30, 10, 20]) {
+    const record = newRecord();
+    store.insert(record);
+    record.state = { kind: "lost", pid: 1, startedAtMs: 1, reason: "x", endedAtMs };
+    store.update(record, endedAtMs * 10);
+  }
+  assert.deepEqual(store.oldestEnded(2).map(({ endedAtMs }) => endedAtMs), [10, 20]);
+  assert.deepEqual(store.endedTotals(), { count: 3, outputBytes: 600 });
+  assert.deepEqual(store.active(), []);
+  const [oldest] = store.oldestEnded(1);
+  assert(oldest);
+  store.delete(oldest.id);
+  assert.equal(store.get(oldest.id), undefined);
+  assert.equal(store.endedTotals().count, 2);
+});
+
+Deno.test("JobStore: an id, and an owner's key, are taken once; keys of others and no key are free", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const record = newRecord({ idempotencyKey: "key" });
+  store.insert(record);
+  assert.throws(() => store.insert(newRecord({ id: record.id })));
+  assert.throws(() => store.insert(newRecord({ idempotencyKey: "key" })));
+  store.insert(newRecord({ idempotencyKey: "key", owner: "bob" }));
+  store.insert(newRecord());
+  store.insert(newRecord());
+  assert.equal(store.getByKey("carol", "key"), undefined);
+  assert.equal(store.get("nobody"), undefined);
+});
+
+Deno.test("JobStore: a second one on the same folder is refused, until the first is closed", async () => {
+  await using folder = await temporaryFolder();
+  {
+    using _first = open(folder.path);
+    assert.throws(() => new JobStore(folder.path), /another worker-server uses/);
+  }
+  open(folder.path)[Symbol.dispose]();
+});
+
+Deno.test("JobStore: what a newer version wrote is refused, and left as it is", async () => {
+  await using folder = await temporaryFolder();
+  open(folder.path)[Symbol.dispose]();
+  const database = new DatabaseSync(join(folder.path, "jobs.db"));
+  database.exec("PRAGMA user_version = 99");
+  database.close();
+  assert.throws(() => new JobStore(folder.path), /newer version/);
+});
+
+Deno.test("JobStore: a file that is no store, or a damaged one, is an error that names it", async () => {
+  for (const text of ["junk".repeat(2000), "SQLite format 3\0".padEnd(5000, "x")]) {
+    await using folder = await temporaryFolder();
+    await Deno.writeTextFile(join(folder.path, "jobs.db"), text);
+    assert.throws(() => new JobStore(folder.path), /cannot open the records of jobs in .*jobs\.db/);
+  }
+  assert.throws(() => new JobStore("/nonexistent"), /cannot open the records/);
+});
+
+function newRecord(fields: Partial<JobRecord> = {}): JobRecord {
+  return {
+    id: crypto.randomUUID(),
+    command: { name: "ls", args: ["/", "\u{1f600}\n'\""] },
+    owner: "alice",
+    idempotencyKey: "",
+    createdAtMs: 1,
+    limits: { cpuCores: 0.5 },
+    placement: { groups: ["/g"], tracker: "/g", census: "/g/cgroup.events", counters: [] },
+    state: { kind: "starting" },
+    firstOffset: 0,
+    ...fields,
+  };
+}
+
+function open(folder: string): JobStore & Disposable {
+  const store = new JobStore(folder);
+  return Object.assign(store, { [Symbol.dispose]: () => store.close() });
+}
+
+async function temporaryFolder(): Promise<AsyncDisposable & { path: string }> {
+  const path = await Deno.makeTempDir({ prefix: "job-worker-store-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
