@@ -32,8 +32,9 @@ Examples:
   worker-client stop a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
   worker-client --server worker1:50051 -i alice.pem run make test
 
-Identity: what the options name, else the environment, else client.pem, or ca.crt with client.crt
-and client.key, or the only other identity in ./certs or ~/.config/job-worker.
+Identity: what the options name, else the environment, else client.pem, or
+ca.crt with client.crt and client.key, or the only other identity in ./certs or
+~/.config/job-worker.
 
 Exit status:
   0  done                       3  no connection to a server that can be trusted

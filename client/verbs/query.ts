@@ -23,8 +23,8 @@ export const queryVerb: Verb = {
     command.addHelpText(
       "after",
       `
-The exit code of a job that a signal ended is 128 + the signal's number. A job that still runs, or
-whose exit code cannot be known, has the exit code "-".
+The exit code of a job that a signal ended is 128 + the signal's number. A job
+that still runs, or whose exit code cannot be known, has the exit code "-".
 
 Examples:
   worker-client query a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219

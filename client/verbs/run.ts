@@ -37,11 +37,12 @@ export const runVerb: Verb = {
     command.addHelpText(
       "after",
       `
-Options go before the program; all that follows its name belongs to the program.
+Options go before the program; all that follows its name belongs to the
+program.
 
-Ctrl-C (or SIGTERM) asks the job to stop; a second one leaves it alone and exits with 130. When
-nobody reads the output any more the job is asked to stop, too. Exits with 125 when the job cannot
-be started or followed.
+Ctrl-C (or SIGTERM) asks the job to stop; a second one leaves it alone and exits
+with 130. When nobody reads the output any more the job is asked to stop, too.
+Exits with 125 when the job cannot be started or followed.
 
 Examples:
   worker-client run make -j2 test

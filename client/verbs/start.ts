@@ -20,15 +20,17 @@ export const startVerb: Verb = {
     command.addHelpText(
       "after",
       `
-Options go before the program; all that follows its name belongs to the program.
+Options go before the program; all that follows its name belongs to the
+program.
 
 Examples:
   worker-client start ls -la --color=never /
   worker-client start --server worker1:50051 sh -c 'make && make test'
   worker-client start --idempotency-key nightly-2026-05-04 /opt/backup.sh
 
-The start is sent again when its answer is lost, with the same idempotency key, so that the job
-runs once. A key of your own does the same for a script that may itself be run again.`,
+The start is sent again when its answer is lost, with the same idempotency key,
+so that the job runs once. A key of your own does the same for a script that may
+itself be run again.`,
     );
   },
 

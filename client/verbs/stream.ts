@@ -52,8 +52,8 @@ export const streamVerb: Verb = {
     command.addHelpText(
       "after",
       `
-A broken connection is made anew and the output goes on where it broke off, with a note on standard
-error.
+A broken connection is made anew and the output goes on where it broke off, with
+a note on standard error.
 
 Examples:
   worker-client stream a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219

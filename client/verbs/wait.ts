@@ -20,7 +20,8 @@ export const waitVerb: Verb = {
     command.addHelpText(
       "after",
       `
-Exits with 125 when a job cannot be waited for, or its exit code cannot be known.
+Exits with 125 when a job cannot be waited for, or its exit code cannot be
+known.
 
 Examples:
   worker-client wait a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 && echo done`,

@@ -127,6 +127,8 @@ export class FakeServer implements AsyncDisposable {
   readonly script: Partial<Record<Method | "Stream", Scripted[]>> = {};
   /** Whether heartbeats are sent to who asks for them. */
   hasHeartbeats = true;
+  /** How many bytes before the one that was asked for a stream begins. */
+  earlyBytes = 0;
   readonly #pair: Pair;
   readonly #clientAuthority: string;
   #server: Server | undefined;
@@ -229,16 +231,19 @@ export class FakeServer implements AsyncDisposable {
     if (job === undefined) {
       return void call.emit("error", refusal(5, `No job has the id "${jobID}"`));
     }
-    sendOutput(call, job, this.hasHeartbeats ? heartbeatSeconds : 0);
+    sendOutput(call, job, {
+      heartbeatSeconds: this.hasHeartbeats ? heartbeatSeconds : 0,
+      earlyBytes: this.earlyBytes,
+    });
   }
 }
 
 function sendOutput(
   call: ServerWritableStream<StreamRequest__Output, StreamResponse>,
   job: FakeJob,
-  heartbeatSeconds: number,
+  { heartbeatSeconds, earlyBytes }: { heartbeatSeconds: number; earlyBytes: number },
 ): void {
-  let offset = firstOffsetOf(call.request, job);
+  let offset = Math.max(0, firstOffsetOf(call.request, job) - earlyBytes);
   const timer = heartbeatSeconds > 0
     ? setInterval(() => call.write({ output: Buffer.alloc(0), offset }), heartbeatSeconds * 1000)
     : undefined;

@@ -182,6 +182,19 @@ testResume("stream: what was rotated away meanwhile is said with its size", asyn
   ]);
 });
 
+testResume("stream: a server that begins earlier than asked doubles no byte", async (world) => {
+  const { server, path, job, terminal } = world;
+  server.earlyBytes = 3;
+  job.write("0123456789");
+  const ended = main(["stream", ID], terminal);
+  await until("the output", () => terminal.text === "0123456789");
+  path.cut();
+  job.write("abc");
+  job.end();
+  assert.equal(await ended, 0);
+  assert.equal(terminal.text, "0123456789abc");
+});
+
 testResume("stream: --no-retry ends at the first break, with exit status 3", async (world) => {
   const { path, job, terminal } = world;
   job.write("one\n");
