@@ -140,10 +140,7 @@ function createClient(endpoint: Endpoint): Client {
   const scheme = { 0: "dns", 4: "ipv4", 6: "ipv6" }[isIP(host)] ?? "dns";
   return new Client(
     `${scheme}:${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
-    credentials.createFromSecureContext(
-      secureContext,
-      checkServerIdentity === undefined ? {} : { checkServerIdentity },
-    ),
+    credentials.createFromSecureContext(secureContext, { checkServerIdentity }),
     options,
   );
 }

@@ -76,7 +76,7 @@ function dial(endpoint: Endpoint): Promise<DialResult> {
     port,
     secureContext: options.secureContext,
     servername: options.servername,
-    ...(options.checkServerIdentity && { checkServerIdentity: options.checkServerIdentity }),
+    checkServerIdentity: options.checkServerIdentity,
     ALPNProtocols: ["h2"],
   });
   let stage: Stage = "dialing";

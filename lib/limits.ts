@@ -142,7 +142,10 @@ function isUnlimited(value: string): boolean {
 }
 
 function tooLong(): JobError {
-  return new JobError("precondition", `it is longer than one limit: ${MAX_FILE_BYTES} bytes or more`);
+  return new JobError(
+    "precondition",
+    `it is longer than one limit: ${MAX_FILE_BYTES} bytes or more`,
+  );
 }
 
 function malformed(text: string, expected: string): JobError {
@@ -169,28 +172,21 @@ export async function readLimits(folder: string): Promise<Limits> {
 }
 
 async function readLimit<T>(folder: string, name: string, parse: (text: string) => T): Promise<T> {
-  let text: string;
   try {
-    text = await readShortFile(join(folder, name));
+    return parse(await readShortFile(join(folder, name)));
   } catch (error) {
-    if (error instanceof JobError) throw error;
-    const problem = error instanceof Deno.errors.NotFound ? "is missing" : "cannot be read";
     throw new JobError(
       "precondition",
-      `Cannot start the job: limit file ${name} ${problem} on the server; ` +
-        `"max" in it means no limit`,
-      { cause: error },
+      `Cannot start the job: limit file ${name}${problemOf(error)}`,
+      error instanceof JobError ? undefined : { cause: error },
     );
   }
-  try {
-    return parse(text);
-  } catch (error) {
-    if (!(error instanceof JobError)) throw error;
-    throw new JobError(
-      "precondition",
-      `Cannot start the job: limit file ${name}: ${error.message}`,
-    );
-  }
+}
+
+function problemOf(error: unknown): string {
+  if (error instanceof JobError) return `: ${error.message}`;
+  const problem = error instanceof Deno.errors.NotFound ? "is missing" : "cannot be read";
+  return ` ${problem} on the server; "max" in it means no limit`;
 }
 
 async function readShortFile(path: string): Promise<string> {

@@ -86,10 +86,10 @@ Deno.test("kill -9 amid a stop: the next server ends the job when its grace peri
   const alice = server.client();
   const id = await alice.shell("trap 'echo term' TERM; echo begin; while :; do sleep 0.05; done");
   await alice.untilOutput(id, /begin/);
-  const stopping = alice.stop(id, 1500);
+  const interrupted = assertStatus(alice.stop(id, 1500), status.UNAVAILABLE);
   await alice.untilOutput(id, /term/);
   await server.end("SIGKILL");
-  await assertStatus(stopping, status.UNAVAILABLE);
+  await interrupted;
   await server.launch();
   const { exitCode, signal } = await server.client().wait(id);
   assert.deepEqual([exitCode, signal], [137, 9]);
