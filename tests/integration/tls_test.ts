@@ -1,0 +1,509 @@
+/** The server's door: who gets through TLS and who does not, and that no caller can harm it. */
+import { status } from "@grpc/grpc-js";
+import { strict as assert } from "node:assert";
+import { assertStatus, type Pki, run, TestClient, testPki, TestServer, until } from "./harness.ts";
+import {
+  CLIENT_EXTENSIONS,
+  makeOtherAuthority,
+  ROLE_OID,
+  signCertificate,
+  WRITER_EXTENSIONS,
+} from "./openssl.ts";
+
+const UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000";
+
+/** The server closes a connection whose handshake takes longer (lib/grpc_server.ts). */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** Whatever the server should close, it must have closed by then. */
+const CLOSE_DEADLINE_MS = 40_000;
+
+const DAY_MS = 86_400_000;
+
+/** grpc-js keeps a timer for a while after a connection was refused, also when it is closed. */
+function test(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
+  Deno.test({ name: `TLS: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
+}
+
+/** The server still answers, and not only that: it still starts jobs. */
+async function assertServes(server: TestServer): Promise<void> {
+  const client = server.client();
+  assert.equal((await client.wait(await client.start("true"))).exitCode, 0);
+  client.raw.close();
+}
+
+/** Asks for a job that does not exist, by a connection of its own. */
+async function ask(server: TestServer, identity: string): Promise<unknown> {
+  const client = server.client(identity);
+  try {
+    return await client.query(UNKNOWN_JOB);
+  } finally {
+    client.raw.close();
+  }
+}
+
+/** Whose calls the server has logged. */
+function callersOf(server: TestServer): Set<string> {
+  const entries = server.log.trimEnd().split("\n").map((line) => JSON.parse(line));
+  return new Set(entries.filter(({ message }) => message === "call").map(({ who }) => who));
+}
+
+/** A handshake by openssl; it goes on until the server ends it, where it is to be refused. */
+async function handshake(
+  server: TestServer,
+  identity: string | undefined,
+  ...flags: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { pki } = server;
+  const pair = identity === undefined
+    ? []
+    : ["-cert", pki.file(`${identity}.crt`), "-key", pki.file(`${identity}.key`)];
+  const address = ["-connect", `127.0.0.1:${server.port}`, "-CAfile", pki.file("ca.crt")];
+  return await run("timeout", [
+    "30",
+    "openssl",
+    "s_client",
+    "-brief",
+    ...address,
+    "-alpn",
+    "h2",
+    ...pair,
+    ...flags,
+  ]);
+}
+
+test("a certificate made by plain openssl with the same extension works", async () => {
+  const pki = await testPki();
+  await signCertificate(pki, "plain", { extensions: WRITER_EXTENSIONS });
+  await using server = await TestServer.start();
+  const client = server.client("plain");
+  const id = await client.start("echo", "hello");
+  assert.equal((await client.wait(id)).owner, "plain");
+  assert.equal(await client.text(id), "hello\n");
+});
+
+interface Stranger {
+  what: string;
+  /** The name of the certificate's files. */
+  name: string;
+  make: (pki: Pki, name: string) => Promise<void>;
+}
+
+/** The runtime closes the connection without telling why (an alert would do as well). */
+const REFUSAL = /unexpected eof while reading|alert/;
+
+/** Each is a writer by its own account. */
+const STRANGERS: readonly Stranger[] = [
+  {
+    what: "another CA of the same name",
+    name: "by-other-ca",
+    make: (pki, name) =>
+      signCertificate(pki, name, {
+        extensions: WRITER_EXTENSIONS,
+        issuer: "other-ca",
+        commonName: "alice",
+      }),
+  },
+  {
+    what: "self-signed in the name of a writer",
+    name: "self-signed",
+    make: (pki, name) =>
+      signCertificate(pki, name, {
+        extensions: WRITER_EXTENSIONS,
+        issuer: "self",
+        commonName: "alice",
+      }),
+  },
+  {
+    what: "self-signed in the name of the CA",
+    name: "self-made-ca",
+    make: (pki, name) =>
+      signCertificate(pki, name, {
+        extensions: ["basicConstraints=critical,CA:TRUE", `${ROLE_OID}=ASN1:UTF8String:writer`],
+        issuer: "self",
+        commonName: "Job Worker CA",
+      }),
+  },
+  {
+    what: "signed by a client's key, with the chain up to the CA",
+    name: "by-client",
+    make: async (pki, name) => {
+      const text = { extensions: WRITER_EXTENSIONS, issuer: "alice" };
+      await signCertificate(pki, name, text);
+      const chain = await Deno.readTextFile(pki.file("alice.crt"));
+      await Deno.writeTextFile(pki.file(`${name}.crt`), chain, { append: true });
+    },
+  },
+  {
+    what: "expired a second ago",
+    name: "expired",
+    make: (pki, name) =>
+      signCertificate(pki, name, {
+        extensions: WRITER_EXTENSIONS,
+        notAfter: new Date(Date.now() - 1000),
+      }),
+  },
+  {
+    what: "not valid before tomorrow",
+    name: "not-yet-valid",
+    make: (pki, name) =>
+      signCertificate(pki, name, {
+        extensions: WRITER_EXTENSIONS,
+        notBefore: new Date(Date.now() + DAY_MS),
+      }),
+  },
+  {
+    what: "a server's, with a role",
+    name: "server-with-role",
+    make: (pki, name) =>
+      signCertificate(pki, name, {
+        extensions: [
+          "extendedKeyUsage=serverAuth",
+          ...WRITER_EXTENSIONS.filter((line) => !line.startsWith("extendedKeyUsage")),
+        ],
+      }),
+  },
+  {
+    what: "the server's own",
+    name: "server",
+    make: async () => {},
+  },
+];
+
+test("a certificate that is not the CA's and valid now is refused", async (t) => {
+  const pki = await testPki();
+  await makeOtherAuthority(pki, "other-ca");
+  await using server = await TestServer.start();
+  for (const { what, name, make } of STRANGERS) {
+    await t.step(what, async () => {
+      await make(pki, name);
+      await assertStatus(ask(server, name), status.UNAVAILABLE);
+      const { code, stderr } = await handshake(server, name, "-tls1_3", "-ign_eof");
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, REFUSAL);
+    });
+  }
+  await t.step("none at all", async () => {
+    const { code, stderr } = await handshake(server, undefined, "-tls1_3", "-ign_eof");
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /certificate required/);
+  });
+  await assertStatus(ask(server, "alice"), status.NOT_FOUND);
+  await assertServes(server);
+  assert.deepEqual(callersOf(server), new Set(["alice"]));
+});
+
+test("1.2 and older are refused, and 1.3 is what is spoken", async () => {
+  await using server = await TestServer.start();
+  const modern = await handshake(server, "alice", "-tls1_3");
+  assert.equal(modern.code, 0, modern.stderr);
+  assert.match(modern.stderr, /Protocol version: TLSv1\.3/);
+  assert.match(modern.stderr, /Verification: OK/);
+  const older = ["-tls1_2", "-tls1_1", "-tls1"];
+  for (const version of older) {
+    // At level 0 openssl itself offers the oldest versions, too.
+    const { code, stderr } = await handshake(
+      server,
+      "alice",
+      version,
+      "-cipher",
+      "ALL:@SECLEVEL=0",
+    );
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /alert (protocol version|handshake failure)/);
+  }
+  await assertServes(server);
+});
+
+test("a client that is sent to another host, or trusts another CA, does not call", async () => {
+  const pki = await testPki();
+  const serverExtensions = [
+    ...CLIENT_EXTENSIONS.filter((line) => !line.startsWith("extendedKeyUsage")),
+    "extendedKeyUsage=serverAuth",
+    "subjectAltName=DNS:elsewhere.example",
+  ];
+  await signCertificate(pki, "elsewhere", { extensions: serverExtensions });
+  await makeOtherAuthority(pki, "their-ca");
+  {
+    await using server = await TestServer.start({ certificate: "elsewhere" });
+    await assertStatus(ask(server, "alice"), status.UNAVAILABLE);
+    // The certificate is good, only for another name.
+    const verify = ["-tls1_3", "-verify_return_error", "-verify_hostname"];
+    const { code, stderr } = await handshake(server, "alice", ...verify, "elsewhere.example");
+    assert.equal(code, 0, stderr);
+    const wrong = await handshake(server, "alice", ...verify, "localhost");
+    assert.match(wrong.stderr, /hostname mismatch/);
+    assert.deepEqual(callersOf(server), new Set());
+  }
+  await using server = await TestServer.start();
+  const read = (name: string) => Deno.readTextFileSync(pki.file(name));
+  const identity = { ca: read("their-ca.crt"), cert: read("alice.crt"), key: read("alice.key") };
+  const client = new TestClient(server.address, identity);
+  await assertStatus(client.query(UNKNOWN_JOB), status.UNAVAILABLE);
+  client.raw.close();
+  assert.deepEqual(callersOf(server), new Set());
+  await assertServes(server);
+});
+
+/** Reads until the server has closed a connection; returns how long that took. */
+async function untilClosed(connection: Deno.Conn): Promise<number> {
+  const begin = performance.now();
+  const timer = setTimeout(() => connection.close(), CLOSE_DEADLINE_MS);
+  let timedOut = false;
+  try {
+    while (await connection.read(new Uint8Array(4096)) !== null);
+  } catch (error) {
+    // A reset closes it as well; our own timer does not count.
+    timedOut = error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
+  } finally {
+    clearTimeout(timer);
+  }
+  assert(!timedOut, "the server has not closed the connection");
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+  return performance.now() - begin;
+}
+
+/** Sends bytes; a server that has closed the connection meanwhile is no surprise. */
+async function send(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  try {
+    for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) return;
+    if (error instanceof Deno.errors.ConnectionReset) return;
+    throw error;
+  }
+}
+
+function connect(server: TestServer): Promise<Deno.TcpConn> {
+  return Deno.connect({ hostname: "127.0.0.1", port: server.port });
+}
+
+function text(value: string): Uint8Array {
+  return new TextEncoder().encode(value);
+}
+
+/** Bytes without a pattern, the same ones in every run. */
+function noise(length: number): Uint8Array {
+  let state = 1;
+  return Uint8Array.from({ length }, () => (state = state * 48_271 % 2_147_483_647) & 0xff);
+}
+
+const HTTP2_PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const EMPTY_SETTINGS = "\0\0\0\x04\0\0\0\0\0";
+
+const GARBAGE: Readonly<Record<string, Uint8Array>> = {
+  "HTTP/1.1 in plain text": text("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+  "HTTP/2 in plain text": text(HTTP2_PREFACE + EMPTY_SETTINGS),
+  "SSH": text("SSH-2.0-OpenSSH_9.2\r\n"),
+  "noise": noise(65_536),
+  "zeros": new Uint8Array(65_536),
+  "a record of TLS with noise in it": new Uint8Array([22, 3, 1, 0x40, 0, ...noise(0x4000)]),
+  "a record of TLS that is too long": new Uint8Array([22, 3, 1, 0xff, 0xff, ...noise(0xffff)]),
+  "an alert of TLS": new Uint8Array([21, 3, 3, 0, 2, 2, 40]),
+  "data before a handshake": new Uint8Array([23, 3, 3, 0, 5, 1, 2, 3, 4, 5]),
+};
+
+test("plain text and garbage are refused, and the server goes on", async (t) => {
+  await using server = await TestServer.start();
+  for (const [what, bytes] of Object.entries(GARBAGE)) {
+    await t.step(what, async () => {
+      const connection = await connect(server);
+      await send(connection, bytes);
+      await untilClosed(connection);
+      await assertStatus(ask(server, "alice"), status.NOT_FOUND);
+    });
+  }
+  await assertServes(server);
+  assert.deepEqual(callersOf(server), new Set(["alice"]));
+});
+
+test("a caller with a certificate that speaks no HTTP/2 harms nobody", async (t) => {
+  await using server = await TestServer.start();
+  const other = server.client();
+  const id = await other.shell("echo ready; exec sleep 600");
+  await other.untilOutput(id, /ready/);
+  const watched = other.text(id);
+  const read = (name: string) => Deno.readTextFileSync(server.pki.file(name));
+  const [cert, key, ca] = [read("bob.crt"), read("bob.key"), read("ca.crt")];
+  const frames: Record<string, string> = {
+    "HTTP/1.1": "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "noise after the preface": HTTP2_PREFACE + EMPTY_SETTINGS +
+      String.fromCharCode(...noise(16_384).map((byte) => byte & 0x7f)),
+    "headers that are no headers": HTTP2_PREFACE + EMPTY_SETTINGS +
+      "\0\0\x04\x01\x05\0\0\0\x01\x7f\x7f\x7f\x7f",
+    "a stream of the server's": HTTP2_PREFACE + EMPTY_SETTINGS + "\0\0\0\x01\x05\0\0\0\x02",
+  };
+  for (const [what, bytes] of Object.entries(frames)) {
+    await t.step(what, async () => {
+      const connection = await Deno.connectTls({
+        hostname: "localhost",
+        port: server.port,
+        caCerts: [ca],
+        cert,
+        key,
+        alpnProtocols: ["h2"],
+      });
+      await connection.handshake();
+      await send(connection, text(bytes));
+      await assertStatus(ask(server, "alice"), status.NOT_FOUND);
+      connection.close();
+    });
+  }
+  await other.stop(id);
+  assert.equal(await watched, "ready\n");
+  await assertServes(server);
+});
+
+/** What a client of TLS 1.3 says first. */
+async function clientHello(): Promise<Uint8Array> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const client = run("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, "-alpn", "h2"]);
+  using connection = await listener.accept();
+  const bytes = new Uint8Array(4096);
+  const length = await connection.read(bytes) ?? 0;
+  connection.close();
+  await client;
+  assert.equal(bytes[0], 22);
+  return bytes.subarray(0, length);
+}
+
+/** Sends a byte at a time, with pauses, until the server has closed the connection. */
+async function drip(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (const byte of bytes) {
+    try {
+      await connection.write(new Uint8Array([byte]));
+    } catch {
+      return; // The server has closed it, which is what the test looks for.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+test("a handshake that does not go on is ended, and descriptors come back", async () => {
+  await using server = await TestServer.start();
+  const hello = await clientHello();
+  await assertServes(server);
+  const settled = await settledDescriptors(server);
+  const connections = await Promise.all(Array.from({ length: 20 }, () => connect(server)));
+  const [half, whole, slow] = connections;
+  assert(half && whole && slow);
+  await send(half, hello.subarray(0, hello.length / 2));
+  await send(whole, hello);
+  const dripping = drip(slow, hello);
+  // They hold nobody up meanwhile.
+  await assertServes(server);
+  assert((await server.resources()).descriptors >= settled + connections.length);
+  const durations = await Promise.all(connections.map(untilClosed));
+  await dripping;
+  for (const ms of durations) {
+    assert(ms > HANDSHAKE_TIMEOUT_MS / 2 && ms < HANDSHAKE_TIMEOUT_MS * 3, `closed after ${ms} ms`);
+  }
+  await untilDescriptors(server, settled);
+  await assertServes(server);
+});
+
+/** How many descriptors the server has open, once that number has come to rest. */
+async function settledDescriptors(server: TestServer): Promise<number> {
+  let last = -1;
+  let looks = 0;
+  return await until("the descriptors to come to rest", async () => {
+    const { descriptors } = await server.resources();
+    looks = descriptors === last ? looks + 1 : 0;
+    last = descriptors;
+    return looks >= 20 && descriptors;
+  });
+}
+
+async function untilDescriptors(server: TestServer, expected: number): Promise<void> {
+  await until(`${expected} descriptors`, async () => {
+    return (await server.resources()).descriptors <= expected;
+  });
+}
+
+const COUNT = 1000;
+const WARM_UP_COUNT = 100;
+
+/** Connections one after the other, some before it is measured: the runtime fills its pools. */
+async function measureConnections(
+  server: TestServer,
+  options: { what: string; connectOnce: () => Promise<void>; lanes?: number },
+): Promise<number> {
+  const { what, connectOnce, lanes = 1 } = options;
+  const connect = async (count: number) => {
+    const lane = async () => {
+      for (let connection = 0; connection < count / lanes; connection++) await connectOnce();
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+  };
+  await connect(WARM_UP_COUNT);
+  const descriptors = await settledDescriptors(server);
+  const before = (await server.resources()).residentBytes;
+  const begin = performance.now();
+  await connect(COUNT);
+  const ms = Math.round(performance.now() - begin);
+  await untilDescriptors(server, descriptors);
+  const after = (await server.resources()).residentBytes;
+  const bytes = Math.round((after - before) / COUNT);
+  console.log(
+    `${COUNT} connections ${what}: ${bytes} bytes of memory each ` +
+      `(${Math.round(before / 1e6)} to ${Math.round(after / 1e6)} MB), ${ms} ms, ` +
+      `${descriptors} descriptors before and after`,
+  );
+  return bytes;
+}
+
+/** Far above what the runtime is known to keep of a connection (100 KB at most). */
+const MEMORY_LIMIT_BYTES = 300_000;
+
+test("1,000 connections one after the other leave no descriptor", async () => {
+  await using server = await TestServer.start();
+  const read = (name: string) => Deno.readTextFileSync(server.pki.file(name));
+  const identity = { ca: read("ca.crt"), cert: read("alice.crt"), key: read("alice.key") };
+  const connectOnce = async () => {
+    const client = new TestClient(server.address, identity);
+    await assertStatus(client.query(UNKNOWN_JOB), status.NOT_FOUND);
+    client.raw.close();
+  };
+  const what = "with a call each";
+  const bytes = await measureConnections(server, { what, connectOnce });
+  assert(bytes < MEMORY_LIMIT_BYTES, `${bytes} bytes a connection`);
+  await assertServes(server);
+});
+
+test("1,000 connections without a certificate leave no descriptor", async () => {
+  await using server = await TestServer.start();
+  const ca = await Deno.readTextFile(server.pki.file("ca.crt"));
+  const connectOnce = async () => {
+    const connection = await Deno.connectTls({
+      hostname: "localhost",
+      port: server.port,
+      caCerts: [ca],
+      alpnProtocols: ["h2"],
+    });
+    await untilClosed(connection);
+  };
+  const what = "without a certificate";
+  // Each waits 40 ms for an acknowledgement that the kernel delays.
+  const bytes = await measureConnections(server, { what, connectOnce, lanes: 10 });
+  assert(bytes < MEMORY_LIMIT_BYTES, `${bytes} bytes a connection`);
+  await assertServes(server);
+});
+
+test("1,000 connections with garbage leave no descriptor", async () => {
+  await using server = await TestServer.start();
+  const bytesToSend = text("GET / HTTP/1.1\r\n\r\n");
+  const connectOnce = async () => {
+    const connection = await connect(server);
+    await send(connection, bytesToSend);
+    await untilClosed(connection);
+  };
+  const what = "with garbage";
+  const bytes = await measureConnections(server, { what, connectOnce });
+  assert(bytes < MEMORY_LIMIT_BYTES, `${bytes} bytes a connection`);
+  await assertServes(server);
+});
