@@ -1,4 +1,5 @@
 /** Jobs: started, stopped, asked about, remembered. The only writer of a job's state. */
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import type { Usage } from "./cgroup.ts";
 import { isJobId } from "./cgroup.ts";
@@ -22,7 +23,10 @@ import type { JobStore } from "./store.ts";
 /** The longest time that a job may be given between SIGTERM and SIGKILL: an hour. */
 export const MAX_GRACE_MS = 3_600_000;
 
-/** Linux's bound for one argument (MAX_ARG_STRLEN) is 128 KiB; all together fit in 1 MiB here. */
+/** Linux's bound for one argument with the NUL byte at its end (MAX_ARG_STRLEN). */
+const MAX_ARGUMENT_BYTES = 128 * 1024;
+
+/** All arguments together; Linux takes at least this much (execve(2): a quarter of the stack). */
 const MAX_COMMAND_BYTES = 1024 ** 2;
 
 /** How long a record that could not be stored is kept before the next try. */
@@ -268,7 +272,9 @@ export class JobManager {
     await this.#rotate([job]);
     const { diskBytes } = await output.size().catch(() => ({ diskBytes: 0 }));
     const { pid, startedAtMs } = state;
-    this.#change(job, { pid, startedAtMs, ...ending }, diskBytes);
+    // The launcher's word of the start arrives a moment after it; a job may have ended by then.
+    const endedAtMs = Math.max(ending.endedAtMs, startedAtMs);
+    this.#change(job, { pid, startedAtMs, ...ending, endedAtMs }, diskBytes);
     output.finish();
     log.info("job ended", {
       job: record.id,
@@ -382,9 +388,18 @@ function checkCommand({ name, args }: Command): void {
   if ([name, ...args].some((text) => text.includes("\0"))) {
     throw new JobError("invalid", "Cannot start a job: an argument contains a NUL byte");
   }
-  const bytes = [name, ...args].reduce((total, text) => total + text.length + 1, 0);
-  if (bytes > MAX_COMMAND_BYTES) {
-    throw new JobError("invalid", "Cannot start a job: its arguments are above 1 MiB");
+  const sizes = [name, ...args].map((text) => Buffer.byteLength(text) + 1);
+  if (sizes.some((bytes) => bytes > MAX_ARGUMENT_BYTES)) {
+    throw new JobError(
+      "invalid",
+      "Cannot start a job: an argument is above 128 KiB; hand long data over in a file",
+    );
+  }
+  if (sizes.reduce((total, bytes) => total + bytes) > MAX_COMMAND_BYTES) {
+    throw new JobError(
+      "invalid",
+      "Cannot start a job: its arguments are above 1 MiB; hand long data over in a file",
+    );
   }
 }
 

@@ -2,6 +2,9 @@
 import { basename } from "node:path";
 import { JobError } from "./errors.ts";
 
+/** Characters of a program's name that an error repeats. */
+const MAX_SHOWN_NAME = 200;
+
 /** The launcher's word. */
 export type LaunchReport =
   | { kind: "started"; pid: number }
@@ -18,7 +21,7 @@ export function parseLaunchReport(text: string, commandName: string): LaunchRepo
 }
 
 function refusal(kind: string, commandName: string, details: readonly string[]): JobError {
-  const name = JSON.stringify(commandName);
+  const name = shorten(commandName);
   switch (kind) {
     case "not-found":
       return new JobError(
@@ -44,6 +47,11 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         cause: new Error(JSON.stringify([kind, ...details])),
       });
   }
+}
+
+/** What is not a program's name may be as long as an argument. */
+function shorten(name: string): string {
+  return JSON.stringify(name.length > MAX_SHOWN_NAME ? `${name.slice(0, MAX_SHOWN_NAME)}…` : name);
 }
 
 /** Said whenever the log directory's disk is full. */

@@ -54,26 +54,25 @@ set_disks() {
   set -f
 }
 
+can_run() { # FILE; when not, $problem says why
+  [ -e "$1" ] || return
+  if [ -d "$1" ]; then problem=folder; elif [ -x "$1" ]; then return; else problem=not-executable; fi
+  return 1
+}
+
 find_command() { # NAME, looked for as execvp(3) does
-  candidates=$1
-  case $1 in */*) ;; *)
-    IFS=:
-    candidates=
-    for entry in $PATH; do candidates=$candidates$entry/$1$newline; done
-    IFS=$newline
-    ;;
-  esac
   problem=not-found
-  for candidate in $candidates; do
-    [ -e "$candidate" ] || continue
-    if [ -d "$candidate" ]; then
-      problem=folder
-    elif [ -x "$candidate" ]; then
-      return
-    else
-      problem=not-executable
-    fi
-  done
+  case $1 in
+    */*) can_run "$1" && return ;;
+    *)
+      IFS=:
+      set -- "$1" $PATH
+      IFS=$newline
+      name=$1
+      shift
+      for entry; do can_run "$entry/$name" && return; done
+      ;;
+  esac
   refuse "$problem"
 }
 
