@@ -1,0 +1,180 @@
+/** Stop ends every process of a job, whatever they do about it. */
+import { status } from "@grpc/grpc-js";
+import { strict as assert } from "node:assert";
+import { assertStatus, TestServer, until } from "./harness.ts";
+import { assertGone, lacksPerl, processesOf } from "./job_traces.ts";
+import { testUnless } from "../skip.ts";
+
+const STUBBORN = "trap '' TERM; echo begin; while :; do sleep 0.05; done";
+
+Deno.test("Stop: a job that heeds SIGTERM ends by it, and what it writes then is kept", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const script = "trap 'echo last words; exit 9' TERM; echo begin; while :; do sleep 0.05; done";
+  const id = await alice.shell(script);
+  await alice.untilOutput(id, /begin/);
+  await alice.stop(id);
+  const { exited, exitCode, signal } = await alice.query(id);
+  assert.deepEqual({ exited, exitCode, signal }, { exited: true, exitCode: 9, signal: 0 });
+  assert.match(await alice.text(id), /last words\n$/);
+  await assertGone(id);
+});
+
+Deno.test("Stop: a job without a handler is ended by SIGTERM itself", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.start("sleep", "1000");
+  await alice.stop(id);
+  const { exitCode, signal } = await alice.query(id);
+  assert.deepEqual({ exitCode, signal }, { exitCode: 143, signal: 15 });
+  await assertGone(id);
+});
+
+Deno.test("Stop: a job that ignores SIGTERM is killed after the grace period, not before", async () => {
+  await using server = await TestServer.start({ flags: ["--grace-period", "700ms"] });
+  const alice = server.client();
+  const id = await alice.shell(STUBBORN);
+  await alice.untilOutput(id, /begin/);
+  const begin = Date.now();
+  await alice.stop(id);
+  assert(Date.now() - begin >= 700, "the grace period was cut short");
+  const { exitCode, signal, state } = await alice.query(id);
+  assert.deepEqual([exitCode, signal, state], [137, 9, "JOB_STATE_EXITED"]);
+  await assertGone(id);
+});
+
+Deno.test("Stop: a hundred processes that ignore SIGTERM, in sessions of their own, go with the job", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const child = "trap '' TERM; while :; do sleep 1; done";
+  const script = `trap '' TERM; n=0; while [ $n -lt 50 ]; do setsid sh -c "${child}" & ` +
+    `(setsid sh -c "${child}" &) ; n=$((n + 1)); done; echo begin; while :; do sleep 1; done`;
+  const id = await alice.shell(script);
+  await alice.untilOutput(id, /begin/);
+  await until("a hundred processes", async () => (await processesOf(id)).length > 100);
+  await alice.stop(id, 0);
+  await assertGone(id);
+  assert.equal((await alice.query(id)).signal, 9);
+});
+
+Deno.test("Stop: children that ignore SIGTERM keep the job until their grace period is over", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.shell(
+    "setsid sh -c \"trap '' TERM; echo ready; while :; do sleep 0.05; done\" & " +
+      "trap 'echo main ends; exit 3' TERM; while :; do sleep 0.05; done",
+  );
+  await alice.untilOutput(id, /ready/);
+  const stopping = alice.stop(id, 1000);
+  await alice.untilOutput(id, /main ends/);
+  assert.equal((await alice.query(id)).exited, false, "a child is left, and the job has exited");
+  await stopping;
+  const { exitCode, signal } = await alice.query(id);
+  assert.deepEqual([exitCode, signal], [3, 0]);
+  await assertGone(id);
+});
+
+Deno.test("Stop: with a grace period of 0 nobody is asked", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.shell("trap 'echo asked' TERM; echo begin; while :; do sleep 0.05; done");
+  await alice.untilOutput(id, /begin/);
+  await alice.stop(id, 0);
+  assert.equal((await alice.query(id)).signal, 9);
+  assert.equal(await alice.text(id), "begin\n");
+});
+
+Deno.test("Stop: a second one while the job is stopping waits too, and may hasten the end", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.shell(STUBBORN);
+  await alice.untilOutput(id, /begin/);
+  const first = alice.stop(id, 600_000);
+  await until("the job to be stopping", async () => {
+    return (await alice.query(id)).state === "JOB_STATE_STOPPING";
+  });
+  const longer = alice.stop(id, 3_000_000);
+  await alice.stop(id, 100);
+  await Promise.all([first, longer]);
+  assert.equal((await alice.query(id)).signal, 9);
+  await assertGone(id);
+});
+
+Deno.test("Stop: twenty at once end the job once", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.shell("trap 'echo term' TERM; echo begin; while :; do sleep 0.05; done");
+  await alice.untilOutput(id, /begin/);
+  await Promise.all(Array.from({ length: 20 }, () => alice.stop(id, 500)));
+  assert.equal((await alice.text(id)).match(/^term$/gm)?.length, 1, "SIGTERM was sent again");
+  await assertGone(id);
+});
+
+Deno.test("Stop: a finished, an unknown and a malformed job is refused with the reason", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.start("true");
+  await alice.wait(id);
+  await assertStatus(
+    alice.stop(id),
+    status.FAILED_PRECONDITION,
+    /Cannot stop job .* already exited/,
+  );
+  const ids = [
+    crypto.randomUUID(),
+    "",
+    "..",
+    "../x",
+    `${id}/..`,
+    `${id}\n`,
+    "*",
+    "x".repeat(10_000),
+  ];
+  for (const unknown of ids) {
+    const { details } = await assertStatus(
+      alice.stop(unknown),
+      status.NOT_FOUND,
+      /No job has the id/,
+    );
+    assert(details.length < 200, "the message repeats too much");
+  }
+});
+
+Deno.test("Stop: a grace period above an hour is refused, and the job goes on", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.start("sleep", "1000");
+  await assertStatus(alice.stop(id, 3_600_001), status.INVALID_ARGUMENT, /above an hour/);
+  const { state } = await alice.query(id);
+  assert.equal(state, "JOB_STATE_RUNNING");
+  await alice.stop(id, 3_600_000);
+});
+
+Deno.test("Stop: a stopped process is ended, too", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.shell("echo begin; kill -STOP $$; echo never");
+  await alice.untilOutput(id, /begin/);
+  await alice.stop(id, 200);
+  assert.equal((await alice.query(id)).signal, 9);
+  await assertGone(id);
+});
+
+testUnless(await lacksPerl(), {
+  name: "Stop: a fork bomb stays within its bound, and is gone at once",
+  fn: async () => {
+    await using server = await TestServer.start({ flags: ["--max-processes", "60"] });
+    const alice = server.client();
+    const id = await alice.start("perl", "-e", '$| = 1; print "begin\\n"; fork while 1');
+    await alice.untilOutput(id, /begin/);
+    await until("the bomb to be at its bound", async () => {
+      return ((await alice.query(id)).usage?.processes ?? 0) >= 60;
+    });
+    // Others are served meanwhile.
+    const other = await alice.shell("echo fine");
+    assert.equal(await alice.text(other), "fine\n");
+    assert.equal((await alice.query(id)).usage?.processes, 60);
+    await alice.stop(id, 0);
+    await assertGone(id);
+  },
+});
