@@ -141,13 +141,6 @@ function isUnlimited(value: string): boolean {
   return value === "" || value === "max";
 }
 
-function tooLong(): JobError {
-  return new JobError(
-    "precondition",
-    `it is longer than one limit: ${MAX_FILE_BYTES} bytes or more`,
-  );
-}
-
 function malformed(text: string, expected: string): JobError {
   const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
   return new JobError("precondition", `${shown} is no limit: expected ${expected}`);
@@ -189,15 +182,17 @@ function problemOf(error: unknown): string {
   return ` ${problem} on the server; "max" in it means no limit`;
 }
 
+/** Reads a file of bounded length. A longer one is refused: what follows may say something else. */
 async function readShortFile(path: string): Promise<string> {
   using file = await Deno.open(path);
   const buffer = new Uint8Array(MAX_FILE_BYTES);
   let length = 0;
-  for (;;) {
+  while (length < buffer.length) {
     const read = await file.read(buffer.subarray(length));
     if (read === null) break;
     length += read;
-    if (length === buffer.length) throw tooLong();
   }
-  return new TextDecoder().decode(buffer.subarray(0, length));
+  const text = new TextDecoder().decode(buffer.subarray(0, length));
+  if (length === buffer.length) throw malformed(text, `less than ${MAX_FILE_BYTES} bytes`);
+  return text;
 }
