@@ -13,6 +13,7 @@ import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../proto/contract.ts";
 import { authorizationInterceptor } from "./grpc_authorization.ts";
 import { http2ServersOf, tlsOptionsOf } from "./grpc_internals.ts";
+import { paceSocket } from "./pacing.ts";
 import type { ServerIdentity } from "./tls_identity.ts";
 
 /** A connection that has not finished its handshake by then is closed. */
@@ -59,7 +60,10 @@ export async function listen(
       else reject(listenError(address, error));
     });
   });
-  for (const http2Server of http2ServersOf(server)) guardHandshakes(http2Server);
+  for (const http2Server of http2ServersOf(server)) {
+    guardHandshakes(http2Server);
+    http2Server.on("secureConnection", paceSocket);
+  }
   return { port, close: () => close(server) };
 }
 

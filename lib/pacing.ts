@@ -1,88 +1,126 @@
 /**
- * Backpressure for streams. The runtime accepts every write at once and buffers it, so a slow reader
- * would cost the server its memory: here a connection's bytes are counted as they leave the socket,
- * and no more than a bound is handed over before that.
+ * Backpressure for streams. The runtime accepts every write at once and buffers it, in two places: a
+ * stream's own buffer, while the reader's HTTP/2 window is closed, and the socket's, while the reader
+ * does not take what was sent. Both are bounded here. What lies in the first is what was written to
+ * the stream less the DATA frames of the stream that have gone to the socket; it is counted exactly,
+ * since an error of a few bytes in each message would be megabytes in a long stream.
  */
-import type { Http2Session } from "node:http2";
+import { FrameReader } from "./grpc_frames.ts";
 import { socketOf } from "./grpc_internals.ts";
 
-/** The most that is handed over and not yet on the wire, for each connection. */
-export const MAX_PENDING_BYTES = 256 * 1024;
+/** The most that waits in a socket before its streams pause. */
+export const MAX_SOCKET_BYTES = 256 * 1024;
 
-/** Writing goes on when so much is left. */
-const RESUME_PENDING_BYTES = MAX_PENDING_BYTES / 2;
+/** Streams go on when so much is left in their socket. */
+const RESUME_SOCKET_BYTES = MAX_SOCKET_BYTES / 2;
 
-/** How often a full connection is looked at: it has no event that says that bytes have left. */
-const LOOK_INTERVAL_MS = 1;
+/** A stream pauses when so much of it waits for the reader's window, whatever other streams do. */
+export const MAX_STREAM_BYTES = 64 * 1024;
 
-/** A connection that has not moved for a while is looked at less often. */
-const MAX_LOOK_INTERVAL_MS = 20;
+/** What is used of a TLS socket. */
+export interface PacedSocket {
+  /** Bytes that have not left the process. */
+  readonly writableLength: number;
+  write(bytes: Uint8Array, callback: () => void): boolean;
+}
 
-/** HTTP/2 sends at most so much in one frame, each with a header (RFC 9113, 4.1 and 4.2). */
-const FRAME_BYTES = 16_384;
-const FRAME_HEADER_BYTES = 9;
+/** What is used of an HTTP/2 stream. */
+export interface PacedStream {
+  readonly id?: number | undefined;
+  readonly session?: Parameters<typeof socketOf>[0];
+  // deno-lint-ignore no-explicit-any -- the overloads of Writable.write do not matter here
+  write(bytes: Uint8Array, ...rest: any[]): boolean;
+}
 
-/** The header of a gRPC message. */
-const MESSAGE_HEADER_BYTES = 5;
+/** Where a socket's connection is found by its streams: they see their socket through a proxy. */
+const CONNECTION = Symbol("paced connection");
 
-/** What one connection has been given and has sent. */
-class ConnectionPace {
-  readonly #session: Http2Session;
-  #handedBytes = 0;
-  #sentBytesAtZero: number;
+/** Counts what goes through a socket; called once for each connection, before its first stream. */
+export function paceSocket(socket: PacedSocket): void {
+  (socket as PacedSocket & { [CONNECTION]?: PacedConnection })[CONNECTION] = new PacedConnection(
+    socket,
+  );
+}
 
-  constructor(session: Http2Session) {
-    this.#session = session;
-    this.#sentBytesAtZero = socketOf(session)?.bytesWritten ?? 0;
+/** One connection: its streams share the socket's buffer, and have buffers of their own. */
+class PacedConnection {
+  readonly streams = new Map<number, StreamPace>();
+  readonly #socket: PacedSocket;
+
+  constructor(socket: PacedSocket) {
+    this.#socket = socket;
+    const frames = new FrameReader((id, payloadBytes) => this.streams.get(id)?.sent(payloadBytes));
+    const write = socket.write.bind(socket);
+    const flushed = () => this.#flushed();
+    // All that HTTP/2 sends comes through here, a frame at a time and without a callback of its own.
+    socket.write = (bytes) => {
+      const hasRoom = write(bytes, flushed);
+      frames.take(bytes);
+      return hasRoom;
+    };
   }
 
-  /** Bytes handed over that have not left; 0 when the connection is gone. */
   get pendingBytes(): number {
-    const socket = socketOf(this.#session);
-    if (socket === undefined) return 0;
-    const pending = this.#handedBytes - (socket.bytesWritten - this.#sentBytesAtZero);
-    if (pending > 0) return pending;
-    // All is sent. Other frames of the connection were counted too: begin anew.
-    this.#handedBytes = 0;
-    this.#sentBytesAtZero = socket.bytesWritten;
-    return 0;
+    return this.#socket.writableLength;
   }
 
-  add(payloadBytes: number): void {
-    const messageBytes = payloadBytes + MESSAGE_HEADER_BYTES;
-    const frames = Math.ceil(messageBytes / FRAME_BYTES);
-    this.#handedBytes += messageBytes + frames * FRAME_HEADER_BYTES;
+  #flushed(): void {
+    if (this.pendingBytes > RESUME_SOCKET_BYTES) return;
+    for (const stream of this.streams.values()) stream.resume();
   }
 }
 
-const paces = new WeakMap<Http2Session, ConnectionPace>();
+/** The pace of one stream. */
+export class StreamPace implements Disposable {
+  readonly #connection: PacedConnection | undefined;
+  readonly #id: number;
+  #pendingBytes = 0;
+  #wake: (() => void) | undefined;
 
-/** The pace of one stream; streams of one connection share what is pending. */
-export class StreamPace {
-  readonly #connection: ConnectionPace | undefined;
-
-  /** @param session The stream's connection; undefined when it is gone already. */
-  constructor(session: Http2Session | undefined) {
-    if (session === undefined) return;
-    this.#connection = paces.get(session) ?? new ConnectionPace(session);
-    paces.set(session, this.#connection);
+  /** @param stream The stream; nothing has been written to it yet. */
+  constructor(stream: PacedStream) {
+    const socket = socketOf(stream.session) as { [CONNECTION]?: PacedConnection } | undefined;
+    this.#id = stream.id ?? 0;
+    this.#connection = socket?.[CONNECTION];
+    if (this.#connection === undefined) return; // The connection is gone, and the call with it.
+    this.#connection.streams.set(this.#id, this);
+    const write = stream.write.bind(stream);
+    stream.write = (bytes, ...rest) => {
+      this.#pendingBytes += bytes.length;
+      return write(bytes, ...rest);
+    };
   }
 
-  /** Counts a message that was written. */
-  wrote(payloadBytes: number): void {
-    this.#connection?.add(payloadBytes);
+  /** Whether another message may be written. */
+  get hasRoom(): boolean {
+    return this.#connection === undefined ||
+      this.#pendingBytes < MAX_STREAM_BYTES && this.#connection.pendingBytes < MAX_SOCKET_BYTES;
   }
 
-  /** Waits until there is room for another message, or the signal is aborted. */
+  /** Waits until another message may be written, or the signal is aborted. */
   async ready(signal: AbortSignal): Promise<void> {
-    if (this.#connection === undefined || this.#connection.pendingBytes < MAX_PENDING_BYTES) return;
-    let interval = LOOK_INTERVAL_MS;
-    let pending = this.#connection.pendingBytes;
-    while (!signal.aborted && pending > RESUME_PENDING_BYTES) {
-      await new Promise((resolve) => setTimeout(resolve, interval));
-      const left = this.#connection.pendingBytes;
-      interval = left < pending ? LOOK_INTERVAL_MS : Math.min(interval * 2, MAX_LOOK_INTERVAL_MS);
-      pending = left;
+    while (!signal.aborted && !this.hasRoom) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const wake = () => resolve();
+      this.#wake = wake;
+      signal.addEventListener("abort", wake);
+      await promise;
+      signal.removeEventListener("abort", wake);
     }
+  }
+
+  /** Says that a DATA frame of this stream has gone to the socket. */
+  sent(payloadBytes: number): void {
+    this.#pendingBytes -= payloadBytes;
+    this.resume();
+  }
+
+  /** Lets the stream go on, where there is room. */
+  resume(): void {
+    if (this.hasRoom) this.#wake?.();
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection?.streams.delete(this.#id);
   }
 }

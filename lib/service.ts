@@ -133,17 +133,17 @@ async function sendOutput(
   output: OutputLog,
   signal: AbortSignal,
 ): Promise<void> {
-  const pace = new StreamPace(http2StreamOf(call).session);
+  using pace = new StreamPace(http2StreamOf(call));
   const range = toReadRange(call.request);
   let nextOffset = 0;
   let held: Uint8Array = new Uint8Array();
   const send = (bytes: Uint8Array, offset: number, gapBytes: number) => {
     nextOffset = offset + bytes.length;
     call.write({ output: bytes, offset, gapBytes });
-    pace.wrote(bytes.length);
   };
   using _heartbeat = heartbeat(call.request.heartbeatSeconds, () => {
-    if (!signal.aborted) send(new Uint8Array(), nextOffset, 0);
+    // What waits for a slow reader is no silence, and must not grow.
+    if (!signal.aborted && pace.hasRoom) send(new Uint8Array(), nextOffset, 0);
   });
   for await (const { offset, bytes, gapBytes } of output.read(range, signal)) {
     if (gapBytes > 0 && held.length > 0) {
