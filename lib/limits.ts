@@ -193,6 +193,8 @@ async function readShortFile(path: string): Promise<string> {
     length += read;
   }
   const text = new TextDecoder().decode(buffer.subarray(0, length));
-  if (length === buffer.length) throw malformed(text, `less than ${MAX_FILE_BYTES} bytes`);
+  if (length === buffer.length) {
+    throw malformed(text, `text no longer than ${MAX_FILE_BYTES - 1} bytes`);
+  }
   return text;
 }
