@@ -102,9 +102,6 @@ class Position {
   /** Writes what the message adds. */
   take(message: StreamResponse__Output): void {
     const { offset, gapBytes, output } = message;
-    // A heartbeat adds nothing; of a tail it may be the first to say where it stands, but one from
-    // a server that does not say it must not count as byte 0.
-    if (output.length === 0 && gapBytes === 0 && offset === 0) return;
     const next = this.#next ?? offset - gapBytes;
     if (offset > next) {
       this.#terminal.note(`${offset - next} bytes rotated away`);

@@ -27,6 +27,11 @@ export interface ReadRange {
   follow: boolean;
 }
 
+/** Whether a range begins somewhere that only the output's end says. */
+export function isTail({ tailLines, tailBytes }: ReadRange): boolean {
+  return tailLines !== undefined || tailBytes !== undefined;
+}
+
 /** The output of one job. */
 export class OutputLog {
   readonly #path: string;
@@ -68,7 +73,8 @@ export class OutputLog {
   }
 
   /**
-   * Reads a part of the output in order. Ends when the job has ended and the last byte was read, or
+   * Reads a part of the output in order; of a tail it first says, with no bytes, where it begins, so
+   * that a reader can come back to the same place. Ends when the job has ended and the last byte was read, or
    * without `follow` at what was there at the beginning.
    *
    * @param signal Ends the reading early, without an error.
@@ -78,6 +84,7 @@ export class OutputLog {
     using file = await Deno.open(this.#path);
     const { size } = await file.stat();
     let offset = await this.#startOffset(file, range, size);
+    if (isTail(range)) yield { offset, bytes: new Uint8Array(), gapBytes: 0 };
     const end = range.follow ? Infinity : Math.max(size, offset);
     while (!signal.aborted && offset < end) {
       const finished = this.#finished; // Before the read: what came last is then in it.

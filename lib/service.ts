@@ -20,7 +20,7 @@ import { JobError, type JobErrorKind, messageOf } from "./errors.ts";
 import type { JobManager, JobView } from "./job.ts";
 import { hasEnded } from "./job_state.ts";
 import { log } from "./log.ts";
-import type { OutputLog, ReadRange } from "./logs.ts";
+import { isTail, type OutputLog, type ReadRange } from "./logs.ts";
 import { StreamPace } from "./pacing.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
@@ -135,7 +135,8 @@ async function sendOutput(
 ): Promise<void> {
   using pace = new StreamPace(http2StreamOf(call));
   const range = toReadRange(call.request);
-  let nextOffset = 0;
+  // Of a tail nobody knows it before the log says where it begins.
+  let nextOffset = range.offset ?? (isTail(range) ? undefined : 0);
   let held: Uint8Array = new Uint8Array();
   const send = (bytes: Uint8Array, offset: number, gapBytes: number) => {
     nextOffset = offset + bytes.length;
@@ -143,7 +144,8 @@ async function sendOutput(
   };
   using _heartbeat = heartbeat(call.request.heartbeatSeconds, () => {
     // What waits for a slow reader is no silence, and must not grow.
-    if (!signal.aborted && pace.hasRoom) send(new Uint8Array(), nextOffset, 0);
+    if (nextOffset === undefined || signal.aborted || !pace.hasRoom) return;
+    send(new Uint8Array(), nextOffset, 0);
   });
   for await (const { offset, bytes, gapBytes } of output.read(range, signal)) {
     if (gapBytes > 0 && held.length > 0) {
@@ -153,13 +155,14 @@ async function sendOutput(
     const begin = offset - held.length;
     const whole = held.length === 0 ? bytes : concatenate(held, bytes);
     const cut = whole.length - incompleteUtf8Tail(whole);
-    if (cut > 0 || gapBytes > 0) send(whole.subarray(0, cut), begin, gapBytes);
+    const isNews = cut > 0 || gapBytes > 0 || nextOffset === undefined;
+    if (isNews) send(whole.subarray(0, cut), begin, gapBytes);
     else nextOffset = begin;
     held = whole.slice(cut);
     await pace.ready(signal);
     if (signal.aborted) return;
   }
-  if (held.length > 0 && !signal.aborted) send(held, nextOffset, 0);
+  if (held.length > 0 && nextOffset !== undefined && !signal.aborted) send(held, nextOffset, 0);
 }
 
 /** Calls back in silence and noise alike; a message more does not harm. 0 seconds: never. */
