@@ -76,10 +76,13 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<void
   housekeeper.stop();
 }
 
-/** Waits for SIGTERM or SIGINT. */
+/**
+ * Waits for SIGTERM, SIGINT or SIGQUIT. What is listened for here is not ignored, so that jobs do not
+ * inherit a signal that was ignored when the server was started (a shell does that with `&`).
+ */
 function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
       Deno.addSignalListener(signal, () => {
         log.info("stopping", { signal });
         resolve();

@@ -32,6 +32,9 @@ const MAX_COMMAND_BYTES = 1024 ** 2;
 /** How long a record that could not be stored is kept before the next try. */
 const STORE_RETRY_MS = 1000;
 
+/** How long after a kill that failed (the host had no process left for it) the next one comes. */
+const KILL_RETRY_MS = 500;
+
 /** What the manager is told once. */
 export interface JobManagerOptions {
   executor: Executor;
@@ -313,7 +316,8 @@ export class JobManager {
       try {
         await executor.kill(target);
       } catch (error) {
-        log.error("cannot kill a job", { job: record.id, error: messageOf(error) });
+        log.error("cannot kill a job, trying again", { job: record.id, error: messageOf(error) });
+        this.#killTimers.set(record.id, setTimeout(() => void kill(), KILL_RETRY_MS));
       }
     };
     const graceMs = record.state.killAtMs - Date.now();

@@ -137,8 +137,9 @@ export class TestServer implements AsyncDisposable {
 
   /** Starts a server on a free port of the loopback, with folders of its own. */
   static async start(options: ServerOptions = {}): Promise<TestServer> {
+    const pki = await testPki();
     const folder = await Deno.makeTempDir({ prefix: "job-worker-server-" });
-    const server = new TestServer(await testPki(), folder, options);
+    const server = new TestServer(pki, folder, options);
     try {
       await server.setLimits(options.limits ?? {});
       await server.launch();
