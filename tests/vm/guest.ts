@@ -1,0 +1,42 @@
+/** What the tests within the guest share: servers with the binaries as released, and the kernel's files. */
+import { join } from "node:path";
+import { DEFAULT_LOG_DIR } from "../../tools/log_directory.ts";
+import { type ServerOptions, type TestClient, TestServer } from "../integration/harness.ts";
+
+/** The pure cgroup v2 tree. */
+export const CGROUP_ROOT = "/sys/fs/cgroup";
+
+/**
+ * Registers a test.
+ *
+ * grpc-js tries to reach a server that has ended for a moment longer, and on a slow machine that
+ * outlives the test; so what is left open at its end is not looked at.
+ */
+export function guestTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, fn, sanitizeOps: false, sanitizeResources: false });
+}
+
+/** Starts a server with a log directory of its own below the one that is built in. */
+export function startServer(options: ServerOptions = {}): Promise<TestServer> {
+  const logDir = join(DEFAULT_LOG_DIR, `test-${crypto.randomUUID()}`);
+  return TestServer.start({ logDir, ...options });
+}
+
+/** The text of a file of a job's control group, without the last line's end. */
+export async function groupFile(server: TestServer, jobId: string, name: string): Promise<string> {
+  const text = await Deno.readTextFile(join(CGROUP_ROOT, server.cgroupParent, jobId, name));
+  return text.trimEnd();
+}
+
+/** The `MAJ:MIN` number of a block device. */
+export async function deviceNumber(name: string): Promise<string> {
+  return (await Deno.readTextFile(`/sys/class/block/${name}/dev`)).trim();
+}
+
+/** Runs a job to its end, and returns its status, its output and how many seconds it took. */
+export async function runJob(client: TestClient, script: string) {
+  const jobId = await client.shell(script);
+  const status = await client.wait(jobId);
+  const seconds = (status.endedAtMs - status.startedAtMs) / 1000;
+  return { status, text: await client.text(jobId), seconds };
+}

@@ -1,0 +1,66 @@
+/** Stopping on pure cgroup v2: cgroup.kill leaves nothing of a job. */
+import { strict as assert } from "node:assert";
+import { assertGone, processesOf } from "../integration/job_traces.ts";
+import { until } from "../integration/harness.ts";
+import { guestTest, runJob, startServer } from "./guest.ts";
+
+/** Ignores SIGTERM, as does all that it starts, each in a session of its own. */
+const STUBBORN = "trap '' TERM; " +
+  "for number in $(seq 30); do setsid sh -c 'sleep 600; sleep 600' & done; echo ready; wait";
+
+guestTest("stop: ends a tree that ignores SIGTERM in sessions of its own", async () => {
+  await using server = await startServer();
+  const client = server.client();
+  const jobId = await client.shell(STUBBORN);
+  await client.untilOutput(jobId, /ready/);
+  // The job's shell, the launcher, and 30 shells with a sleep each.
+  await until("the whole tree", async () => (await processesOf(jobId)).length === 62);
+  const beginMs = performance.now();
+  await client.stop(jobId, 1000);
+  assert(performance.now() - beginMs > 900, "the grace period was kept");
+  await assertGone(jobId);
+  const status = await client.query(jobId);
+  assert.equal(status.state, "JOB_STATE_EXITED");
+  assert.equal(status.signal, 9);
+  assert.equal(status.exitCode, 137);
+  assert.equal(status.oomKilled, false);
+});
+
+guestTest("stop: SIGTERM comes first, and what a job then writes is kept", async () => {
+  await using server = await startServer();
+  const client = server.client();
+  const jobId = await client.shell(
+    "trap 'echo farewell; exit 3' TERM; echo ready; while :; do sleep 0.1; done",
+  );
+  await client.untilOutput(jobId, /ready/);
+  await client.stop(jobId, 60_000);
+  // In between, the shell may say that its sleep was ended by the same signal.
+  assert.match(await client.text(jobId), /^ready\n(?:Terminated\n)?farewell\n$/);
+  const status = await client.query(jobId);
+  assert.equal(status.exitCode, 3);
+  assert.equal(status.signal, 0);
+});
+
+guestTest("stop: outruns a job that forks without end", async () => {
+  await using server = await startServer({ flags: ["--max-processes", "100"] });
+  const client = server.client();
+  const jobId = await client.shell(
+    "trap '' TERM; echo ready; while :; do sh -c 'setsid sleep 600 &'; done 2>/dev/null",
+  );
+  await client.untilOutput(jobId, /ready/);
+  await until("a crowd", async () => (await processesOf(jobId)).length > 20);
+  await client.stop(jobId, 0);
+  await assertGone(jobId);
+});
+
+guestTest("end: what the main process leaves behind goes with it", async () => {
+  await using server = await startServer({ flags: ["--grace-period", "1s"] });
+  const client = server.client();
+  const { status, text } = await runJob(
+    client,
+    "trap '' TERM; setsid sh -c 'echo left; sleep 600' & sleep 0.5; exit 5",
+  );
+  assert.equal(text, "left\n");
+  assert.equal(status.exitCode, 5);
+  assert.equal(status.signal, 0);
+});

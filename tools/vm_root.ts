@@ -1,0 +1,185 @@
+/**
+ * Makes what a guest boots: Debian's cloud kernel, an initrd, and a root filesystem of Debian packages.
+ *
+ * Packages are fetched by apt-get as if into an empty system, so that their dependencies come with
+ * them and nothing is installed on this host. Everything is kept below build/vm and made once.
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+
+/** What the guest has, apart from dependencies. */
+const PACKAGES = [
+  "base-files",
+  "busybox-static",
+  "coreutils",
+  "dash",
+  "grep",
+  "linux-image-cloud-amd64",
+  "systemd",
+  "util-linux",
+];
+
+/** Loaded by the initrd; the kernel has ext4 built in. */
+const DRIVERS = [
+  "virtio_ring",
+  "virtio",
+  "virtio_pci_legacy_dev",
+  "virtio_pci_modern_dev",
+  "virtio_pci",
+  "virtio_blk",
+];
+
+/** Parts of packages that no test looks at. */
+const UNNEEDED = ["boot", "usr/lib/modules", "usr/share"];
+
+/** Folders that are links into /usr on every present Debian; packages still name both. */
+const MERGED = ["bin", "lib", "lib64", "sbin"];
+
+/** Text files that installation scripts would make on a real host. */
+const FILES: Readonly<Record<string, string>> = {
+  "etc/hosts": "127.0.0.1 localhost guest\n::1 localhost\n",
+  "etc/hostname": "guest\n",
+  "etc/machine-id": "",
+  "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n",
+  "etc/group": "root:x:0:\nadm:x:4:\ntty:x:5:\nutmp:x:43:\nsystemd-journal:x:101:\n" +
+    "nogroup:x:65534:\n",
+};
+
+/** Raised by one when what this file makes changes, so that nobody boots an old one. */
+const VERSION = 1;
+
+/** What a guest boots. */
+export interface GuestSystem {
+  readonly kernel: string;
+  readonly initrd: string;
+  /** A folder with the files of the root filesystem. */
+  readonly root: string;
+}
+
+/** The guest's system cannot be made on this host: the message says why. */
+export class GuestSystemError extends Error {
+  override name = "GuestSystemError";
+}
+
+/**
+ * Makes the guest's system, or takes the one that was made before.
+ *
+ * @param folder Where it is kept.
+ * @param initScript The first program of the initrd, a shell script for busybox.
+ * @throws {GuestSystemError} Where the packages cannot be had.
+ */
+export async function prepareSystem(folder: string, initScript: string): Promise<GuestSystem> {
+  const inputs = JSON.stringify([VERSION, PACKAGES, DRIVERS, UNNEEDED, FILES, initScript]);
+  const key = createHash("sha256").update(inputs).digest("hex").slice(0, 16);
+  const place = join(folder, `system-${key}`);
+  const system = {
+    kernel: join(place, "vmlinuz"),
+    initrd: join(place, "initrd"),
+    root: join(place, "root"),
+  };
+  if (await Deno.stat(place).catch(() => undefined) !== undefined) return system;
+  const archives = await fetchPackages(folder);
+  const work = await Deno.makeTempDir({ dir: folder, prefix: "unpacking-" });
+  try {
+    await unpack(archives, join(work, "root"));
+    await makeInitrd(work, initScript);
+    for (const name of UNNEEDED) await Deno.remove(join(work, "root", name), { recursive: true });
+    await completeRoot(join(work, "root"));
+    await Deno.rename(work, place);
+  } catch (error) {
+    await Deno.remove(work, { recursive: true });
+    throw error;
+  }
+  return system;
+}
+
+/** Runs a program to its end. @throws With what it wrote to its standard error. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: { cwd?: string } = {},
+): Promise<void> {
+  const output = await new Deno.Command(program, {
+    args: [...args],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+    ...options,
+  }).output();
+  if (output.success) return;
+  const text = new TextDecoder().decode(output.stderr).trim();
+  throw new Error(`Cannot run ${program}: it ended with status ${output.code}: ${text}`);
+}
+
+/** Fetches the packages with all that they depend on; returns the files. */
+async function fetchPackages(folder: string): Promise<string[]> {
+  const archives = join(folder, "archives");
+  await Deno.mkdir(join(archives, "partial"), { recursive: true });
+  // A system in which nothing is installed: each dependency is fetched.
+  const status = join(folder, "no-packages");
+  await Deno.writeTextFile(status, "");
+  const fetch = () =>
+    runProgram("apt-get", [
+      `--option=Dir::State::status=${status}`,
+      `--option=Dir::Cache::archives=${archives}`,
+      "--option=Dir::Cache::pkgcache=",
+      "--option=Dir::Cache::srcpkgcache=",
+      "--option=APT::Sandbox::User=root",
+      "--no-install-recommends",
+      "--download-only",
+      "--yes",
+      "-qq",
+      "install",
+      ...PACKAGES,
+    ]);
+  try {
+    await fetch().catch(async () => {
+      await runProgram("apt-get", ["-qq", "update"]);
+      await fetch();
+    });
+  } catch (error) {
+    throw new GuestSystemError(`the guest's packages cannot be had: ${(error as Error).message}`);
+  }
+  const names = await Array.fromAsync(Deno.readDir(archives));
+  return names.filter(({ name }) => name.endsWith(".deb")).map(({ name }) => join(archives, name));
+}
+
+async function unpack(archives: readonly string[], root: string): Promise<void> {
+  for (const name of MERGED) {
+    await Deno.mkdir(join(root, "usr", name), { recursive: true });
+    await Deno.symlink(`usr/${name}`, join(root, name));
+  }
+  const script = 'dpkg-deb --fsys-tarfile "$1" | tar --extract --keep-directory-symlink -C "$2"';
+  for (const archive of archives) await runProgram("sh", ["-ec", script, "sh", archive, root]);
+}
+
+async function makeInitrd(work: string, initScript: string): Promise<void> {
+  const root = join(work, "root");
+  const kernel = (await Array.fromAsync(Deno.readDir(join(root, "boot"))))
+    .find(({ name }) => name.startsWith("vmlinuz-"))?.name;
+  if (kernel === undefined) throw new GuestSystemError("the kernel's package has no kernel");
+  await Deno.copyFile(join(root, "boot", kernel), join(work, "vmlinuz"));
+  const initrd = join(work, "initrd-files");
+  for (const name of ["bin", "dev", "proc", "sys", "root", "modules"]) {
+    await Deno.mkdir(join(initrd, name), { recursive: true });
+  }
+  const modules = join(root, "usr/lib/modules", kernel.slice("vmlinuz-".length), "kernel/drivers");
+  for (const driver of DRIVERS) {
+    const category = driver === "virtio_blk" ? "block" : "virtio";
+    const file = `${driver}.ko`;
+    await Deno.copyFile(join(modules, category, file), join(initrd, "modules", file));
+  }
+  const busybox = join(root, "bin/busybox");
+  await Deno.copyFile(busybox, join(initrd, "bin/busybox"));
+  await Deno.symlink("busybox", join(initrd, "bin/sh"));
+  await Deno.writeTextFile(join(initrd, "init"), initScript, { mode: 0o755 });
+  const pack = '"$1" find . | "$1" cpio -o -H newc >../initrd 2>/dev/null';
+  await runProgram("sh", ["-ec", pack, "sh", busybox], { cwd: initrd });
+  await Deno.remove(initrd, { recursive: true });
+}
+
+async function completeRoot(root: string): Promise<void> {
+  for (const [name, text] of Object.entries(FILES)) {
+    await Deno.writeTextFile(join(root, name), text);
+  }
+}
