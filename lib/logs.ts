@@ -86,6 +86,11 @@ export class OutputLog {
     let offset = await this.#startOffset(file, range, size);
     if (isTail(range)) yield { offset, bytes: new Uint8Array(), gapBytes: 0 };
     const end = range.follow ? Infinity : Math.max(size, offset);
+    if (offset > size && range.follow) {
+      // Where nothing is yet there may be nothing to seek to: filesystems bound the size of a file.
+      if (!this.#finished) await this.#growth.beyond(offset, signal);
+      if ((await file.stat()).size <= offset) return;
+    }
     while (!signal.aborted && offset < end) {
       const finished = this.#finished; // Before the read: what came last is then in it.
       const chunk = await this.#readChunk(file, offset, end);
