@@ -86,27 +86,27 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
 
 /** The runtime has no handshake timeout: silent connections would stay for ever. */
 function guardHandshakes(http2Server: Http2SecureServer): void {
-  const timers = new Map<number, ReturnType<typeof setTimeout>>();
-  const settle = (port: number | undefined) => {
-    if (port === undefined) return;
-    clearTimeout(timers.get(port));
-    timers.delete(port);
-  };
+  const timers = new Map<string, ReturnType<typeof setTimeout>>();
   http2Server.on("connection", (socket: Socket) => {
-    const port = socket.remotePort;
-    if (port === undefined) return;
-    const timeout = () => {
-      timers.delete(port);
-      socket.destroy();
-    };
-    settle(port);
-    timers.set(port, setTimeout(timeout, HANDSHAKE_TIMEOUT_MS));
-    socket.on("close", () => settle(port));
+    const peer = peerOf(socket);
+    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS);
+    timers.set(peer, timer);
+    socket.on("close", () => {
+      clearTimeout(timer);
+      if (timers.get(peer) === timer) timers.delete(peer);
+    });
   });
   http2Server.on("secureConnection", (socket: TLSSocket) => {
-    settle(socket.remotePort);
+    const peer = peerOf(socket);
+    clearTimeout(timers.get(peer));
+    timers.delete(peer);
     if (socket.getProtocol() !== "TLSv1.3") socket.destroy();
   });
+}
+
+/** What the two sockets of one connection have in common. A port alone is not one host's only. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 async function close(server: Server): Promise<void> {

@@ -407,6 +407,16 @@ test("a handshake that does not go on is ended, and descriptors come back", asyn
   await assertServes(server);
 });
 
+test("a handshake of one host does not count for another with the same port", async () => {
+  await using server = await TestServer.start();
+  const silent = await connect(server);
+  const { port } = silent.localAddr as Deno.NetAddr;
+  const { code, stderr } = await handshake(server, "alice", "-bind", `127.0.0.2:${port}`);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /Protocol version: TLSv1\.3/);
+  assert(await untilClosed(silent) > HANDSHAKE_TIMEOUT_MS / 2);
+});
+
 /** How many descriptors the server has open, once that number has come to rest. */
 async function settledDescriptors(server: TestServer): Promise<number> {
   let last = -1;
