@@ -215,6 +215,30 @@ test("1.2 and older are refused, and 1.3 is what is spoken", async () => {
   await assertServes(server);
 });
 
+test("a session of before does not stand for a certificate", async () => {
+  await using server = await TestServer.start();
+  const session = `${server.folder}/session`;
+  const { pki } = server;
+  const identity = ["-cert", pki.file("alice.crt"), "-key", pki.file("alice.key")];
+  const address = ["-connect", `127.0.0.1:${server.port}`, "-alpn", "h2"];
+  const before = new Deno.Command("openssl", {
+    args: ["s_client", ...address, ...identity, "-sess_out", session],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  // Tickets come after the handshake; the client waits for its own end of input.
+  await until("a ticket", async () => {
+    return ((await Deno.stat(session).catch(() => undefined))?.size ?? 0) > 0;
+  });
+  await before.stdin.close();
+  await before.status;
+  const flags = ["-tls1_3", "-sess_in", session, "-ign_eof"];
+  const { code, stderr } = await handshake(server, undefined, ...flags);
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /certificate required/);
+});
+
 test("a client that is sent to another host, or trusts another CA, does not call", async () => {
   const pki = await testPki();
   const serverExtensions = [
