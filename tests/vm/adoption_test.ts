@@ -40,7 +40,7 @@ guestTest("adoption: jobs that end while no server runs keep how they ended", as
     before.shell(`until [ -e "$1" ]; do sleep 0.05; done; ${script}`, go);
   const exited = await start("echo bye; exit 7");
   const signalled = await start("kill -USR1 $$");
-  const outOfMemory = await start("head -c 200M /dev/zero | tail -c 150M");
+  const outOfMemory = await start("head -c 200M /dev/zero | tail -c 150M >/dev/null");
   await server.end("SIGKILL");
   await Deno.writeTextFile(go, "");
   for (const jobId of [exited, signalled, outOfMemory]) {

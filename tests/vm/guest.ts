@@ -2,9 +2,13 @@
 import { join } from "node:path";
 import { DEFAULT_LOG_DIR } from "../../tools/log_directory.ts";
 import { type ServerOptions, type TestClient, TestServer } from "../integration/harness.ts";
+import { inTime } from "../integration/job_traces.ts";
 
 /** The pure cgroup v2 tree. */
 export const CGROUP_ROOT = "/sys/fs/cgroup";
+
+/** A test that takes longer hangs: it fails, so that those after it still run. */
+const TEST_DEADLINE_MS = 180_000;
 
 /**
  * Registers a test.
@@ -13,7 +17,8 @@ export const CGROUP_ROOT = "/sys/fs/cgroup";
  * outlives the test; so what is left open at its end is not looked at.
  */
 export function guestTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name, fn, sanitizeOps: false, sanitizeResources: false });
+  const inDeadline = () => inTime("the test to end", fn(), TEST_DEADLINE_MS);
+  Deno.test({ name, fn: inDeadline, sanitizeOps: false, sanitizeResources: false });
 }
 
 /** Starts a server with a log directory of its own below the one that is built in. */
