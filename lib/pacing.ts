@@ -14,9 +14,6 @@ export const MAX_SOCKET_BYTES = 256 * 1024;
 /** Streams go on when so much is left in their socket. */
 const RESUME_SOCKET_BYTES = MAX_SOCKET_BYTES / 2;
 
-/** A stream pauses when so much of it waits for the reader's window, whatever other streams do. */
-export const MAX_STREAM_BYTES = 64 * 1024;
-
 /** What is used of a TLS socket. */
 export interface PacedSocket {
   /** Bytes that have not left the process. */
@@ -91,10 +88,14 @@ export class StreamPace implements Disposable {
     };
   }
 
-  /** Whether another message may be written. */
+  /**
+   * Whether another message may be written: the last one has gone to the socket, and the socket has
+   * room. So a reader's closed window costs what is left of one message. More than that would be
+   * lost for good with each connection that dies so, since the runtime never frees it.
+   */
   get hasRoom(): boolean {
     return this.#connection === undefined ||
-      this.#pendingBytes < MAX_STREAM_BYTES && this.#connection.pendingBytes < MAX_SOCKET_BYTES;
+      this.#pendingBytes === 0 && this.#connection.pendingBytes < MAX_SOCKET_BYTES;
   }
 
   /** Waits until another message may be written, or the signal is aborted. */
