@@ -64,3 +64,29 @@ guestTest("end: what the main process leaves behind goes with it", async () => {
   assert.equal(status.exitCode, 5);
   assert.equal(status.signal, 0);
 });
+
+/** Defines `hide SCRIPT`: runs a script in a group that the job makes within its own. */
+const HIDE = "group=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/hidden/deeper; " +
+  'mkdir -p $group; hide() { setsid sh -c "echo \\$\\$ >$group/cgroup.procs; $1" & }; ';
+
+guestTest("stop: reaches what a job hides in groups of its own, and removes those", async () => {
+  await using server = await startServer();
+  const client = server.client();
+  const jobId = await client.shell(
+    `${HIDE} hide "trap 'echo asked' TERM; echo hidden; while :; do sleep 1; done"; wait; sleep 600`,
+  );
+  await client.untilOutput(jobId, /hidden/);
+  await client.stop(jobId, 3000);
+  await assertGone(jobId);
+  assert.match(await client.text(jobId), /^hidden\n(?:Terminated\n)?asked\n$/);
+});
+
+guestTest("end: what the main process hides in groups of its own goes with it", async () => {
+  await using server = await startServer({ flags: ["--grace-period", "1s"] });
+  const client = server.client();
+  const jobId = await client.shell(
+    `${HIDE} hide "trap '' TERM; sleep 600"; hide 'sleep 600'; sleep 1; exit 4`,
+  );
+  assert.equal((await client.wait(jobId)).exitCode, 4);
+  await assertGone(jobId);
+});
