@@ -98,18 +98,24 @@ has_processes() {
   esac 2>/dev/null
 }
 
-signal_all() { # SIGNAL
-  while read -r process; do kill -s "$1" "$process"; done <"${census%/*}/cgroup.procs"
+signal_all() { # SIGNAL GROUP, with the groups that the job has made in it
+  while read -r process; do kill -s "$1" "$process"; done <"$2/cgroup.procs"
+  for inner in "$2"/*/; do [ ! -d "$inner" ] || signal_all "$1" "$inner"; done
 } 2>/dev/null
 
+remove_group() { # GROUP, with the groups that the job has made in it
+  for inner in "$1"/*/; do [ ! -d "$inner" ] || remove_group "$inner"; done
+  rmdir -- "$1"
+}
+
 kill_all() { # cgroup.kill (Linux 5.14) leaves nobody the time to fork
-  { echo 1 >"${census%/*}/cgroup.kill"; } 2>/dev/null || signal_all KILL
+  { echo 1 >"${census%/*}/cgroup.kill"; } 2>/dev/null || signal_all KILL "${census%/*}"
 }
 
 # What the main process leaves behind gets SIGTERM, the grace period and SIGKILL. Where a server is
 # stopping the job (it says so by the file `stopping`), the server does that and keeps the time.
 clear_remains() {
-  [ -e "$folder/stopping" ] || signal_all TERM
+  [ -e "$folder/stopping" ] || signal_all TERM "${census%/*}"
   pause=0.005
   waited=0
   while has_processes; do
@@ -165,10 +171,11 @@ exec 2>&9
 )
 status=$?
 exec 2>/dev/null
+set +f
 clear_remains
 set_record "$status"
 printf '%s\n' "$record" >&9
 rmdir -- $groups || {
   sleep 0.05
-  rmdir -- $groups
+  for group in $groups; do remove_group "$group"; done
 }
