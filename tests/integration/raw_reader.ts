@@ -22,6 +22,9 @@ const FRAME_HEADER_BYTES = 9;
 const MESSAGE_HEADER_BYTES = 5;
 const READ_BYTES = 256 * 1024;
 
+/** No test has a silence that is as long. */
+const SILENCE_LIMIT_MS = 30_000;
+
 const FRAME = { data: 0, headers: 1, reset: 3, settings: 4, goAway: 7, windowUpdate: 8 } as const;
 const FLAG = { acknowledged: 1, endStream: 1, endHeaders: 4 } as const;
 const SETTING_INITIAL_WINDOW = 4;
@@ -83,10 +86,12 @@ export class RawConnection implements Disposable {
     return stream;
   }
 
-  /** Reads once from the socket. */
+  /** Reads once from the socket. A server that has nothing to say for long ends the connection. */
   async read(): Promise<void> {
     const buffer = new Uint8Array(READ_BYTES);
+    const timer = setTimeout(() => this.#connection.close(), SILENCE_LIMIT_MS);
     const length = await this.#connection.read(buffer);
+    clearTimeout(timer);
     if (length === null) throw new Error("the server has closed the connection");
     this.#unread = concatenate([this.#unread, buffer.subarray(0, length)]);
     while (await this.#takeFrame());
@@ -99,7 +104,11 @@ export class RawConnection implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#connection.close();
+    try {
+      this.#connection.close();
+    } catch {
+      // A silence has closed it already.
+    }
   }
 
   async #takeFrame(): Promise<boolean> {
