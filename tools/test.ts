@@ -1,8 +1,8 @@
 /**
  * Runs what CI runs: the static gates, the unit tests, a build, the integration tests against its
- * binaries, and a look at what they left behind.
+ * binaries, a look at what they left behind, and the tests in a guest with a kernel of its own.
  *
- * Usage: deno task test [unit|integration] [FILTER]
+ * Usage: deno task test [unit|integration|vm] [FILTER]
  *
  * The last line is `N passed, N failed, N skipped`; the exit status is 0 when nothing failed.
  * Imports nothing that has to be installed first: the first gate is what installs it.
@@ -11,7 +11,7 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { BIN_DIR, LOG_DIR } from "../tests/binaries.ts";
 import { findLeftovers } from "./leftovers.ts";
-import { readSkips, readTally, readUnexplained } from "./test_output.ts";
+import { readSkips, readTally, readTotal, readUnexplained, type Tally } from "./test_output.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
@@ -26,6 +26,9 @@ const LEFTOVER_DEADLINE_MS = 5_000;
 
 /** Unit tests need no network, so they get none. */
 const UNIT_PERMISSIONS = ["read", "write", "env", "run", "sys"].map((name) => `--allow-${name}`);
+
+const SUITES = ["unit", "integration", "vm"] as const;
+type Suite = typeof SUITES[number];
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
@@ -54,10 +57,10 @@ async function runGate(name: string, args: string[]): Promise<void> {
   settle(name, (await child.status).success);
 }
 
-async function runSuite(name: string, args: string[]): Promise<void> {
-  console.log(`\n== ${name} tests`);
+/** Runs a command of Deno and shows what it prints as it comes. */
+async function runShown(args: string[]): Promise<{ output: string; succeeded: boolean }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", ...args],
+    args,
     cwd: ROOT,
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -71,14 +74,31 @@ async function runSuite(name: string, args: string[]): Promise<void> {
     process.stdout.write(chunk);
     output += decoder.decode(chunk, { stream: true });
   }
-  const tally = readTally(output, (await child.status).success);
+  return { output, succeeded: (await child.status).success };
+}
+
+/** Adds what tests came to, and notes why some were skipped. */
+function settleAll(name: string, tally: Tally, output: string): void {
   total.passed += tally.passed;
   total.failed += tally.failed;
   total.skipped += tally.skipped;
   if (tally.failed > 0) failures.push(`${name} tests (${tally.failed} failed, see above)`);
   skips.push(...readSkips(output));
+}
+
+async function runSuite(name: string, args: string[]): Promise<void> {
+  console.log(`\n== ${name} tests`);
+  const { output, succeeded } = await runShown(["test", ...args]);
+  settleAll(name, readTally(output, succeeded), output);
   const unexplained = readUnexplained(output);
   if (unexplained.length > 0) settle(`reasons for ignoring ${unexplained.join(", ")}`, false);
+}
+
+/** Runs the tests in a guest; their runner says at the end what they came to. */
+async function runGuest(filters: string[]): Promise<void> {
+  console.log("\n== guest tests");
+  const { output, succeeded } = await runShown(["run", "--allow-all", "tools/vm.ts", ...filters]);
+  settleAll("guest", readTotal(output, succeeded), output);
 }
 
 /** Compares what of ours is on this host with what was there before the tests. */
@@ -144,14 +164,13 @@ async function runIntegration(filter: string[]): Promise<void> {
 
 async function main(args: string[]): Promise<void> {
   const [suite, ...filters] = args;
-  const only = suite === "unit" || suite === "integration" ? suite : undefined;
+  const only = SUITES.find((name) => name === suite);
   if (filters.length > 1 || (suite !== undefined && only === undefined)) {
-    console.error("usage: deno task test [unit|integration] [FILTER]");
+    console.error(`usage: deno task test [${SUITES.join("|")}] [FILTER]`);
     Deno.exit(2);
   }
-  const filter = filters.map((text) => `--filter=${text}`);
   try {
-    await runAll(only, filter);
+    await runAll(only, filters);
   } catch (error) {
     console.error(error);
     settle("the test run itself", false);
@@ -163,20 +182,22 @@ async function main(args: string[]): Promise<void> {
   process.exitCode = total.failed === 0 ? 0 : 1;
 }
 
-async function runAll(only: "unit" | "integration" | undefined, filter: string[]): Promise<void> {
+async function runAll(only: Suite | undefined, filters: string[]): Promise<void> {
+  const filter = filters.map((text) => `--filter=${text}`);
   await prepare();
   if (only === undefined) {
     await runGate("code is formatted", ["fmt", "--check"]);
     await runGate("code is linted", ["lint", "--quiet"]);
     await runGate("types are checked", ["check", "--quiet", "."]);
   }
-  if (only !== "integration") {
+  if (only === undefined || only === "unit") {
     await runSuite("unit", [...UNIT_PERMISSIONS, ...filter, "tests/unit"]);
   }
-  if (only !== "unit") {
+  if (only === undefined || only === "integration") {
     await installPrograms();
     await runIntegration(filter);
   }
+  if (only === undefined || only === "vm") await runGuest(filters);
 }
 
 await main(Deno.args);

@@ -9,6 +9,7 @@ export interface Tally {
 
 const SUMMARY =
   /^(?:ok|FAILED) \| (\d+) passed\b[^|\n]*\| (\d+) failed\b(?:[^|\n]*\| (\d+) ignored)?/gm;
+const TOTAL = /^(\d+) passed, (\d+) failed, (\d+) skipped$/gm;
 const SKIP = /^SKIP .+: .+$/gm;
 const IGNORED = /^(.+) \.\.\. ignored\b/gm;
 
@@ -23,6 +24,18 @@ export function readTally(output: string, succeeded: boolean): Tally {
   return {
     passed: tally.passed,
     failed: tally.failed === 0 && !(succeeded && passed !== undefined) ? 1 : tally.failed,
+    skipped: Number(skipped ?? 0),
+  };
+}
+
+/** Reads the closing line `N passed, N failed, N skipped`; without one the run counts as a failure. */
+export function readTotal(output: string, succeeded: boolean): Tally {
+  const [, passed, failed, skipped] = [...output.matchAll(TOTAL)].at(-1) ?? [];
+  const tally = { passed: Number(passed ?? 0), failed: Number(failed ?? 0) };
+  const hasFailed = !succeeded || passed === undefined;
+  return {
+    passed: tally.passed,
+    failed: tally.failed === 0 && hasFailed ? 1 : tally.failed,
     skipped: Number(skipped ?? 0),
   };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readSkips, readTally, readUnexplained } from "../../tools/test_output.ts";
+import { readSkips, readTally, readTotal, readUnexplained } from "../../tools/test_output.ts";
 
 const OUTPUT = `SKIP b: no openssl on this host
 running 3 tests from ./tests/unit/a_test.ts
@@ -34,6 +34,19 @@ Deno.test("readTally: a run without a summary is a failure", () => {
 
 Deno.test("readTally: a run that failed after its tests passed is a failure", () => {
   assert.equal(readTally("ok | 37 passed | 0 failed (203ms)\n", false).failed, 1);
+});
+
+Deno.test("readTotal: takes the last closing line", () => {
+  const output = "9 passed, 9 failed, 9 skipped\nx 8 passed, 0 failed, 0 skipped\n" +
+    "3 passed, 1 failed, 2 skipped\n";
+  assert.deepEqual(readTotal(output, false), { passed: 3, failed: 1, skipped: 2 });
+});
+
+Deno.test("readTotal: a run that failed, or has no closing line, is a failure", () => {
+  assert.equal(readTotal("", true).failed, 1);
+  assert.equal(readTotal("3 passed, 0 failed\n", true).failed, 1);
+  assert.equal(readTotal("3 passed, 0 failed, 0 skipped\n", false).failed, 1);
+  assert.equal(readTotal("3 passed, 0 failed, 0 skipped\n", true).failed, 0);
 });
 
 Deno.test("readSkips: gives name and reason, and nothing that has no reason", () => {
