@@ -74,8 +74,8 @@ export class OutputLog {
 
   /**
    * Reads a part of the output in order; of a tail it first says, with no bytes, where it begins, so
-   * that a reader can come back to the same place. Ends when the job has ended and the last byte was read, or
-   * without `follow` at what was there at the beginning.
+   * that a reader can come back to the same place. Ends when the job has ended and the last byte was
+   * read, or without `follow` at what was there at the beginning.
    *
    * @param signal Ends the reading early, without an error.
    * @throws {Deno.errors.NotFound} When the file is gone.
@@ -108,18 +108,18 @@ export class OutputLog {
   /** Reads from an offset, skipping what was rotated away; undefined at the end of the file. */
   async #readChunk(file: Deno.FsFile, offset: number, end: number): Promise<Chunk | undefined> {
     for (;;) {
-      const from = Math.max(offset, this.#firstOffset);
-      const buffer = new Uint8Array(Math.min(CHUNK_BYTES, Math.max(end - from, 0)));
+      // What is gone may reach beyond the end of the part that is asked for.
+      const from = Math.min(Math.max(offset, this.#firstOffset), end);
+      const gapBytes = from - offset;
+      const buffer = new Uint8Array(Math.min(CHUNK_BYTES, end - from));
       await file.seek(from, Deno.SeekMode.Start);
       const length = buffer.length === 0 ? null : await file.read(buffer);
+      if (length === null) {
+        return gapBytes > 0 ? { offset: from, bytes: new Uint8Array(), gapBytes } : undefined;
+      }
       // Where the beginning has moved into what was read, the kernel may have read zeros.
       if (this.#firstOffset > from) continue;
-      if (length === null) {
-        return from > offset && end === from
-          ? { offset: from, bytes: buffer.subarray(0, 0), gapBytes: from - offset }
-          : undefined;
-      }
-      return { offset: from, bytes: buffer.subarray(0, length), gapBytes: from - offset };
+      return { offset: from, bytes: buffer.subarray(0, length), gapBytes };
     }
   }
 

@@ -1,0 +1,288 @@
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { type Chunk, CHUNK_BYTES, OutputLog, type ReadRange } from "../../lib/logs.ts";
+
+const NEVER = new AbortController().signal;
+
+/** The byte that belongs at an offset: never 0, which is what a hole reads as. */
+function byteAt(offset: number): number {
+  return 1 + offset % 251;
+}
+
+function bytesAt(begin: number, end: number): Uint8Array {
+  return Uint8Array.from({ length: end - begin }, (_, index) => byteAt(begin + index));
+}
+
+/** An output file that grows and loses its head as a job's does. */
+class Output implements AsyncDisposable {
+  readonly log: OutputLog;
+  readonly #folder: string;
+  readonly #file: string;
+  #size = 0;
+
+  constructor(folder: string, state: { firstOffset?: number; finished?: boolean } = {}) {
+    this.#folder = folder;
+    this.#file = join(folder, "output");
+    Deno.writeTextFileSync(this.#file, "");
+    const { firstOffset = 0, finished = false } = state;
+    this.log = new OutputLog(this.#file, { firstOffset, finished });
+  }
+
+  static async make(state: { firstOffset?: number; finished?: boolean } = {}): Promise<Output> {
+    return new Output(await Deno.makeTempDir({ prefix: "job-worker-logs-" }), state);
+  }
+
+  /** Appends so many bytes of the pattern. */
+  async grow(length: number): Promise<void> {
+    const bytes = bytesAt(this.#size, this.#size + length);
+    await Deno.writeFile(this.#file, bytes, { append: true });
+    this.#size += length;
+  }
+
+  async write(text: string): Promise<void> {
+    await Deno.writeTextFile(this.#file, text, { append: true });
+  }
+
+  /** Moves the beginning, and then makes a hole before it, as rotation does. */
+  async cut(offset: number): Promise<void> {
+    this.log.firstOffset = offset;
+    using file = await Deno.open(this.#file, { write: true });
+    await file.write(new Uint8Array(offset));
+  }
+
+  read(range: Partial<ReadRange> = {}, signal = NEVER): AsyncGenerator<Chunk> {
+    return this.log.read({ follow: false, ...range }, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.log.finish();
+    // A log looks at its file for the last time a moment after its end.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** Asserts that chunks are the pattern and follow each other; returns where they end. */
+function assertPattern(chunks: readonly Chunk[], begin: number): { end: number; gapBytes: number } {
+  let end = begin;
+  let gaps = 0;
+  for (const { offset, bytes, gapBytes } of chunks) {
+    assert.equal(offset, end + gapBytes, "a chunk does not begin where the one before has ended");
+    assert.deepEqual(bytes, bytesAt(offset, offset + bytes.length));
+    end = offset + bytes.length;
+    gaps += gapBytes;
+  }
+  return { end, gapBytes: gaps };
+}
+
+async function textOf(chunks: AsyncIterable<Chunk>): Promise<string> {
+  let text = "";
+  for await (const { bytes } of chunks) text += new TextDecoder().decode(bytes);
+  return text;
+}
+
+Deno.test("OutputLog.read: all of a finished output, in chunks", async () => {
+  await using output = await Output.make({ finished: true });
+  const size = 2 * CHUNK_BYTES + 1;
+  await output.grow(size);
+  for (const follow of [true, false]) {
+    const chunks = await Array.fromAsync(output.read({ follow }));
+    assert.deepEqual(chunks.map(({ bytes }) => bytes.length), [CHUNK_BYTES, CHUNK_BYTES, 1]);
+    assert.deepEqual(assertPattern(chunks, 0), { end: size, gapBytes: 0 });
+  }
+});
+
+Deno.test("OutputLog.read: without following, what is written later is left out", async () => {
+  await using output = await Output.make();
+  await output.grow(CHUNK_BYTES + 10);
+  const chunks: Chunk[] = [];
+  for await (const chunk of output.read()) {
+    chunks.push(chunk);
+    await output.grow(1000);
+  }
+  assert.equal(assertPattern(chunks, 0).end, CHUNK_BYTES + 10);
+});
+
+Deno.test("OutputLog.read: following, it goes on until the job has ended, and not beyond", async () => {
+  await using output = await Output.make();
+  const reading = Array.fromAsync(output.read({ follow: true }));
+  for (let count = 0; count < 50; count++) await output.grow(777);
+  output.log.finish();
+  assert.equal(assertPattern(await reading, 0).end, 50 * 777);
+});
+
+Deno.test("OutputLog.read: a reader that waits is woken by a line, an end and an abort", async () => {
+  await using output = await Output.make();
+  const stop = new AbortController();
+  const [first, second] = [
+    output.read({ follow: true }),
+    output.read({ follow: true }, stop.signal),
+  ];
+  const waiting = [first.next(), second.next()];
+  await output.grow(5);
+  for (const next of waiting) assert.equal((await next).value?.bytes.length, 5);
+  const atEnd = first.next();
+  const aborted = second.next();
+  stop.abort();
+  assert.equal((await aborted).done, true);
+  output.log.finish();
+  assert.equal((await atEnd).done, true);
+});
+
+Deno.test("OutputLog.read: an aborted signal reads nothing", async () => {
+  await using output = await Output.make();
+  await output.grow(5);
+  assert.deepEqual(await Array.fromAsync(output.read({ follow: true }, AbortSignal.abort())), []);
+});
+
+Deno.test("OutputLog.read: an offset beyond the end waits for its byte", async () => {
+  await using output = await Output.make();
+  await output.grow(5);
+  assert.deepEqual(await Array.fromAsync(output.read({ offset: 8 })), []);
+  const reading = Array.fromAsync(output.read({ offset: 8, follow: true }));
+  const never = Array.fromAsync(output.read({ offset: 2 ** 63, follow: true }));
+  await output.grow(2);
+  await output.grow(3);
+  output.log.finish();
+  assert.equal(assertPattern(await reading, 8).end, 10);
+  assert.deepEqual(await never, []);
+});
+
+Deno.test("OutputLog.read: an offset beyond the end of a finished output is the end", async () => {
+  await using output = await Output.make({ finished: true });
+  await output.grow(5);
+  for (const offset of [5, 6, 2 ** 40, 2 ** 53, 2 ** 64]) {
+    for (const follow of [true, false]) {
+      assert.deepEqual(await Array.fromAsync(output.read({ offset, follow })), []);
+    }
+  }
+});
+
+Deno.test("OutputLog.read: a tail says first where it begins", async () => {
+  const cases: [text: string, range: Partial<ReadRange>, offset: number][] = [
+    ["one\ntwo\n", { tailLines: 1 }, 4],
+    ["one\ntwo\n", { tailLines: 9 }, 0],
+    ["one\ntwo", { tailLines: 1 }, 4],
+    ["one\ntwo", { tailLines: 0 }, 7],
+    ["", { tailLines: 1 }, 0],
+    ["one\ntwo\n", { tailBytes: 3 }, 5],
+    ["one\ntwo\n", { tailBytes: 2 ** 64 }, 0],
+    ["", { tailBytes: 1 }, 0],
+  ];
+  for (const [text, range, offset] of cases) {
+    await using output = await Output.make({ finished: true });
+    await output.write(text);
+    const [first] = await Array.fromAsync(output.read(range));
+    assert.deepEqual(first, { offset, bytes: new Uint8Array(), gapBytes: 0 }, text);
+    assert.equal(await textOf(output.read(range)), text.slice(offset));
+  }
+});
+
+Deno.test("OutputLog.read: lines that cross the edge of a read are counted once", async () => {
+  for (const edge of [CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1]) {
+    await using output = await Output.make({ finished: true });
+    const last = `${"y".repeat(edge - 1)}\n`;
+    await output.write(`first\n${"x".repeat(50)}\n${last}`);
+    assert.equal(await textOf(output.read({ tailLines: 1 })), last);
+    assert.equal(await textOf(output.read({ tailLines: 2 })), `${"x".repeat(50)}\n${last}`);
+  }
+});
+
+Deno.test("OutputLog.read: what was rotated away is a gap, told with the first bytes behind it", async () => {
+  await using output = await Output.make();
+  await output.grow(10_000);
+  await output.cut(4096);
+  const ranges: [Partial<ReadRange>, gapBytes: number][] = [
+    [{}, 4096],
+    [{ offset: 96 }, 4000],
+    [{ offset: 4096 }, 0],
+    [{ offset: 9000 }, 0],
+  ];
+  for (const [range, gapBytes] of ranges) {
+    const chunks = await Array.fromAsync(output.read(range));
+    assert.deepEqual(assertPattern(chunks, range.offset ?? 0), { end: 10_000, gapBytes });
+    assert.equal(chunks.length, 1);
+  }
+});
+
+Deno.test("OutputLog.read: a tail begins behind what was rotated away, without a gap", async () => {
+  await using output = await Output.make({ firstOffset: 4096 });
+  await output.grow(10_000);
+  await output.cut(4096);
+  for (const range of [{ tailBytes: 9000 }, { tailLines: 1000 }]) {
+    const chunks = await Array.fromAsync(output.read(range));
+    assert.deepEqual(assertPattern(chunks, 4096), { end: 10_000, gapBytes: 0 });
+  }
+});
+
+Deno.test("OutputLog.read: a reader that is overtaken is told of a gap, and goes on behind it", async () => {
+  await using output = await Output.make();
+  await output.grow(CHUNK_BYTES + 5000);
+  const chunks: Chunk[] = [];
+  for await (const chunk of output.read({ follow: true })) {
+    chunks.push(chunk);
+    if (chunks.length > 1) break;
+    await output.grow(100_000);
+    await output.cut(CHUNK_BYTES + 8192);
+  }
+  assert.deepEqual(chunks.map(({ gapBytes }) => gapBytes), [0, 8192]);
+  assertPattern(chunks, 0);
+});
+
+Deno.test("OutputLog.read: where all that was asked for is gone, there is a gap and the end", async () => {
+  for (const finished of [true, false]) {
+    await using output = await Output.make({ finished });
+    await output.grow(CHUNK_BYTES + 5000);
+    const chunks: Chunk[] = [];
+    for await (const chunk of output.read()) {
+      chunks.push(chunk);
+      await output.grow(100_000);
+      await output.cut(CHUNK_BYTES + 8192);
+    }
+    const expected = { end: CHUNK_BYTES + 5000, gapBytes: 5000 };
+    assert.deepEqual(assertPattern(chunks, 0), expected);
+  }
+});
+
+Deno.test("OutputLog.read: rotation under readers of any speed makes gaps, and never zeros", async () => {
+  await using output = await Output.make();
+  const maxBytes = 100_000;
+  const readers = [0, 1, 3, 7].map(async (pauseMs) => {
+    const chunks: Chunk[] = [];
+    for await (const chunk of output.read({ follow: true })) {
+      chunks.push(chunk);
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+    return assertPattern(chunks, 0);
+  });
+  const steps = 200;
+  for (let step = 1; step <= steps; step++) {
+    await output.grow(20_000);
+    const cut = Math.floor((step * 20_000 - maxBytes) / 4096) * 4096;
+    if (cut > 0) await output.cut(cut);
+  }
+  output.log.finish();
+  const results = await Promise.all(readers);
+  for (const { end } of results) assert.equal(end, steps * 20_000);
+  assert(results.some(({ gapBytes }) => gapBytes > 0), "no reader was overtaken");
+});
+
+Deno.test("OutputLog.read: a file that is gone is an error", async () => {
+  const log = new OutputLog("/nonexistent/output", { firstOffset: 0, finished: false });
+  await assert.rejects(log.read({ follow: true }, NEVER).next(), Deno.errors.NotFound);
+  await assert.rejects(log.size(), Deno.errors.NotFound);
+});
+
+Deno.test("OutputLog.size: bytes written, also those that are gone", async () => {
+  await using output = await Output.make();
+  await output.grow(10_000);
+  await output.cut(8192);
+  assert.equal((await output.log.size()).bytes, 10_000);
+});
+
+Deno.test("OutputLog.firstOffset: never goes back", () => {
+  const log = new OutputLog("/nonexistent/output", { firstOffset: 4096, finished: true });
+  log.firstOffset = 8192;
+  log.firstOffset = 0;
+  assert.equal(log.firstOffset, 8192);
+});
