@@ -68,6 +68,8 @@ export interface Placement {
 
 /** All that the launcher is told about a job's control groups. */
 export interface Plan extends Placement {
+  /** The group that the launcher itself goes to. */
+  launchers: string;
   settings: Setting[];
   diskSettings: Setting[];
 }
@@ -108,6 +110,7 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
   const tracker = groupPath(host, tracking, jobId);
   const plan: Plan = {
     groups: [],
+    launchers: launchersGroup(host),
     tracker,
     census: `${tracker}/${tracking.version === 2 ? "cgroup.events" : "cgroup.procs"}`,
     counters: [],
@@ -130,6 +133,14 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
 /** The groups that all jobs' groups are made in, absolute. */
 export function parentGroups(host: CgroupHost): string[] {
   return host.hierarchies.map((hierarchy) => `${hierarchy.folder}/${host.parent}`);
+}
+
+/**
+ * The group of all launchers, absolute. They leave the server's group for it, so that whatever
+ * ends the server's group (systemd, the end of a login session) does not end them.
+ */
+export function launchersGroup(host: CgroupHost): string {
+  return `${trackingHierarchy(host).folder}/${host.parent}/launchers`;
 }
 
 /** Whether the host can hold a limit of this controller. */

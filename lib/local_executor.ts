@@ -4,6 +4,7 @@ import { AdoptedJobs, whenOrphanEnds } from "./adoption.ts";
 import {
   type CgroupHost,
   type Controller,
+  launchersGroup,
   parentGroups,
   parseUsage,
   type Placement,
@@ -84,6 +85,7 @@ export class LocalExecutor implements Executor {
         folder,
         request.output,
         lines(plan.groups),
+        plan.launchers,
         lines(plan.settings.map(settingLine)),
         lines(plan.diskSettings.map(settingLine)),
         lines(plan.counters.map(({ name, file }) => `${name} ${file}`)),
@@ -126,7 +128,7 @@ export class LocalExecutor implements Executor {
   /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
   async close(): Promise<void> {
     this.#adopted.close();
-    await removeGroups(parentGroups(this.#host));
+    await removeGroups([launchersGroup(this.#host), ...parentGroups(this.#host)]);
   }
 
   async #makeGroups(groups: readonly string[]): Promise<void> {
@@ -164,7 +166,7 @@ function jobEnvironment(jobId: string): Record<string, string> {
 
 /** On cgroup v2 the controllers are handed down level by level; only what arrives can be used. */
 async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
-  for (const group of parentGroups(host)) await makeParentGroup(group);
+  for (const group of [...parentGroups(host), launchersGroup(host)]) await makeParentGroup(group);
   const hierarchies = await Promise.all(host.hierarchies.map(async (hierarchy) => {
     const wanted = hierarchy.controllers.filter((controller) => controller !== "cpuacct");
     if (hierarchy.version === 1 || wanted.length === 0) return hierarchy;

@@ -1,10 +1,11 @@
 # The launcher: one for each job, the parent of the job's main process, outside the job's groups.
 #
 # $1 the job's folder    $2 the file its output goes to    $3 its control groups
-# $4 settings: FILE VALUE, or ?FILE VALUE for a file that not every kernel has
-# $5 settings made once for each disk: FILE VALUE, the disk's number is put before the value
-# $6 counters to keep: NAME FILE    $7 the file that tells whether the job has a process left
-# $8 grace period for what the main process leaves behind, in units of 50 ms
+# $4 the launchers' control group
+# $5 settings: FILE VALUE, or ?FILE VALUE for a file that not every kernel has
+# $6 settings made once for each disk: FILE VALUE, the disk's number is put before the value
+# $7 counters to keep: NAME FILE    $8 the file that tells whether the job has a process left
+# $9 grace period for what the main process leaves behind, in units of 50 ms
 # then the command. Lists have one entry a line; every path is absolute.
 #
 # The folder's file `launch` is the launcher's diary. Making it (O_EXCL) settles whether this
@@ -18,9 +19,11 @@
 # On stdout: `started PID START_TIME`, or `refused KIND` and details, a line each.
 set -uf
 umask 022
-trap '' PIPE
-folder=$1 output=$2 groups=$3 settings=$4 disk_settings=$5 counters=$6 census=$7 grace=$8
-shift 8
+# A host that shuts down sends everybody SIGTERM: the launcher stays to write down how the job ends.
+trap '' HUP INT TERM PIPE
+folder=$1 output=$2 groups=$3 launchers=$4 settings=$5 disk_settings=$6 counters=$7 census=$8
+grace=$9
+shift 9
 newline='
 '
 IFS=$newline
@@ -148,6 +151,7 @@ read -r boot_id </proc/sys/kernel/random/boot_id
 set_start_time "$stat"
 printf 'launcher %s %s %s\n' "$$" "$start_time" "$boot_id" >&9
 
+{ echo 0 >"$launchers/cgroup.procs"; } 2>/dev/null
 find_command "$1"
 for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
 [ -z "$disk_settings" ] || set_disks
@@ -165,7 +169,7 @@ exec 2>&9
   set_start_time "$stat"
   printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
   printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
-  trap - PIPE
+  trap - HUP INT TERM PIPE
   exec </dev/null >>"$output" 2>&1 9>&-
   exec setsid -- "$@"
 )

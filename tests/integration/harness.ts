@@ -293,7 +293,7 @@ async function removeJobs(cgroupParent: string): Promise<void> {
     '[ -e "$g/cgroup.kill" ] && echo 1 >"$g/cgroup.kill"; done; ' +
     "for try in 1 2 3 4 5 6 7 8 9; do left=; " +
     'for d in /sys/fs/cgroup/*/"$1" /sys/fs/cgroup/"$1"; do [ -d "$d" ] || continue; ' +
-    'rmdir "$d"/*-* "$d" 2>/dev/null; [ -d "$d" ] && left=1; done; ' +
+    'rmdir "$d"/*-* "$d"/launchers "$d" 2>/dev/null; [ -d "$d" ] && left=1; done; ' +
     '[ -n "$left" ] || exit 0; sleep 0.1; done',
     "sh",
     cgroupParent,
