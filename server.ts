@@ -10,6 +10,7 @@ import { JobManager } from "./lib/job.ts";
 import { LocalExecutor } from "./lib/local_executor.ts";
 import { log } from "./lib/log.ts";
 import { openLogFolder } from "./lib/log_folder.ts";
+import { tellReady } from "./lib/readiness.ts";
 import { requireHolePunching } from "./lib/rotation.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
@@ -70,6 +71,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<void
     controllers: executor.host.controllers.join(" "),
     logs: logFolder,
   });
+  await tellReady();
   await untilSignal();
   shutdown.abort();
   await server.close();

@@ -6,6 +6,7 @@ import launch from "./shim/launch.sh" with { type: "text" };
 import probe from "./shim/probe.sh" with { type: "text" };
 import punch from "./shim/punch.sh" with { type: "text" };
 import read from "./shim/read.sh" with { type: "text" };
+import ready from "./shim/ready.sh" with { type: "text" };
 import signal from "./shim/signal.sh" with { type: "text" };
 
 /** One entry for each file of lib/shim/, which says what it takes and prints. */
@@ -16,5 +17,6 @@ export const scripts = {
   probe: stripComments(probe),
   punch: stripComments(punch),
   read: stripComments(read),
+  ready: stripComments(ready),
   signal: stripComments(signal),
 } as const;

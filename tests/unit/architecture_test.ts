@@ -39,6 +39,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       "store",
       "logs",
       "settings",
+      "readiness",
       ...COMMON,
     ],
     packages: ANY_PACKAGE,
@@ -106,6 +107,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   shim: {
     files: /^lib\/(shim\/\w+\.sh|scripts\.ts|shell\.ts)$/,
     imports: COMMON,
+    packages: NO_PACKAGE,
+  },
+  readiness: {
+    files: /^lib\/readiness\.ts$/,
+    imports: ["shim", ...COMMON],
     packages: NO_PACKAGE,
   },
   settings: {
