@@ -1,0 +1,139 @@
+/** The alternative: an OpenSSH server of the benchmark's own on a loopback port. */
+import { join } from "node:path";
+import { until } from "../tests/integration/harness.ts";
+import { runChild } from "./child.ts";
+
+const SSHD = "/usr/sbin/sshd";
+
+/** sshd separates its privileges in here, and takes no other place. */
+const RUN_FOLDER = "/run/sshd";
+
+/** As those of our certificates. */
+const KEY_BITS = "4096";
+
+/** An sshd with configuration, host key and client key made for it, all in one folder. */
+export class SshHost implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #server: Deno.ChildProcess;
+
+  private constructor(folder: string, server: Deno.ChildProcess) {
+    this.#folder = folder;
+    this.#server = server;
+  }
+
+  /** Starts one; installs Debian's openssh-server where there is none. */
+  static async start(report: (line: string) => void): Promise<SshHost> {
+    await install(report);
+    await Deno.mkdir(RUN_FOLDER, { recursive: true });
+    const folder = await Deno.makeTempDir({ prefix: "job-worker-ssh-" });
+    for (const key of ["host_key", "client_key"]) {
+      const file = join(folder, key);
+      await runChild("ssh-keygen", ["-q", "-t", "rsa", "-b", KEY_BITS, "-N", "", "-f", file]);
+    }
+    const port = freePort();
+    await writeConfiguration(folder, port);
+    const server = new Deno.Command(SSHD, {
+      args: ["-D", "-e", "-f", join(folder, "sshd_config")],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const host = new SshHost(folder, server);
+    await until("sshd to take connections", () => host.run("true").then(() => true, () => false));
+    return host;
+  }
+
+  /** The arguments of `ssh` for a command on the host. */
+  args(...command: string[]): string[] {
+    return ["-F", join(this.#folder, "ssh_config"), "host", ...command];
+  }
+
+  /** Runs a command over a new connection. */
+  run(...command: string[]): Promise<string> {
+    return runChild("ssh", this.args(...command));
+  }
+
+  /** Opens one connection for many commands, which run over it when given {@linkcode sharedArgs}. */
+  async share(): Promise<AsyncDisposable> {
+    await runChild("ssh", ["-M", "-N", "-f", "-S", this.#socket, ...this.args()]);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await runChild("ssh", ["-O", "exit", "-S", this.#socket, ...this.args()]);
+      },
+    };
+  }
+
+  /** The arguments of `ssh` for a command over the shared connection. */
+  sharedArgs(...command: string[]): string[] {
+    return ["-S", this.#socket, ...this.args(...command)];
+  }
+
+  get #socket(): string {
+    return join(this.#folder, "shared");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.kill("SIGTERM");
+    await this.#server.status;
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+async function install(report: (line: string) => void): Promise<void> {
+  if (await Deno.stat(SSHD).catch(() => undefined) !== undefined) return;
+  report("installing openssh-server (what we are compared with)");
+  // The one of the package is not to be started; ours is.
+  const env = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  await runChild("apt-get", ["-qq", "update"], { env });
+  await runChild("apt-get", ["-qq", "install", "--yes", "--no-install-recommends", PACKAGE], {
+    env,
+  });
+}
+
+const PACKAGE = "openssh-server";
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+async function writeConfiguration(folder: string, port: number): Promise<void> {
+  await Deno.copyFile(join(folder, "client_key.pub"), join(folder, "authorized_keys"));
+  const hostKey = await Deno.readTextFile(join(folder, "host_key.pub"));
+  await Deno.writeTextFile(join(folder, "known_hosts"), `[127.0.0.1]:${port} ${hostKey}`);
+  await Deno.writeTextFile(
+    join(folder, "sshd_config"),
+    [
+      `ListenAddress 127.0.0.1:${port}`,
+      `HostKey ${folder}/host_key`,
+      `AuthorizedKeysFile ${folder}/authorized_keys`,
+      "PermitRootLogin prohibit-password",
+      "PasswordAuthentication no",
+      "StrictModes no",
+      "UsePAM no",
+      "PidFile none",
+      // As many at once as we are asked for.
+      "MaxSessions 100",
+      "MaxStartups 100",
+      "",
+    ].join("\n"),
+  );
+  await Deno.writeTextFile(
+    join(folder, "ssh_config"),
+    [
+      "Host host",
+      "HostName 127.0.0.1",
+      `Port ${port}`,
+      "User root",
+      `IdentityFile ${folder}/client_key`,
+      "IdentitiesOnly yes",
+      "IdentityAgent none",
+      `UserKnownHostsFile ${folder}/known_hosts`,
+      "GlobalKnownHostsFile /dev/null",
+      "StrictHostKeyChecking yes",
+      "BatchMode yes",
+      "LogLevel ERROR",
+      "",
+    ].join("\n"),
+  );
+}

@@ -1,0 +1,39 @@
+import type { Benchmark } from "./benchmark.ts";
+import { alternate, processMs, repeat } from "./measure.ts";
+import { CLIENT } from "./world.ts";
+
+const RUNS = 15;
+
+/** A command run on the host, from the shell's prompt and back. */
+export const start: Benchmark = {
+  name: "start",
+  measures: "`worker-client start true` against `ssh host true`: whole processes, a new " +
+    "connection each, and a compiled program that does nothing. Ours returns when the job runs.",
+
+  async run(world) {
+    const [ssh, floor] = [await world.ssh(), await world.floor()];
+    await using server = await world.server();
+    const env = server.cliEnvironment();
+    const { ours, theirs } = await alternate(RUNS, {
+      ours: () => processMs(CLIENT, ["start", "true"], { env }),
+      theirs: () => processMs("ssh", ssh.args("true")),
+    });
+    const empty = await repeat(RUNS, () => processMs(floor, []));
+    return [
+      {
+        what: "`worker-client start true`, whole process, new connection",
+        unit: "ms",
+        ours,
+        alternative: { name: "`ssh host true`", values: theirs },
+        target: { text: "at most 0.4 of ssh", isMet: (mine, other) => mine <= 0.4 * other },
+      },
+      {
+        what: "the same beside the runtime's floor",
+        unit: "ms",
+        ours,
+        alternative: { name: "an empty program", values: empty },
+        target: { text: "at most 1.7 of the floor", isMet: (mine, other) => mine <= 1.7 * other },
+      },
+    ];
+  },
+};
