@@ -2,7 +2,9 @@
 import type { Benchmark } from "./benchmark.ts";
 import { query } from "./query.ts";
 import { start } from "./start.ts";
+import { starts } from "./starts.ts";
+import { stop } from "./stop.ts";
 import { stream } from "./stream.ts";
 
 /** By name; `deno task bench NAME` runs one. */
-export const benchmarks: readonly Benchmark[] = [query, start, stream];
+export const benchmarks: readonly Benchmark[] = [query, start, stream, starts, stop];
