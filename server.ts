@@ -14,20 +14,20 @@ import { tellReady } from "./lib/readiness.ts";
 import { requireHolePunching } from "./lib/rotation.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
-import { readServerIdentity, type ServerIdentity } from "./lib/tls_identity.ts";
+import { Renewal } from "./lib/tls_renewal.ts";
 
 const USAGE_STATUS = 2;
 const FAILURE_STATUS = 1;
 
 async function run(config: ServerConfig): Promise<void> {
-  const identity = await readServerIdentity(config);
   await requireFolder(config.limitsDir);
   const logFolder = await openLogFolder(config.logDir);
+  const renewal = await Renewal.open(config, logFolder);
   const store = new JobStore(logFolder);
   if (Number.isFinite(config.maxOutput)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
   try {
-    await serve(config, { identity, logFolder, store, executor });
+    await serve(config, { renewal, logFolder, store, executor });
   } finally {
     // Also where the start fails, so that it leaves no empty control groups.
     await executor.close();
@@ -38,7 +38,7 @@ async function run(config: ServerConfig): Promise<void> {
 
 /** What a server stands on, opened. */
 interface Foundation {
-  identity: ServerIdentity;
+  renewal: Renewal;
   logFolder: string;
   store: JobStore;
   executor: LocalExecutor;
@@ -46,7 +46,7 @@ interface Foundation {
 
 /** Takes calls until a signal says to end. */
 async function serve(config: ServerConfig, foundation: Foundation): Promise<void> {
-  const { identity, logFolder, store, executor } = foundation;
+  const { renewal, logFolder, store, executor } = foundation;
   const manager = await JobManager.open({
     executor,
     store,
@@ -59,10 +59,12 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<void
   const housekeeper = new Housekeeper(manager, store, config);
   const shutdown = new AbortController();
   const server = await listen(config.listen, {
-    identity,
+    credentials: renewal,
     roleOid: config.roleOid,
     handlers: createHandlers(manager, shutdown.signal),
   });
+  using following = renewal.follow((credentials) => server.renew(credentials));
+  Deno.addSignalListener("SIGHUP", following.look);
   log.info("ready", {
     version: VERSION,
     listen: config.listen,
@@ -70,6 +72,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<void
     cgroup: executor.host.kind,
     controllers: executor.host.controllers.join(" "),
     logs: logFolder,
+    revoked: renewal.revokedCount,
   });
   await tellReady();
   await untilSignal();

@@ -13,6 +13,8 @@ export interface ServerConfig {
   ca: string;
   cert: string;
   key: string;
+  /** Revocation lists; the file need not exist. */
+  crl: string;
   limitsDir: string;
   logDir: string;
   /** Milliseconds between SIGTERM and SIGKILL. */
@@ -78,6 +80,7 @@ function options(): Option[] {
     text("ca", "<file>", "certificate of the CA that signs clients", "/etc/job-worker/ca.crt"),
     text("cert", "<file>", "the server's certificate", "/etc/job-worker/server.crt"),
     text("key", "<file>", "the key of the server's certificate", "/etc/job-worker/server.key"),
+    text("crl", "<file>", "revocation lists of the CA, if there are any", "/etc/job-worker/ca.crl"),
     text("limits-dir", "<dir>", "folder of the limit files", "/etc/job-worker/limits"),
     text(
       "log-dir",

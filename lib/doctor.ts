@@ -6,7 +6,9 @@ import { LIMIT_FILES, readLimits } from "./limits.ts";
 import { openLogFolder } from "./log_folder.ts";
 import { LocalExecutor } from "./local_executor.ts";
 import { requireHolePunching } from "./rotation.ts";
-import { readServerIdentity, type ServerIdentity } from "./tls_identity.ts";
+import { formatTimeLeft, isExpirySoon } from "./expiry.ts";
+import { readServerIdentity } from "./tls_identity.ts";
+import { readRevocationFile } from "./tls_revocation.ts";
 
 /** One line of the report. */
 export interface Finding {
@@ -17,8 +19,10 @@ export interface Finding {
   text: string;
 }
 
-/** A certificate that expires sooner is worth a warning. */
-const EXPIRY_WARNING_MS = 30 * 24 * 3_600_000;
+/** What is in order today, and not for long. */
+interface Warning {
+  warning: string;
+}
 
 /** What each controller is needed for, and the kernel's switch where it can be off. */
 const CONTROLLER_USES: Record<Exclude<Controller, "cpuacct">, string> = {
@@ -46,7 +50,8 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
       const text = limits.map(([name, value]) => `${name} ${value}`).join(", ");
       return `${config.limitsDir}: ${text === "" ? "no limits" : text}`;
     }),
-    await check("certificates", async () => expiryText(await readServerIdentity(config))),
+    await check("certificates", () => examineCertificates(config)),
+    await check("revocation list", () => examineRevocations(config)),
   ];
 }
 
@@ -96,18 +101,34 @@ async function examineHost({ cgroupParent, maxProcesses }: ServerConfig): Promis
 const KILL_WARNING =
   "no cgroup v2 tree is mounted: a job's processes are frozen and killed one by one";
 
-async function check(subject: string, look: () => Promise<string>): Promise<Finding> {
+async function check(subject: string, look: () => Promise<string | Warning>): Promise<Finding> {
   try {
     const text = await look();
-    return { state: text.startsWith("expires") ? "warning" : "ok", subject, text };
+    if (typeof text === "string") return { state: "ok", subject, text };
+    return { state: "warning", subject, text: text.warning };
   } catch (error) {
     return { state: "missing", subject, text: messageOf(error) };
   }
 }
 
-function expiryText({ expiresAtMs }: ServerIdentity): string {
-  const day = new Date(expiresAtMs).toISOString().slice(0, 10);
-  return expiresAtMs - Date.now() < EXPIRY_WARNING_MS
-    ? `expires on ${day}: issue a new one with worker-certs issue --server`
-    : `fit together, valid until ${day}`;
+async function examineCertificates(config: ServerConfig): Promise<string | Warning> {
+  const { expiries } = await readServerIdentity(config);
+  const { file, atMs } = expiries.reduce((one, other) => one.atMs < other.atMs ? one : other);
+  const leftMs = atMs - Date.now();
+  if (!isExpirySoon(leftMs)) {
+    return `fit together, valid until ${new Date(atMs).toISOString().slice(0, 10)}`;
+  }
+  return { warning: `${file} ${formatTimeLeft(leftMs)}: issue a new one with worker-certs` };
+}
+
+async function examineRevocations({ crl, ...config }: ServerConfig): Promise<string | Warning> {
+  const { authorities } = await readServerIdentity(config);
+  const nowMs = Date.now();
+  const found = await readRevocationFile(crl, { authorities, nowMs });
+  if (found === undefined) return `${crl} does not exist: nobody is revoked`;
+  const leftMs = Math.min(...found.lists.map(({ nextUpdateMs = Infinity }) => nextUpdateMs)) -
+    nowMs;
+  const count = found.lists.reduce((sum, { serials }) => sum + serials.size, 0);
+  if (!isExpirySoon(leftMs)) return `${crl}: ${count} revoked`;
+  return { warning: `${crl} ${formatTimeLeft(leftMs)}: make a new one with worker-certs revoke` };
 }

@@ -2,6 +2,8 @@
 export type JobErrorKind =
   /** The request itself is bad; the same request will never do. */
   | "invalid"
+  /** The caller's certificate is no longer believed. */
+  | "unauthenticated"
   /** There is no such job. */
   | "not-found"
   /** The job, a limit file or this host is in a state that forbids it. */

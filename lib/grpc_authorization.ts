@@ -8,38 +8,36 @@ import {
   ServerListenerBuilder,
   status,
 } from "@grpc/grpc-js";
-import type { Http2Session, ServerHttp2Stream } from "node:http2";
-import type { TLSSocket } from "node:tls";
-import { http2StreamOf, socketOf } from "./grpc_internals.ts";
+import { messageOf } from "./errors.ts";
+import { http2StreamOf } from "./grpc_internals.ts";
+import { type Peer, peerOf, type PeerWatch } from "./grpc_peers.ts";
 import { log } from "./log.ts";
-import { type Caller, isAllowed, readRoles } from "./rbac.ts";
+import { type Caller, isAllowed } from "./rbac.ts";
 
-const NOBODY: Caller = { name: "", serial: "", roles: [] };
-
-/** Reading a certificate is dear, and it cannot change while the connection lives. */
-const callers = new WeakMap<Http2Session, Caller>();
+const NOBODY: Peer = {
+  caller: { name: "", serial: "", roles: [] },
+  access: AbortSignal.abort(new Error("a client certificate is required")),
+};
 
 /** Who calls, for a handler: the interceptor has let the call through. */
-export function callerOf(call: unknown): Caller {
-  const { session } = http2StreamOf(call);
-  return (session === undefined ? undefined : callers.get(session)) ?? NOBODY;
+export function callerOf(call: unknown): Peer {
+  return peerOf(http2StreamOf(call).session) ?? NOBODY;
 }
 
 /**
  * Makes the interceptor. It refuses before the request is read, so that a refusal tells nothing about
  * what exists.
  *
- * @param roleOid The OID of the role extension.
+ * @param peers Who is behind each connection.
  */
-export function authorizationInterceptor(roleOid: string): ServerInterceptor {
+export function authorizationInterceptor(peers: PeerWatch): ServerInterceptor {
   return ({ path }, call) => {
-    const stream = http2StreamOf(call);
-    const caller = identify(stream, roleOid);
-    const audit = new AuditLine(path, caller, call.getPeer());
+    const peer = peers.identify(http2StreamOf(call).session) ?? NOBODY;
+    const audit = new AuditLine(path, peer.caller, call.getPeer());
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata: Metadata, next) => {
-        if (isAllowed(caller.roles, path)) return next(metadata);
-        const refusal = refusalOf(caller, path);
+        const refusal = refusalOf(peer, path);
+        if (refusal === undefined) return next(metadata);
         audit.end(refusal.code);
         call.sendStatus(refusal);
       })
@@ -64,40 +62,17 @@ export function authorizationInterceptor(roleOid: string): ServerInterceptor {
   };
 }
 
-function refusalOf(caller: Caller, path: string) {
-  const method = path.slice(path.lastIndexOf("/") + 1);
-  if (caller === NOBODY) {
-    return { code: status.UNAUTHENTICATED, details: "a client certificate is required" };
+function refusalOf({ caller, access }: Peer, path: string) {
+  if (access.aborted) {
+    return { code: status.UNAUTHENTICATED, details: messageOf(access.reason) };
   }
+  if (isAllowed(caller.roles, path)) return undefined;
+  const method = path.slice(path.lastIndexOf("/") + 1);
   const roles = caller.roles.length === 0 ? "has no role" : `is ${caller.roles.join(" and ")}`;
   return {
     code: status.PERMISSION_DENIED,
     details: `${caller.name} ${roles} and may not call ${method}; ` +
       "ask for a certificate with the role it needs",
-  };
-}
-
-function identify(stream: ServerHttp2Stream, roleOid: string): Caller {
-  const { session } = stream;
-  const socket = socketOf(session);
-  if (session === undefined || socket === undefined) return NOBODY;
-  const known = callers.get(session);
-  if (known !== undefined) return known;
-  const caller = readCaller(socket, roleOid);
-  callers.set(session, caller);
-  return caller;
-}
-
-function readCaller(socket: TLSSocket, roleOid: string): Caller {
-  if (!socket.authorized) return NOBODY;
-  const certificate = socket.getPeerCertificate();
-  const raw: unknown = certificate.raw;
-  if (!(raw instanceof Uint8Array)) return NOBODY;
-  const { CN } = certificate.subject;
-  return {
-    name: String(Array.isArray(CN) ? CN[0] : CN ?? ""),
-    serial: certificate.serialNumber,
-    roles: readRoles(raw, roleOid),
   };
 }
 

@@ -42,3 +42,12 @@ export function tlsOptionsOf(credentials: ServerCredentials): SecureContextOptio
   return (credentials as unknown as { _getConstructorOptions(): SecureContextOptions })
     ._getConstructorOptions();
 }
+
+/** Gives the TLS servers of these credentials other options, for the handshakes to come. */
+export function updateTlsOptions(
+  credentials: ServerCredentials,
+  options: SecureContextOptions,
+): void {
+  (credentials as unknown as { updateSecureContextOptions(options: SecureContextOptions): void })
+    .updateSecureContextOptions(options);
+}

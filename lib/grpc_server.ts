@@ -12,9 +12,14 @@ import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../proto/contract.ts";
 import { authorizationInterceptor } from "./grpc_authorization.ts";
-import { http2ServersOf, tlsOptionsOf } from "./grpc_internals.ts";
+import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./grpc_internals.ts";
+import { PeerWatch } from "./grpc_peers.ts";
 import { paceSocket } from "./pacing.ts";
 import type { ServerIdentity } from "./tls_identity.ts";
+import type { Credentials } from "./tls_renewal.ts";
+
+/** TLS 1.2 is on by default here, and no public setting turns it off; each update must say it again. */
+const MIN_TLS_VERSION = "TLSv1.3";
 
 /** A connection that has not finished its handshake by then is closed. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -35,6 +40,8 @@ const OPTIONS: ChannelOptions = {
 export interface ListeningServer {
   /** The port, also where the system chose it. */
   port: number;
+  /** Shows another certificate to new clients, and believes others, open connections included. */
+  renew(credentials: Credentials): void;
   /** Takes no new calls, lets open ones end for a moment, and closes every connection. */
   close(): Promise<void>;
 }
@@ -47,15 +54,17 @@ export interface ListeningServer {
  */
 export async function listen(
   address: string,
-  options: { identity: ServerIdentity; roleOid: string; handlers: JobServiceHandlers },
+  options: { credentials: Credentials; roleOid: string; handlers: JobServiceHandlers },
 ): Promise<ListeningServer> {
-  const { identity, roleOid, handlers } = options;
+  const { credentials: { identity, trust }, roleOid, handlers } = options;
   // What grpc-js would print beside an error is in the error, and the log is JSON.
   setLogVerbosity(logVerbosity.NONE);
-  const server = new Server({ ...OPTIONS, interceptors: [authorizationInterceptor(roleOid)] });
+  const peers = new PeerWatch(trust, roleOid);
+  const server = new Server({ ...OPTIONS, interceptors: [authorizationInterceptor(peers)] });
   server.addService(jobService, { ...handlers });
+  const credentials = createCredentials(identity);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, createCredentials(identity), (error, bound) => {
+    server.bindAsync(address, credentials, (error, bound) => {
       if (error === null) resolve(bound);
       else reject(listenError(address, error));
     });
@@ -63,8 +72,20 @@ export async function listen(
   for (const http2Server of http2ServersOf(server)) {
     guardHandshakes(http2Server);
     http2Server.on("secureConnection", paceSocket);
+    peers.watch(http2Server);
   }
-  return { port, close: () => close(server) };
+  return {
+    port,
+    renew: ({ identity, trust }) => {
+      peers.believe(trust);
+      const { ca, cert, key } = identity;
+      updateTlsOptions(credentials, { ca, cert: [cert], key: [key], minVersion: MIN_TLS_VERSION });
+    },
+    close: async () => {
+      await close(server);
+      peers[Symbol.dispose]();
+    },
+  };
 }
 
 /** grpc-js packs the system's own words into square brackets behind words of its own. */
@@ -76,11 +97,10 @@ function listenError(address: string, error: Error): Error {
   return new Error(`cannot listen on ${address}: ${problem}`, { cause: error });
 }
 
-/** TLS 1.2 is on by default here, and no public setting turns it off. */
 function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials {
   const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(cert) };
   const credentials = ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
-  tlsOptionsOf(credentials).minVersion = "TLSv1.3";
+  tlsOptionsOf(credentials).minVersion = MIN_TLS_VERSION;
   return credentials;
 }
 

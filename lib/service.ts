@@ -26,6 +26,7 @@ import { incompleteUtf8Tail } from "./utf8.ts";
 
 /** The gRPC status of each kind of error. */
 const STATUS_CODES: Record<JobErrorKind, status> = {
+  "unauthenticated": status.UNAUTHENTICATED,
   "invalid": status.INVALID_ARGUMENT,
   "not-found": status.NOT_FOUND,
   "precondition": status.FAILED_PRECONDITION,
@@ -86,17 +87,20 @@ function unary<Request, Response>(
   shutdown: AbortSignal,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, respond) => {
+    const { caller, access } = callerOf(call);
     let isAnswered = false;
     const answer: typeof respond = (error, response) => {
       if (isAnswered) return;
       isAnswered = true;
-      shutdown.removeEventListener("abort", onShutdown);
+      interruption[Symbol.dispose]();
       respond(error, response);
     };
-    const onShutdown = () => answer(toStatus(new JobError("unavailable", SHUTTING_DOWN)));
-    shutdown.addEventListener("abort", onShutdown);
-    if (shutdown.aborted) return onShutdown();
-    handle(call.request, callerOf(call).name).then(
+    const interruption = onInterruption(
+      { shutdown, access },
+      () => answer(toStatus(interruptionOf({ shutdown, access }))),
+    );
+    if (shutdown.aborted) return answer(toStatus(interruptionOf({ shutdown, access })));
+    handle(call.request, caller.name).then(
       (response) => answer(null, response),
       (error: unknown) => answer(toStatus(error)),
     );
@@ -108,23 +112,46 @@ function stream(
   shutdown: AbortSignal,
 ): handleServerStreamingCall<StreamRequest__Output, StreamResponse> {
   return async (call: ServerWritableStream<StreamRequest__Output, StreamResponse>) => {
+    const { access } = callerOf(call);
     const ended = new AbortController();
     const end = () => ended.abort();
     call.on("cancelled", end);
     call.on("close", end);
-    shutdown.addEventListener("abort", end);
+    using _interruption = onInterruption({ shutdown, access }, end);
     try {
       const output = manager.output(call.request.jobID);
       await sendOutput(call, output, ended.signal);
-      if (shutdown.aborted) throw new JobError("unavailable", SHUTTING_DOWN);
+      if (shutdown.aborted || access.aborted) throw interruptionOf({ shutdown, access });
       call.end();
     } catch (error) {
       call.emit("error", toStatus(error));
     } finally {
-      shutdown.removeEventListener("abort", end);
       ended.abort();
     }
   };
+}
+
+/** What ends calls before their time. */
+interface Interruptions {
+  /** The server ends. */
+  readonly shutdown: AbortSignal;
+  /** The caller has lost access; the reason says why. */
+  readonly access: AbortSignal;
+}
+
+function onInterruption({ shutdown, access }: Interruptions, interrupt: () => void): Disposable {
+  shutdown.addEventListener("abort", interrupt);
+  access.addEventListener("abort", interrupt);
+  return {
+    [Symbol.dispose]: () => {
+      shutdown.removeEventListener("abort", interrupt);
+      access.removeEventListener("abort", interrupt);
+    },
+  };
+}
+
+function interruptionOf({ access }: Interruptions): unknown {
+  return access.aborted ? access.reason : new JobError("unavailable", SHUTTING_DOWN);
 }
 
 /** Sends output as it comes, at the pace of the reader's connection. */

@@ -33,6 +33,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     imports: [
       "service",
       "rbac",
+      "trust",
       "job",
       "executor",
       "cgroup",
@@ -61,7 +62,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   service: {
     files: /^lib\/(service|pacing|(grpc|tls)_\w+)\.ts$/,
-    imports: ["rbac", "role", "job", "state", "logs", "contract", ...COMMON],
+    imports: ["rbac", "role", "trust", "job", "state", "logs", "contract", ...COMMON],
     packages: GRPC,
   },
   rbac: {
@@ -71,6 +72,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   role: {
     files: /^lib\/role\.ts$/,
+    imports: [],
+    packages: NOT_GRPC,
+  },
+  trust: {
+    files: /^lib\/(client_trust|revocation_list|x509|expiry)\.ts$/,
     imports: [],
     packages: NOT_GRPC,
   },

@@ -1,0 +1,151 @@
+/** Certificate revocation lists (RFC 5280, 5): decoded, and believed only by their CA's signature. */
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { CertificateList } from "@peculiar/asn1-x509";
+import { verify, type X509Certificate } from "node:crypto";
+import { keyId, normalSerial, pemPieces, toPem } from "./x509.ts";
+
+/** One CA's word on which of its certificates are no longer good. */
+export interface RevocationList {
+  /** The key that has signed the list, and signs the certificates that it speaks of. */
+  authorityKeyId: string;
+  /** When the list was made, in milliseconds since 1970-01-01 UTC. */
+  thisUpdateMs: number;
+  /** When the CA promises a newer one at the latest; undefined: it does not say. */
+  nextUpdateMs: number | undefined;
+  serials: ReadonlySet<string>;
+  der: Uint8Array<ArrayBuffer>;
+}
+
+/** What was found in a file of lists. */
+export interface FoundLists {
+  /** The newest list of each CA. */
+  lists: RevocationList[];
+  /** How many lists no CA of the given ones has signed. */
+  strangers: number;
+}
+
+/** Digests by the OIDs of RFC 8017 and RFC 5758; null is what needs none (RFC 8410). */
+const DIGESTS: ReadonlyMap<string, string | null> = new Map([
+  ["1.2.840.113549.1.1.11", "sha256"],
+  ["1.2.840.113549.1.1.12", "sha384"],
+  ["1.2.840.113549.1.1.13", "sha512"],
+  ["1.2.840.10045.4.3.2", "sha256"],
+  ["1.2.840.10045.4.3.3", "sha384"],
+  ["1.2.840.10045.4.3.4", "sha512"],
+  ["1.3.101.112", null],
+]);
+
+const LABEL = "X509 CRL";
+
+/**
+ * Reads the lists in a PEM text, which may hold one of each of several CAs.
+ *
+ * @param authorities The CAs that are trusted.
+ * @throws {Error} When there is none, or one is damaged, not yet valid or of an unknown form. The
+ * message says what is wrong, without the file's name.
+ */
+export function parseRevocationLists(
+  pem: string,
+  { authorities, nowMs }: { authorities: readonly X509Certificate[]; nowMs: number },
+): FoundLists {
+  const pieces = pemPieces(pem, LABEL);
+  if (pieces.length === 0) {
+    throw new Error('it holds no list in PEM ("BEGIN X509 CRL"); openssl crl converts others');
+  }
+  const newest = new Map<string, RevocationList>();
+  let strangers = 0;
+  for (const der of pieces) {
+    const list = parseList(der, authorities);
+    if (list === undefined) {
+      strangers++;
+      continue;
+    }
+    if (list.thisUpdateMs > nowMs) {
+      throw new Error(
+        `it is of ${timeOf(list.thisUpdateMs)}, which is yet to come: check the clock`,
+      );
+    }
+    const known = newest.get(list.authorityKeyId);
+    if (known === undefined || known.thisUpdateMs < list.thisUpdateMs) {
+      newest.set(list.authorityKeyId, list);
+    }
+  }
+  return { lists: [...newest.values()], strangers };
+}
+
+/**
+ * Puts lists that were found in the place of those in force. What a CA has revoked stays revoked
+ * until a newer list of the same CA says otherwise.
+ *
+ * @throws {Error} When a list is older than the one in force.
+ */
+export function replaceLists(
+  inForce: readonly RevocationList[],
+  found: readonly RevocationList[],
+): RevocationList[] {
+  const lists = new Map(inForce.map((list) => [list.authorityKeyId, list]));
+  for (const list of found) {
+    const known = lists.get(list.authorityKeyId);
+    if (known !== undefined && known.thisUpdateMs > list.thisUpdateMs) {
+      throw new Error(
+        `it is of ${timeOf(list.thisUpdateMs)}, older than the one in force of ` +
+          timeOf(known.thisUpdateMs),
+      );
+    }
+    lists.set(list.authorityKeyId, list);
+  }
+  return [...lists.values()];
+}
+
+/** Lists as the text of a file. */
+export function formatRevocationLists(lists: readonly RevocationList[]): string {
+  return lists.map(({ der }) => toPem(LABEL, der)).join("");
+}
+
+function parseList(
+  der: Uint8Array<ArrayBuffer>,
+  authorities: readonly X509Certificate[],
+): RevocationList | undefined {
+  let decoded: CertificateList;
+  try {
+    decoded = AsnConvert.parse(der, CertificateList);
+  } catch {
+    throw new Error("it holds a list that cannot be decoded");
+  }
+  const signer = authorities.find((authority) => isSignedBy(decoded, authority));
+  if (signer === undefined) return undefined;
+  const { thisUpdate, nextUpdate, revokedCertificates = [], crlExtensions = [] } =
+    decoded.tbsCertList;
+  // A delta list, or one for some certificates only, says so by a critical extension.
+  const extensions = revokedCertificates.flatMap((entry) => entry.crlEntryExtensions ?? []);
+  const unknown = [...crlExtensions, ...extensions].find(({ critical }) => critical);
+  if (unknown !== undefined) {
+    throw new Error(`it is not a complete list (extension ${unknown.extnID}); give a complete one`);
+  }
+  const serials = revokedCertificates.map(({ userCertificate }) =>
+    normalSerial(new Uint8Array(userCertificate).toHex())
+  );
+  return {
+    authorityKeyId: keyId(signer.publicKey),
+    thisUpdateMs: thisUpdate.getTime().getTime(),
+    nextUpdateMs: nextUpdate?.getTime().getTime(),
+    serials: new Set(serials),
+    der,
+  };
+}
+
+function isSignedBy(list: CertificateList, authority: X509Certificate): boolean {
+  const digest = DIGESTS.get(list.signatureAlgorithm.algorithm);
+  if (digest === undefined || list.tbsCertListRaw === undefined) return false;
+  try {
+    const signed = new Uint8Array(list.tbsCertListRaw);
+    return verify(digest, signed, authority.publicKey, new Uint8Array(list.signature));
+  } catch {
+    // The key is of another kind than the signature.
+    return false;
+  }
+}
+
+function timeOf(timeMs: number): string {
+  return new Date(timeMs).toISOString();
+}

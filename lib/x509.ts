@@ -1,0 +1,95 @@
+/** What the server asks of certificates beyond what the runtime's TLS looks at. Pure. */
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { Certificate, ExtendedKeyUsage } from "@peculiar/asn1-x509";
+import { createHash, type KeyObject, X509Certificate } from "node:crypto";
+
+/** RFC 5280, 4.2.1.12: what the holder of a certificate may use it for. */
+export const PURPOSE_OIDS = {
+  client: "1.3.6.1.5.5.7.3.2",
+  server: "1.3.6.1.5.5.7.3.1",
+} as const;
+
+const EXTENDED_KEY_USAGE_OID = "2.5.29.37";
+
+/** NIST SP 800-57, part 1: shorter RSA keys give less than 112 bits of security. */
+const MIN_RSA_BITS = 2048;
+
+/** Curves of 128 bits of security and more. */
+const CURVES: readonly string[] = [
+  "prime256v1",
+  "P-256",
+  "secp384r1",
+  "P-384",
+  "secp521r1",
+  "P-521",
+];
+
+/** Digests that nobody knows how to find collisions for; signature names such as OpenSSL's. */
+const STRONG_SIGNATURE = /sha-?(256|384|512)|ed25519|ed448/i;
+
+/** Finds the certificates in a PEM text; other pieces, such as keys, are passed over. */
+export function certificatesIn(pem: string): X509Certificate[] {
+  return pemPieces(pem, "CERTIFICATE").map((der) => new X509Certificate(der));
+}
+
+/**
+ * The DER of each piece of a PEM text (RFC 7468) that has a label.
+ *
+ * @throws {Error} When a piece is begun and not ended, or holds no base64.
+ */
+export function pemPieces(pem: string, label: string): Uint8Array<ArrayBuffer>[] {
+  const pieces = pem.split(`-----BEGIN ${label}-----`).slice(1);
+  return pieces.map((piece) => {
+    const end = piece.indexOf(`-----END ${label}-----`);
+    if (end < 0) throw new Error(`a ${label} is cut off`);
+    return Uint8Array.fromBase64(piece.slice(0, end));
+  });
+}
+
+/** DER as one piece of a PEM text, in lines of 64 characters. */
+export function toPem(label: string, der: Uint8Array): string {
+  const lines = der.toBase64().match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
+}
+
+/** Tells keys apart: the same key in two certificates is one signer. */
+export function keyId(key: KeyObject): string {
+  return createHash("sha256").update(key.export({ type: "spki", format: "der" })).digest("hex");
+}
+
+/** A serial number as one text, whatever program wrote it: upper case, without leading zeros. */
+export function normalSerial(hexadecimal: string): string {
+  return hexadecimal.toUpperCase().replace(/^0+(?=.)/, "");
+}
+
+/** Says why a key is too weak to be believed, or nothing. */
+export function keyWeakness(certificate: X509Certificate): string | undefined {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey;
+  if (type === "rsa") {
+    const bits = details?.modulusLength ?? 0;
+    return bits >= MIN_RSA_BITS ? undefined : `its RSA key has ${bits} bits`;
+  }
+  if (type === "ed25519") return undefined;
+  if (type === "ec" && CURVES.includes(details?.namedCurve ?? "")) return undefined;
+  return `its key is of the kind ${details?.namedCurve ?? type ?? "unknown"}`;
+}
+
+/** Says why a certificate's signature is too weak to be believed, or nothing. */
+export function signatureWeakness(certificate: X509Certificate): string | undefined {
+  const name = certificate.signatureAlgorithm ?? "an unknown algorithm";
+  return STRONG_SIGNATURE.test(name) ? undefined : `it is signed with ${name}`;
+}
+
+/**
+ * Whether a certificate says that it is for a purpose. One that names no purpose is for none.
+ *
+ * @throws {Error} When the extension cannot be decoded.
+ */
+export function isFor(certificate: X509Certificate, purpose: keyof typeof PURPOSE_OIDS): boolean {
+  const { extensions = [] } = AsnConvert.parse(certificate.raw, Certificate).tbsCertificate;
+  const found = extensions.filter(({ extnID }) => extnID === EXTENDED_KEY_USAGE_OID);
+  const [extension] = found;
+  if (extension === undefined || found.length > 1) return false;
+  return [...AsnConvert.parse(extension.extnValue.buffer, ExtendedKeyUsage)]
+    .includes(PURPOSE_OIDS[purpose]);
+}
