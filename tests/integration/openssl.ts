@@ -120,3 +120,40 @@ async function openssl(...args: string[]): Promise<void> {
   const { code, stderr } = await run("openssl", args);
   assert.equal(code, 0, `openssl ${args.join(" ")}: ${stderr}`);
 }
+
+/**
+ * Writes a revocation list, as `openssl ca -gencrl` makes it.
+ *
+ * @param path Where to.
+ * @param text `issuer` as for certificates; `madeAt` is now unless given.
+ */
+export async function makeRevocationList(
+  pki: Pki,
+  path: string,
+  text: { serials: readonly string[]; issuer?: string; madeAt?: Date; nextAt?: Date },
+): Promise<void> {
+  const { serials, issuer = "ca", madeAt = new Date(), nextAt } = text;
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-openssl-" });
+  try {
+    const config = join(folder, "config");
+    await Deno.writeTextFile(config, configuration(folder, ["basicConstraints=CA:FALSE"]));
+    const lines = serials.map((serial) => {
+      const digits = serial.length % 2 === 0 ? serial : `0${serial}`;
+      return `R\t391231235959Z\t260101000000Z\t${digits}\tunknown\t/CN=x\n`;
+    });
+    await Deno.writeTextFile(join(folder, "index"), lines.join(""));
+    const signer = ["-cert", pki.file(`${issuer}.crt`), "-keyfile", pki.file(`${issuer}.key`)];
+    const next = nextAt ?? new Date(madeAt.getTime() + 60 * DAY_MS);
+    const times = [
+      "-crl_lastupdate",
+      generalizedTime(madeAt),
+      "-crl_nextupdate",
+      generalizedTime(next),
+    ];
+    const staged = join(folder, "list");
+    await openssl("ca", "-gencrl", "-config", config, ...signer, ...times, "-out", staged);
+    await Deno.copyFile(staged, path);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
