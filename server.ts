@@ -14,16 +14,19 @@ import { tellReady } from "./lib/readiness.ts";
 import { requireHolePunching } from "./lib/rotation.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
+import { readServerIdentity } from "./lib/tls_identity.ts";
 import { Renewal } from "./lib/tls_renewal.ts";
 
 const USAGE_STATUS = 2;
 const FAILURE_STATUS = 1;
 
 async function run(config: ServerConfig): Promise<void> {
+  const identity = await readServerIdentity(config);
   await requireFolder(config.limitsDir);
   const logFolder = await openLogFolder(config.logDir);
-  const renewal = await Renewal.open(config, logFolder);
   const store = new JobStore(logFolder);
+  // Behind the store's lock, which keeps a second server off the folder.
+  const renewal = await Renewal.open(config, { identity, logFolder });
   if (Number.isFinite(config.maxOutput)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
   try {

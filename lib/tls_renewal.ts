@@ -42,15 +42,17 @@ export class Renewal implements Credentials {
   }
 
   /**
-   * Reads all files for the first time.
+   * Begins with an identity that was just read, and reads the revocation lists.
    *
-   * @param logFolder Where a copy of the revocation lists is kept.
+   * @param options `logFolder` is where a copy of the lists is kept.
    * @throws {Error} One line that names the file and says what to do. A revocation list that cannot
    * be used is one of these only where no earlier server has left a copy.
    */
-  static async open(files: RenewalFiles, logFolder: string): Promise<Renewal> {
+  static async open(
+    files: RenewalFiles,
+    { identity, logFolder }: { identity: ServerIdentity; logFolder: string },
+  ): Promise<Renewal> {
     const nowMs = Date.now();
-    const identity = await readServerIdentity(files, nowMs);
     const context = { authorities: identity.authorities, nowMs };
     const revocations = await Revocations.open(files.crl, { ...context, logFolder });
     const renewal = new Renewal(files, identity, revocations);

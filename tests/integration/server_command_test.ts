@@ -201,7 +201,7 @@ const BAD_VALUES: readonly (readonly [flag: string, value: string, message: RegE
 ];
 
 const FLAGS = [
-  ...new Set([...BAD_VALUES.map(([flag]) => flag), "ca", "cert", "key", "limits-dir"]),
+  ...new Set([...BAD_VALUES.map(([flag]) => flag), "ca", "cert", "key", "crl", "limits-dir"]),
 ];
 
 Deno.test("worker-server: a bad value is refused by flag and by variable, each time by name", async (t) => {
