@@ -10,6 +10,7 @@ import { JobManager } from "./lib/job.ts";
 import { LocalExecutor } from "./lib/local_executor.ts";
 import { log } from "./lib/log.ts";
 import { openLogFolder } from "./lib/log_folder.ts";
+import { MemoryWatch } from "./lib/memory_watch.ts";
 import { tellReady } from "./lib/readiness.ts";
 import { requireHolePunching } from "./lib/rotation.ts";
 import { createHandlers } from "./lib/service.ts";
@@ -20,7 +21,14 @@ import { Renewal } from "./lib/tls_renewal.ts";
 const USAGE_STATUS = 2;
 const FAILURE_STATUS = 1;
 
-async function run(config: ServerConfig): Promise<void> {
+/** EX_TEMPFAIL (sysexits.h): nothing is wrong, and another start is asked for. */
+const HAND_OVER_STATUS = 75;
+
+/** How often the memory is looked at. */
+const MEMORY_INTERVAL_MS = 1000;
+
+/** @returns The exit status. */
+async function run(config: ServerConfig): Promise<number> {
   const identity = await readServerIdentity(config);
   await requireFolder(config.limitsDir);
   const logFolder = await openLogFolder(config.logDir);
@@ -30,13 +38,14 @@ async function run(config: ServerConfig): Promise<void> {
   if (Number.isFinite(config.maxOutput)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
   try {
-    await serve(config, { renewal, logFolder, store, executor });
+    const exitStatus = await serve(config, { renewal, logFolder, store, executor });
+    log.info("stopped; running jobs go on");
+    return exitStatus;
   } finally {
     // Also where the start fails, so that it leaves no empty control groups.
     await executor.close();
     store.close();
   }
-  log.info("stopped; running jobs go on");
 }
 
 /** What a server stands on, opened. */
@@ -47,8 +56,12 @@ interface Foundation {
   executor: LocalExecutor;
 }
 
-/** Takes calls until a signal says to end. */
-async function serve(config: ServerConfig, foundation: Foundation): Promise<void> {
+/**
+ * Takes calls until a signal says to end, or the memory has grown too far.
+ *
+ * @returns The exit status.
+ */
+async function serve(config: ServerConfig, foundation: Foundation): Promise<number> {
   const { renewal, logFolder, store, executor } = foundation;
   const manager = await JobManager.open({
     executor,
@@ -60,11 +73,12 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<void
     maxOutputBytes: config.maxOutput,
   });
   const housekeeper = new Housekeeper(manager, store, config);
-  const shutdown = new AbortController();
+  const begun = new AbortController();
+  const overdue = new AbortController();
   const server = await listen(config.listen, {
     credentials: renewal,
     roleOid: config.roleOid,
-    handlers: createHandlers(manager, shutdown.signal),
+    handlers: createHandlers(manager, { begun: begun.signal, overdue: overdue.signal }),
   });
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);
@@ -78,24 +92,39 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<void
     revoked: renewal.revokedCount,
   });
   await tellReady();
-  await untilSignal();
-  shutdown.abort();
-  await server.close();
+  const exitStatus = await Promise.race([untilSignal(), untilGrown(config.memoryLimit)]);
+  begun.abort();
+  await server.close(() => overdue.abort());
   housekeeper.stop();
+  return exitStatus;
 }
 
 /**
  * Waits for SIGTERM, SIGINT or SIGQUIT. What is listened for here is not ignored, so that jobs do not
  * inherit a signal that was ignored when the server was started (a shell does that with `&`).
  */
-function untilSignal(): Promise<void> {
+function untilSignal(): Promise<number> {
   return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
       Deno.addSignalListener(signal, () => {
         log.info("stopping", { signal });
-        resolve();
+        resolve(0);
       });
     }
+  });
+}
+
+/** Waits until a fresh process should take this one's place; each connection leaks on this runtime. */
+function untilGrown(limitBytes: number): Promise<number> {
+  const watch = new MemoryWatch(limitBytes);
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      const residentBytes = Deno.memoryUsage().rss;
+      if (!watch.isTimeToHandOver(residentBytes, performance.now())) return;
+      clearInterval(timer);
+      log.info("handing over to a fresh process", { residentBytes, limitBytes });
+      resolve(HAND_OVER_STATUS);
+    }, MEMORY_INTERVAL_MS);
   });
 }
 
@@ -127,8 +156,7 @@ async function doctor(config: ServerConfig): Promise<number> {
 try {
   const { verb, config } = readConfig(Deno.args);
   if (verb === "doctor") Deno.exit(await doctor(config));
-  await run(config);
-  Deno.exit(0);
+  Deno.exit(await run(config));
 } catch (error) {
   fail(error);
 }

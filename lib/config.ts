@@ -31,10 +31,15 @@ export interface ServerConfig {
   retainCount: number;
   /** Bytes of output kept of all finished jobs. */
   retainBytes: number;
+  /** Bytes of resident memory past which a fresh process is to take over; Infinity: none. */
+  memoryLimit: number;
 }
 
 /** Below this a job could not be started and watched at all. */
 const MIN_OUTPUT_BYTES = 64 * 1024;
+
+/** Any server takes more than that: below it would be handed over for a handful of connections. */
+const MIN_MEMORY_LIMIT_BYTES = 64 * 1024 ** 2;
 
 const EXAMPLES = `
 Examples:
@@ -44,7 +49,8 @@ Examples:
   JOB_WORKER_GRACE_PERIOD=30s worker-server
 
 Exit status: 0 after SIGTERM or SIGINT (running jobs go on, and the next server takes them over),
-1 when the server cannot start or doctor finds something missing, 2 for wrong usage.`;
+1 when the server cannot start or doctor finds something missing, 2 for wrong usage,
+75 past --memory-limit: no job and no call is lost when the server is started again at once.`;
 
 /**
  * Reads the settings. Prints help or an error and ends the process where that is asked for.
@@ -101,6 +107,13 @@ function options(): Option[] {
     number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
     number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),
     number("retain-bytes", "<size>", "output kept of finished jobs", "50G", parseBytes),
+    number(
+      "memory-limit",
+      "<size>",
+      "server memory past which it ends with 75 to be started afresh, or max",
+      "1G",
+      checkMemoryLimit,
+    ),
     text(
       "cgroup-parent",
       "<group>",
@@ -187,6 +200,14 @@ function checkOutput(given: string): number {
   const bytes = parseBytes(given);
   if (bytes >= MIN_OUTPUT_BYTES) return bytes;
   throw new InvalidArgumentError("Expected 64K or more.");
+}
+
+function checkMemoryLimit(given: string): number {
+  if (given === "max") return Infinity;
+  const bytes = parseBytes(given);
+  if (bytes === 0) return Infinity;
+  if (bytes >= MIN_MEMORY_LIMIT_BYTES) return bytes;
+  throw new InvalidArgumentError("Expected 64M or more, or max.");
 }
 
 /** No component may lead out of the hierarchy, or be taken for one of the kernel's files. */

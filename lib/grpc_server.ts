@@ -24,8 +24,11 @@ const MIN_TLS_VERSION = "TLSv1.3";
 /** A connection that has not finished its handshake by then is closed. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** Calls that are still open so long after the shutdown's beginning are cut off. */
-const SHUTDOWN_TIMEOUT_MS = 3000;
+/** Calls that are still open so long after the shutdown's beginning are ended. */
+const DRAIN_TIMEOUT_MS = 3000;
+
+/** Connections that are still open so long after that are cut off. */
+const CLOSE_TIMEOUT_MS = 1000;
 
 /**
  * A Start's arguments are bounded at 1 MiB. Keepalive options are left out on purpose: pings fail on
@@ -42,8 +45,12 @@ export interface ListeningServer {
   port: number;
   /** Shows another certificate to new clients, and believes others, open connections included. */
   renew(credentials: Credentials): void;
-  /** Takes no new calls, lets open ones end for a moment, and closes every connection. */
-  close(): Promise<void>;
+  /**
+   * Takes no new connections, lets open calls end for a moment, and closes every connection.
+   *
+   * @param endCalls Called when that moment is over.
+   */
+  close(endCalls: () => void): Promise<void>;
 }
 
 /**
@@ -81,8 +88,8 @@ export async function listen(
       const { ca, cert, key } = identity;
       updateTlsOptions(credentials, { ca, cert: [cert], key: [key], minVersion: MIN_TLS_VERSION });
     },
-    close: async () => {
-      await close(server);
+    close: async (endCalls) => {
+      await close(server, endCalls);
       peers[Symbol.dispose]();
     },
   };
@@ -129,13 +136,24 @@ function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-async function close(server: Server): Promise<void> {
-  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, SHUTDOWN_TIMEOUT_MS);
-  });
-  await Promise.race([ended, timeout]);
-  clearTimeout(timer);
+async function close(server: Server, endCalls: () => void): Promise<void> {
+  const ended = new Promise<boolean>((resolve) => server.tryShutdown(() => resolve(true)));
+  if (!await within(DRAIN_TIMEOUT_MS, ended)) {
+    endCalls();
+    await within(CLOSE_TIMEOUT_MS, ended);
+  }
   server.forceShutdown();
+}
+
+/** Waits, but not for ever: false when the time is up. */
+async function within(timeoutMs: number, ended: Promise<boolean>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  try {
+    return await Promise.race([ended, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

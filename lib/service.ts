@@ -37,13 +37,21 @@ const STATUS_CODES: Record<JobErrorKind, status> = {
 
 const SHUTTING_DOWN = "the server is shutting down; jobs go on, and the next server knows them";
 
+/** How a server comes to its end. */
+export interface Shutdown {
+  /** Aborted when it begins: what waits for a job ends, new calls are refused, others finish. */
+  readonly begun: AbortSignal;
+  /** Aborted when the time for that is up: every call ends. */
+  readonly overdue: AbortSignal;
+}
+
 /**
  * The handlers of JobService.
  *
  * @param manager The jobs.
- * @param shutdown Aborted when the server stops taking calls: open streams then end.
+ * @param shutdown When calls end before their time.
  */
-export function createHandlers(manager: JobManager, shutdown: AbortSignal): JobServiceHandlers {
+export function createHandlers(manager: JobManager, shutdown: Shutdown): JobServiceHandlers {
   const start = unary(async (request: StartRequest__Output, owner: string) => {
     const { name, args, idempotencyKey } = request;
     return { jobID: await manager.start({ name, args }, { owner, idempotencyKey }) };
@@ -56,10 +64,11 @@ export function createHandlers(manager: JobManager, shutdown: AbortSignal): JobS
     async ({ jobID }: IdRequest) => toQueryResponse(await manager.query(jobID)),
     shutdown,
   );
+  // A job may run for days, so its end is not waited for when the server goes.
   const wait = unary(async ({ jobID }: IdRequest) => {
     await manager.wait(jobID);
     return toQueryResponse(await manager.query(jobID));
-  }, shutdown);
+  }, { begun: shutdown.begun, overdue: shutdown.begun });
   const remove = unary(async ({ jobID }: IdRequest) => {
     await manager.remove(jobID);
     return {};
@@ -70,7 +79,7 @@ export function createHandlers(manager: JobManager, shutdown: AbortSignal): JobS
     Query: query,
     Wait: wait,
     Remove: remove,
-    Stream: stream(manager, shutdown),
+    Stream: stream(manager, shutdown.begun),
   };
 }
 
@@ -84,7 +93,7 @@ interface StopRequest extends IdRequest {
 
 function unary<Request, Response>(
   handle: (request: Request, owner: string) => Promise<Response>,
-  shutdown: AbortSignal,
+  { begun, overdue }: Shutdown,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, respond) => {
     const { caller, access } = callerOf(call);
@@ -95,11 +104,9 @@ function unary<Request, Response>(
       interruption[Symbol.dispose]();
       respond(error, response);
     };
-    const interruption = onInterruption(
-      { shutdown, access },
-      () => answer(toStatus(interruptionOf({ shutdown, access }))),
-    );
-    if (shutdown.aborted) return answer(toStatus(interruptionOf({ shutdown, access })));
+    const interrupt = () => answer(toStatus(interruptionOf({ shutdown: overdue, access })));
+    const interruption = onInterruption({ shutdown: overdue, access }, interrupt);
+    if (begun.aborted) return interrupt();
     handle(call.request, caller.name).then(
       (response) => answer(null, response),
       (error: unknown) => answer(toStatus(error)),

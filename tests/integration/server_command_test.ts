@@ -193,6 +193,9 @@ const BAD_VALUES: readonly (readonly [flag: string, value: string, message: RegE
   ["retain-age", "old", /./],
   ["retain-count", "-1", /./],
   ["retain-bytes", "1X", /./],
+  ["memory-limit", "1M", /64M or more, or max/],
+  ["memory-limit", "-1", /./],
+  ["memory-limit", "lots", /./],
   ["cgroup-parent", "../other", /group such as/],
   ["cgroup-parent", "/job-worker", /group such as/],
   ["cgroup-parent", "job worker", /group such as/],
@@ -244,7 +247,7 @@ Deno.test("worker-server --help: names every flag, its variable and the exit sta
     }
     const named = [...stdout.matchAll(/^ {2}--([a-z-]+) /gm)].map(([, name]) => name);
     assert.deepEqual(named.sort(), FLAGS.toSorted(), "a flag is not in this test");
-    assert.match(stdout, /Exit status: 0 .*\n.*1 .* 2 /);
+    assert.match(stdout, /Exit status: 0 .*\n.*1 .* 2 .*\n75 /);
   }
 });
 
@@ -275,6 +278,7 @@ Deno.test("worker-server: a flag goes before its variable, whatever stands in th
     "retain-age": "1d",
     "retain-count": "10",
     "retain-bytes": "1G",
+    "memory-limit": "max",
     "role-oid": "1.2.840.10070.8.1",
   };
   await using server = new RunningServer({ env, args: place.args(rest) });
@@ -584,6 +588,30 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     },
   });
 }
+
+Deno.test({
+  name: "worker-server: a Stop that is under way at SIGTERM is carried out and answered",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    await using server = await TestServer.start();
+    const client = server.client();
+    const gate = join(server.folder, "gate");
+    const script = "trap '' TERM; echo ready; while [ ! -e \"$1\" ]; do sleep 0.01; done";
+    const id = await client.shell(script, gate);
+    await client.untilOutput(id, /ready/);
+    const stopped = client.stop(id, 600_000);
+    const waited = assertStatus(client.wait(id), status.UNAVAILABLE, /shutting down/);
+    await until("the stop to be under way", async () => {
+      return (await client.query(id)).state === "JOB_STATE_STOPPING";
+    });
+    const ending = server.end();
+    await waited;
+    await Deno.writeTextFile(gate, "");
+    await stopped;
+    assert.equal((await ending).code, 0);
+  },
+});
 
 Deno.test({
   name:

@@ -41,6 +41,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       "logs",
       "settings",
       "readiness",
+      "memory",
       ...COMMON,
     ],
     packages: ANY_PACKAGE,
@@ -118,6 +119,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   readiness: {
     files: /^lib\/readiness\.ts$/,
     imports: ["shim", ...COMMON],
+    packages: NO_PACKAGE,
+  },
+  memory: {
+    files: /^lib\/memory_watch\.ts$/,
+    imports: [],
     packages: NO_PACKAGE,
   },
   settings: {
