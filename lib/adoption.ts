@@ -47,8 +47,14 @@ export class AdoptedJobs {
 
   close(): void {
     this.#closed = true;
-    this.#watcher?.close();
+    this.#closeWatcher();
     clearTimeout(this.#timer);
+  }
+
+  /** A watcher that is closed twice throws. */
+  #closeWatcher(): void {
+    this.#watcher?.close();
+    this.#watcher = undefined;
   }
 
   async #adopt(request: AdoptionRequest): Promise<Adoption> {
@@ -109,7 +115,7 @@ export class AdoptedJobs {
         const adopted = this.#waiting.get(path);
         if (adopted !== undefined) await this.#settle(path, adopted);
       }
-      if (this.#waiting.size === 0) watcher.close();
+      if (this.#waiting.size === 0) this.#closeWatcher();
     }
   }
 

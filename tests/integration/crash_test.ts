@@ -35,6 +35,7 @@ Deno.test("kill -9: running jobs go on and are adopted with everything that was 
   assert.equal(await following, "begin\nend\n");
   const { exitCode, exited, signal } = await alice.query(id);
   assert.deepEqual([exitCode, exited, signal], [7, true, 0]);
+  assert.equal((await server.end()).code, 0, "a server whose adopted jobs have ended ends well");
 });
 
 Deno.test("kill -9: what ended while no server ran is told truly", async () => {
