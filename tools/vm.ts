@@ -12,11 +12,19 @@ import process from "node:process";
 import { readTally, readUnexplained } from "./test_output.ts";
 import { bootGuest, QEMU } from "./vm_boot.ts";
 import { makeDisk } from "./vm_disk.ts";
-import { type GuestSystem, GuestSystemError, prepareSystem, runProgram } from "./vm_root.ts";
+import {
+  type GuestSystem,
+  GuestSystemError,
+  prepareSystem,
+  type Release,
+  RELEASES,
+  runProgram,
+} from "./vm_root.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 const WORK_DIR = join(ROOT, "build", "vm");
 const BIN_DIR = join(WORK_DIR, "bin");
+const PKI_DIR = join(WORK_DIR, "pki");
 const DISK = join(WORK_DIR, "disk.img");
 
 /** Room for the system, the runtime, the binaries and what tests write. */
@@ -32,16 +40,38 @@ const PROGRAMS = {
   "apt-get": "apt",
   "dpkg-deb": "dpkg",
   "tar": "tar",
+  "xz": "xz-utils",
 };
 
 /** Where the guest has our files. */
 const GUEST_DIR = "opt/job-worker";
 
-/** The guest's boots. Later ones find what the ones before them wrote, unless that is discarded. */
-const BOOTS = [
-  { tests: "first_boot", entry: "/opt/job-worker/init.sh", discardWrites: false },
-  { tests: "second_boot", entry: "/opt/job-worker/init.sh", discardWrites: false },
-] as const;
+interface GuestBoot {
+  /** The file of tests. */
+  readonly tests: string;
+  /** The guest's init. */
+  readonly entry: string;
+  /** More for the kernel's command line. */
+  readonly parameters: readonly string[];
+}
+
+const PLAIN_INIT = "/opt/job-worker/init.sh";
+
+const SYSTEMD_BOOT: GuestBoot = {
+  tests: "systemd_boot",
+  entry: "/usr/lib/systemd/systemd",
+  parameters: ["systemd.unit=guest-tests.service", "systemd.firstboot=off"],
+};
+
+/** The boots of each guest. Later ones find on the disk what the ones before them wrote. */
+const BOOTS: Readonly<Record<Release, readonly GuestBoot[]>> = {
+  bookworm: [
+    { tests: "first_boot", entry: PLAIN_INIT, parameters: [] },
+    { tests: "second_boot", entry: PLAIN_INIT, parameters: [] },
+    SYSTEMD_BOOT,
+  ],
+  trixie: [SYSTEMD_BOOT],
+};
 
 /**
  * Libraries in the bundle ask for Node's modules by `require`, and keep timers that end with the
@@ -110,13 +140,25 @@ async function fillGuest(system: GuestSystem, filter: string): Promise<void> {
   }
   await Deno.writeTextFile(join(target, "filter"), filter);
   await bundleTests(join(target, "tests"));
-  await makeCertificates(join(target, "pki"));
+  await runProgram("cp", ["-r", PKI_DIR, join(target, "pki")]);
+  await addInstaller(system.root, target);
+}
+
+/** Puts what an operator has on a host before the installation, and the unit that runs the tests. */
+async function addInstaller(root: string, target: string): Promise<void> {
+  await Deno.symlink("build/test-bin", join(target, "bin"));
+  await Deno.mkdir(join(target, "deploy"));
+  for await (const { name } of Deno.readDir(join(ROOT, "deploy"))) {
+    await Deno.copyFile(join(ROOT, "deploy", name), join(target, "deploy", name));
+  }
+  const unit = "guest-tests.service";
+  await Deno.copyFile(join(ROOT, "tests/vm", unit), join(root, "etc/systemd/system", unit));
 }
 
 async function bundleTests(folder: string): Promise<void> {
   await bundle({
     absWorkingDir: ROOT,
-    entryPoints: BOOTS.map(({ tests }) => `tests/vm/${tests}.ts`),
+    entryPoints: ["first", "second", "systemd"].map((boot) => `tests/vm/${boot}_boot.ts`),
     outdir: folder,
     bundle: true,
     format: "esm",
@@ -129,6 +171,7 @@ async function bundleTests(folder: string): Promise<void> {
 
 /** Made here, since RSA keys would take the guest minutes. */
 async function makeCertificates(folder: string): Promise<void> {
+  await Deno.remove(folder, { recursive: true }).catch(() => {});
   const certs = (...args: string[]) => runProgram(join(BIN_DIR, "worker-certs"), args);
   await certs("init", "--dir", folder);
   const issue = (name: string, ...rest: string[]) =>
@@ -149,15 +192,14 @@ async function buildBinaries(): Promise<void> {
   if (!success) throw new Error("the binaries cannot be built");
 }
 
-async function runBoot(system: GuestSystem, boot: typeof BOOTS[number]): Promise<void> {
-  console.log(`\n== guest: ${boot.tests}`);
+async function runBoot(system: GuestSystem, boot: GuestBoot): Promise<void> {
+  console.log(`\n== guest of Debian ${system.release}: ${boot.tests}`);
   const beginMs = performance.now();
   const output = await bootGuest({
     system,
     disk: DISK,
     entry: boot.entry,
-    parameters: [`tests=${boot.tests}`],
-    discardWrites: boot.discardWrites,
+    parameters: [`tests=${boot.tests}`, ...boot.parameters],
     timeoutSeconds: BOOT_TIMEOUT_SECONDS,
   });
   console.log(`guest: ${((performance.now() - beginMs) / 1000).toFixed(0)} s`);
@@ -167,27 +209,42 @@ async function runBoot(system: GuestSystem, boot: typeof BOOTS[number]): Promise
   total.skipped += tally.skipped;
 }
 
-async function testAll(filter: string): Promise<void> {
-  await Deno.mkdir(WORK_DIR, { recursive: true });
-  await installPrograms();
+async function testGuest(release: Release, filter: string): Promise<void> {
   const initScript = await Deno.readTextFile(join(ROOT, "tests/vm/initrd.sh"));
-  const system = await prepareSystem(WORK_DIR, initScript);
-  await buildBinaries();
+  const system = await prepareSystem(WORK_DIR, { release, initScript });
   await fillGuest(system, filter);
   await makeDisk(DISK, system.root, DISK_MIB);
-  for (const boot of BOOTS) await runBoot(system, boot);
+  for (const boot of BOOTS[release]) await runBoot(system, boot);
+}
+
+async function testAll(filter: string): Promise<void> {
+  await Deno.mkdir(WORK_DIR, { recursive: true });
+  await skipUnlessPossible("in guests", async () => {
+    await installPrograms();
+    await buildBinaries();
+    await makeCertificates(PKI_DIR);
+    for (const release of RELEASES) {
+      await skipUnlessPossible(`in a guest of Debian ${release}`, () => testGuest(release, filter));
+    }
+  });
+}
+
+/** Counts as one skipped test, with the reason, what cannot be made on this host. */
+async function skipUnlessPossible(what: string, test: () => Promise<void>): Promise<void> {
+  try {
+    await test();
+  } catch (error) {
+    if (!(error instanceof GuestSystemError)) throw error;
+    console.log(`SKIP tests ${what}: ${error.message}`);
+    total.skipped++;
+  }
 }
 
 try {
   await testAll(Deno.args[0] ?? "");
 } catch (error) {
-  if (error instanceof GuestSystemError) {
-    console.log(`SKIP tests in a guest: ${error.message}`);
-    total.skipped++;
-  } else {
-    console.error(error);
-    total.failed++;
-  }
+  console.error(error);
+  total.failed++;
 } finally {
   await Deno.remove(DISK).catch(() => {});
   await stopBundler();

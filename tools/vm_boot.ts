@@ -15,8 +15,6 @@ export interface Boot {
   readonly entry: string;
   /** More for the kernel's command line: `NAME=VALUE` goes to the first program's environment. */
   readonly parameters: readonly string[];
-  /** Whether what the guest writes to the disk is forgotten. */
-  readonly discardWrites: boolean;
   readonly timeoutSeconds: number;
 }
 
@@ -46,7 +44,7 @@ export async function bootGuest(boot: Boot): Promise<string> {
 }
 
 function qemuArguments(boot: Boot): string[] {
-  const { system, disk, entry, parameters, discardWrites } = boot;
+  const { system, disk, entry, parameters } = boot;
   const commandLine = ["console=ttyS0", "quiet", "loglevel=1", "panic=-1", `entry=${entry}`];
   return [
     ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
@@ -54,8 +52,7 @@ function qemuArguments(boot: Boot): string[] {
     "-no-reboot",
     ...["-kernel", system.kernel, "-initrd", system.initrd],
     ...["-append", [...commandLine, ...parameters].join(" ")],
-    "-drive",
-    `file=${disk},format=raw,if=none,id=disk,cache=unsafe,snapshot=${discardWrites ? "on" : "off"}`,
+    ...["-drive", `file=${disk},format=raw,if=none,id=disk,cache=unsafe`],
     ...["-device", "virtio-blk-pci,drive=disk"],
   ];
 }

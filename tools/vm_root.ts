@@ -13,13 +13,15 @@ const PACKAGES = [
   "busybox-static",
   "coreutils",
   "dash",
+  "findutils",
   "grep",
   "linux-image-cloud-amd64",
+  "sed",
   "systemd",
   "util-linux",
 ];
 
-/** Loaded by the initrd; the kernel has ext4 built in. */
+/** Loaded by the initrd where they are modules; every kernel has ext4 built in. */
 const DRIVERS = [
   "virtio_ring",
   "virtio",
@@ -46,10 +48,18 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 /** Raised by one when what this file makes changes, so that nobody boots an old one. */
-const VERSION = 1;
+const VERSION = 2;
+
+/** The Debian releases that guests are made of: one with systemd 252, one with 257. */
+export const RELEASES = ["bookworm", "trixie"] as const;
+export type Release = typeof RELEASES[number];
+
+/** Where Debian's packages for installed systems have the keys of its archive. */
+const ARCHIVE_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** What a guest boots. */
 export interface GuestSystem {
+  readonly release: Release;
   readonly kernel: string;
   readonly initrd: string;
   /** A folder with the files of the root filesystem. */
@@ -64,21 +74,26 @@ export class GuestSystemError extends Error {
 /**
  * Makes the guest's system, or takes the one that was made before.
  *
- * @param folder Where it is kept.
- * @param initScript The first program of the initrd, a shell script for busybox.
+ * @param parentFolder Where it is kept.
+ * @param options The release of Debian, and the first program of the initrd, a shell script for busybox.
  * @throws {GuestSystemError} Where the packages cannot be had.
  */
-export async function prepareSystem(folder: string, initScript: string): Promise<GuestSystem> {
+export async function prepareSystem(
+  parentFolder: string,
+  { release, initScript }: { release: Release; initScript: string },
+): Promise<GuestSystem> {
   const inputs = JSON.stringify([VERSION, PACKAGES, DRIVERS, UNNEEDED, FILES, initScript]);
   const key = createHash("sha256").update(inputs).digest("hex").slice(0, 16);
+  const folder = join(parentFolder, release);
   const place = join(folder, `system-${key}`);
   const system = {
+    release,
     kernel: join(place, "vmlinuz"),
     initrd: join(place, "initrd"),
     root: join(place, "root"),
   };
-  if (await Deno.stat(place).catch(() => undefined) !== undefined) return system;
-  const archives = await fetchPackages(folder);
+  if (await exists(place)) return system;
+  const archives = await fetchPackages(folder, release);
   const work = await Deno.makeTempDir({ dir: folder, prefix: "unpacking-" });
   try {
     await unpack(archives, join(work, "root"));
@@ -112,36 +127,56 @@ export async function runProgram(
 }
 
 /** Fetches the packages with all that they depend on; returns the files. */
-async function fetchPackages(folder: string): Promise<string[]> {
+async function fetchPackages(folder: string, release: Release): Promise<string[]> {
   const archives = join(folder, "archives");
-  await Deno.mkdir(join(archives, "partial"), { recursive: true });
+  const lists = join(folder, "lists");
+  for (const name of [archives, lists]) {
+    await Deno.mkdir(join(name, "partial"), { recursive: true });
+  }
   // A system in which nothing is installed: each dependency is fetched.
   const status = join(folder, "no-packages");
   await Deno.writeTextFile(status, "");
-  const fetch = () =>
-    runProgram("apt-get", [
-      `--option=Dir::State::status=${status}`,
-      `--option=Dir::Cache::archives=${archives}`,
-      "--option=Dir::Cache::pkgcache=",
-      "--option=Dir::Cache::srcpkgcache=",
-      "--option=APT::Sandbox::User=root",
-      "--no-install-recommends",
-      "--download-only",
-      "--yes",
-      "-qq",
-      "install",
-      ...PACKAGES,
-    ]);
+  const sources = join(folder, "sources.list");
+  await Deno.writeTextFile(
+    sources,
+    `deb [signed-by=${ARCHIVE_KEYS}] ${await debianArchive()} ${release} main\n`,
+  );
+  const options = [
+    `Dir::State::status=${status}`,
+    `Dir::State::lists=${lists}`,
+    `Dir::Cache::archives=${archives}`,
+    "Dir::Cache::pkgcache=",
+    "Dir::Cache::srcpkgcache=",
+    `Dir::Etc::sourcelist=${sources}`,
+    "Dir::Etc::sourceparts=/nonexistent",
+    "APT::Sandbox::User=root",
+  ].map((option) => `--option=${option}`);
+  const flags = ["--no-install-recommends", "--download-only", "--yes", "-qq"];
   try {
-    await fetch().catch(async () => {
-      await runProgram("apt-get", ["-qq", "update"]);
-      await fetch();
-    });
+    await runProgram("apt-get", [...options, "-qq", "update"]);
+    await runProgram("apt-get", [...options, ...flags, "install", ...PACKAGES]);
   } catch (error) {
-    throw new GuestSystemError(`the guest's packages cannot be had: ${(error as Error).message}`);
+    throw new GuestSystemError(
+      `the guest's packages of Debian ${release} cannot be had: ${(error as Error).message}`,
+    );
   }
   const names = await Array.fromAsync(Deno.readDir(archives));
   return names.filter(({ name }) => name.endsWith(".deb")).map(({ name }) => join(archives, name));
+}
+
+/** The archive that this host has Debian's packages from. */
+async function debianArchive(): Promise<string> {
+  const { stdout } = await new Deno.Command("apt-get", {
+    args: ["indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(SUITE) $(REPO_URI)"],
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  const targets = new TextDecoder().decode(stdout).split("\n").map((line) => line.split(" "));
+  const archive = targets.find(([origin, component, suite]) =>
+    origin === "Debian" && component === "main" && !/security|updates/.test(suite ?? "")
+  )?.[3];
+  if (archive !== undefined) return archive;
+  throw new GuestSystemError("this host has no archive of Debian's among its package sources");
 }
 
 async function unpack(archives: readonly string[], root: string): Promise<void> {
@@ -166,8 +201,8 @@ async function makeInitrd(work: string, initScript: string): Promise<void> {
   const modules = join(root, "usr/lib/modules", kernel.slice("vmlinuz-".length), "kernel/drivers");
   for (const driver of DRIVERS) {
     const category = driver === "virtio_blk" ? "block" : "virtio";
-    const file = `${driver}.ko`;
-    await Deno.copyFile(join(modules, category, file), join(initrd, "modules", file));
+    const target = join(initrd, "modules", `${driver}.ko`);
+    await copyModule(join(modules, category, `${driver}.ko`), target);
   }
   const busybox = join(root, "bin/busybox");
   await Deno.copyFile(busybox, join(initrd, "bin/busybox"));
@@ -176,6 +211,18 @@ async function makeInitrd(work: string, initScript: string): Promise<void> {
   const pack = '"$1" find . | "$1" cpio -o -H newc >../initrd 2>/dev/null';
   await runProgram("sh", ["-ec", pack, "sh", busybox], { cwd: initrd });
   await Deno.remove(initrd, { recursive: true });
+}
+
+/** Newer releases have modules compressed, which the initrd's insmod does not read, or built in. */
+async function copyModule(source: string, target: string): Promise<void> {
+  if (await exists(source)) return await Deno.copyFile(source, target);
+  if (!await exists(`${source}.xz`)) return;
+  const script = 'xz --decompress --stdout "$1" >"$2"';
+  await runProgram("sh", ["-ec", script, "sh", `${source}.xz`, target]);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).catch(() => undefined) !== undefined;
 }
 
 async function completeRoot(root: string): Promise<void> {

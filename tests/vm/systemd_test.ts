@@ -1,0 +1,274 @@
+/**
+ * The service under systemd, installed by its script: in order, since there is one systemd, and each
+ * test goes on from where the one before has left the service.
+ */
+import { strict as assert } from "node:assert";
+import { run, TestClient, testPki, until } from "../integration/harness.ts";
+import { assertGone, processesOf } from "../integration/job_traces.ts";
+import { CGROUP_ROOT, guestTest } from "./guest.ts";
+
+const INSTALL = "/opt/job-worker/deploy/install.sh";
+const CONFIG = "/etc/job-worker";
+const WORKER = "job-worker.service";
+const JOBS = "job-worker-jobs.service";
+const ADDRESS = "localhost:50051";
+
+function install(...args: string[]): ReturnType<typeof run> {
+  return run(INSTALL, args);
+}
+
+async function systemctl(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run("systemctl", args);
+  assert.equal(code, 0, `systemctl ${args.join(" ")}: ${stderr}`);
+  return stdout.trim();
+}
+
+/** The state of a unit in systemd's words; a unit that is not active is no error. */
+async function stateOf(unit: string): Promise<string> {
+  return (await run("systemctl", ["is-active", unit])).stdout.trim();
+}
+
+/** What the journal has of the units. */
+async function journal(): Promise<string> {
+  const units = ["--unit", WORKER, "--unit", JOBS];
+  return (await run("journalctl", [...units, "--output", "cat"])).stdout;
+}
+
+async function mainPid(): Promise<number> {
+  return Number(await systemctl("show", "--property", "MainPID", "--value", WORKER));
+}
+
+/** A new connection to the service, which has to take calls at once. */
+async function connect(): Promise<TestClient & Disposable> {
+  const pki = await testPki();
+  const [ca, cert, key] = await Promise.all(
+    ["ca.crt", "alice.crt", "alice.key"].map((name) => Deno.readTextFile(pki.file(name))),
+  );
+  const client = new TestClient(ADDRESS, { ca: ca ?? "", cert: cert ?? "", key: key ?? "" });
+  return Object.assign(client, { [Symbol.dispose]: () => client.raw.close() });
+}
+
+/** Starts a job that runs until the file comes; what it writes and how it exits is known. */
+async function startWaiting(client: TestClient, go: string): Promise<string> {
+  const script = 'echo begun; until [ -e "$1" ]; do sleep 0.1; done; echo done; exit 9';
+  const jobId = await client.shell(script, go);
+  await client.untilOutput(jobId, /begun/);
+  return jobId;
+}
+
+/** Lets a job of {@linkcode startWaiting} go on, and asserts that it ends as it should. */
+async function assertWhole(jobId: string, go: string): Promise<void> {
+  using client = await connect();
+  assert.equal((await client.query(jobId)).state, "JOB_STATE_RUNNING");
+  await Deno.writeTextFile(go, "");
+  const status = await client.wait(jobId);
+  assert.deepEqual([status.state, status.exitCode], ["JOB_STATE_EXITED", 9]);
+  assert.equal(await client.text(jobId), "begun\ndone\n");
+  await assertGone(jobId);
+  await Deno.remove(go);
+}
+
+/** Does something to the service while a job runs, and asserts that the job does not notice. */
+async function assertUnnoticed(act: () => Promise<unknown>): Promise<void> {
+  const go = "/run/go";
+  using client = await connect();
+  const jobId = await startWaiting(client, go);
+  const { pid } = await client.query(jobId);
+  await act();
+  assert((await processesOf(jobId)).includes(pid), "the job's process is gone");
+  await assertWhole(jobId, go);
+}
+
+async function putCertificates(certificate: string): Promise<void> {
+  const pki = await testPki();
+  await Deno.copyFile(pki.file("ca.crt"), `${CONFIG}/ca.crt`);
+  await Deno.copyFile(pki.file(certificate), `${CONFIG}/server.crt`);
+  await Deno.copyFile(pki.file("server.key"), `${CONFIG}/server.key`);
+}
+
+async function processesIn(group: string): Promise<string[]> {
+  const text = await Deno.readTextFile(`${CGROUP_ROOT}/system.slice/${group}/cgroup.procs`);
+  return text.split("\n").filter((line) => line !== "");
+}
+
+guestTest(
+  "systemd, install: options that do not exist, or go with nothing, are a misuse",
+  async () => {
+    for (const args of [["--unknown"], ["--stop-jobs"], ["extra"]]) {
+      const { code, stderr } = await install(...args);
+      assert.equal(code, 2, args.join(" "));
+      assert.match(stderr, /Usage:/);
+    }
+  },
+);
+
+guestTest(
+  "systemd, install: without certificates all is in place, and what is missing is said",
+  async () => {
+    const { code, stdout, stderr } = await install();
+    assert.equal(code, 1, stderr);
+    assert.match(stdout, /not started: put ca\.crt server\.crt server\.key into \/etc\/job-worker/);
+    assert.equal(await stateOf(WORKER), "inactive");
+    assert.equal(await Deno.readTextFile(`${CONFIG}/limits/memory_limit.txt`), "1G\n");
+    assert.equal(await systemctl("is-enabled", WORKER), "enabled");
+  },
+);
+
+guestTest(
+  "systemd, install: with a certificate of another key the service does not start",
+  async () => {
+    await putCertificates("bob.crt");
+    const { code, stderr } = await install();
+    assert.equal(code, 1);
+    assert.match(stderr, /does not start: see journalctl -u job-worker/);
+    const { stdout: journal } = await run("journalctl", ["--unit", WORKER, "--output", "cat"]);
+    assert.match(journal, /worker-server: .*server\.key/);
+  },
+);
+
+guestTest("systemd, install: the service takes calls when the script returns", async () => {
+  await putCertificates("server.crt");
+  const { code, stderr } = await install();
+  assert.equal(code, 0, stderr);
+  assert.equal(await stateOf(WORKER), "active");
+  assert.equal((await Deno.stat(`${CONFIG}/server.key`)).mode! & 0o777, 0o600);
+  using client = await connect();
+  const jobId = await client.shell("echo hello");
+  assert.equal((await client.wait(jobId)).exitCode, 0);
+  assert.equal(await client.text(jobId), "hello\n");
+});
+
+guestTest("systemd, units: only the server is in the server's group", async () => {
+  using client = await connect();
+  const jobId = await client.shell("sleep 600");
+  const { pid } = await client.query(jobId);
+  assert.deepEqual(await processesIn(WORKER), [String(await mainPid())]);
+  assert((await processesIn(`${JOBS}/jobs/${jobId}`)).includes(String(pid)));
+  assert.equal((await processesIn(`${JOBS}/jobs/launchers`)).length, 1);
+  await client.stop(jobId, 0);
+});
+
+guestTest("systemd, restart: a job does not notice", async () => {
+  const before = await mainPid();
+  await assertUnnoticed(() => systemctl("restart", WORKER));
+  assert.notEqual(await mainPid(), before);
+});
+
+guestTest(
+  "systemd, stop and start: a job does not notice, nor one that ends in between",
+  async () => {
+    let ended = "";
+    await assertUnnoticed(async () => {
+      using client = await connect();
+      ended = await startWaiting(client, "/run/other");
+      await systemctl("stop", WORKER);
+      await Deno.writeTextFile("/run/other", "");
+      await until("the job to end", async () => (await processesOf(ended)).length === 0);
+      await systemctl("start", WORKER);
+    });
+    using client = await connect();
+    assert.equal((await client.query(ended)).exitCode, 9);
+  },
+);
+
+guestTest(
+  "systemd, kill -9: systemd starts the next server, and a job does not notice",
+  async () => {
+    await assertUnnoticed(async () => {
+      const before = await mainPid();
+      Deno.kill(before, "SIGKILL");
+      await until("another server", async () => {
+        return await stateOf(WORKER) === "active" && await mainPid() !== before;
+      });
+    });
+  },
+);
+
+guestTest("systemd, reload: reloaded and executed anew, a job does not notice", async () => {
+  await assertUnnoticed(async () => {
+    await systemctl("daemon-reload");
+    await systemctl("daemon-reexec");
+    await systemctl("restart", WORKER);
+  });
+});
+
+guestTest(
+  "systemd, install: an upgrade goes unnoticed by a job, and keeps what was edited",
+  async () => {
+    await Deno.writeTextFile(`${CONFIG}/limits/memory_limit.txt`, "64M\n");
+    await assertUnnoticed(async () => {
+      const { code, stderr } = await install();
+      assert.equal(code, 0, stderr);
+    });
+    assert.equal(await Deno.readTextFile(`${CONFIG}/limits/memory_limit.txt`), "64M\n");
+  },
+);
+
+guestTest(
+  "systemd, units: a job that runs out of memory concerns neither the others nor the server",
+  async () => {
+    const before = await mainPid();
+    await assertUnnoticed(async () => {
+      using client = await connect();
+      const jobId = await client.shell("head -c 200M /dev/zero | tail -c 150M >/dev/null");
+      const status = await client.wait(jobId);
+      assert.deepEqual([status.oomKilled, status.exitCode], [true, 137]);
+    });
+    assert.equal(await stateOf(JOBS), "active");
+    assert.equal(await mainPid(), before);
+  },
+);
+
+guestTest(
+  "systemd, journal: has the server's log, and no word of processes that were left over",
+  async () => {
+    const text = await journal();
+    assert.match(text, /"message":"ready"/);
+    assert.doesNotMatch(text, /left-?over|remains running|Unknown (key|lvalue)|busy/i);
+  },
+);
+
+guestTest(
+  "systemd, jobs' unit: stopping it ends every job, and how each ended is on record",
+  async () => {
+    let jobId: string;
+    {
+      using client = await connect();
+      jobId = await client.shell(
+        "trap 'echo told; exit 4' TERM; echo ready; while :; do sleep 0.1; done",
+      );
+      await client.untilOutput(jobId, /ready/);
+    }
+    await systemctl("stop", JOBS);
+    assert.equal(await stateOf(WORKER), "inactive");
+    await assertGone(jobId);
+    await systemctl("start", WORKER);
+    using client = await connect();
+    const status = await client.query(jobId);
+    assert.deepEqual([status.state, status.exitCode], ["JOB_STATE_EXITED", 4]);
+    assert.match(await client.text(jobId), /^ready\n(?:Terminated\n)?told\n$/);
+  },
+);
+
+guestTest(
+  "systemd, uninstall: is refused while a job runs, and then leaves records and settings",
+  async () => {
+    let jobId: string;
+    {
+      using client = await connect();
+      jobId = await client.shell("sleep 600");
+    }
+    const refused = await install("--uninstall");
+    assert.equal(refused.code, 1);
+    assert(refused.stderr.includes(jobId), refused.stderr);
+    assert.equal(await stateOf(WORKER), "active");
+    const removed = await install("--uninstall", "--stop-jobs");
+    assert.equal(removed.code, 0, removed.stderr);
+    await assertGone(jobId);
+    for (const gone of ["/usr/local/bin/worker-server", `/etc/systemd/system/${WORKER}`]) {
+      await assert.rejects(Deno.stat(gone), Deno.errors.NotFound);
+    }
+    await Deno.stat(`${CONFIG}/server.key`);
+    await Deno.stat("/var/log/job-worker/jobs.db");
+  },
+);
