@@ -60,7 +60,11 @@ const PLAIN_INIT = "/opt/job-worker/init.sh";
 const SYSTEMD_BOOT: GuestBoot = {
   tests: "systemd_boot",
   entry: "/usr/lib/systemd/systemd",
-  parameters: ["systemd.unit=guest-tests.service", "systemd.firstboot=off"],
+  parameters: [
+    "systemd.unit=guest-tests.service",
+    "systemd.firstboot=off",
+    "systemd.show_status=off",
+  ],
 };
 
 /** The boots of each guest. Later ones find on the disk what the ones before them wrote. */

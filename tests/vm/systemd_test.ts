@@ -240,7 +240,7 @@ guestTest(
       await client.untilOutput(jobId, /ready/);
     }
     await systemctl("stop", JOBS);
-    assert.equal(await stateOf(WORKER), "inactive");
+    assert.equal(await stateOf(WORKER), "inactive", await journal());
     await assertGone(jobId);
     await systemctl("start", WORKER);
     using client = await connect();
