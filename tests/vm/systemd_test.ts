@@ -184,6 +184,14 @@ guestTest(
   },
 );
 
+guestTest("systemd, reload: a reload of the service leaves the server running", async () => {
+  const before = await mainPid();
+  await systemctl("reload", WORKER);
+  assert.equal(await mainPid(), before);
+  using client = await connect();
+  assert.equal((await client.wait(await client.shell("exit 3"))).exitCode, 3);
+});
+
 guestTest("systemd, reload: reloaded and executed anew, a job does not notice", async () => {
   await assertUnnoticed(async () => {
     await systemctl("daemon-reload");
