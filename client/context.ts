@@ -29,5 +29,8 @@ export async function openSession(options: CommonOptions, terminal: Terminal): P
     nowMs: Date.now(),
   });
   const { Session } = await import("./session.ts");
-  return new Session({ address, identity });
+  return new Session({ address, identity }, {
+    isPatient: options.retry ?? true,
+    onAbsent: (server) => terminal.note(`nobody answers at ${server}, trying again...`),
+  });
 }

@@ -9,13 +9,20 @@ export class ConnectionFailure extends ClientError {
   override name = "ConnectionFailure";
   /** Whether the same attempt will fail again until a person has changed something. */
   readonly final: boolean;
+  /** Whether it looks as it does for the moment in which a server is restarted. */
+  readonly isPassing: boolean;
 
   constructor(
     message: string,
-    { final, exitStatus = ExitStatus.connection }: { final: boolean; exitStatus?: number },
+    { final, isPassing = false, exitStatus = ExitStatus.connection }: {
+      final: boolean;
+      isPassing?: boolean;
+      exitStatus?: number;
+    },
   ) {
     super(message, exitStatus);
     this.final = final;
+    this.isPassing = isPassing;
   }
 }
 
@@ -101,7 +108,7 @@ function explain({ stage, end }: DialResult, endpoint: Endpoint): ConnectionFail
   if (end === "served") {
     return new ConnectionFailure(
       `Cannot keep a connection to ${server}: it broke before the server answered. Try again.`,
-      { final: false },
+      { final: false, isPassing: true },
     );
   }
   if (end === "timeout") {
@@ -143,7 +150,7 @@ function explainError(
       return new ConnectionFailure(
         `Cannot reach ${server}: nothing listens there. ` +
           `Start worker-server, or name the right address with --server HOST:PORT.`,
-        { final: false },
+        { final: false, isPassing: true },
       );
     case "ENOTFOUND":
     case "EAI_AGAIN":

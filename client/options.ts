@@ -5,6 +5,8 @@ import type { IdentityFiles } from "./identity.ts";
 export interface CommonOptions extends IdentityFiles {
   /** `HOST:PORT`. */
   readonly server?: string;
+  /** False: `--no-retry`, which some verbs have. */
+  readonly retry?: boolean;
 }
 
 /** Gives a command the options for reaching the server. */

@@ -7,12 +7,17 @@ const LONGEST_PAUSE_MS = 5_000;
 /** How long to go on trying, and when: exponential back-off with jitter and a bound in time. */
 export class Patience {
   readonly #forMs: number;
+  readonly #longestPauseMs: number;
   #pauseMs = FIRST_PAUSE_MS;
   #sinceMs: number | undefined;
 
-  /** @param forMs How long after the first failure another try may still begin; 0: none. */
-  constructor(forMs: number) {
+  /**
+   * @param forMs How long after the first failure another try may still begin; 0: none.
+   * @param options The longest pause, in milliseconds, where it is not five seconds.
+   */
+  constructor(forMs: number, { longestPauseMs = LONGEST_PAUSE_MS } = {}) {
     this.#forMs = forMs;
+    this.#longestPauseMs = longestPauseMs;
   }
 
   /** Whether something failed since the last success. */
@@ -36,7 +41,7 @@ export class Patience {
     this.#sinceMs ??= nowMs;
     // Half of it is chance, so that many clients of one server do not come back all at once.
     const pauseMs = this.#pauseMs * (0.5 + Math.random() / 2);
-    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#longestPauseMs);
     return nowMs - this.#sinceMs + pauseMs < this.#forMs ? pauseMs : undefined;
   }
 }

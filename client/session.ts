@@ -7,6 +7,15 @@ import { Patience, pause } from "./patience.ts";
 /** How long a lost call is tried again: a restarting server is back well before. */
 const RETRY_FOR_MS = 10_000;
 
+/**
+ * How long a first connection that nobody takes is tried again: the server may be in the middle of a
+ * restart, but more often the address is wrong, and whoever mistyped it should hear of it soon.
+ */
+const FIRST_RETRY_FOR_MS = 6_000;
+
+/** A server that has just come back is found within that. */
+const FIRST_LONGEST_PAUSE_MS = 500;
+
 /** How long a call that does not wait for a job may take. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
@@ -19,6 +28,16 @@ export interface Pulse {
 }
 
 const PULSE: Pulse = { intervalMs: 15_000, timeoutMs: 10_000 };
+
+/** How a session is made. */
+export interface SessionOptions {
+  /** See {@linkcode Pulse}. */
+  readonly pulse?: Pulse;
+  /** Whether a first connection that nobody takes is tried again for a few seconds. */
+  readonly isPatient?: boolean;
+  /** Called once, with `HOST:PORT`, when that begins. */
+  readonly onAbsent?: (server: string) => void;
+}
 
 /** How one call is made. */
 export interface CallOptions {
@@ -37,12 +56,17 @@ export interface CallOptions {
 export class Session implements Disposable {
   readonly #endpoint: Endpoint;
   readonly #pulse: Pulse;
+  readonly #firstRetryForMs: number;
+  readonly #onAbsent: ((server: string) => void) | undefined;
   #connection: Promise<Connection> | undefined;
   #wasConnected = false;
 
-  constructor(endpoint: Endpoint, pulse: Pulse = PULSE) {
+  constructor(endpoint: Endpoint, options: SessionOptions = {}) {
+    const { pulse = PULSE, isPatient = true, onAbsent } = options;
     this.#endpoint = endpoint;
     this.#pulse = pulse;
+    this.#firstRetryForMs = isPatient ? FIRST_RETRY_FOR_MS : 0;
+    this.#onAbsent = onAbsent;
   }
 
   /**
@@ -51,14 +75,28 @@ export class Session implements Disposable {
    * @throws {ConnectionFailure} There is no way to the server.
    */
   async connect(): Promise<Connection> {
-    const connection = await Connection.open(this.#endpoint);
-    this.#wasConnected = true;
-    return connection;
+    const patience = new Patience(this.#firstRetryForMs, {
+      longestPauseMs: FIRST_LONGEST_PAUSE_MS,
+    });
+    for (;;) {
+      try {
+        const connection = await Connection.open(this.#endpoint);
+        this.#wasConnected = true;
+        return connection;
+      } catch (error) {
+        if (this.#wasConnected || !isPassing(error)) throw error;
+        const isNewTrouble = !patience.isTried;
+        const pauseMs = patience.nextPauseMs();
+        if (pauseMs === undefined) throw error;
+        if (isNewTrouble) this.#onAbsent?.(this.#endpoint.address.text);
+        await pause(pauseMs);
+      }
+    }
   }
 
   /**
    * Whether another try may help: a connection broke, or cannot be made again. One that could never
-   * be made fails at once, since it is the address or the server's absence that has to be mended.
+   * be made is given up: it is the address or the server's absence that has to be mended.
    */
   isWorthRetrying(error: unknown): boolean {
     if (error instanceof ConnectionLostError) return true;
@@ -143,6 +181,10 @@ export class Session implements Disposable {
   [Symbol.dispose](): void {
     if (this.#connection !== undefined) this.#drop(this.#connection);
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof ConnectionFailure && error.isPassing;
 }
 
 /** A repeated Stop or Remove may find that the try whose answer was lost has done it. */

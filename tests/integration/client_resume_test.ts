@@ -309,7 +309,7 @@ testResume(
   async (world) => {
     const { server, path } = world;
     server.script.Wait = [() => undefined, exitedJob(4)];
-    using session = world.session({ intervalMs: 200, timeoutMs: 500 });
+    using session = world.session({ pulse: { intervalMs: 200, timeoutMs: 500 } });
     const answer = session.call("Wait", { jobID: ID }, { pulseOf: ID, retryForMs: 60_000 });
     await until("a pulse", () => server.requestsOf("Query").length > 0);
     path.freeze(true);

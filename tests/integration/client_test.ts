@@ -136,7 +136,12 @@ Deno.test("worker-client: each failure is one line and a status of its own", asy
     [["remove", id], "alice", 1, /^worker-client: Cannot remove job/],
     [["start", "no-such-program"], "alice", 2, /^worker-client: Cannot start "no-such-program"/],
     [["run", "no-such-program"], "alice", 125, /^worker-client: Cannot start "no-such-program"/],
-    [["query", "--server", "localhost:1", id], "alice", 3, /^worker-client: Cannot reach/],
+    [
+      ["stream", "--no-retry", "--server", "localhost:1", id],
+      "alice",
+      3,
+      /^worker-client: Cannot reach/,
+    ],
     [["query"], "alice", 2, /^worker-client: Missing required argument 'id'/],
   ];
   for (const [args, identity, code, line] of cases) {

@@ -9,6 +9,14 @@ Deno.test("Patience: pauses double up to the longest, each with chance in its se
   }
 });
 
+Deno.test("Patience: no pause is longer than what is asked for", () => {
+  const patience = new Patience(3_600_000, { longestPauseMs: 500 });
+  for (const pauseMs of [250, 500, 500, 500]) {
+    const actual = patience.nextPauseMs() ?? NaN;
+    assert(actual >= pauseMs / 2 && actual <= pauseMs, `${actual} is not within ${pauseMs}`);
+  }
+});
+
 Deno.test("Patience: without time there is no second try", () => {
   assert.equal(new Patience(0).nextPauseMs(), undefined);
 });
