@@ -235,6 +235,14 @@ export class TestServer implements AsyncDisposable {
     return status;
   }
 
+  /** Waits until the server ends by itself, and returns its exit status. */
+  async ended(): Promise<Deno.CommandStatus> {
+    assert(this.#exited, "the server does not run");
+    const status = await this.#exited;
+    this.#child = undefined;
+    return status;
+  }
+
   /** A gRPC client with the contract's types. */
   client(identity = "alice"): TestClient {
     const read = (name: string) => Deno.readTextFileSync(this.pki.file(name));
