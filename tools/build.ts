@@ -82,10 +82,30 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
   });
   const code = outputFiles[0]?.text ?? "";
   const flags = compileFlags(permissionsOf(name, options.logDir));
-  const inputs = [code, flags, Deno.version.deno, Deno.build.target, Deno.env.get("DENORT_BIN")];
+  const inputs = [
+    code,
+    COMPILE_FLAGS,
+    flags,
+    Deno.version.deno,
+    Deno.build.target,
+    Deno.env.get("DENORT_BIN"),
+  ];
   const inputHash = createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
   return { name, out: join(options.outDir, name), code, flags, inputHash };
 }
+
+/**
+ * No configuration and no node_modules: either would be embedded, with everything in it. No code
+ * cache: the runtime takes it from a file in /tmp, where anyone could put code for root to run.
+ */
+const COMPILE_FLAGS = [
+  "--quiet",
+  "--no-config",
+  "--node-modules-dir=none",
+  "--no-remote",
+  "--no-npm",
+  "--no-code-cache",
+];
 
 async function compile(target: Target, runtime: Runtime): Promise<void> {
   const startedMs = performance.now();
@@ -93,15 +113,10 @@ async function compile(target: Target, runtime: Runtime): Promise<void> {
   try {
     const code = join(folder, `${target.name}.js`);
     await Deno.writeTextFile(code, target.code);
-    // No configuration and no node_modules: either would be embedded, with everything in it.
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "compile",
-        "--quiet",
-        "--no-config",
-        "--node-modules-dir=none",
-        "--no-remote",
-        "--no-npm",
+        ...COMPILE_FLAGS,
         ...target.flags,
         "--output",
         target.out,
