@@ -167,3 +167,21 @@ for (const [what, args, env] of REFUSED) {
     }
   });
 }
+
+Deno.test("code cache: no binary keeps code where everyone may put some", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-build-" });
+  try {
+    for (const binary of BINARIES) {
+      for (const _ of ["writes a cache", "reads it"]) {
+        const { code } = await run(join(BIN_DIR, binary), {
+          args: ["--version"],
+          env: { TMPDIR: folder },
+        });
+        assert.equal(code, 0);
+      }
+    }
+    assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
