@@ -156,6 +156,11 @@ export class TestServer implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  /** Whether a process has been started that nobody has seen the end of. */
+  get isRunning(): boolean {
+    return this.#child !== undefined;
+  }
+
   get port(): number {
     return this.#port;
   }

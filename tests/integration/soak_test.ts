@@ -1,0 +1,34 @@
+/** The soak itself, in short: it passes, and it draws what it saw. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { run } from "./harness.ts";
+
+const SOAK = join(import.meta.dirname ?? ".", "..", "..", "tools", "soak.ts");
+
+function soak(...args: string[]): ReturnType<typeof run> {
+  return run(Deno.execPath(), ["run", "--allow-all", SOAK, ...args]);
+}
+
+Deno.test("soak: a short one loses nothing, ends level and is drawn", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-soak-" });
+  try {
+    const out = join(folder, "soak.svg");
+    const { code, stdout, stderr } = await soak("--minutes", "0.3", "--out", out);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^soak: \d+ rounds of calls and \d+ hand-overs, nothing lost/);
+    const picture = await Deno.readTextFile(out);
+    assert.equal(picture.match(/<polyline points="\d/g)?.length, 4, picture);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+for (
+  const args of [["--minutes", "0"], ["--minutes", "long"], ["--memory-limit", "much"], ["-x"]]
+) {
+  Deno.test(`soak: ${args.join(" ")} is refused in one line`, async () => {
+    const { code, stderr } = await soak(...args);
+    assert.equal(code, 1);
+    assert.match(stderr, /^soak: [^\n]+\n$/);
+  });
+}

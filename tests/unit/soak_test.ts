@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { draw } from "../../soak/picture.ts";
+import type { Sample } from "../../soak/sample.ts";
+import { findGrowth } from "../../soak/verdict.ts";
+
+const MIB_BYTES = 1024 ** 2;
+const LIMIT_BYTES = 256 * MIB_BYTES;
+
+/** Thirty samples, a second apart, of a server that is level but for what `change` says. */
+function samples(change: (second: number) => Partial<Sample> = () => ({})): Sample[] {
+  return Array.from({ length: 30 }, (_, second) => ({
+    atSeconds: second,
+    residentBytes: 200 * MIB_BYTES,
+    descriptors: 40,
+    threads: 12,
+    queryMs: 120,
+    ...change(second),
+  }));
+}
+
+function grown(change: (second: number) => Partial<Sample>): string[] {
+  return findGrowth(samples(change), LIMIT_BYTES);
+}
+
+Deno.test("findGrowth: a level server has grown in nothing", () => {
+  assert.deepEqual(grown(() => ({})), []);
+});
+
+Deno.test("findGrowth: what grows to the end is named, with its figures", () => {
+  assert.deepEqual(grown((second) => ({ descriptors: 40 + 10 * second })), [
+    "descriptors grew from 190 to 290",
+  ]);
+  assert.deepEqual(grown((second) => ({ threads: 12 + 2 * second })), [
+    "threads grew from 42 to 62",
+  ]);
+  assert.deepEqual(grown((second) => ({ queryMs: 120 + 30 * second })), [
+    "queryMs grew from 570 to 870",
+  ]);
+});
+
+Deno.test("findGrowth: memory that outgrows its limit once is growth, one below is none", () => {
+  const peak = (mib: number) => (second: number) =>
+    second === 17 ? { residentBytes: mib * MIB_BYTES } : {};
+  assert.deepEqual(grown(peak(384)), []);
+  assert.deepEqual(grown(peak(385)), ["memory reached 385 MiB, with a limit of 256 MiB"]);
+});
+
+Deno.test("findGrowth: one slow moment is no growth, and neither is the warming up", () => {
+  assert.deepEqual(grown((second) => second === 25 ? { queryMs: 5000, descriptors: 900 } : {}), []);
+  assert.deepEqual(grown((second) => second < 10 ? { threads: 2, descriptors: 3 } : {}), []);
+});
+
+Deno.test("findGrowth: too few samples show nothing, and are not passed", () => {
+  assert.equal(findGrowth([], LIMIT_BYTES).length, 1);
+  assert.equal(findGrowth(samples().slice(0, 2), LIMIT_BYTES).length, 1);
+});
+
+Deno.test("draw: has a line of all samples for each quantity, within the picture", () => {
+  const picture = draw(samples((second) => ({ descriptors: second })));
+  const lines = [...picture.matchAll(/<polyline points="([^"]*)"/g)].map(([, points = ""]) =>
+    points.split(" ").map((point) => point.split(",").map(Number))
+  );
+  assert.deepEqual(lines.map((points) => points.length), [30, 30, 30, 30]);
+  const [, width, height] = /width="(\d+)" height="(\d+)"/.exec(picture)?.map(Number) ?? [];
+  for (const [x = NaN, y = NaN] of lines.flat()) {
+    assert(x >= 0 && x <= Number(width) && y >= 0 && y <= Number(height), `${x},${y}`);
+  }
+});
+
+Deno.test("draw: without samples there is an empty picture, and no number that is none", () => {
+  assert.doesNotMatch(draw([]), /NaN|Infinity|undefined/);
+});
