@@ -2,7 +2,12 @@
  * The one place that reaches into private fields of grpc-js, which is pinned for that reason: the
  * runtime gives no backpressure of its own, so the server must see the connection under a call.
  */
-import type { Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  Metadata,
+  type Server,
+  type ServerCredentials,
+  type ServerWritableStream,
+} from "@grpc/grpc-js";
 import type { Http2SecureServer, Http2Session, ServerHttp2Stream } from "node:http2";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 
@@ -18,6 +23,21 @@ export function http2StreamOf(call: unknown): ServerHttp2Stream {
   while (inner !== undefined && inner.stream === undefined) inner = inner.nextCall;
   if (inner?.stream === undefined) throw new Error("grpc-js has changed: a call without a stream");
   return inner.stream;
+}
+
+/**
+ * Sends a message of a stream that has its gRPC prefix already; grpc-js would copy it.
+ *
+ * @param call The handler's call.
+ */
+export function writeFramed<Request, Response>(
+  call: ServerWritableStream<Request, Response>,
+  frame: Uint8Array,
+): void {
+  const stream = http2StreamOf(call);
+  if (stream.destroyed || stream.closed) return;
+  if (!stream.headersSent) call.sendMetadata(new Metadata());
+  stream.write(frame);
 }
 
 /** The TLS socket of a session; undefined when the connection is gone. */

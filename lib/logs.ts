@@ -7,11 +7,15 @@ import { GrowthSignal } from "./log_growth.ts";
 /** The most that is read and handed on at once. */
 export const CHUNK_BYTES = 64 * 1024;
 
+/** Before a chunk's bytes there is so much room in their buffer, for whoever hands them on. */
+export const HEADROOM_BYTES = 64;
+
 /** A piece of output. */
 export interface Chunk {
   /** Where in the output `bytes` begin. */
   offset: number;
-  bytes: Uint8Array;
+  /** In a buffer that is the reader's alone. */
+  bytes: Uint8Array<ArrayBuffer>;
   /** So many bytes right before `offset` were rotated away before this reader came to them. */
   gapBytes: number;
 }
@@ -81,15 +85,16 @@ export class OutputLog {
    * @throws {Deno.errors.NotFound} When the file is gone.
    */
   async *read(range: ReadRange, signal: AbortSignal): AsyncGenerator<Chunk> {
-    using file = await Deno.open(this.#path);
-    const { size } = await file.stat();
+    using opened = await Deno.open(this.#path);
+    const file = new PositionedFile(opened);
+    const size = await file.size();
     let offset = await this.#startOffset(file, range, size);
-    if (isTail(range)) yield { offset, bytes: new Uint8Array(), gapBytes: 0 };
+    if (isTail(range)) yield { offset, bytes: emptyChunk(), gapBytes: 0 };
     const end = range.follow ? Infinity : Math.max(size, offset);
     if (offset > size && range.follow) {
       // Where nothing is yet there may be nothing to seek to: filesystems bound the size of a file.
       if (!this.#finished) await this.#growth.beyond(offset, signal);
-      if ((await file.stat()).size <= offset) return;
+      if (await file.size() <= offset) return;
     }
     while (!signal.aborted && offset < end) {
       const finished = this.#finished; // Before the read: what came last is then in it.
@@ -106,16 +111,16 @@ export class OutputLog {
   }
 
   /** Reads from an offset, skipping what was rotated away; undefined at the end of the file. */
-  async #readChunk(file: Deno.FsFile, offset: number, end: number): Promise<Chunk | undefined> {
+  async #readChunk(file: PositionedFile, offset: number, end: number): Promise<Chunk | undefined> {
     for (;;) {
       // What is gone may reach beyond the end of the part that is asked for.
       const from = Math.min(Math.max(offset, this.#firstOffset), end);
       const gapBytes = from - offset;
-      const buffer = new Uint8Array(Math.min(CHUNK_BYTES, end - from));
-      await file.seek(from, Deno.SeekMode.Start);
-      const length = buffer.length === 0 ? null : await file.read(buffer);
-      if (length === null) {
-        return gapBytes > 0 ? { offset: from, bytes: new Uint8Array(), gapBytes } : undefined;
+      const buffer = new Uint8Array(HEADROOM_BYTES + Math.min(CHUNK_BYTES, end - from))
+        .subarray(HEADROOM_BYTES);
+      const length = buffer.length === 0 ? 0 : await file.read(buffer, from);
+      if (length === 0) {
+        return gapBytes > 0 ? { offset: from, bytes: emptyChunk(), gapBytes } : undefined;
       }
       // Where the beginning has moved into what was read, the kernel may have read zeros.
       if (this.#firstOffset > from) continue;
@@ -123,7 +128,7 @@ export class OutputLog {
     }
   }
 
-  async #startOffset(file: Deno.FsFile, range: ReadRange, size: number): Promise<number> {
+  async #startOffset(file: PositionedFile, range: ReadRange, size: number): Promise<number> {
     if (range.offset !== undefined) return range.offset;
     if (range.tailBytes !== undefined) {
       return Math.max(size - range.tailBytes, Math.min(this.#firstOffset, size));
@@ -135,7 +140,7 @@ export class OutputLog {
   }
 
   /** Where the last lines begin; a last line without its newline counts as one. */
-  async #offsetOfLastLines(file: Deno.FsFile, count: number, size: number): Promise<number> {
+  async #offsetOfLastLines(file: PositionedFile, count: number, size: number): Promise<number> {
     if (count === 0) return size;
     let newlines = 0;
     let end = size;
@@ -155,14 +160,47 @@ export class OutputLog {
 
 const NEWLINE = 10;
 
-async function readFully(file: Deno.FsFile, offset: number, length: number): Promise<Uint8Array> {
+function emptyChunk(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(HEADROOM_BYTES).subarray(HEADROOM_BYTES);
+}
+
+async function readFully(
+  file: PositionedFile,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
-  await file.seek(offset, Deno.SeekMode.Start);
   let filled = 0;
   while (filled < length) {
-    const count = await file.read(bytes.subarray(filled));
-    if (count === null) break;
+    const count = await file.read(bytes.subarray(filled), offset + filled);
+    if (count === 0) break;
     filled += count;
   }
   return bytes.subarray(0, filled);
+}
+
+/** A file that is read at offsets; it seeks only where the last read did not end there. */
+class PositionedFile {
+  readonly #file: Deno.FsFile;
+  #position = 0;
+
+  /** @param file Nothing of it has been read yet. */
+  constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  async size(): Promise<number> {
+    return (await this.#file.stat()).size;
+  }
+
+  /** @returns How many bytes were read; 0 at the end of the file. */
+  async read(buffer: Uint8Array, offset: number): Promise<number> {
+    if (offset !== this.#position) {
+      await this.#file.seek(offset, Deno.SeekMode.Start);
+      this.#position = offset;
+    }
+    const length = await this.#file.read(buffer) ?? 0;
+    this.#position += length;
+    return length;
+  }
 }

@@ -15,12 +15,13 @@ import type {
   StreamResponse,
 } from "../proto/contract.ts";
 import { callerOf } from "./grpc_authorization.ts";
-import { http2StreamOf } from "./grpc_internals.ts";
+import { http2StreamOf, writeFramed } from "./grpc_internals.ts";
+import { frameOutput, withHeadroom } from "./grpc_output.ts";
 import { JobError, type JobErrorKind, messageOf } from "./errors.ts";
 import type { JobManager, JobView } from "./job.ts";
 import { hasEnded } from "./job_state.ts";
 import { log } from "./log.ts";
-import { isTail, type OutputLog, type ReadRange } from "./logs.ts";
+import { type Chunk, isTail, type OutputLog, type ReadRange } from "./logs.ts";
 import { StreamPace } from "./pacing.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
@@ -34,6 +35,8 @@ const STATUS_CODES: Record<JobErrorKind, status> = {
   "unavailable": status.UNAVAILABLE,
   "internal": status.INTERNAL,
 };
+
+const NOTHING = new Uint8Array();
 
 const SHUTTING_DOWN = "the server is shutting down; jobs go on, and the next server knows them";
 
@@ -171,23 +174,23 @@ async function sendOutput(
   const range = toReadRange(call.request);
   // Of a tail nobody knows it before the log says where it begins.
   let nextOffset = range.offset ?? (isTail(range) ? undefined : 0);
-  let held: Uint8Array = new Uint8Array();
-  const send = (bytes: Uint8Array, offset: number, gapBytes: number) => {
-    nextOffset = offset + bytes.length;
-    call.write({ output: bytes, offset, gapBytes });
+  let held: Uint8Array = NOTHING;
+  const send = (output: Uint8Array, offset: number, gapBytes: number) => {
+    nextOffset = offset + output.length;
+    writeFramed(call, frameOutput({ output, offset, gapBytes }));
   };
   using _heartbeat = heartbeat(call.request.heartbeatSeconds, () => {
     // What waits for a slow reader is no silence, and must not grow.
     if (nextOffset === undefined || signal.aborted || !pace.hasRoom) return;
-    send(new Uint8Array(), nextOffset, 0);
+    send(withHeadroom(NOTHING), nextOffset, 0);
   });
-  for await (const { offset, bytes, gapBytes } of output.read(range, signal)) {
+  for await (const { offset, bytes, gapBytes } of readAhead(output.read(range, signal))) {
     if (gapBytes > 0 && held.length > 0) {
-      send(held, offset - gapBytes - held.length, 0);
-      held = new Uint8Array();
+      send(withHeadroom(held), offset - gapBytes - held.length, 0);
+      held = NOTHING;
     }
     const begin = offset - held.length;
-    const whole = held.length === 0 ? bytes : concatenate(held, bytes);
+    const whole = withBefore(held, bytes);
     const cut = whole.length - incompleteUtf8Tail(whole);
     const isNews = cut > 0 || gapBytes > 0 || nextOffset === undefined;
     if (isNews) send(whole.subarray(0, cut), begin, gapBytes);
@@ -195,8 +198,29 @@ async function sendOutput(
     held = whole.slice(cut);
     await pace.ready(signal);
     if (signal.aborted) return;
+    // All of it has gone to the socket. The collector would come for it much later.
+    whole.buffer.transfer(0);
   }
-  if (held.length > 0 && nextOffset !== undefined && !signal.aborted) send(held, nextOffset, 0);
+  if (held.length > 0 && nextOffset !== undefined && !signal.aborted) {
+    send(withHeadroom(held), nextOffset, 0);
+  }
+}
+
+/** Reads the next chunk while this one is being sent, and no more than that. */
+async function* readAhead(chunks: AsyncGenerator<Chunk>): AsyncGenerator<Chunk> {
+  let next = chunks.next();
+  try {
+    for (;;) {
+      const { value, done } = await next;
+      if (done === true) return;
+      next = chunks.next();
+      yield value;
+    }
+  } finally {
+    // Whoever leaves early aborts the reading next, and what comes of it until then is of no interest.
+    next.catch(() => {});
+    chunks.return(undefined).catch(() => {});
+  }
 }
 
 /** Calls back in silence and noise alike; a message more does not harm. 0 seconds: never. */
@@ -205,10 +229,13 @@ function heartbeat(seconds: number, beat: () => void): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-function concatenate(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
+/** Puts the few bytes that were held back into the headroom before the next ones. */
+function withBefore(
+  held: Uint8Array,
+  { buffer, byteOffset, length }: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(buffer, byteOffset - held.length, held.length + length);
+  whole.set(held);
   return whole;
 }
 
