@@ -39,16 +39,19 @@ const CONNECT_TIMEOUT_MS = 7_000;
 const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024;
 
 /** The server sends far smaller ones; a wrong peer shall not fill our memory. */
-const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 /** One connection to the server, ready for calls. */
 export class Connection implements Disposable {
   readonly #client: Client;
-  readonly #server: string;
+  readonly #certificate: () => Uint8Array | undefined;
+  /** Where it leads to, and as whom. */
+  readonly endpoint: Endpoint;
 
-  private constructor(client: Client, server: string) {
+  private constructor({ client, certificate }: ClientParts, endpoint: Endpoint) {
     this.#client = client;
-    this.#server = server;
+    this.#certificate = certificate;
+    this.endpoint = endpoint;
   }
 
   /**
@@ -57,9 +60,9 @@ export class Connection implements Disposable {
    * @throws {ConnectionFailure} It cannot be reached, or one does not trust the other.
    */
   static async open(endpoint: Endpoint): Promise<Connection> {
-    const client = createClient(endpoint);
-    if (await becomesReady(client)) return new Connection(client, endpoint.address.text);
-    client.close();
+    const parts = createClient(endpoint);
+    if (await becomesReady(parts.client)) return new Connection(parts, endpoint);
+    parts.client.close();
     throw await diagnose(endpoint);
   }
 
@@ -92,7 +95,7 @@ export class Connection implements Disposable {
         timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
         (error, response) => {
           signal?.removeEventListener("abort", cancel);
-          if (error) reject(fromServiceError(error, { server: this.#server, method }));
+          if (error) reject(fromServiceError(error, { server: this.server, method }));
           else resolve(response as ResponseOf<Method>);
         },
       );
@@ -114,7 +117,12 @@ export class Connection implements Disposable {
 
   /** `HOST:PORT`, for messages. */
   get server(): string {
-    return this.#server;
+    return this.endpoint.address.text;
+  }
+
+  /** The certificate that the server has shown and that was found good, DER. */
+  get serverCertificate(): Uint8Array | undefined {
+    return this.#certificate();
   }
 
   /** Ends the connection and the calls on it. */
@@ -123,8 +131,15 @@ export class Connection implements Disposable {
   }
 }
 
-function createClient(endpoint: Endpoint): Client {
+interface ClientParts {
+  readonly client: Client;
+  /** The last certificate that was found good. */
+  readonly certificate: () => Uint8Array | undefined;
+}
+
+function createClient(endpoint: Endpoint): ClientParts {
   const { secureContext, servername, checkServerIdentity } = tlsOptions(endpoint);
+  let certificate: Uint8Array | undefined;
   const { host, port } = endpoint.address;
   const isAddress = isIP(host) !== 0;
   // No keepalive options: on this runtime each ping fails and ends a healthy connection.
@@ -138,11 +153,18 @@ function createClient(endpoint: Endpoint): Client {
     ...(isAddress && { "grpc.ssl_target_name_override": servername }),
   };
   const scheme = { 0: "dns", 4: "ipv4", 6: "ipv6" }[isIP(host)] ?? "dns";
-  return new Client(
+  const client = new Client(
     `${scheme}:${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
-    credentials.createFromSecureContext(secureContext, { checkServerIdentity }),
+    credentials.createFromSecureContext(secureContext, {
+      checkServerIdentity: (name, peer) => {
+        const problem = checkServerIdentity(name, peer);
+        if (problem === undefined) certificate = peer.raw;
+        return problem;
+      },
+    }),
     options,
   );
+  return { client, certificate: () => certificate };
 }
 
 /** Waits until the handshake has succeeded (true), or has failed or taken too long (false). */

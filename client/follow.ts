@@ -1,6 +1,7 @@
 import type { ServiceError } from "@grpc/grpc-js";
 import type { StreamRequest, StreamResponse__Output } from "../proto/contract.ts";
-import type { Connection } from "./connection.ts";
+import { BulkConnection } from "./bulk/connection.ts";
+import { type Connection, MAX_MESSAGE_BYTES } from "./connection.ts";
 import { ConnectionLostError, fromServiceError } from "./errors.ts";
 import { Patience, pause } from "./patience.ts";
 import type { Session } from "./session.ts";
@@ -14,6 +15,9 @@ const HEARTBEAT_SECONDS = 10;
 
 /** So many missed heartbeats are a dead connection. */
 const MISSED_HEARTBEATS = 3;
+
+/** A stream that has brought so much goes on over a connection that is made for much. */
+const BULK_AFTER_BYTES = 1024 * 1024;
 
 /** Which output of a job, and how stubbornly. */
 export interface FollowOptions {
@@ -53,7 +57,7 @@ export async function follow(
   for (;;) {
     try {
       using connection = await session.connect();
-      await readStream(connection, position.request(), onMessage);
+      await readOutput(connection, position, onMessage);
       return;
     } catch (error) {
       if (!session.isWorthRetrying(error)) throw error;
@@ -114,59 +118,140 @@ class Position {
 }
 
 /**
- * Reads one stream to its end.
+ * Reads a stream to its end: most of a long one over a second connection, which is faster.
+ *
+ * @throws As `readStream` says.
+ */
+async function readOutput(
+  connection: Connection,
+  position: Position,
+  onMessage: (message: StreamResponse__Output) => void,
+): Promise<void> {
+  const { endpoint } = connection;
+  let opening: Promise<void> | undefined;
+  let bulk: BulkConnection | undefined;
+  const open = async () => {
+    const { serverCertificate } = connection;
+    if (serverCertificate === undefined) return;
+    bulk = await BulkConnection.open(endpoint, serverCertificate);
+  };
+  // The stream goes on while the second connection is being made, and where it cannot be made.
+  const isBulkReady = (receivedBytes: number) => {
+    if (receivedBytes >= BULK_AFTER_BYTES) opening ??= open();
+    return bulk !== undefined;
+  };
+  try {
+    const start = { request: position.request(), onMessage };
+    if (await readStream(connection, { ...start, isEnough: isBulkReady })) return;
+    const request = position.request();
+    using silence = new Silence(request.heartbeatSeconds);
+    await bulk?.read({
+      request,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      signal: silence.signal,
+      onMessage: silence.listen(onMessage),
+    });
+  } finally {
+    void opening?.then(() => bulk?.[Symbol.dispose]());
+  }
+  await readStream(connection, { request: position.request(), onMessage });
+}
+
+/** What is read of a stream. */
+interface ReadOptions {
+  readonly request: StreamRequest & { heartbeatSeconds: number };
+  /** Called with each message. */
+  readonly onMessage: (message: StreamResponse__Output) => void;
+  /** Asked after each message, with the bytes received so far, whether to leave the stream. */
+  readonly isEnough?: (receivedBytes: number) => boolean;
+}
+
+/**
+ * Reads one stream.
  *
  * It never pauses the stream: this runtime would go on reading from the network and keep it all in
  * memory. A slow standard output blocks the whole process instead (see `writeFully`).
  *
+ * @returns Whether it was read to its end.
  * @throws {ConnectionLostError} The connection broke, or is silent though heartbeats were asked for.
  * @throws Whatever `onMessage` throws, and the server's refusal.
  */
-function readStream(
+async function readStream(
   connection: Connection,
-  request: StreamRequest & { heartbeatSeconds: number },
-  onMessage: (message: StreamResponse__Output) => void,
-): Promise<void> {
+  { request, onMessage, isEnough = () => false }: ReadOptions,
+): Promise<boolean> {
+  using silence = new Silence(request.heartbeatSeconds);
   const call = connection.stream(request);
-  const deadAfterSeconds = MISSED_HEARTBEATS * request.heartbeatSeconds;
-  let silentSeconds = 0;
-  // Ticks are counted, not time: while a slow standard output blocks this process no tick passes,
-  // and nobody could have heard a heartbeat.
-  let clock: ReturnType<typeof setInterval> | undefined;
-  const ended = new Promise<void>((resolve, reject) => {
-    let isEnded = false;
-    const fail = (error: unknown) => {
-      isEnded = true;
-      reject(error);
-    };
-    clock = setInterval(() => {
-      silentSeconds += 1;
-      if (silentSeconds < deadAfterSeconds) return;
-      fail(
-        new ConnectionLostError(
-          `Lost the connection to ${connection.server}: ` +
-            `silent for ${deadAfterSeconds} seconds. Try again.`,
-        ),
-      );
-    }, 1_000);
-    call.on("data", (message: StreamResponse__Output) => {
-      silentSeconds = 0;
-      if (isEnded) return;
-      try {
-        onMessage(message);
-      } catch (error) {
-        fail(error);
-      }
-    });
-    call.on("error", (error) => {
-      fail(
-        fromServiceError(error as ServiceError, { server: connection.server, method: "Stream" }),
-      );
-    });
-    call.on("end", resolve);
+  const { server } = connection;
+  let receivedBytes = 0;
+  const take = silence.listen((message: StreamResponse__Output) => {
+    onMessage(message);
+    receivedBytes += message.output.length;
   });
-  return ended.finally(() => {
-    clearInterval(clock);
+  try {
+    return await new Promise<boolean>((resolve, reject) => {
+      let isOver = false;
+      const finish = (settle: () => void) => {
+        isOver = true;
+        settle();
+      };
+      silence.signal.addEventListener("abort", () => {
+        const seconds = silence.deadAfterSeconds;
+        const text = `Lost the connection to ${server}: silent for ${seconds} seconds. Try again.`;
+        finish(() => reject(new ConnectionLostError(text)));
+      });
+      call.on("data", (message: StreamResponse__Output) => {
+        if (isOver) return;
+        try {
+          take(message);
+        } catch (error) {
+          finish(() => reject(error));
+        }
+        if (!isOver && isEnough(receivedBytes)) finish(() => resolve(false));
+      });
+      call.on("error", (error) => {
+        const failure = fromServiceError(error as ServiceError, { server, method: "Stream" });
+        finish(() => reject(failure));
+      });
+      call.on("end", () => finish(() => resolve(true)));
+    });
+  } finally {
     call.cancel();
-  });
+  }
+}
+
+/** Notices that nothing is heard any more, not even a heartbeat. */
+class Silence implements Disposable {
+  readonly deadAfterSeconds: number;
+  readonly #dead = new AbortController();
+  readonly #clock: ReturnType<typeof setInterval>;
+  #silentSeconds = 0;
+
+  /** @param heartbeatSeconds How often the server gives a sign of life. */
+  constructor(heartbeatSeconds: number) {
+    this.deadAfterSeconds = MISSED_HEARTBEATS * heartbeatSeconds;
+    // Ticks are counted, not time: while a slow standard output blocks this process no tick passes,
+    // and nobody could have heard a heartbeat.
+    this.#clock = setInterval(() => {
+      this.#silentSeconds += 1;
+      if (this.#silentSeconds >= this.deadAfterSeconds) this.#dead.abort();
+    }, 1_000);
+  }
+
+  /** Aborted when it has lasted too long. */
+  get signal(): AbortSignal {
+    return this.#dead.signal;
+  }
+
+  /** Wraps a listener, so that each message ends the silence. */
+  listen<Message>(onMessage: (message: Message) => void): (message: Message) => void {
+    return (message) => {
+      this.#silentSeconds = 0;
+      onMessage(message);
+    };
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#clock);
+  }
 }

@@ -317,6 +317,11 @@ export class FakePath implements Disposable {
     return `localhost:${(this.#listener.address() as AddressInfo).port}`;
   }
 
+  /** How many of them are open. */
+  get openCount(): number {
+    return this.#sockets.size / 2;
+  }
+
   /** Breaks all connections; new ones can be made. */
   cut(): void {
     for (const socket of [...this.#sockets]) socket.destroy();
