@@ -127,33 +127,19 @@ async function readOutput(
   position: Position,
   onMessage: (message: StreamResponse__Output) => void,
 ): Promise<void> {
-  const { endpoint } = connection;
-  let opening: Promise<void> | undefined;
-  let bulk: BulkConnection | undefined;
-  const open = async () => {
-    const { serverCertificate } = connection;
-    if (serverCertificate === undefined) return;
-    bulk = await BulkConnection.open(endpoint, serverCertificate);
-  };
-  // The stream goes on while the second connection is being made, and where it cannot be made.
-  const isBulkReady = (receivedBytes: number) => {
-    if (receivedBytes >= BULK_AFTER_BYTES) opening ??= open();
-    return bulk !== undefined;
-  };
-  try {
-    const start = { request: position.request(), onMessage };
-    if (await readStream(connection, { ...start, isEnough: isBulkReady })) return;
-    const request = position.request();
-    using silence = new Silence(request.heartbeatSeconds);
-    await bulk?.read({
-      request,
-      maxMessageBytes: MAX_MESSAGE_BYTES,
-      signal: silence.signal,
-      onMessage: silence.listen(onMessage),
-    });
-  } finally {
-    void opening?.then(() => bulk?.[Symbol.dispose]());
-  }
+  const { endpoint, serverCertificate } = connection;
+  // This stream ends before the second connection is made: it would leave no time for a handshake.
+  const limitBytes = serverCertificate === undefined ? Infinity : BULK_AFTER_BYTES;
+  if (await readStream(connection, { request: position.request(), onMessage, limitBytes })) return;
+  using bulk = serverCertificate && await BulkConnection.open(endpoint, serverCertificate);
+  const request = position.request();
+  using silence = new Silence(request.heartbeatSeconds);
+  await bulk?.read({
+    request,
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    signal: silence.signal,
+    onMessage: silence.listen(onMessage),
+  });
   await readStream(connection, { request: position.request(), onMessage });
 }
 
@@ -162,8 +148,8 @@ interface ReadOptions {
   readonly request: StreamRequest & { heartbeatSeconds: number };
   /** Called with each message. */
   readonly onMessage: (message: StreamResponse__Output) => void;
-  /** Asked after each message, with the bytes received so far, whether to leave the stream. */
-  readonly isEnough?: (receivedBytes: number) => boolean;
+  /** The stream is left when it has brought so many bytes. */
+  readonly limitBytes?: number;
 }
 
 /**
@@ -178,7 +164,7 @@ interface ReadOptions {
  */
 async function readStream(
   connection: Connection,
-  { request, onMessage, isEnough = () => false }: ReadOptions,
+  { request, onMessage, limitBytes = Infinity }: ReadOptions,
 ): Promise<boolean> {
   using silence = new Silence(request.heartbeatSeconds);
   const call = connection.stream(request);
@@ -207,7 +193,7 @@ async function readStream(
         } catch (error) {
           finish(() => reject(error));
         }
-        if (!isOver && isEnough(receivedBytes)) finish(() => resolve(false));
+        if (!isOver && receivedBytes >= limitBytes) finish(() => resolve(false));
       });
       call.on("error", (error) => {
         const failure = fromServiceError(error as ServiceError, { server, method: "Stream" });

@@ -16,8 +16,8 @@ import type { Endpoint } from "../endpoint.ts";
 import { AnswerReader, requestFrames, WINDOW_BYTES, windowUpdates } from "./frames.ts";
 import { frameMessage, MessageReader } from "./messages.ts";
 
-/** A second connection that takes longer does not help. */
-const CONNECT_TIMEOUT_MS = 3_000;
+/** A second connection that takes longer does not help, and the stream waits for it. */
+const CONNECT_TIMEOUT_MS = 1_500;
 
 /** What is read over the connection. */
 export interface BulkRequest {
