@@ -1,3 +1,4 @@
+import "./client/warm_up.ts";
 import { messageOf } from "./client/errors.ts";
 import { ExitStatus } from "./client/exit_status.ts";
 import { main } from "./client/program.ts";
