@@ -1,16 +1,18 @@
 /**
  * Makes from proto/job_service.proto what the code is built on, into build/gen/ (never committed):
- * the descriptor that proto-loader takes instead of the text, and the TypeScript types.
+ * the TypeScript types, and the code that reads and writes messages.
  */
 import protobuf from "protobufjs";
+import { codecOf } from "./codec.ts";
 
 const PROTO = new URL("../proto/job_service.proto", import.meta.url).pathname;
+const TOOLS = ["gen.ts", "codec.ts"].map((name) => new URL(name, import.meta.url).pathname);
 const OUT = new URL("../build/gen/", import.meta.url).pathname;
 
-/** Writes the descriptor and the types, unless they are newer than the contract. */
+/** Writes code and types, unless they are newer than the contract and than what makes them. */
 export async function generate(): Promise<void> {
-  const descriptorFile = `${OUT}job_service.json`;
-  if (await isNewer(descriptorFile, PROTO)) return;
+  const codecFile = `${OUT}codec.ts`;
+  if (await isNewer(codecFile, [PROTO, ...TOOLS])) return;
   await Deno.mkdir(OUT, { recursive: true });
   const output = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -31,8 +33,8 @@ export async function generate(): Promise<void> {
   }).output();
   if (!output.success) throw new Error(new TextDecoder().decode(output.stderr));
   await importBuffer();
-  const root = protobuf.parse(await Deno.readTextFile(PROTO)).root;
-  await Deno.writeTextFile(descriptorFile, JSON.stringify(root.toJSON()));
+  const { root } = protobuf.parse(await Deno.readTextFile(PROTO));
+  await Deno.writeTextFile(codecFile, codecOf(root));
 }
 
 /** The types name Node's global Buffer, which Deno's checker knows only as an import. */
@@ -48,10 +50,12 @@ async function importBuffer(): Promise<void> {
   }
 }
 
-async function isNewer(file: string, than: string): Promise<boolean> {
+async function isNewer(file: string, than: readonly string[]): Promise<boolean> {
   try {
-    const [a, b] = await Promise.all([Deno.stat(file), Deno.stat(than)]);
-    return (a.mtime?.getTime() ?? 0) > (b.mtime?.getTime() ?? 0);
+    const [made, ...others] = await Promise.all(
+      [file, ...than].map(async (path) => (await Deno.stat(path)).mtime?.getTime() ?? 0),
+    );
+    return others.every((other) => (made ?? 0) > other);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

@@ -1,0 +1,83 @@
+/**
+ * Writes the code that reads and writes the messages of a contract. It is what protobufjs makes of the
+ * descriptor when a program starts, made at build time instead: a client's call then neither loads the
+ * half of protobufjs that makes it, nor waits for it.
+ */
+import protobuf from "protobufjs";
+
+/** What protobufjs makes code with; its declarations leave them out. */
+const makers = protobuf as unknown as {
+  encoder: MakeCode;
+  decoder: MakeCode;
+  converter: { fromObject: MakeCode; toObject: MakeCode };
+};
+
+type MakeCode = (type: protobuf.Type) => { toString(): string };
+
+/**
+ * The module's text; it exports `services`, definitions as grpc-js takes them.
+ *
+ * @param root The contract, without packages and nested types.
+ */
+export function codecOf(root: protobuf.Root): string {
+  root.resolveAll();
+  const types = root.nestedArray.filter((entry) => entry instanceof protobuf.Type);
+  const enums = root.nestedArray.filter((entry) => entry instanceof protobuf.Enum);
+  const services = root.nestedArray.filter((entry) => entry instanceof protobuf.Service);
+  if (types.length + enums.length + services.length !== root.nestedArray.length) {
+    throw new Error("the contract has something else than messages, enums and services");
+  }
+  return [
+    HEAD,
+    ...enums.map(({ name, valuesById }) =>
+      `const ${name} = { values: ${JSON.stringify(valuesById)} };`
+    ),
+    ...types.map(({ name }) => `const ${name} = { ctor: class ${name} {} };`),
+    ...types.map(messageCode),
+    ...services.map(serviceCode),
+    `export const services = { ${services.map(({ name }) => name).join(", ")} };`,
+    "",
+  ].join("\n");
+}
+
+const HEAD = `// @ts-nocheck: Made from the contract.
+import protobuf from "protobufjs/minimal.js";
+const { Reader, Writer, util } = protobuf;
+
+// 64-bit numbers are JavaScript's: no offset or time here passes 2^53.
+const OPTIONS = { longs: Number, enums: String, defaults: true };
+const serialize = (type) => (value) => type.encode(type.fromObject(value)).finish();
+const deserialize = (type) => (bytes) => type.toObject(type.decode(bytes), OPTIONS);
+`;
+
+function messageCode(type: protobuf.Type): string {
+  const { encoder, decoder, converter } = makers;
+  const fieldTypes = type.fieldsArray.map(({ resolvedType }) => resolvedType?.name ?? "null");
+  return `{
+const types = [${fieldTypes.join(", ")}];
+Object.assign(${type.name}, {
+encode: ${encoder(type)},
+decode: ${decoder(type)},
+fromObject: ${converter.fromObject(type)},
+toObject: ${converter.toObject(type)},
+});
+}`;
+}
+
+function serviceCode(service: protobuf.Service): string {
+  const methods = service.methodsArray.map((method) => {
+    const request = method.resolvedRequestType?.name;
+    const response = method.resolvedResponseType?.name;
+    return `  ${method.name}: {
+    path: "/${service.name}/${method.name}",
+    originalName: "${method.name.charAt(0).toLowerCase()}${method.name.slice(1)}",
+    requestStream: ${method.requestStream === true},
+    responseStream: ${method.responseStream === true},
+    requestSerialize: serialize(${request}),
+    requestDeserialize: deserialize(${request}),
+    responseSerialize: serialize(${response}),
+    responseDeserialize: deserialize(${response}),
+  },`;
+  });
+  return `const ${service.name} = {\n${methods.join("\n")}\n};`;
+}
