@@ -1,11 +1,28 @@
 /** All benchmarks, in the order of the table. */
 import type { Benchmark } from "./benchmark.ts";
+import { follow } from "./follow.ts";
 import { followers } from "./followers.ts";
+import { lines } from "./lines.ts";
+import { memory } from "./memory.ts";
 import { query } from "./query.ts";
+import { records } from "./records.ts";
 import { start } from "./start.ts";
 import { starts } from "./starts.ts";
 import { stop } from "./stop.ts";
 import { stream } from "./stream.ts";
+import { writer } from "./writer.ts";
 
 /** By name; `deno task bench NAME` runs one. */
-export const benchmarks: readonly Benchmark[] = [query, start, stream, starts, stop, followers];
+export const benchmarks: readonly Benchmark[] = [
+  query,
+  start,
+  stream,
+  follow,
+  starts,
+  stop,
+  writer,
+  lines,
+  memory,
+  followers,
+  records,
+];

@@ -1,11 +1,9 @@
 import { until } from "../tests/integration/harness.ts";
 import type { Benchmark } from "./benchmark.ts";
+import { cpuPercent } from "./process_cpu.ts";
 
 const FOLLOWERS = 1000;
 const OBSERVED_MS = 5000;
-
-/** Clock ticks a second in /proc/PID/stat: the kernel's constant for programs (USER_HZ). */
-const TICKS_PER_SECOND = 100;
 
 /** What readers cost that wait for a job that says nothing. */
 export const followers: Benchmark = {
@@ -30,7 +28,7 @@ export const followers: Benchmark = {
     });
     await until("all to follow", () => following === FOLLOWERS);
     const after = (await server.resources()).residentBytes;
-    const share = await cpuShare(server.pid);
+    const percent = await cpuPercent(server.pid, OBSERVED_MS);
     for (const stream of streams) stream.cancel();
     return [
       { what: "server's memory, one silent job", unit: "MB", ours: [before / 1e6] },
@@ -39,25 +37,9 @@ export const followers: Benchmark = {
       {
         what: `server's CPU with ${FOLLOWERS} idle followers`,
         unit: "% of a core",
-        ours: [share * 100],
-        target: { text: "idle is idle: under 1 %", isMet: (percent) => percent < 1 },
+        ours: [percent],
+        target: { text: "idle is idle: under 1 %", isMet: (mine) => mine < 1 },
       },
     ];
   },
 };
-
-/** The part of a core that a process uses while it is observed. */
-async function cpuShare(pid: number): Promise<number> {
-  const before = await cpuTicks(pid);
-  const begin = performance.now();
-  await new Promise((resolve) => setTimeout(resolve, OBSERVED_MS));
-  const seconds = (performance.now() - begin) / 1000;
-  return (await cpuTicks(pid) - before) / TICKS_PER_SECOND / seconds;
-}
-
-/** User and system time: fields 14 and 15 of proc(5), counted behind the name in brackets. */
-async function cpuTicks(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return Number(fields[11]) + Number(fields[12]);
-}
