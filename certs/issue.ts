@@ -1,4 +1,5 @@
 /** `worker-certs issue`: makes the key and the certificate of a server or a client. */
+import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { type Authority, loadAuthority } from "./authority.ts";
 import {
@@ -15,8 +16,10 @@ import {
   existingOf,
   type FileToWrite,
   KEY_MODE,
+  makeFolder,
   writeTogether,
 } from "./files.ts";
+import { issuedFolder, issuedPath } from "./issued.ts";
 import { generateKey, privateKeyPem } from "./keys.ts";
 import { toPem } from "./pem.ts";
 
@@ -39,6 +42,8 @@ export interface IssueOptions {
   readonly now: Date;
   /** Called before the key is made, which takes some seconds. */
   readonly onKey: () => void;
+  /** The key to use; null: a new one is made. */
+  readonly key: KeyObject | null;
 }
 
 /** Where the files of a certificate go. */
@@ -67,8 +72,8 @@ export async function issue(options: IssueOptions): Promise<string> {
   const targets = [paths.certificate, paths.key, ...(options.bundle ? [paths.bundle] : [])];
   await refuseExisting(targets, { force });
   const validity = leafValidity(issuer, options);
-  options.onKey();
-  const key = await generateKey();
+  if (options.key === null) options.onKey();
+  const key = options.key ?? await generateKey();
   const certificate = await makeLeafCertificate(key, {
     commonName: name,
     validity,
@@ -77,7 +82,9 @@ export async function issue(options: IssueOptions): Promise<string> {
   });
   const keyPem = privateKeyPem(key);
   const certificatePem = toPem("CERTIFICATE", new Uint8Array(certificate.rawData));
+  await makeFolder(issuedFolder(dir));
   const files: FileToWrite[] = [
+    { path: issuedPath(dir, certificate), content: certificatePem, mode: CERTIFICATE_MODE },
     { path: paths.key, content: keyPem, mode: KEY_MODE },
     { path: paths.certificate, content: certificatePem, mode: CERTIFICATE_MODE },
   ];

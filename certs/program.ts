@@ -14,6 +14,10 @@ import type { Purpose } from "./certificate.ts";
 import { CertsError } from "./errors.ts";
 import { AUTHORITY_DAYS, AUTHORITY_NAME, init } from "./init.ts";
 import { issue, LEAF_DAYS } from "./issue.ts";
+import { listIssued, renderList } from "./list.ts";
+import { renew } from "./renew.ts";
+import { type Reason, REASONS } from "./revocation_list.ts";
+import { LIST_DAYS, revoke } from "./revoke.ts";
 import { describeFile, type FileDescription, renderJson, renderText } from "./show.ts";
 
 /** Where text goes. */
@@ -38,6 +42,9 @@ Examples:
   worker-certs init --dir pki
   worker-certs issue --dir pki --name server --server --san localhost,127.0.0.1
   worker-certs issue --dir pki --name alice --role writer --bundle
+  worker-certs renew --dir pki --name alice
+  worker-certs revoke --dir pki bob
+  worker-certs list --dir pki
   worker-certs show pki/alice.pem
 
 Exit status: 0 done, 1 failed, 2 wrong use.`;
@@ -58,11 +65,39 @@ Examples:
   worker-certs issue --dir pki --name monitor --role reader --days 30
   worker-certs issue --dir pki --name server --server --san worker1.example.com,10.0.0.7,::1`;
 
+const RENEW_EXAMPLES = `
+Takes name, roles and server names from NAME.crt, and replaces NAME.crt, NAME.key and, where there
+is one, NAME.pem. The old certificate stays good until its end unless it is revoked. Servers take up
+a new certificate in their files by themselves.
+
+Examples:
+  worker-certs renew --dir pki --name alice
+  worker-certs renew --dir pki --name server --keep-key
+  worker-certs renew --dir pki --name bob --revoke-old`;
+
+const REVOKE_EXAMPLES = `
+A CERTIFICATE is a name (all valid ones that were issued for it), a serial number, or a file.
+Writes ca.crl beside the CA; without a certificate the list is only made anew, for another year.
+Servers that have the list end the streams of who is on it within seconds.
+
+Examples:
+  worker-certs revoke --dir pki bob
+  worker-certs revoke --dir pki --reason keyCompromise laptop.pem
+  worker-certs revoke --dir pki`;
+
+const LIST_EXAMPLES = `
+"expiring" is what ends within 30 days.
+
+Examples:
+  worker-certs list --dir pki
+  worker-certs list --dir pki --json`;
+
 const SHOW_EXAMPLES = `
-A FILE is PEM or DER and may hold several certificates and a private key.
+A FILE is PEM or DER and may hold several certificates and a private key, or a revocation list.
 
 Examples:
   worker-certs show pki/alice.crt
+  worker-certs show pki/ca.crl
   worker-certs show --json pki/*.crt`;
 
 /**
@@ -109,6 +144,9 @@ function makeProgram(output: Output): Command {
     });
   addInit(program, output);
   addIssue(program, output);
+  addRenew(program, output);
+  addRevoke(program, output);
+  addList(program, output);
   addShow(program, output);
   return program;
 }
@@ -170,8 +208,91 @@ function addIssue(program: Command, output: Output): void {
         force: options.force ?? false,
         now: new Date(),
         onKey: () => output.progress(WAITING),
+        key: null,
       });
       output.out(text);
+    });
+}
+
+/** The options of `renew` as they are typed. */
+interface RenewArguments {
+  readonly dir: string;
+  readonly name: string;
+  readonly days?: string;
+  readonly keepKey?: true;
+  readonly revokeOld?: true;
+  readonly oid: string;
+}
+
+function addRenew(program: Command, output: Output): void {
+  program.command("renew")
+    .description("make a certificate again, with a later end")
+    .requiredOption("--dir <folder>", "the folder of the CA and of the certificate")
+    .requiredOption("--name <name>", "the name it was issued for")
+    .option("--days <n>", `how long it is valid (default: ${LEAF_DAYS}, at most as the CA)`)
+    .option("--keep-key", "go on with its key instead of a new one")
+    .option("--revoke-old", "revoke the certificate that is replaced")
+    .option("--oid <oid>", "OID of the role extension", DEFAULT_ROLE_OID)
+    .addHelpText("after", RENEW_EXAMPLES)
+    .action(async (options: RenewArguments) => {
+      const text = await renew({
+        dir: parseFolder(options.dir),
+        name: parseName(options.name),
+        days: options.days === undefined ? null : parseDays(options.days),
+        roleOid: parseOid(options.oid),
+        keepKey: options.keepKey ?? false,
+        revokeOld: options.revokeOld ?? false,
+        now: new Date(),
+        onKey: () => output.progress(WAITING),
+      });
+      output.out(text);
+    });
+}
+
+/** The options of `revoke` as they are typed. */
+interface RevokeArguments {
+  readonly dir: string;
+  readonly reason?: Reason;
+  readonly days: string;
+}
+
+function addRevoke(program: Command, output: Output): void {
+  program.command("revoke")
+    .description("take access away: write the list of revoked certificates")
+    .argument("[certificate...]", "names, serial numbers or files of certificates")
+    .requiredOption("--dir <folder>", "the folder of the CA; the list goes there, too")
+    .addOption(new Option("--reason <reason>", "why, for who reads the list").choices(REASONS))
+    .option("--days <n>", "when the next list is promised", String(LIST_DAYS))
+    .addHelpText("after", REVOKE_EXAMPLES)
+    .action(async (targets: string[], options: RevokeArguments) => {
+      const text = await revoke({
+        dir: parseFolder(options.dir),
+        targets,
+        reason: options.reason,
+        days: parseDays(options.days),
+        now: new Date(),
+      });
+      output.out(text);
+    });
+}
+
+function addList(program: Command, output: Output): void {
+  program.command("list")
+    .description("say what the CA has issued, and what of it is expiring or revoked")
+    .requiredOption("--dir <folder>", "the folder of the CA")
+    .option("--json", "for programs: a JSON array, one element a certificate")
+    .option("--oid <oid>", "OID of the role extension", DEFAULT_ROLE_OID)
+    .addHelpText("after", LIST_EXAMPLES)
+    .action(async (options: { dir: string; json?: true; oid: string }) => {
+      const certificates = await listIssued(parseFolder(options.dir), {
+        oid: parseOid(options.oid),
+        now: new Date(),
+      });
+      output.out(
+        options.json === true
+          ? `${JSON.stringify(certificates, null, 2)}\n`
+          : renderList(certificates),
+      );
     });
 }
 

@@ -4,7 +4,8 @@ import { CertsError } from "./errors.ts";
 import { readBytes } from "./files.ts";
 import { keyFits, readPrivateKey } from "./keys.ts";
 import { isCertificate, isPrivateKey, type PemBlock, pemBlocks } from "./pem.ts";
-import { X509Certificate } from "./x509.ts";
+import { LIST_LABEL, numberOf, parseList } from "./revocation_list.ts";
+import { X509Certificate, type X509Crl, X509CrlReason } from "./x509.ts";
 
 /** How long something lasts less than a day is said in hours. */
 const HOUR_MS = 60 * 60 * 1000;
@@ -27,10 +28,31 @@ export interface KeyDescription {
   readonly error: string | null;
 }
 
+/** A revocation list. */
+export interface ListDescription {
+  /** RFC 4514. */
+  readonly issuer: string;
+  /** Grows with each list of the CA; 0: it has none. */
+  readonly number: number;
+  /** ISO 8601, UTC. */
+  readonly thisUpdate: string;
+  /** ISO 8601, UTC; null: no newer list is promised. */
+  readonly nextUpdate: string | null;
+  readonly revoked: readonly {
+    /** Upper-case hexadecimal. */
+    readonly serial: string;
+    /** ISO 8601, UTC. */
+    readonly at: string;
+    /** As RFC 5280 calls it; null: none is given. */
+    readonly reason: string | null;
+  }[];
+}
+
 /** What `show` tells of a file; `--json` prints it as it is. */
 export interface FileDescription {
   readonly file: string;
   readonly certificates: readonly CertificateDescription[];
+  readonly lists: readonly ListDescription[];
   /** Null when the file holds no private key. */
   readonly privateKey: KeyDescription | null;
 }
@@ -47,7 +69,9 @@ export async function describeFile(file: string, options: ShowOptions): Promise<
   const sources = bytes[0] === DER_SEQUENCE
     ? [new Uint8Array(bytes)]
     : blocks.filter(isCertificate).map(({ text }) => text);
-  if (sources.length === 0) {
+  const lists = blocks.filter(({ label }) => label === LIST_LABEL)
+    .map(({ text }) => describeList(parseList(text, file)));
+  if (sources.length + lists.length === 0) {
     const what = key === undefined ? "it holds no certificate" : "it holds a key, no certificate";
     throw new CertsError("failure", `cannot show ${file}: ${what}`);
   }
@@ -57,6 +81,7 @@ export async function describeFile(file: string, options: ShowOptions): Promise<
     certificates: certificates.map((certificate, index) =>
       describe(certificate, { ...options, file, index })
     ),
+    lists,
     privateKey: key === undefined ? null : describeKey(key, { file, certificates }),
   };
 }
@@ -98,6 +123,20 @@ function unreadable(file: string, index: number): CertsError {
   return new CertsError("failure", `cannot show ${file}: certificate ${index + 1} is damaged`);
 }
 
+function describeList(list: X509Crl): ListDescription {
+  return {
+    issuer: list.issuer,
+    number: numberOf(list),
+    thisUpdate: list.thisUpdate.toISOString(),
+    nextUpdate: list.nextUpdate?.toISOString() ?? null,
+    revoked: list.entries.map(({ serialNumber, revocationDate, reason }) => ({
+      serial: serialNumber.toUpperCase(),
+      at: revocationDate.toISOString(),
+      reason: reason === undefined ? null : X509CrlReason[reason] ?? String(reason),
+    })),
+  };
+}
+
 function describeKey(
   block: PemBlock,
   { file, certificates }: { file: string; certificates: readonly X509Certificate[] },
@@ -112,11 +151,15 @@ function describeKey(
   }
 }
 
-function renderFile({ file, certificates, privateKey }: FileDescription, now: Date): string {
+function renderFile(
+  { file, certificates, lists, privateKey }: FileDescription,
+  now: Date,
+): string {
   const parts = certificates.map((certificate, index) => {
     const count = certificates.length > 1 ? `, certificate ${index + 1}` : "";
     return `${visible(file)}${count}\n${renderCertificate(certificate, now)}`;
   });
+  parts.push(...lists.map((list) => `${visible(file)}\n${renderList(list, now)}`));
   if (privateKey !== null) {
     parts.push(`${visible(file)}, private key\n  ${renderKey(privateKey, certificates.length)}\n`);
   }
@@ -144,6 +187,24 @@ function renderCertificate(certificate: CertificateDescription, now: Date): stri
     ["Valid from", certificate.notBefore],
     ["Valid until", `${certificate.notAfter} (${renderState(certificate, now)})`],
     ["SHA-256", certificate.fingerprint],
+  ];
+  return rows.map(([title, text]) => `  ${`${title}:`.padEnd(13)}${visible(text)}\n`).join("");
+}
+
+function renderList(
+  { issuer, number, thisUpdate, nextUpdate, revoked }: ListDescription,
+  now: Date,
+) {
+  const isOverdue = nextUpdate !== null && Date.parse(nextUpdate) <= now.getTime();
+  const rows: [string, string][] = [
+    ["List of", issuer],
+    ["Number", String(number)],
+    ["Made", thisUpdate],
+    ["Next", `${nextUpdate ?? "not said"}${isOverdue ? " (OVERDUE)" : ""}`],
+    ...revoked.map(({ serial, at, reason }): [string, string] => [
+      "Revoked",
+      `${serial} at ${at}${reason === null ? "" : `, ${reason}`}`,
+    ]),
   ];
   return rows.map(([title, text]) => `  ${`${title}:`.padEnd(13)}${visible(text)}\n`).join("");
 }

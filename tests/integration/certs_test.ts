@@ -70,8 +70,10 @@ function modeOf(path: string): number {
   return (Deno.lstatSync(path).mode ?? 0) & 0o777;
 }
 
+/** The files of a folder, not of those within. */
 function contents(folder: { path: string }): Record<string, string> {
-  const names = [...Deno.readDirSync(folder.path)].map(({ name }) => name).sort();
+  const files = [...Deno.readDirSync(folder.path)].filter(({ isFile }) => isFile);
+  const names = files.map(({ name }) => name).sort();
   return Object.fromEntries(
     names.map((name) => [name, Deno.readTextFileSync(join(folder.path, name))]),
   );
@@ -172,7 +174,7 @@ Deno.test("worker-certs: writes keys for their owner alone, certificates for all
     "--bundle";
   const { code } = await command("/bin/sh", ["-c", script, join(BIN_DIR, "worker-certs"), dir]);
   assert.equal(code, 0);
-  assert.equal(modeOf(dir), 0o700);
+  for (const path of [dir, join(dir, "issued")]) assert.equal(modeOf(path), 0o700);
   for (const name of ["ca.key", "a.key", "a.pem"]) assert.equal(modeOf(join(dir, name)), 0o600);
   for (const name of ["ca.crt", "a.crt"]) assert.equal(modeOf(join(dir, name)), 0o644);
   assert.deepEqual(Object.keys(contents({ path: dir })), [
@@ -388,7 +390,7 @@ testUnless(Deno.uid() === 0 ? undefined : "only root can be somebody else", {
     assertRefused(
       await asNobody("issue", ...inFolder, "--name", "a", "--role", "reader"),
       1,
-      /cannot write \S+a\.key: permission denied/,
+      /cannot make the folder \S+issued: permission denied/,
     );
     const text = await asNobody("show", folder.of("ca.crt"), join(dir, "alice.key"));
     assert.equal(text.code, 1);
