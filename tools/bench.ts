@@ -2,7 +2,7 @@
  * Measures the compiled binaries beside what a user would use instead, prints a table and writes it
  * as JSON.
  *
- * Usage: deno task bench [NAME...] [--out FILE]
+ * Usage: deno task bench [NAME...] [--out FILE] [--readme]
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -13,6 +13,10 @@ import { World } from "../bench/world.ts";
 import { BIN_DIR, LOG_DIR } from "../tests/binaries.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
+
+/** The table's place in README.md, between two comments. */
+const README = join(ROOT, "README.md");
+const README_PLACE = /(<!-- benchmarks -->\n)[^]*(<!-- \/benchmarks -->)/;
 
 function report(line: string): void {
   console.error(`bench: ${line}`);
@@ -42,10 +46,25 @@ async function measure(names: readonly string[]): Promise<Result[]> {
   return results;
 }
 
-function readArguments(args: string[]): { names: string[]; out: string } {
+/** Puts the table into the README. */
+async function showInReadme(text: string): Promise<void> {
+  const readme = await Deno.readTextFile(README);
+  if (!README_PLACE.test(readme)) throw new Error(`there is no place for the table in ${README}`);
+  await Deno.writeTextFile(README, readme.replace(README_PLACE, `$1\n${text}\n\n$2`));
+  report(`shown in ${README}`);
+}
+
+interface Arguments {
+  readonly names: string[];
+  readonly out: string;
+  /** Whether the README is to show the table. */
+  readonly readme: boolean;
+}
+
+function readArguments(args: string[]): Arguments {
   const { values, positionals } = parseArgs({
     args,
-    options: { out: { type: "string" } },
+    options: { out: { type: "string" }, readme: { type: "boolean", default: false } },
     allowPositionals: true,
   });
   const known = benchmarks.map(({ name }) => name);
@@ -53,17 +72,23 @@ function readArguments(args: string[]): { names: string[]; out: string } {
   if (unknown !== undefined) {
     throw new Error(`Cannot run the benchmark ${unknown}: there are ${known.join(", ")}`);
   }
-  return { names: positionals, out: resolve(values.out ?? join(ROOT, "build", "bench.json")) };
+  if (values.readme && positionals.length > 0) {
+    throw new Error("Cannot show a part of the table in the README: leave out the names");
+  }
+  const out = resolve(values.out ?? join(ROOT, "build", "bench.json"));
+  return { names: positionals, out, readme: values.readme };
 }
 
 try {
-  const { names, out } = readArguments(Deno.args);
+  const { names, out, readme } = readArguments(Deno.args);
   await build();
   const machine = await thisMachine();
   const results = await measure(names);
   await Deno.writeTextFile(out, `${JSON.stringify({ machine, results }, null, 2)}\n`);
-  console.log(`\n${toTable(results)}\n\n${describeMachine(machine)}`);
+  const text = `${toTable(results)}\n\n${describeMachine(machine)}`;
+  console.log(`\n${text}`);
   report(`written to ${out}`);
+  if (readme) await showInReadme(text);
   // A connection of grpc-js may linger for a while.
   Deno.exit(0);
 } catch (error) {
