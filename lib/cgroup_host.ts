@@ -11,16 +11,24 @@ export interface HostReport {
   hierarchies: Hierarchy[];
   /** Programs that the launcher needs and the host lacks. */
   missingPrograms: string[];
+  /** Descriptors that the server was started with and jobs inherit, since no shell can close them. */
+  inheritedDescriptors: number[];
 }
 
 /** Parses the probe's lines. Mounts outside /sys/fs/cgroup are passed over. */
 export function parseHostReport(text: string): HostReport {
-  const report: HostReport = { bootId: "", hierarchies: [], missingPrograms: [] };
+  const report: HostReport = {
+    bootId: "",
+    hierarchies: [],
+    missingPrograms: [],
+    inheritedDescriptors: [],
+  };
   const v2Controllers = new Map<string, string[]>();
   for (const line of text.split("\n")) {
     const [what, ...words] = line.split(" ");
     if (what === "boot") report.bootId = words[0] ?? "";
     else if (what === "missing" && words[0] !== undefined) report.missingPrograms.push(words[0]);
+    else if (what === "descriptor") report.inheritedDescriptors.push(Number(words[0]));
     else if (what === "controllers") v2Controllers.set(words[0] ?? "", words.slice(1));
     else if (what === "mount") addMount(report.hierarchies, words);
   }

@@ -57,6 +57,12 @@ export class LocalExecutor implements Executor {
     if (report.missingPrograms.length > 0) {
       throw new Error(`programs are missing on this host: ${report.missingPrograms.join(", ")}`);
     }
+    if (report.inheritedDescriptors.length > 0) {
+      log.warn(
+        "jobs inherit open descriptors that this server was started with; start it without them",
+        { descriptors: report.inheritedDescriptors.join(" ") },
+      );
+    }
     const host = toCgroupHost(report, parent);
     if (host === undefined) {
       throw new Error("no control groups are mounted below /sys/fs/cgroup on this host");

@@ -170,7 +170,7 @@ exec 2>&9
   printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
   printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
   trap - HUP INT TERM PIPE
-  exec </dev/null >>"$output" 2>&1 9>&-
+  exec </dev/null >>"$output" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
   exec setsid -- "$@"
 )
 status=$?

@@ -112,6 +112,8 @@ export interface ServerOptions {
   logDir?: string;
   /** A certificate and key (file names of the PKI) other than the server's. */
   certificate?: string;
+  /** What bash does before it becomes the server. */
+  prelude?: string;
 }
 
 /** A compiled server that runs. */
@@ -207,8 +209,12 @@ export class TestServer implements AsyncDisposable {
   /** Starts the server (again), on the port it had, and waits until it is ready. */
   async launch(flags?: readonly string[]): Promise<void> {
     if (flags !== undefined) this.#options = { ...this.#options, flags };
-    const child = new Deno.Command(join(BIN_DIR, "worker-server"), {
-      args: this.args(),
+    const server = join(BIN_DIR, "worker-server");
+    const { prelude } = this.#options;
+    const child = new Deno.Command(prelude === undefined ? server : "bash", {
+      args: prelude === undefined
+        ? this.args()
+        : ["-c", `${prelude}; exec "$0" "$@"`, server, ...this.args()],
       stdin: "null",
       stdout: "null",
       stderr: "piped",

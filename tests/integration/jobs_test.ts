@@ -294,6 +294,26 @@ Deno.test("Start: a job leads a session of its own in the root folder, without a
   assert.deepEqual(await linesOf(client, "pwd; umask; readlink /proc/$$/cwd"), ["/", "0022", "/"]);
 });
 
+/** Closes what whoever runs the tests has left open. */
+const CLOSE_ALL = "for fd in /proc/$$/fd/*; do fd=${fd##*/}; " +
+  '[ "$fd" -le 2 ] || eval "exec $fd>&-"; done';
+
+Deno.test("Start: a job inherits no descriptor that the server was started with", async () => {
+  const prelude = `${CLOSE_ALL}; exec 3</etc/passwd 5</etc/passwd 9</etc/passwd`;
+  await using server = await TestServer.start({ prelude });
+  const client = server.client();
+  // The fourth is the listing's own.
+  assert.deepEqual(await linesOf(client, "ls /proc/self/fd"), ["0", "1", "2", "3"]);
+  assert.deepEqual(await linesOf(client, "readlink /proc/self/fd/0"), ["/dev/null"]);
+  assert.doesNotMatch(server.log, /"descriptors"/);
+});
+
+Deno.test("worker-server: descriptors that no shell can close are told at its start", async () => {
+  const prelude = `${CLOSE_ALL}; exec 5</etc/passwd 12</etc/passwd 113</etc/passwd`;
+  await using server = await TestServer.start({ prelude });
+  assert.match(server.log, /"level":"warn"[^\n]+"descriptors":"113 12"/);
+});
+
 Deno.test("Start: a job blocks and ignores no signal", async () => {
   await using server = await TestServer.start();
   const client = server.client();

@@ -28,6 +28,11 @@ Deno.test("parseHostReport: a hybrid host, as captured", () => {
   const report = parseHostReport(fixture("probe_hybrid.txt"));
   assert.equal(report.bootId, "9832c91b-1028-4bb3-bf34-8aefaa8b0122");
   assert.deepEqual(report.missingPrograms, []);
+  assert.deepEqual(report.inheritedDescriptors, []);
+  assert.deepEqual(parseHostReport("descriptor 12\ndescriptor 113\n").inheritedDescriptors, [
+    12,
+    113,
+  ]);
   const host = hostOf("probe_hybrid.txt");
   assert.equal(host.kind, "hybrid");
   assert.deepEqual(controllersByFolder(host), {
