@@ -14,6 +14,7 @@ import { jobService, type JobServiceHandlers } from "../proto/contract.ts";
 import { authorizationInterceptor } from "./grpc_authorization.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./grpc_internals.ts";
 import { PeerWatch } from "./grpc_peers.ts";
+import { logUnknownMethods, RefusedHandshakes } from "./grpc_refusals.ts";
 import { paceSocket } from "./pacing.ts";
 import type { ServerIdentity } from "./tls_identity.ts";
 import type { Credentials } from "./tls_renewal.ts";
@@ -76,8 +77,11 @@ export async function listen(
       else reject(listenError(address, error));
     });
   });
+  const refused = new RefusedHandshakes();
   for (const http2Server of http2ServersOf(server)) {
-    guardHandshakes(http2Server);
+    guardHandshakes(http2Server, refused);
+    refused.watch(http2Server);
+    logUnknownMethods(http2Server, peers);
     http2Server.on("secureConnection", paceSocket);
     peers.watch(http2Server);
   }
@@ -112,11 +116,14 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
 }
 
 /** The runtime has no handshake timeout: silent connections would stay for ever. */
-function guardHandshakes(http2Server: Http2SecureServer): void {
+function guardHandshakes(http2Server: Http2SecureServer, refused: RefusedHandshakes): void {
   const timers = new Map<string, ReturnType<typeof setTimeout>>();
   http2Server.on("connection", (socket: Socket) => {
     const peer = peerOf(socket);
-    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS);
+    const timer = setTimeout(() => {
+      refused.add(`it took longer than ${HANDSHAKE_TIMEOUT_MS / 1000} seconds`, socket);
+      socket.destroy();
+    }, HANDSHAKE_TIMEOUT_MS);
     timers.set(peer, timer);
     socket.on("close", () => {
       clearTimeout(timer);

@@ -25,6 +25,11 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Wait", READERS],
 ]);
 
+/** Whether there is such a method, named by its path such as `/JobService/Start`. */
+export function isMethod(method: string): boolean {
+  return PERMISSIONS.has(method);
+}
+
 /** Whether one of the roles may call a method, named by its path such as `/JobService/Start`. */
 export function isAllowed(roles: readonly Role[], method: string): boolean {
   return PERMISSIONS.get(method)?.some((role) => roles.includes(role)) ?? false;

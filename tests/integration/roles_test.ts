@@ -194,6 +194,27 @@ Deno.test("roles: a method that the table does not name is refused to everyone",
   }
   assert.equal(await jobFolders(server), 0, "something was started");
   assert.equal((await owner.wait(await owner.start("true"))).exitCode, 0);
+  // Each is in the log, with who it was, as a call of any other method is.
+  const lines = server.log.trimEnd().split("\n").map((line) => JSON.parse(line));
+  for (const who of ["alice", "bob"]) {
+    const tried = lines.filter((line) => line.who === who && line.code === "UNIMPLEMENTED");
+    assert.deepEqual(tried.map(({ method }) => method), UNLISTED);
+    assert.match(tried[0].serial, /^[0-9A-F]+$/);
+  }
+});
+
+Deno.test("roles: a method's name can neither fill the log nor forge a line of it", async () => {
+  await using server = await TestServer.start();
+  const client = server.client("bob");
+  const long = `/JobService/${"x".repeat(5000)}`;
+  const forged = '/JobService/X","code":"OK","who":"alice';
+  for (const path of [long, forged]) await call(client, path, new Uint8Array());
+  const lines = server.log.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const tried = lines.filter(({ code }) => code === "UNIMPLEMENTED");
+  assert.deepEqual(tried.map(({ method, who }) => [method, who]), [
+    [long.slice(0, 100), "bob"],
+    [forged, "bob"],
+  ]);
 });
 
 Deno.test("roles: --role-oid says where the role stands, and the usual place means nothing", async () => {

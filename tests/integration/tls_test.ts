@@ -188,6 +188,15 @@ test("a certificate that is not the CA's and valid now is refused", async (t) =>
     assert.equal(code, 1, stderr);
     assert.match(stderr, /certificate required/);
   });
+  const lines = server.log.trimEnd().split("\n").map((line) => JSON.parse(line))
+    .filter(({ message }) => message === "a handshake was refused");
+  const others = lines.reduce((sum, { othersBefore = 0 }) => sum + othersBefore, 0);
+  // One line a second; the last ones may still wait to be told of.
+  assert.ok(lines.length > 0 && lines.length + others <= 3 * STRANGERS.length + 3);
+  for (const { peer, reason } of lines) {
+    assert.match(peer, /^127\.0\.0\.1:\d+$/);
+    assert.match(reason, /certificate|socket hang up/i);
+  }
   await assertStatus(ask(server, "alice"), status.NOT_FOUND);
   await assertServes(server);
   assert.deepEqual(callersOf(server), new Set(["alice"]));
@@ -424,6 +433,7 @@ test("a handshake that does not go on is ended, and descriptors come back", asyn
   assert((await server.resources()).descriptors >= settled + connections.length);
   const durations = await Promise.all(connections.map(untilClosed));
   await dripping;
+  assert.match(server.log, /"a handshake was refused"[^\n]+"reason":"it took longer than 10 s/);
   for (const ms of durations) {
     assert(ms > HANDSHAKE_TIMEOUT_MS / 2 && ms < HANDSHAKE_TIMEOUT_MS * 3, `closed after ${ms} ms`);
   }
