@@ -70,6 +70,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     limitsFolder: config.limitsDir,
     graceMs: config.gracePeriod,
     maxProcesses: config.maxProcesses,
+    bounds: config,
     maxOutputBytes: config.maxOutput,
   });
   const housekeeper = new Housekeeper(manager, store, config);
@@ -82,6 +83,12 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
   });
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);
+  if (executor.inheritedDescriptors.length > 0) {
+    log.warn(
+      "jobs inherit open descriptors that this server was started with; start it without them",
+      { descriptors: executor.inheritedDescriptors.join(" ") },
+    );
+  }
   log.info("ready", {
     version: VERSION,
     listen: config.listen,

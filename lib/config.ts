@@ -23,6 +23,10 @@ export interface ServerConfig {
   roleOid: string;
   /** The bound for each job's processes and threads; Infinity: none. */
   maxProcesses: number;
+  /** How many jobs run at once; Infinity: no bound. */
+  maxJobs: number;
+  /** How many of them may be one user's, by the certificate's name; Infinity: no bound. */
+  maxJobsPerUser: number;
   /** Newest bytes of output kept of each job; Infinity: all. */
   maxOutput: number;
   /** Milliseconds that a finished job is kept. */
@@ -101,8 +105,10 @@ function options(): Option[] {
       "<n>",
       "processes and threads of each job, or max",
       "4096",
-      checkProcesses,
+      checkBound,
     ),
+    number("max-jobs", "<n>", "jobs running at once, or max", "4000", checkBound),
+    number("max-jobs-per-user", "<n>", "those of one user, or max", "2000", checkBound),
     number("max-output", "<size>", "newest output kept of each job, or max", "256M", checkOutput),
     number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
     number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),
@@ -188,7 +194,7 @@ function checkGrace(given: string): number {
   throw new InvalidArgumentError("Expected at most 1h.");
 }
 
-function checkProcesses(given: string): number {
+function checkBound(given: string): number {
   if (given === "max") return Infinity;
   const count = parseCount(given);
   if (count >= 1) return count;

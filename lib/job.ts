@@ -5,6 +5,7 @@ import type { Usage } from "./cgroup.ts";
 import { isJobId } from "./cgroup.ts";
 import { isDiskFull, JobError, messageOf } from "./errors.ts";
 import type { Adoption, Command, Ending, Executor, Running } from "./executor.ts";
+import { type JobBounds, requireRoom } from "./job_bounds.ts";
 import { JOBS_FOLDER, OUTPUT_FILE } from "./job_folder.ts";
 import {
   hasEnded,
@@ -47,6 +48,7 @@ export interface JobManagerOptions {
   graceMs: number;
   /** The bound for each job's processes and threads; Infinity: none. */
   maxProcesses: number;
+  bounds: JobBounds;
   /** Newest output kept of each job, in bytes. */
   maxOutputBytes: number;
 }
@@ -71,6 +73,8 @@ export class JobManager {
   readonly #options: JobManagerOptions;
   readonly #store: JobStore;
   readonly #active = new Map<string, ActiveJob>();
+  /** Who has begun to start which job; it is not among the active ones yet. */
+  readonly #beginning = new Map<string, string>();
   /** Starts under way, by owner and idempotency key. */
   readonly #starting = new Map<string, Promise<string>>();
   readonly #killTimers = new Map<string, ReturnType<typeof setTimeout>>();
@@ -220,12 +224,27 @@ export class JobManager {
     command: Command,
     { owner, idempotencyKey }: { owner: string; idempotencyKey: string },
   ): Promise<string> {
+    const { bounds } = this.#options;
+    const running = [...this.#active.values()].map(({ record }) => record.owner);
+    requireRoom([...running, ...this.#beginning.values()], owner, bounds);
+    const id = crypto.randomUUID();
+    this.#beginning.set(id, owner);
+    try {
+      return await this.#begin(command, { id, owner, idempotencyKey });
+    } finally {
+      this.#beginning.delete(id);
+    }
+  }
+
+  async #begin(
+    command: Command,
+    { id, owner, idempotencyKey }: { id: string; owner: string; idempotencyKey: string },
+  ): Promise<string> {
     const { executor, maxProcesses } = this.#options;
     const limits: Limits = {
       ...await readLimits(this.#options.limitsFolder),
       ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
     };
-    const id = crypto.randomUUID();
     const record: JobRecord = {
       id,
       command,

@@ -40,9 +40,12 @@ const MAX_REPORT_BYTES = 16 * 1024;
 export class LocalExecutor implements Executor {
   readonly #host: CgroupHost;
   readonly #adopted: AdoptedJobs;
+  /** Open descriptors that the server was started with, and that jobs inherit. */
+  readonly inheritedDescriptors: readonly number[];
 
   private constructor(host: CgroupHost, report: HostReport) {
     this.#host = host;
+    this.inheritedDescriptors = report.inheritedDescriptors;
     this.#adopted = new AdoptedJobs(report.bootId);
   }
 
@@ -56,12 +59,6 @@ export class LocalExecutor implements Executor {
     const report = parseHostReport(await runScript(scripts.probe));
     if (report.missingPrograms.length > 0) {
       throw new Error(`programs are missing on this host: ${report.missingPrograms.join(", ")}`);
-    }
-    if (report.inheritedDescriptors.length > 0) {
-      log.warn(
-        "jobs inherit open descriptors that this server was started with; start it without them",
-        { descriptors: report.inheritedDescriptors.join(" ") },
-      );
     }
     const host = toCgroupHost(report, parent);
     if (host === undefined) {

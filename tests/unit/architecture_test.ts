@@ -97,7 +97,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: NO_PACKAGE,
   },
   state: {
-    files: /^lib\/job_state\.ts$/,
+    files: /^lib\/job_(state|bounds)\.ts$/,
     imports: ["executor", "cgroup", ...COMMON],
     packages: NO_PACKAGE,
   },
