@@ -79,6 +79,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
   const server = await listen(config.listen, {
     credentials: renewal,
     roleOid: config.roleOid,
+    bounds: config,
     handlers: createHandlers(manager, { begun: begun.signal, overdue: overdue.signal }),
   });
   using following = renewal.follow((credentials) => server.renew(credentials));

@@ -27,6 +27,12 @@ export interface ServerConfig {
   maxJobs: number;
   /** How many of them may be one user's, by the certificate's name; Infinity: no bound. */
   maxJobsPerUser: number;
+  /** Connections that are open at once; Infinity: no bound. */
+  maxConnections: number;
+  /** Calls of one user that are open at once, streams included; Infinity: no bound. */
+  maxOpenCalls: number;
+  /** Calls of one user in a second; Infinity: no bound. */
+  maxCallRate: number;
   /** Newest bytes of output kept of each job; Infinity: all. */
   maxOutput: number;
   /** Milliseconds that a finished job is kept. */
@@ -109,6 +115,15 @@ function options(): Option[] {
     ),
     number("max-jobs", "<n>", "jobs running at once, or max", "4000", checkBound),
     number("max-jobs-per-user", "<n>", "those of one user, or max", "2000", checkBound),
+    number("max-connections", "<n>", "connections open at once, or max", "10000", checkBound),
+    number(
+      "max-open-calls",
+      "<n>",
+      "calls and streams a user has open, or max",
+      "5000",
+      checkBound,
+    ),
+    number("max-call-rate", "<n>", "calls a second a user makes, or max", "5000", checkBound),
     number("max-output", "<size>", "newest output kept of each job, or max", "256M", checkOutput),
     number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
     number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),

@@ -8,6 +8,7 @@ import {
   ServerListenerBuilder,
   status,
 } from "@grpc/grpc-js";
+import type { CallCounter } from "./call_bounds.ts";
 import { messageOf } from "./errors.ts";
 import { http2StreamOf } from "./grpc_internals.ts";
 import { type Peer, peerOf, type PeerWatch } from "./grpc_peers.ts";
@@ -28,16 +29,24 @@ export function callerOf(call: unknown): Peer {
  * Makes the interceptor. It refuses before the request is read, so that a refusal tells nothing about
  * what exists.
  *
- * @param peers Who is behind each connection.
+ * @param options Who is behind each connection, and how many calls they have.
  */
-export function authorizationInterceptor(peers: PeerWatch): ServerInterceptor {
+export function authorizationInterceptor(
+  { peers, calls }: { peers: PeerWatch; calls: CallCounter },
+): ServerInterceptor {
   return ({ path }, call) => {
     const peer = peers.identify(http2StreamOf(call).session) ?? NOBODY;
     const audit = new AuditLine(path, peer.caller, call.getPeer());
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata: Metadata, next) => {
-        const refusal = refusalOf(peer, path);
-        if (refusal === undefined) return next(metadata);
+        const refusal = refusalOf(peer, path) ?? excessOf(peer, calls);
+        if (refusal === undefined) {
+          const release = once(() => calls.end(peer.caller.name));
+          audit.onEnd = release;
+          // Whatever becomes of a call, its stream closes.
+          http2StreamOf(call).once("close", release);
+          return next(metadata);
+        }
         audit.end(refusal.code);
         call.sendStatus(refusal);
       })
@@ -76,8 +85,25 @@ function refusalOf({ caller, access }: Peer, path: string) {
   };
 }
 
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) action();
+    isDone = true;
+  };
+}
+
+function excessOf({ caller }: Peer, calls: CallCounter) {
+  const excess = calls.begin(caller.name, performance.now());
+  return excess === undefined
+    ? undefined
+    : { code: status.RESOURCE_EXHAUSTED, details: `${excess}; end some, or call less often` };
+}
+
 /** One line of the log for each call: never an argument, never output. */
 class AuditLine {
+  /** Called at the end, once. */
+  onEnd: () => void = () => {};
   readonly #path: string;
   readonly #caller: Caller;
   readonly #peer: string;
@@ -101,6 +127,7 @@ class AuditLine {
   end(code: status): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.onEnd();
     log.info("call", {
       method: this.#path,
       who: this.#caller.name,

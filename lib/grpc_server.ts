@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../proto/contract.ts";
+import { type CallBounds, CallCounter } from "./call_bounds.ts";
 import { authorizationInterceptor } from "./grpc_authorization.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./grpc_internals.ts";
 import { PeerWatch } from "./grpc_peers.ts";
@@ -40,6 +41,12 @@ const OPTIONS: ChannelOptions = {
   "grpc.max_concurrent_streams": 10_000,
 };
 
+/** Bounds on what clients may take. */
+export interface ServerBounds extends CallBounds {
+  /** Connections that are open at once, whoever made them; Infinity: no bound. */
+  readonly maxConnections: number;
+}
+
 /** A server that takes calls. */
 export interface ListeningServer {
   /** The port, also where the system chose it. */
@@ -62,13 +69,20 @@ export interface ListeningServer {
  */
 export async function listen(
   address: string,
-  options: { credentials: Credentials; roleOid: string; handlers: JobServiceHandlers },
+  options: {
+    credentials: Credentials;
+    roleOid: string;
+    handlers: JobServiceHandlers;
+    bounds: ServerBounds;
+  },
 ): Promise<ListeningServer> {
-  const { credentials: { identity, trust }, roleOid, handlers } = options;
+  const { credentials: { identity, trust }, roleOid, handlers, bounds } = options;
   // What grpc-js would print beside an error is in the error, and the log is JSON.
   setLogVerbosity(logVerbosity.NONE);
   const peers = new PeerWatch(trust, roleOid);
-  const server = new Server({ ...OPTIONS, interceptors: [authorizationInterceptor(peers)] });
+  const calls = new CallCounter(bounds);
+  const interceptors = [authorizationInterceptor({ peers, calls })];
+  const server = new Server({ ...OPTIONS, interceptors });
   server.addService(jobService, { ...handlers });
   const credentials = createCredentials(identity);
   const port = await new Promise<number>((resolve, reject) => {
@@ -79,6 +93,7 @@ export async function listen(
   });
   const refused = new RefusedHandshakes();
   for (const http2Server of http2ServersOf(server)) {
+    boundConnections(http2Server, { maxConnections: bounds.maxConnections, refused });
     guardHandshakes(http2Server, refused);
     refused.watch(http2Server);
     logUnknownMethods(http2Server, peers);
@@ -113,6 +128,24 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
   const credentials = ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
   tlsOptionsOf(credentials).minVersion = MIN_TLS_VERSION;
   return credentials;
+}
+
+/** Closes what comes when there are so many already, before a handshake costs anything. */
+function boundConnections(
+  http2Server: Http2SecureServer,
+  { maxConnections, refused }: { maxConnections: number; refused: RefusedHandshakes },
+): void {
+  let open = 0;
+  http2Server.on("connection", (socket: Socket) => {
+    open++;
+    socket.on("close", () => open--);
+    if (open <= maxConnections) return;
+    refused.add(
+      `${maxConnections} connections are open, the most that --max-connections allows`,
+      socket,
+    );
+    socket.destroy();
+  });
 }
 
 /** The runtime has no handshake timeout: silent connections would stay for ever. */

@@ -1,7 +1,7 @@
 /** Bounds on what users may take: who is over one hears its name, and nobody else feels it. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
-import { assertStatus, testPki, TestServer } from "./harness.ts";
+import { assertStatus, testPki, TestServer, until } from "./harness.ts";
 
 let eveIssued: Promise<void> | undefined;
 
@@ -53,4 +53,61 @@ Deno.test("bounds: a start that fails takes no place", async () => {
     await assertStatus(client.start("/nonexistent"), status.INVALID_ARGUMENT);
   }
   assert.equal((await client.wait(await client.start("true"))).exitCode, 0);
+});
+
+Deno.test("bounds: a user's open calls, while others are served", async () => {
+  await issueEve();
+  await using server = await TestServer.start({ flags: ["--max-open-calls", "4"] });
+  const [alice, eve] = [server.client("alice"), server.client("eve")];
+  const job = await alice.shell("echo ready; exec sleep 1000");
+  let open = 0;
+  const streams = Array.from({ length: 4 }, () => {
+    const stream = eve.raw.Stream({ jobID: job });
+    stream.once("data", () => open++);
+    // Cancelling them at the end is no failure.
+    stream.on("error", () => {});
+    return stream;
+  });
+  await until("all to be open", () => open === 4);
+  for (let time = 0; time < 3; time++) {
+    await assertStatus(eve.query(job), status.RESOURCE_EXHAUSTED, /eve has 4 .* --max-open-calls/);
+  }
+  assert.equal((await alice.query(job)).exited, false);
+  assert.equal((await alice.wait(await alice.start("true"))).exitCode, 0);
+  streams[0]?.cancel();
+  await until("room for a call", () => eve.query(job).then(() => true, () => false));
+  for (const stream of streams) stream.cancel();
+});
+
+Deno.test("bounds: a user's calls a second, while others are served", async () => {
+  await issueEve();
+  await using server = await TestServer.start({ flags: ["--max-call-rate", "20"] });
+  const [alice, eve] = [server.client("alice"), server.client("eve")];
+  const job = await alice.start("true");
+  const calls = await Promise.allSettled(Array.from({ length: 200 }, () => eve.query(job)));
+  const refused = calls.flatMap((call) => call.status === "rejected" ? [call.reason] : []);
+  assert.ok(refused.length > 100 && refused.length < 200, `${refused.length}`);
+  for (const { code, details } of refused) {
+    assert.equal(code, status.RESOURCE_EXHAUSTED);
+    assert.match(details, /eve makes more calls a second than 20, .* --max-call-rate/);
+  }
+  await alice.query(job);
+  await until("eve's next call", () => eve.query(job).then(() => true, () => false));
+});
+
+Deno.test("bounds: connections, whoever makes them, and there is room when they end", async () => {
+  await using server = await TestServer.start({ flags: ["--max-connections", "10"] });
+  const alice = server.client("alice");
+  const job = await alice.start("true");
+  const open = () => Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const connections = await Promise.all(Array.from({ length: 9 }, open));
+  for (let time = 0; time < 20; time++) {
+    using beyond = await open();
+    assert.equal(await beyond.read(new Uint8Array(1)).catch(() => null), null);
+  }
+  assert.match(server.log, /10 connections are open, the most that --max-connections allows/);
+  // Who is there is served.
+  await alice.query(job);
+  for (const connection of connections) connection.close();
+  await until("room for another", async () => (await server.cli(["query", job])).code === 0);
 });

@@ -63,8 +63,13 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   service: {
     files: /^lib\/(service|pacing|(grpc|tls)_\w+)\.ts$/,
-    imports: ["rbac", "role", "trust", "job", "state", "logs", "contract", ...COMMON],
+    imports: ["bounds", "rbac", "role", "trust", "job", "state", "logs", "contract", ...COMMON],
     packages: GRPC,
+  },
+  bounds: {
+    files: /^lib\/call_bounds\.ts$/,
+    imports: [],
+    packages: NO_PACKAGE,
   },
   rbac: {
     files: /^lib\/rbac\.ts$/,
