@@ -1,5 +1,6 @@
 /** worker-server: wiring, signals and exit statuses. */
 import { CommanderError } from "commander";
+import { AuditTrail } from "./lib/audit.ts";
 import { VERSION } from "./lib/build_info.ts";
 import { readConfig, type ServerConfig } from "./lib/config.ts";
 import { examine, formatFindings } from "./lib/doctor.ts";
@@ -13,6 +14,7 @@ import { openLogFolder } from "./lib/log_folder.ts";
 import { MemoryWatch } from "./lib/memory_watch.ts";
 import { tellReady } from "./lib/readiness.ts";
 import { requireHolePunching } from "./lib/rotation.ts";
+import { RuleFile } from "./lib/rule_file.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
 import { readServerIdentity } from "./lib/tls_identity.ts";
@@ -31,19 +33,22 @@ const MEMORY_INTERVAL_MS = 1000;
 async function run(config: ServerConfig): Promise<number> {
   const identity = await readServerIdentity(config);
   await requireFolder(config.limitsDir);
+  const rules = await RuleFile.open(config.rules, config.jobUser);
   const logFolder = await openLogFolder(config.logDir);
   const store = new JobStore(logFolder);
   // Behind the store's lock, which keeps a second server off the folder.
   const renewal = await Renewal.open(config, { identity, logFolder });
   if (Number.isFinite(config.maxOutput)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
+  const trail = new AuditTrail(logFolder, config.auditSize);
   try {
-    const exitStatus = await serve(config, { renewal, logFolder, store, executor });
+    const exitStatus = await serve(config, { renewal, rules, logFolder, store, executor, trail });
     log.info("stopped; running jobs go on");
     return exitStatus;
   } finally {
     // Also where the start fails, so that it leaves no empty control groups.
     await executor.close();
+    trail.close();
     store.close();
   }
 }
@@ -51,9 +56,11 @@ async function run(config: ServerConfig): Promise<number> {
 /** What a server stands on, opened. */
 interface Foundation {
   renewal: Renewal;
+  rules: RuleFile;
   logFolder: string;
   store: JobStore;
   executor: LocalExecutor;
+  trail: AuditTrail;
 }
 
 /**
@@ -62,7 +69,7 @@ interface Foundation {
  * @returns The exit status.
  */
 async function serve(config: ServerConfig, foundation: Foundation): Promise<number> {
-  const { renewal, logFolder, store, executor } = foundation;
+  const { renewal, rules, logFolder, store, executor, trail } = foundation;
   const manager = await JobManager.open({
     executor,
     store,
@@ -80,7 +87,13 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     credentials: renewal,
     roleOid: config.roleOid,
     bounds: config,
-    handlers: createHandlers(manager, { begun: begun.signal, overdue: overdue.signal }),
+    trail,
+    handlers: createHandlers({
+      manager,
+      rules,
+      defaultUser: config.jobUser,
+      shutdown: { begun: begun.signal, overdue: overdue.signal },
+    }),
   });
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);

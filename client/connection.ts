@@ -20,7 +20,14 @@ import { fromServiceError } from "./errors.ts";
 import { tlsOptions } from "./tls_options.ts";
 
 /** The methods with one request and one answer. */
-export type UnaryMethod = "Start" | "Stop" | "Query" | "Wait" | "Remove";
+export type UnaryMethod =
+  | "Start"
+  | "Stop"
+  | "Signal"
+  | "Query"
+  | "List"
+  | "Wait"
+  | "Remove";
 
 /** What a method takes. */
 export type RequestOf<Method extends UnaryMethod> = Parameters<

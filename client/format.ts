@@ -12,8 +12,15 @@ export function formatLine(job: QueryResponse__Output): string {
 
 /** `query --json`: the contract's fields by its names; what is not known is null. */
 export function formatJson(job: QueryResponse__Output, jobID: string): string {
-  return JSON.stringify({
-    jobID,
+  return JSON.stringify(toJson(job, jobID));
+}
+
+/** The same, before it is text. */
+export function toJson(job: QueryResponse__Output, jobID: string): Record<string, unknown> {
+  return {
+    jobID: job.jobID || jobID,
+    title: job.title || null,
+    labels: job.labels,
     pid: job.pid,
     exitCode: exitCodeOf(job) ?? null,
     exited: job.exited,
@@ -30,21 +37,61 @@ export function formatJson(job: QueryResponse__Output, jobID: string): string {
     outputBytes: job.outputBytes,
     outputFirstOffset: job.outputFirstOffset,
     reason: job.reason || null,
-  });
+    user: job.user || null,
+    workingDirectory: job.workingDirectory || null,
+    timeoutMs: job.timeoutMs || null,
+    timedOut: job.timedOut,
+    isolation: onlyKnown(job.isolation),
+    startedAt: toTime(job.startedAtMs),
+    endedAt: toTime(job.endedAtMs),
+  };
+}
+
+/** RFC 3339, in UTC. */
+function toTime(timeMs: number): string | null {
+  return timeMs === 0 ? null : new Date(timeMs).toISOString();
+}
+
+/** A state in a word. */
+export function shortState(job: QueryResponse__Output): string {
+  const state = stateOf(job).toLowerCase();
+  if (job.oomKilled) return "oom";
+  if (job.timedOut && job.exited) return "timeout";
+  return state;
+}
+
+/** The command as a shell would take it. */
+export function describeCommand({ name, args }: QueryResponse__Output): string {
+  return [name, ...args].map(quoteWord).join(" ");
+}
+
+/** `3s`, `12m`, `5h`, `2d`: the largest unit of which there is one. */
+export function describeDuration(durationMs: number): string {
+  const units: [string, number][] = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000]];
+  for (const [unit, unitMs] of units) {
+    if (durationMs >= unitMs) return `${Math.floor(durationMs / unitMs)}${unit}`;
+  }
+  return `${Math.max(0, Math.floor(durationMs / 1000))}s`;
 }
 
 /** `query --long`: one fact a line. */
 export function formatLong(job: QueryResponse__Output, jobID: string): string {
   const facts: [label: string, fact: string | undefined][] = [
-    ["Job ID", jobID],
-    ["Command", [job.name, ...job.args].map(quoteWord).join(" ")],
-    ["State", stateOf(job).toLowerCase()],
+    ["Job ID", job.jobID || jobID],
+    ["Name", job.title || undefined],
+    ["Labels", describeLabels(job.labels)],
+    ["Command", describeCommand(job)],
+    ["Directory", job.workingDirectory || undefined],
+    ["User", job.user || undefined],
+    ["Isolation", describeIsolation(job)],
+    ["State", `${stateOf(job).toLowerCase()}${job.timedOut ? " (its time was up)" : ""}`],
     ["Pid", String(job.pid)],
     ["Exit code", describeExit(job)],
     ["Reason", oneLine(job.reason) || undefined],
     ["Owner", oneLine(job.owner) || undefined],
     ["Started", job.startedAtMs ? new Date(job.startedAtMs).toISOString() : undefined],
     ["Ended", describeEnd(job)],
+    ["Timeout", job.timeoutMs ? seconds(job.timeoutMs * 1000) : undefined],
     ["Output", describeOutput(job)],
     ...describeResources(job.limits, job.usage),
   ];
@@ -52,6 +99,19 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     .filter(([, fact]) => fact !== undefined)
     .map(([label, fact]) => `${`${label}:`.padEnd(13)}${fact}`)
     .join("\n");
+}
+
+function describeLabels(labels: Readonly<Record<string, string>>): string | undefined {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}=${oneLine(value)}`);
+  return pairs.length === 0 ? undefined : pairs.join(", ");
+}
+
+function describeIsolation({ isolation }: QueryResponse__Output): string | undefined {
+  return joinFacts([
+    isolation?.privateTmp ? "private /tmp" : undefined,
+    isolation?.noNetwork ? "no network" : undefined,
+    isolation?.ownProcesses ? "own processes" : undefined,
+  ]);
 }
 
 /** The exit code, where the job has one. */

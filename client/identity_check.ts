@@ -9,6 +9,8 @@ export interface CheckedIdentity {
   /** The client's certificate, then those between it and the CA, if any. */
   readonly cert: string;
   readonly ca: string;
+  /** The certificate's common name: what the server knows us by. */
+  readonly name: string;
   /** Whose certificate it is, for messages: its subject and file. */
   readonly holder: string;
   /** The file the CA came from, for messages. */
@@ -43,6 +45,7 @@ export function checkIdentity(parts: IdentityParts, nowMs: number): CheckedIdent
     key,
     cert: [certificate, ...intermediates].join(""),
     ca: authorities.join(""),
+    name: /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? "",
     holder,
     caFile: parts.caFile,
   };

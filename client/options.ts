@@ -1,4 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { ClientError } from "./errors.ts";
+import { ExitStatus } from "./exit_status.ts";
 import type { IdentityFiles } from "./identity.ts";
 
 /** What every verb understands, before it or after it. */
@@ -34,7 +36,7 @@ export function addCommonOptions(command: Command): Command {
 export function parsedOption(
   flags: string,
   description: string,
-  { parse }: { parse: (text: string) => number },
+  { parse }: { parse: (text: string) => unknown },
 ): Option {
   return new Option(flags, description).argParser((text: string) => {
     try {
@@ -43,4 +45,25 @@ export function parsedOption(
       throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
     }
   });
+}
+
+/** An option that may be given several times; its value is the list. */
+export function collectedOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string, earlier: string[] = []) => [
+    ...earlier,
+    text,
+  ]);
+}
+
+/**
+ * Reads `KEY=VALUE`.
+ *
+ * @param option Named in the error.
+ * @throws {ClientError} There is no `=`, or nothing before it.
+ */
+export function parsePair(text: string, option: string): [key: string, value: string] {
+  const index = text.indexOf("=");
+  if (index > 0) return [text.slice(0, index), text.slice(index + 1)];
+  // The text may be a secret whose name was forgotten.
+  throw new ClientError(`${option} expects NAME=VALUE.`, ExitStatus.usage);
 }

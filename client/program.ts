@@ -6,9 +6,11 @@ import { ExitStatus } from "./exit_status.ts";
 import { addCommonOptions, type CommonOptions } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 import type { Verb } from "./verb.ts";
+import { listVerb } from "./verbs/list.ts";
 import { queryVerb } from "./verbs/query.ts";
 import { removeVerb } from "./verbs/remove.ts";
 import { runVerb } from "./verbs/run.ts";
+import { signalVerb } from "./verbs/signal.ts";
 import { startVerb } from "./verbs/start.ts";
 import { stopVerb } from "./verbs/stop.ts";
 import { streamVerb } from "./verbs/stream.ts";
@@ -18,9 +20,11 @@ const VERBS: readonly Verb[] = [
   startVerb,
   stopVerb,
   queryVerb,
+  listVerb,
   streamVerb,
   waitVerb,
   runVerb,
+  signalVerb,
   removeVerb,
 ];
 
@@ -99,6 +103,7 @@ function addVerb(
   });
   command.action(async () => {
     call.verb = verb;
+    verb.check?.(command);
     // What stands after the verb was written later, so it goes before what stands in front of it.
     const options: CommonOptions = { ...program.opts(), ...command.opts() };
     using session = await openSession(options, terminal);

@@ -69,6 +69,11 @@ export class Session implements Disposable {
     this.#onAbsent = onAbsent;
   }
 
+  /** Who we are to the server: the common name of our certificate. */
+  get userName(): string {
+    return this.#endpoint.identity.name;
+  }
+
   /**
    * Makes a connection of its own for a long stream; the caller closes it.
    *

@@ -10,6 +10,10 @@ export interface Terminal {
    * @throws {ClientError} They cannot be written (a full disk).
    */
   write(bytes: Uint8Array): void;
+  /** How many columns standard output has; undefined where it is no terminal. */
+  readonly columns: number | undefined;
+  /** All that is in a file, or comes from standard input where its name is `-`. */
+  read(file: string): Promise<Uint8Array>;
   /** Writes one line of ours to standard error. */
   note(text: string): void;
   /** The value of an environment variable; an empty one counts as not set. */
@@ -65,6 +69,18 @@ function sleepSync(durationMs: number): void {
 export const processTerminal: Terminal = {
   write(bytes) {
     writeFully(Deno.stdout, bytes);
+  },
+  get columns() {
+    try {
+      return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : undefined;
+    } catch {
+      // A terminal that cannot say how wide it is.
+      return undefined;
+    }
+  },
+  async read(file) {
+    if (file !== "-") return await Deno.readFile(file);
+    return new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer());
   },
   note(text) {
     try {

@@ -9,6 +9,12 @@ export interface Verb {
   /** Adds the verb's arguments, options and help. */
   define(command: Command): void;
   /**
+   * Looks at a command line before anything is dialed or read.
+   *
+   * @throws {ClientError} It makes no sense.
+   */
+  check?(command: Command): void;
+  /**
    * Does it.
    *
    * @param context The session and the terminal.

@@ -6,16 +6,20 @@ import { runScript } from "./shell.ts";
 /** How often a group is looked at that nothing tells about; only orphans are waited for so. */
 const CENSUS_INTERVAL_MS = 250;
 
-/** Reads a job's counters; a file that is gone is left out. */
-export async function readCounters(placement: Placement): Promise<Map<CounterName, string>> {
-  const files = placement.counters.map(({ file }) => file);
+/** Reads the counters of jobs, all at once; a file that is gone is left out. */
+export async function readCounters(
+  placements: readonly Placement[],
+): Promise<Map<CounterName, string>[]> {
+  const files = placements.flatMap(({ counters }) => counters.map(({ file }) => file));
   const texts = parseFiles(await runScript(scripts.read, files));
-  const counters = new Map<CounterName, string>();
-  for (const { name, file } of placement.counters) {
-    const text = texts.get(file);
-    if (text !== undefined && text !== "") counters.set(name, text);
-  }
-  return counters;
+  return placements.map((placement) => {
+    const counters = new Map<CounterName, string>();
+    for (const { name, file } of placement.counters) {
+      const text = texts.get(file);
+      if (text !== undefined && text !== "") counters.set(name, text);
+    }
+    return counters;
+  });
 }
 
 /** Whether a process of the job is left. */

@@ -3,7 +3,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { isAbsolute, relative } from "node:path";
 import { parseBytes, parseCount, parseDurationMs } from "../common/quantities.ts";
 import { LOG_DIR, VERSION } from "./build_info.ts";
-import { MAX_GRACE_MS } from "./job.ts";
+import { isUserName, MAX_GRACE_MS } from "./job_settings.ts";
 import { DEFAULT_ROLE_OID, isRoleOid } from "./rbac.ts";
 
 /** What an operator sets. */
@@ -20,6 +20,10 @@ export interface ServerConfig {
   /** Milliseconds between SIGTERM and SIGKILL. */
   gracePeriod: number;
   cgroupParent: string;
+  /** Whom jobs run as, where a start does not say. */
+  jobUser: string;
+  /** The rule file; empty: none. */
+  rules: string;
   roleOid: string;
   /** The bound for each job's processes and threads; Infinity: none. */
   maxProcesses: number;
@@ -33,6 +37,8 @@ export interface ServerConfig {
   maxOpenCalls: number;
   /** Calls of one user in a second; Infinity: no bound. */
   maxCallRate: number;
+  /** Newest bytes of the audit trail that are kept; Infinity: all. */
+  auditSize: number;
   /** Newest bytes of output kept of each job; Infinity: all. */
   maxOutput: number;
   /** Milliseconds that a finished job is kept. */
@@ -135,6 +141,14 @@ function options(): Option[] {
       "1G",
       checkMemoryLimit,
     ),
+    text("job-user", "<name>", "whom jobs run as, unless a start says another", "root", checkUser),
+    text(
+      "rules",
+      "<file>",
+      "what narrows roles and people further, as JSON (default: no file)",
+      "",
+    ),
+    number("audit-size", "<size>", "newest audit trail kept, or max", "256M", checkAuditSize),
     text(
       "cgroup-parent",
       "<group>",
@@ -223,6 +237,13 @@ function checkOutput(given: string): number {
   throw new InvalidArgumentError("Expected 64K or more.");
 }
 
+function checkAuditSize(given: string): number {
+  if (given === "max") return Infinity;
+  const bytes = parseBytes(given);
+  if (bytes >= MIN_OUTPUT_BYTES) return bytes;
+  throw new InvalidArgumentError("Expected 64K or more.");
+}
+
 function checkMemoryLimit(given: string): number {
   if (given === "max") return Infinity;
   const bytes = parseBytes(given);
@@ -243,6 +264,11 @@ function checkGroup(group: string): string {
   throw new InvalidArgumentError(
     "Expected a group such as job-worker or system.slice/job-worker.service.",
   );
+}
+
+function checkUser(user: string): string {
+  if (isUserName(user)) return user;
+  throw new InvalidArgumentError("Expected the name of a user of this host, such as nobody.");
 }
 
 function checkOid(oid: string): string {

@@ -4,6 +4,8 @@ export type JobErrorKind =
   | "invalid"
   /** The caller's certificate is no longer believed. */
   | "unauthenticated"
+  /** The rule file does not let the caller do it. */
+  | "denied"
   /** There is no such job. */
   | "not-found"
   /** The job, a limit file or this host is in a state that forbids it. */

@@ -1,5 +1,6 @@
 /** How jobs are run: the interface. The local one is lib/local_executor.ts. */
 import type { Placement, Usage } from "./cgroup.ts";
+import type { JobSecrets, JobSettings, SignalName } from "./job_settings.ts";
 import type { Limits } from "./limits.ts";
 
 /** What a job runs. */
@@ -40,6 +41,8 @@ export interface Running {
 export interface LaunchRequest {
   jobId: string;
   command: Command;
+  settings: JobSettings;
+  secrets: JobSecrets;
   limits: Limits;
   /** From {@linkcode Executor.place}. */
   placement: Placement;
@@ -86,12 +89,18 @@ export interface Executor {
   /** Takes over jobs that an earlier server left, all at once. */
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>>;
 
-  /** Asks every process of a job to end (SIGTERM). */
-  terminate(job: { placement: Placement; folder: string }): Promise<void>;
+  /** Asks every process of a job to end. The launcher learns that a server keeps the time. */
+  terminate(
+    job: { placement: Placement; folder: string },
+    signal: SignalName,
+  ): Promise<void>;
+
+  /** Sends every process of a job a signal. */
+  signal(job: { placement: Placement }, signal: SignalName): Promise<void>;
 
   /** Ends every process of a job (SIGKILL), however many there are and wherever they hide. */
   kill(job: { placement: Placement; folder: string }): Promise<void>;
 
-  /** What a running job uses now. */
-  usage(placement: Placement): Promise<Usage>;
+  /** What running jobs use now. */
+  usages(placements: readonly Placement[]): Promise<Usage[]>;
 }

@@ -8,11 +8,11 @@ import {
   ServerListenerBuilder,
   status,
 } from "@grpc/grpc-js";
+import type { AuditTrail } from "./audit.ts";
 import type { CallCounter } from "./call_bounds.ts";
 import { messageOf } from "./errors.ts";
 import { http2StreamOf } from "./grpc_internals.ts";
 import { type Peer, peerOf, type PeerWatch } from "./grpc_peers.ts";
-import { log } from "./log.ts";
 import { type Caller, isAllowed } from "./rbac.ts";
 
 const NOBODY: Peer = {
@@ -32,11 +32,11 @@ export function callerOf(call: unknown): Peer {
  * @param options Who is behind each connection, and how many calls they have.
  */
 export function authorizationInterceptor(
-  { peers, calls }: { peers: PeerWatch; calls: CallCounter },
+  { peers, calls, trail }: { peers: PeerWatch; calls: CallCounter; trail: AuditTrail },
 ): ServerInterceptor {
   return ({ path }, call) => {
     const peer = peers.identify(http2StreamOf(call).session) ?? NOBODY;
-    const audit = new AuditLine(path, peer.caller, call.getPeer());
+    const audit = new AuditLine(trail, { path, caller: peer.caller, peer: call.getPeer() });
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata: Metadata, next) => {
         const refusal = refusalOf(peer, path) ?? excessOf(peer, calls);
@@ -100,43 +100,47 @@ function excessOf({ caller }: Peer, calls: CallCounter) {
     : { code: status.RESOURCE_EXHAUSTED, details: `${excess}; end some, or call less often` };
 }
 
-/** One line of the log for each call: never an argument, never output. */
+/** One line of the trail for each call: never an argument, never output. */
 class AuditLine {
   /** Called at the end, once. */
   onEnd: () => void = () => {};
-  readonly #path: string;
-  readonly #caller: Caller;
-  readonly #peer: string;
+  readonly #trail: AuditTrail;
+  readonly #call: { path: string; caller: Caller; peer: string };
   readonly #begin = performance.now();
-  #job = "";
+  #message: { jobID: string } | undefined;
   #isEnded = false;
 
-  constructor(path: string, caller: Caller, peer: string) {
-    this.#path = path;
-    this.#caller = caller;
-    this.#peer = peer;
+  constructor(trail: AuditTrail, call: { path: string; caller: Caller; peer: string }) {
+    this.#trail = trail;
+    this.#call = call;
   }
 
-  /** Remembers the job's id, from the request or, of a Start, from the answer. */
+  /** Remembers what names the job: the request or, of a Start, the answer. */
   sawMessage(message: unknown): void {
-    if (this.#job !== "") return;
-    const id = (message as { jobID?: unknown } | null)?.jobID;
-    if (typeof id === "string") this.#job = id.slice(0, 64);
+    if (this.#message !== undefined || !hasJobID(message)) return;
+    this.#message = message;
   }
 
   end(code: status): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.onEnd();
-    log.info("call", {
-      method: this.#path,
-      who: this.#caller.name,
-      serial: this.#caller.serial,
-      roles: this.#caller.roles.join(","),
-      peer: this.#peer,
-      job: this.#job === "" ? undefined : this.#job,
+    const { path, caller, peer } = this.#call;
+    this.#trail.add("call", {
+      method: path,
+      who: caller.name,
+      serial: caller.serial,
+      roles: caller.roles.join(","),
+      peer,
+      // By now a name has become an id.
+      job: this.#message?.jobID.slice(0, 64),
       code: status[code],
       ms: Math.round((performance.now() - this.#begin) * 10) / 10,
     });
   }
+}
+
+function hasJobID(message: unknown): message is { jobID: string } {
+  return typeof message === "object" && message !== null && "jobID" in message &&
+    typeof message.jobID === "string";
 }

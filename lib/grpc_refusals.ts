@@ -2,8 +2,8 @@
 import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import type { AuditTrail } from "./audit.ts";
 import type { PeerWatch } from "./grpc_peers.ts";
-import { log } from "./log.ts";
 import { isMethod } from "./rbac.ts";
 
 /** Whoever knocks without end shall not fill the log: one line in so long, with the number of others. */
@@ -14,8 +14,13 @@ const MAX_METHOD_CHARACTERS = 100;
 
 /** Handshakes that came to nothing. */
 export class RefusedHandshakes {
+  readonly #trail: AuditTrail;
   #nextLineMs = -Infinity;
   #withoutLine = 0;
+
+  constructor(trail: AuditTrail) {
+    this.#trail = trail;
+  }
 
   /** Watches a server's handshakes. */
   watch(server: Http2SecureServer): void {
@@ -32,7 +37,7 @@ export class RefusedHandshakes {
       this.#withoutLine++;
       return;
     }
-    log.warn("a handshake was refused", {
+    this.#trail.add("a handshake was refused", {
       peer: `${remoteAddress ?? "unknown"}:${remotePort ?? ""}`,
       reason,
       ...(this.#withoutLine > 0 && { othersBefore: this.#withoutLine }),
@@ -46,12 +51,15 @@ export class RefusedHandshakes {
  * Writes the line of the log that every call has for those that no interceptor sees, since no such
  * method is there: grpc-js answers them by itself.
  */
-export function logUnknownMethods(server: Http2SecureServer, peers: PeerWatch): void {
+export function logUnknownMethods(
+  server: Http2SecureServer,
+  { peers, trail }: { peers: PeerWatch; trail: AuditTrail },
+): void {
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     const method = String(headers[":path"] ?? "");
     if (isMethod(method)) return;
     const caller = peers.identify(stream.session)?.caller;
-    log.info("call", {
+    trail.add("call", {
       method: method.slice(0, MAX_METHOD_CHARACTERS),
       who: caller?.name ?? "",
       serial: caller?.serial ?? "",

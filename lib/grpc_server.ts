@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../proto/contract.ts";
+import type { AuditTrail } from "./audit.ts";
 import { type CallBounds, CallCounter } from "./call_bounds.ts";
 import { authorizationInterceptor } from "./grpc_authorization.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./grpc_internals.ts";
@@ -33,11 +34,11 @@ const DRAIN_TIMEOUT_MS = 3000;
 const CLOSE_TIMEOUT_MS = 1000;
 
 /**
- * A Start's arguments are bounded at 1 MiB. Keepalive options are left out on purpose: pings fail on
+ * A Start's arguments are bounded at 1 MiB, its environment at 0.5 and its input at 2. Keepalive options are left out on purpose: pings fail on
  * this runtime and would close healthy connections.
  */
 const OPTIONS: ChannelOptions = {
-  "grpc.max_receive_message_length": 2 * 1024 ** 2,
+  "grpc.max_receive_message_length": 4 * 1024 ** 2,
   "grpc.max_concurrent_streams": 10_000,
 };
 
@@ -74,14 +75,15 @@ export async function listen(
     roleOid: string;
     handlers: JobServiceHandlers;
     bounds: ServerBounds;
+    trail: AuditTrail;
   },
 ): Promise<ListeningServer> {
-  const { credentials: { identity, trust }, roleOid, handlers, bounds } = options;
+  const { credentials: { identity, trust }, roleOid, handlers, bounds, trail } = options;
   // What grpc-js would print beside an error is in the error, and the log is JSON.
   setLogVerbosity(logVerbosity.NONE);
   const peers = new PeerWatch(trust, roleOid);
   const calls = new CallCounter(bounds);
-  const interceptors = [authorizationInterceptor({ peers, calls })];
+  const interceptors = [authorizationInterceptor({ peers, calls, trail })];
   const server = new Server({ ...OPTIONS, interceptors });
   server.addService(jobService, { ...handlers });
   const credentials = createCredentials(identity);
@@ -91,12 +93,12 @@ export async function listen(
       else reject(listenError(address, error));
     });
   });
-  const refused = new RefusedHandshakes();
+  const refused = new RefusedHandshakes(trail);
   for (const http2Server of http2ServersOf(server)) {
     boundConnections(http2Server, { maxConnections: bounds.maxConnections, refused });
     guardHandshakes(http2Server, refused);
     refused.watch(http2Server);
-    logUnknownMethods(http2Server, peers);
+    logUnknownMethods(http2Server, { peers, trail });
     http2Server.on("secureConnection", paceSocket);
     peers.watch(http2Server);
   }

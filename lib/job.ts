@@ -1,12 +1,14 @@
 /** Jobs: started, stopped, asked about, remembered. The only writer of a job's state. */
-import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import type { Usage } from "./cgroup.ts";
 import { isJobId } from "./cgroup.ts";
 import { isDiskFull, JobError, messageOf } from "./errors.ts";
-import type { Adoption, Command, Ending, Executor, Running } from "./executor.ts";
+import type { Adoption, Ending, Executor, Running } from "./executor.ts";
 import { type JobBounds, requireRoom } from "./job_bounds.ts";
 import { JOBS_FOLDER, OUTPUT_FILE } from "./job_folder.ts";
+import { type JobQuery, listPage } from "./job_list.ts";
+import { checkCommand, checkIdempotencyKey, type JobRequest, sameRequest } from "./job_request.ts";
+import { DEFAULT_SETTINGS, MAX_GRACE_MS, type SignalName } from "./job_settings.ts";
 import {
   hasEnded,
   type JobRecord,
@@ -15,26 +17,26 @@ import {
   requireTransition,
 } from "./job_state.ts";
 import { NO_SPACE } from "./launch_report.ts";
-import { type Limits, readLimits } from "./limits.ts";
+import { type Limits, narrowLimits, readLimits } from "./limits.ts";
 import { log } from "./log.ts";
 import { OutputLog } from "./logs.ts";
 import { type Cut, cutOffset, freeHeads } from "./rotation.ts";
 import type { JobStore } from "./store.ts";
-
-/** The longest time that a job may be given between SIGTERM and SIGKILL: an hour. */
-export const MAX_GRACE_MS = 3_600_000;
-
-/** Linux's bound for one argument with the NUL byte at its end (MAX_ARG_STRLEN). */
-const MAX_ARGUMENT_BYTES = 128 * 1024;
-
-/** All arguments together; Linux takes at least this much (execve(2): a quarter of the stack). */
-const MAX_COMMAND_BYTES = 1024 ** 2;
 
 /** How long a record that could not be stored is kept before the next try. */
 const STORE_RETRY_MS = 1000;
 
 /** How long after a kill that failed (the host had no process left for it) the next one comes. */
 const KILL_RETRY_MS = 500;
+
+/** Shorter beginnings of ids are not looked for: they would soon be another job's. */
+const ID_PREFIX = /^[0-9a-f][0-9a-f-]{3,35}$/;
+
+/** More jobs than that with ids that begin alike are not looked at for one that may be seen. */
+const MAX_SAME_PREFIX = 100;
+
+/** What the runtime's timers take; what is later is waited for in pieces. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What the manager is told once. */
 export interface JobManagerOptions {
@@ -73,11 +75,12 @@ export class JobManager {
   readonly #options: JobManagerOptions;
   readonly #store: JobStore;
   readonly #active = new Map<string, ActiveJob>();
-  /** Who has begun to start which job; it is not among the active ones yet. */
-  readonly #beginning = new Map<string, string>();
+  /** Who has begun to start which job, under which name; it is not among the active ones yet. */
+  readonly #beginning = new Map<string, { owner: string; title: string }>();
   /** Starts under way, by owner and idempotency key. */
   readonly #starting = new Map<string, Promise<string>>();
   readonly #killTimers = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #timeouts = new Map<string, ReturnType<typeof setTimeout>>();
 
   private constructor(options: JobManagerOptions) {
     this.#options = options;
@@ -106,21 +109,21 @@ export class JobManager {
    * @throws {JobError} When the request, a limit file or the command is bad; then nothing runs.
    */
   async start(
-    command: Command,
+    request: JobRequest,
     options: { owner: string; idempotencyKey: string },
   ): Promise<string> {
-    checkCommand(command);
-    if (options.idempotencyKey === "") return await this.#start(command, options);
+    checkCommand(request.command);
+    if (options.idempotencyKey === "") return await this.#start(request, options);
     checkIdempotencyKey(options.idempotencyKey);
     const key = JSON.stringify([options.owner, options.idempotencyKey]);
     const underWay = this.#starting.get(key);
     if (underWay !== undefined) {
       await underWay.catch(() => {}); // Its own caller hears of its failure; this one tries anew.
-      return await this.start(command, options);
+      return await this.start(request, options);
     }
     const earlier = this.#store.getByKey(options.owner, options.idempotencyKey);
-    if (earlier !== undefined) return sameCommand(earlier, command);
-    const starting = this.#start(command, options);
+    if (earlier !== undefined) return sameRequest(earlier, request);
+    const starting = this.#start(request, options);
     this.#starting.set(key, starting);
     try {
       return await starting;
@@ -132,18 +135,16 @@ export class JobManager {
   /**
    * Stops a job: SIGTERM, the grace period, SIGKILL. Returns when none of its processes is left.
    *
-   * @param graceMs Undefined: the server's default. 0: SIGKILL at once.
+   * @param asked Milliseconds; undefined: the job's, or the server's default. 0: SIGKILL at once.
    * @throws {JobError} "not-found", or "precondition" when the job has already ended.
    */
-  async stop(id: string, graceMs = this.#options.graceMs): Promise<void> {
+  async stop(id: string, asked?: number): Promise<void> {
+    const job = this.#running(id, "stop");
+    const { state, settings } = job.record;
+    if (hasEnded(state)) return;
+    const graceMs = asked ?? settings?.graceMs ?? this.#options.graceMs;
     if (graceMs > MAX_GRACE_MS) {
       throw new JobError("invalid", `Cannot stop job ${id}: the grace period is above an hour`);
-    }
-    const { state } = this.#record(id);
-    const job = this.#active.get(id);
-    if (job === undefined || hasEnded(state)) {
-      const how = state.kind === "lost" ? "is lost" : "has already exited";
-      throw new JobError("precondition", `Cannot stop job ${id}: it ${how}`);
     }
     const killAtMs = Date.now() + graceMs;
     if (state.kind === "running") this.#change(job, { ...state, kind: "stopping", killAtMs });
@@ -154,19 +155,71 @@ export class JobManager {
     await job.ended;
   }
 
+  /**
+   * The id of the job that a text stands for: its id, its name (the newest one's that has it), or the
+   * beginning of its id where that is no other's.
+   *
+   * @param isVisible Whether the caller may know of an owner's jobs; the others are not there.
+   * @throws {JobError} "not-found", or "invalid" when several ids begin so.
+   */
+  resolve(text: string, isVisible: (owner: string) => boolean = () => true): string {
+    const records = this.#named(text).filter(({ owner }) => isVisible(owner));
+    if (records.length > 1) {
+      throw new JobError("invalid", `More than one job's id begins with ${text}; give more of it`);
+    }
+    return this.#record(records[0]?.id ?? "", text).id;
+  }
+
+  #named(text: string): JobRecord[] {
+    if (isJobId(text)) return [this.#record(text)];
+    const titled = text === "" ? undefined : this.#store.getByTitle(text);
+    if (titled !== undefined) return [titled];
+    return ID_PREFIX.test(text) ? this.#store.withPrefix(text, MAX_SAME_PREFIX) : [];
+  }
+
   /** @throws {JobError} "not-found". */
   async query(id: string): Promise<JobView> {
-    const record = this.#record(id);
-    const usage = hasEnded(record.state)
-      ? recordedUsage(record.state)
-      : await this.#options.executor.usage(record.placement);
-    const { bytes } = await this.#output(record).size();
-    // The job may have ended while its counters were read.
-    const latest = this.#record(id);
-    if (latest.state.kind !== record.state.kind && hasEnded(latest.state)) {
-      return { record: latest, usage: recordedUsage(latest.state), outputBytes: bytes };
-    }
-    return { record: latest, usage, outputBytes: bytes };
+    const [view] = await this.#views([this.#record(id)], { withUsage: true });
+    if (view === undefined) throw new Error("a job has no view");
+    return view;
+  }
+
+  /**
+   * A page of the jobs that match, the newest first.
+   *
+   * @throws {JobError} "invalid" for a token that no page had.
+   */
+  async list(query: JobQuery): Promise<{ jobs: JobView[]; nextPageToken: string }> {
+    const { records, nextPageToken } = await listPage(this.#store, query);
+    return { jobs: await this.#views(records, query), nextPageToken };
+  }
+
+  /**
+   * Sends a signal to all processes of a job.
+   *
+   * @throws {JobError} "not-found", or "precondition" when the job has ended.
+   */
+  async signal(id: string, signal: SignalName): Promise<void> {
+    await this.#options.executor.signal(this.#running(id, "signal").record, signal);
+  }
+
+  async #views(
+    records: readonly JobRecord[],
+    { withUsage }: { withUsage: boolean },
+  ): Promise<JobView[]> {
+    const running = withUsage ? records.filter(({ state }) => !hasEnded(state)) : [];
+    const placements = running.map(({ placement }) => placement);
+    const usages = placements.length === 0 ? [] : await this.#options.executor.usages(placements);
+    const usageOf = new Map(running.map(({ id }, index) => [id, usages[index] ?? {}]));
+    return await Promise.all(records.map(async (record) => {
+      const { bytes } = await this.#output(record).size();
+      // The job may have ended, or been removed, while its counters were read.
+      const latest = this.#active.get(record.id)?.record ?? this.#store.get(record.id) ?? record;
+      const usage = hasEnded(latest.state)
+        ? recordedUsage(latest.state)
+        : usageOf.get(record.id) ?? {};
+      return { record: latest, usage, outputBytes: bytes };
+    }));
   }
 
   /** The output of a job. @throws {JobError} "not-found". */
@@ -221,33 +274,48 @@ export class JobManager {
   }
 
   async #start(
-    command: Command,
+    request: JobRequest,
     { owner, idempotencyKey }: { owner: string; idempotencyKey: string },
   ): Promise<string> {
     const { bounds } = this.#options;
-    const running = [...this.#active.values()].map(({ record }) => record.owner);
-    requireRoom([...running, ...this.#beginning.values()], owner, bounds);
+    const { title } = request.settings;
+    const running = [
+      ...[...this.#active.values()].map(({ record }) => ({
+        owner: record.owner,
+        title: record.settings?.title ?? "",
+      })),
+      ...this.#beginning.values(),
+    ];
+    requireRoom(running.map((other) => other.owner), owner, bounds);
+    if (title !== "" && running.some((other) => other.title === title)) {
+      throw new JobError(
+        "precondition",
+        `Cannot start the job: a job with the name ${title} is running; stop it, or choose another name`,
+      );
+    }
     const id = crypto.randomUUID();
-    this.#beginning.set(id, owner);
+    this.#beginning.set(id, { owner, title });
     try {
-      return await this.#begin(command, { id, owner, idempotencyKey });
+      return await this.#begin(request, { id, owner, idempotencyKey });
     } finally {
       this.#beginning.delete(id);
     }
   }
 
   async #begin(
-    command: Command,
+    { command, settings, secrets, limits: asked }: JobRequest,
     { id, owner, idempotencyKey }: { id: string; owner: string; idempotencyKey: string },
   ): Promise<string> {
     const { executor, maxProcesses } = this.#options;
-    const limits: Limits = {
+    const allowed: Limits = {
       ...await readLimits(this.#options.limitsFolder),
       ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
     };
+    const limits = narrowLimits(allowed, asked);
     const record: JobRecord = {
       id,
       command,
+      settings,
       owner,
       idempotencyKey,
       createdAtMs: Date.now(),
@@ -263,9 +331,18 @@ export class JobManager {
       const output = join(folder, OUTPUT_FILE);
       (await Deno.open(output, { write: true, createNew: true, mode: 0o600 })).close();
       const { placement } = record;
-      const { graceMs } = this.#options;
-      const request = { jobId: id, command, limits, placement, folder, output, graceMs };
-      this.#began(record, await executor.launch(request), Date.now());
+      const running = await executor.launch({
+        jobId: id,
+        command,
+        settings,
+        secrets,
+        limits,
+        placement,
+        folder,
+        output,
+        graceMs: settings.graceMs ?? this.#options.graceMs,
+      });
+      this.#began(record, running, Date.now());
     } catch (error) {
       await this.#forget(id);
       throw isDiskFull(error) ? new JobError("exhausted", NO_SPACE, { cause: error }) : error;
@@ -282,15 +359,39 @@ export class JobManager {
     job.ended = ended.then((ending) => this.#ended(job, ending));
     this.#active.set(record.id, job);
     if (record.state.kind === "starting") this.#change(job, { kind: "running", pid, startedAtMs });
+    this.#timeOut(job);
     return job;
+  }
+
+  /** Stops a job when its time is up; one that was adopted when that was long ago, at once. */
+  #timeOut(job: ActiveJob): void {
+    const { record } = job;
+    const { timeoutMs = 0 } = record.settings ?? {};
+    if (timeoutMs === 0 || record.state.kind !== "running") return;
+    const leftMs = record.state.startedAtMs + timeoutMs - Date.now();
+    const isLater = leftMs > LONGEST_TIMER_MS;
+    this.#timeouts.set(
+      record.id,
+      setTimeout(() => {
+        if (isLater) return this.#timeOut(job);
+        if (record.state.kind !== "running") return;
+        log.info("a job's time is up", { job: record.id, timeoutMs });
+        record.timedOut = true;
+        this.stop(record.id).catch((error: unknown) =>
+          log.error("cannot stop a job", { job: record.id, error: messageOf(error) })
+        );
+      }, isLater ? LONGEST_TIMER_MS : Math.max(0, leftMs)),
+    );
   }
 
   async #ended(job: ActiveJob, ending: Ending): Promise<void> {
     const { record, output } = job;
     const { state } = record;
     if (state.kind !== "running" && state.kind !== "stopping") return;
-    clearTimeout(this.#killTimers.get(record.id));
-    this.#killTimers.delete(record.id);
+    for (const timers of [this.#killTimers, this.#timeouts]) {
+      clearTimeout(timers.get(record.id));
+      timers.delete(record.id);
+    }
     await this.#rotate([job]);
     const { diskBytes } = await output.size().catch(() => ({ diskBytes: 0 }));
     const { pid, startedAtMs } = state;
@@ -343,7 +444,9 @@ export class JobManager {
     clearTimeout(this.#killTimers.get(record.id));
     if (graceMs <= 0) return await kill();
     this.#killTimers.set(record.id, setTimeout(() => void kill(), graceMs));
-    if (sendTerm) await executor.terminate(target);
+    if (!sendTerm) return;
+    const { stopSignal } = record.settings ?? DEFAULT_SETTINGS;
+    await executor.terminate(target, stopSignal);
   }
 
   async #adoptJobs(): Promise<void> {
@@ -369,10 +472,18 @@ export class JobManager {
     else if (record.state.kind === "stopping") await this.#endProcesses(job, true);
   }
 
-  #record(id: string): JobRecord {
+  #running(id: string, verb: string): ActiveJob {
+    const { state } = this.#record(id);
+    const job = this.#active.get(id);
+    if (job !== undefined && !hasEnded(state)) return job;
+    const how = state.kind === "lost" ? "is lost" : "has already exited";
+    throw new JobError("precondition", `Cannot ${verb} job ${id}: it ${how}`);
+  }
+
+  #record(id: string, name = id): JobRecord {
     const record = isJobId(id) ? this.#active.get(id)?.record ?? this.#store.get(id) : undefined;
     if (record === undefined || record.state.kind === "starting") {
-      throw new JobError("not-found", `No job has the id ${JSON.stringify(id.slice(0, 64))}`);
+      throw new JobError("not-found", `No job has the id ${JSON.stringify(name.slice(0, 64))}`);
     }
     return record;
   }
@@ -404,39 +515,4 @@ export class JobManager {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-}
-
-function checkCommand({ name, args }: Command): void {
-  if (name === "") throw new JobError("invalid", "Cannot start a job: the program's name is empty");
-  if ([name, ...args].some((text) => text.includes("\0"))) {
-    throw new JobError("invalid", "Cannot start a job: an argument contains a NUL byte");
-  }
-  const sizes = [name, ...args].map((text) => Buffer.byteLength(text) + 1);
-  if (sizes.some((bytes) => bytes > MAX_ARGUMENT_BYTES)) {
-    throw new JobError(
-      "invalid",
-      "Cannot start a job: an argument is above 128 KiB; hand long data over in a file",
-    );
-  }
-  if (sizes.reduce((total, bytes) => total + bytes) > MAX_COMMAND_BYTES) {
-    throw new JobError(
-      "invalid",
-      "Cannot start a job: its arguments are above 1 MiB; hand long data over in a file",
-    );
-  }
-}
-
-function checkIdempotencyKey(key: string): void {
-  if (key.length <= 128) return;
-  throw new JobError("invalid", "Cannot start a job: the idempotency key is above 128 characters");
-}
-
-function sameCommand({ id, command }: JobRecord, asked: Command): string {
-  if (JSON.stringify([command.name, command.args]) === JSON.stringify([asked.name, asked.args])) {
-    return id;
-  }
-  throw new JobError(
-    "precondition",
-    "Cannot start the job: its idempotency key was used for another command",
-  );
 }

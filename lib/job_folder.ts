@@ -10,6 +10,9 @@ export const JOBS_FOLDER = "jobs";
 /** The file that a job's output goes to. */
 export const OUTPUT_FILE = "output";
 
+/** The file that a job reads from, where it was given something to read. */
+export const INPUT_FILE = "input";
+
 /** Reads a job's diary; undefined when there is none. */
 export async function readDiary(folder: string): Promise<LaunchDiary | undefined> {
   try {

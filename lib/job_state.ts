@@ -1,6 +1,7 @@
 /** The life of a job: its states, and which may follow which. Pure. */
 import type { Placement, Usage } from "./cgroup.ts";
 import type { Command, Ending } from "./executor.ts";
+import type { JobSettings } from "./job_settings.ts";
 import type { Limits } from "./limits.ts";
 
 /**
@@ -22,6 +23,10 @@ export type JobState =
 export interface JobRecord {
   id: string;
   command: Command;
+  /** Absent: an older server started the job, which had none to choose. */
+  settings?: JobSettings;
+  /** Whether its timeout is why it was stopped. */
+  timedOut?: boolean;
   /** The common name of the certificate that started the job. */
   owner: string;
   /** Empty: the client gave none. */

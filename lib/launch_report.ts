@@ -32,6 +32,26 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
       return new JobError("invalid", `Cannot start ${name}: the file is not executable`);
     case "folder":
       return new JobError("invalid", `Cannot start ${name}: it is a folder`);
+    case "working-directory":
+      return new JobError(
+        "invalid",
+        "Cannot start the job: its working directory is no folder on the server, or not open to its user",
+      );
+    case "user":
+      return new JobError(
+        "invalid",
+        `Cannot start the job: the server's host has no user ${shorten(details[0] ?? "")}`,
+      );
+    case "missing":
+      return new JobError(
+        "precondition",
+        `Cannot start the job: the server's host lacks the program ${details[0] ?? ""}`,
+      );
+    case "isolation":
+      return new JobError(
+        "precondition",
+        `Cannot start the job: the server's host cannot isolate it: ${details.join(" ")}`,
+      );
     case "no-space":
       return new JobError("exhausted", NO_SPACE);
     case "limit": {

@@ -1,22 +1,19 @@
-/**
- * The resource files: parsed and checked. Read anew at every start of a job.
- *
- * Pure but for {@linkcode readLimits}.
- */
+/** The resource files, read anew at every start of a job, and what a job may ask for within them. */
 import { join } from "node:path";
+import {
+  type Limits,
+  malformed,
+  MAX_BYTES,
+  MIN_BYTES_PER_SECOND,
+  MIN_CPU_PERCENT,
+  MIN_MEMORY_BYTES,
+  parseCpuLimit,
+  parseDiskIoLimit,
+  parseMemoryLimit,
+} from "../common/limits.ts";
 import { JobError } from "./errors.ts";
 
-/** The limits of one job. An absent field is no limit. */
-export interface Limits {
-  /** 0.5 is half of one core; 2 is two cores. */
-  cpuCores?: number;
-  memoryBytes?: number;
-  /** On each disk. */
-  readBytesPerSecond?: number;
-  /** On each disk. */
-  writeBytesPerSecond?: number;
-  processes?: number;
-}
+export type { Limits };
 
 /** Names of the files in the limits folder. */
 export const LIMIT_FILES = {
@@ -25,126 +22,8 @@ export const LIMIT_FILES = {
   diskIo: "disk_io_limit.txt",
 } as const;
 
-/** The kernel's smallest quota is 1 ms in a period of 100 ms. */
-const MIN_CPU_PERCENT = 1;
-/** Ten thousand cores: beyond any host, and below what the kernel's quota can hold. */
-const MAX_CPU_PERCENT = 1_000_000;
-/** A shell and a C library need about this much before a program's first line runs. */
-const MIN_MEMORY_BYTES = 1024 ** 2;
-/** 2^53 - 1: counted exactly in JavaScript, and beyond any host. */
-const MAX_BYTES = Number.MAX_SAFE_INTEGER;
-/** One page a second: the kernel moves nothing smaller to a disk. */
-const MIN_BYTES_PER_SECOND = 4096;
 /** A limit file is one short line; what is longer is not one. */
 const MAX_FILE_BYTES = 4096;
-
-const BINARY_UNITS: Record<string, number> = {
-  "": 1,
-  K: 1024,
-  M: 1024 ** 2,
-  G: 1024 ** 3,
-  T: 1024 ** 4,
-};
-
-const RATE_UNITS: Record<string, number> = {
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KIB: 1024,
-  MIB: 1024 ** 2,
-  GIB: 1024 ** 3,
-  TIB: 1024 ** 4,
-};
-
-/**
- * Parses `cpu_limit.txt`: a percentage of one core.
- *
- * @example `50%` is half of one core, `200%` two cores, `max` or nothing no limit.
- * @returns Cores, or undefined for no limit.
- * @throws {JobError} "precondition", with the text and what was expected.
- */
-export function parseCpuLimit(text: string): number | undefined {
-  const value = text.trim();
-  if (isUnlimited(value)) return undefined;
-  const expected = 'a percentage of one core such as "50%", "200%" for two cores, or "max"';
-  const digits = /^(\d+(?:\.\d+)?)\s*%$/.exec(value)?.[1];
-  if (digits === undefined) throw malformed(text, expected);
-  const percent = Number(digits);
-  if (percent < MIN_CPU_PERCENT || percent > MAX_CPU_PERCENT) {
-    throw malformed(text, `between ${MIN_CPU_PERCENT}% and ${MAX_CPU_PERCENT}%`);
-  }
-  return percent / 100;
-}
-
-/**
- * Parses `memory_limit.txt`: bytes with a unit of 1024 (K, M, G, T; `256M`, `256MiB`).
- *
- * @returns Bytes, or undefined for no limit.
- * @throws {JobError} "precondition", with the text and what was expected.
- */
-export function parseMemoryLimit(text: string): number | undefined {
-  const value = text.trim();
-  if (isUnlimited(value)) return undefined;
-  const match = /^(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:iB)?|B)?$/i.exec(value);
-  const unit = BINARY_UNITS[(match?.[2] ?? "").toUpperCase()];
-  if (match === null || unit === undefined) {
-    throw malformed(text, 'bytes such as "256M" (K, M, G and T are 1024-based), or "max"');
-  }
-  const bytes = Math.floor(Number(match[1]) * unit);
-  if (bytes < MIN_MEMORY_BYTES || bytes > MAX_BYTES) {
-    throw malformed(text, `at least 1M and at most ${Math.floor(MAX_BYTES / 1024 ** 4)}T`);
-  }
-  return bytes;
-}
-
-/**
- * Parses `disk_io_limit.txt`: a rate for reading and writing on each disk (`10MB/s` decimal,
- * `10MiB/s` binary), or one for each (`read=50MB/s write=10MB/s`, either may be left out).
- *
- * @throws {JobError} "precondition", with the text and what was expected.
- */
-export function parseDiskIoLimit(
-  text: string,
-): Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond"> {
-  const value = text.trim();
-  if (isUnlimited(value)) return {};
-  const limits: Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond"> = {};
-  if (!value.includes("=")) {
-    const rate = parseRate(value, text);
-    return { readBytesPerSecond: rate, writeBytesPerSecond: rate };
-  }
-  for (const part of value.split(/\s+/)) {
-    const match = /^(read|write)=(.+)$/.exec(part);
-    const field = match?.[1] === "read" ? "readBytesPerSecond" : "writeBytesPerSecond";
-    if (match === null || limits[field] !== undefined) throw malformed(text, RATE_EXPECTED);
-    if (!isUnlimited(match[2] ?? "")) limits[field] = parseRate(match[2] ?? "", text);
-  }
-  return limits;
-}
-
-const RATE_EXPECTED = 'a rate such as "10MB/s" or "10MiB/s", "read=50MB/s write=10MB/s", or "max"';
-
-function parseRate(value: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?(?:i?B))\/s$/i.exec(value);
-  const unit = RATE_UNITS[(match?.[2] ?? "").toUpperCase()];
-  if (match === null || unit === undefined) throw malformed(text, RATE_EXPECTED);
-  const rate = Math.floor(Number(match[1]) * unit);
-  if (rate < MIN_BYTES_PER_SECOND || rate > MAX_BYTES) {
-    throw malformed(text, `at least ${MIN_BYTES_PER_SECOND}B/s and below 9000TB/s`);
-  }
-  return rate;
-}
-
-function isUnlimited(value: string): boolean {
-  return value === "" || value === "max";
-}
-
-function malformed(text: string, expected: string): JobError {
-  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
-  return new JobError("precondition", `${shown} is no limit: expected ${expected}`);
-}
 
 /**
  * Reads and checks the resource files of a folder.
@@ -164,6 +43,45 @@ export async function readLimits(folder: string): Promise<Limits> {
   };
 }
 
+/**
+ * The limits of a job that asks for some of its own: never above what the files allow.
+ *
+ * @throws {JobError} "precondition" for a limit above the server's, "invalid" for one that is none.
+ */
+export function narrowLimits(allowed: Limits, asked: Limits): Limits {
+  const limits = { ...allowed };
+  for (const name of LIMIT_NAMES) {
+    const value = asked[name];
+    if (value === undefined) continue;
+    const { least, text } = LEAST[name];
+    if (!(value >= least && value <= MAX_BYTES)) {
+      throw new JobError(
+        "invalid",
+        `Cannot start the job: its ${text} limit is ${value}, and not ${least} or more`,
+      );
+    }
+    const bound = allowed[name];
+    if (bound !== undefined && value > bound) {
+      throw new JobError(
+        "precondition",
+        `Cannot start the job: its ${text} limit of ${value} is above the server's of ${bound}`,
+      );
+    }
+    limits[name] = value;
+  }
+  return limits;
+}
+
+const LEAST: Record<keyof Limits, { least: number; text: string }> = {
+  cpuCores: { least: MIN_CPU_PERCENT / 100, text: "CPU" },
+  memoryBytes: { least: MIN_MEMORY_BYTES, text: "memory" },
+  readBytesPerSecond: { least: MIN_BYTES_PER_SECOND, text: "reading" },
+  writeBytesPerSecond: { least: MIN_BYTES_PER_SECOND, text: "writing" },
+  processes: { least: 1, text: "process" },
+};
+
+const LIMIT_NAMES = Object.keys(LEAST) as (keyof Limits)[];
+
 async function readLimit<T>(folder: string, name: string, parse: (text: string) => T): Promise<T> {
   try {
     return parse(await readShortFile(join(folder, name)));
@@ -171,13 +89,13 @@ async function readLimit<T>(folder: string, name: string, parse: (text: string) 
     throw new JobError(
       "precondition",
       `Cannot start the job: limit file ${name}${problemOf(error)}`,
-      error instanceof JobError ? undefined : { cause: error },
+      error instanceof RangeError ? undefined : { cause: error },
     );
   }
 }
 
 function problemOf(error: unknown): string {
-  if (error instanceof JobError) return `: ${error.message}`;
+  if (error instanceof RangeError) return `: ${error.message}`;
   const problem = error instanceof Deno.errors.NotFound ? "is missing" : "cannot be read";
   return ` ${problem} on the server; "max" in it means no limit`;
 }

@@ -23,7 +23,8 @@ import type {
   LaunchRequest,
   Running,
 } from "./executor.ts";
-import { endingOf } from "./job_folder.ts";
+import { endingOf, INPUT_FILE } from "./job_folder.ts";
+import { DEFAULT_SETTINGS, type SignalName } from "./job_settings.ts";
 import { parseLaunchReport } from "./launch_report.ts";
 import type { Limits } from "./limits.ts";
 import { log } from "./log.ts";
@@ -96,7 +97,7 @@ export class LocalExecutor implements Executor {
         String(Math.ceil(request.graceMs / GRACE_UNIT_MS)),
         command.name,
         ...command.args,
-      ], jobEnvironment(jobId)).spawn();
+      ], { ...jobEnvironment(jobId), ...await entryEnvironment(request) }).spawn();
     } catch (error) {
       await removeGroups(plan.groups);
       throw launchError(error);
@@ -114,9 +115,16 @@ export class LocalExecutor implements Executor {
     return this.#adopted.adopt(requests);
   }
 
-  async terminate({ placement, folder }: { placement: Placement; folder: string }): Promise<void> {
+  async terminate(
+    { placement, folder }: { placement: Placement; folder: string },
+    signal: SignalName,
+  ): Promise<void> {
     await markStopping(folder);
-    await runScript(scripts.signal, ["TERM", placement.tracker]);
+    await this.signal({ placement }, signal);
+  }
+
+  async signal({ placement }: { placement: Placement }, signal: SignalName): Promise<void> {
+    await runScript(scripts.signal, [signal, placement.tracker]);
   }
 
   async kill({ placement, folder }: { placement: Placement; folder: string }): Promise<void> {
@@ -124,8 +132,8 @@ export class LocalExecutor implements Executor {
     await runScript(scripts.signal, ["KILL", placement.tracker]);
   }
 
-  async usage(placement: Placement): Promise<Usage> {
-    return parseUsage(await readCounters(placement));
+  async usages(placements: readonly Placement[]): Promise<Usage[]> {
+    return (await readCounters(placements)).map(parseUsage);
   }
 
   /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
@@ -164,6 +172,40 @@ function jobEnvironment(jobId: string): Record<string, string> {
     SHELL: "/bin/sh",
     LANG: "C.UTF-8",
     JOB_ID: jobId,
+  };
+}
+
+/**
+ * What a job needs that is not run plainly; most are, and cost nothing more. The environment of the
+ * launcher is its way: unlike arguments it is shown to nobody, and unlike files it leaves nothing.
+ */
+async function entryEnvironment(
+  { settings, secrets, folder }: LaunchRequest,
+): Promise<Record<string, string>> {
+  const { user, workingDirectory, umask, isolation } = settings;
+  const { environment, input } = secrets;
+  const namespaces = [
+    ...(isolation.privateTmp ? ["tmp"] : []),
+    ...(isolation.noNetwork ? ["network"] : []),
+    ...(isolation.ownProcesses ? ["processes"] : []),
+  ];
+  const isPlain = user === DEFAULT_SETTINGS.user && umask === DEFAULT_SETTINGS.umask &&
+    workingDirectory === DEFAULT_SETTINGS.workingDirectory && namespaces.length === 0 &&
+    Object.keys(environment).length === 0 && input.length === 0;
+  if (isPlain) return {};
+  if (input.length > 0) {
+    await Deno.writeFile(join(folder, INPUT_FILE), input, { createNew: true, mode: 0o600 });
+  }
+  const variables = Object.entries(environment);
+  return {
+    ...Object.fromEntries(variables.map(([name, value]) => [`job_worker_env_${name}`, value])),
+    job_worker_enter: scripts.enter,
+    job_worker_names: lines(variables.map(([name]) => name)),
+    job_worker_isolation: namespaces.join(" "),
+    job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
+    job_worker_folder: workingDirectory,
+    job_worker_umask: umask.toString(8).padStart(3, "0"),
+    job_worker_input: input.length > 0 ? "yes" : "",
   };
 }
 

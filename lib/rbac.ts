@@ -19,10 +19,12 @@ const WRITERS: readonly Role[] = ["writer"];
 const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Start", WRITERS],
   ["/JobService/Stop", WRITERS],
+  ["/JobService/Signal", WRITERS],
   ["/JobService/Remove", WRITERS],
   ["/JobService/Query", READERS],
   ["/JobService/Stream", READERS],
   ["/JobService/Wait", READERS],
+  ["/JobService/List", READERS],
 ]);
 
 /** Whether there is such a method, named by its path such as `/JobService/Start`. */

@@ -2,6 +2,7 @@
 import { stripComments } from "./shell.ts";
 import alive from "./shim/alive.sh" with { type: "text" };
 import enable from "./shim/enable.sh" with { type: "text" };
+import enter from "./shim/enter.sh" with { type: "text" };
 import launch from "./shim/launch.sh" with { type: "text" };
 import probe from "./shim/probe.sh" with { type: "text" };
 import punch from "./shim/punch.sh" with { type: "text" };
@@ -13,6 +14,7 @@ import signal from "./shim/signal.sh" with { type: "text" };
 export const scripts = {
   alive: stripComments(alive),
   enable: stripComments(enable),
+  enter: stripComments(enter),
   launch: stripComments(launch),
   probe: stripComments(probe),
   punch: stripComments(punch),

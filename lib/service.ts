@@ -8,27 +8,37 @@ import {
   status,
 } from "@grpc/grpc-js";
 import type {
+  JobLimits__Output,
   JobServiceHandlers,
+  ListRequest__Output,
   QueryResponse,
   StartRequest__Output,
   StreamRequest__Output,
   StreamResponse,
 } from "../proto/contract.ts";
+import type { AccessRules } from "./access_rules.ts";
 import { callerOf } from "./grpc_authorization.ts";
 import { http2StreamOf, writeFramed } from "./grpc_internals.ts";
 import { frameOutput, withHeadroom } from "./grpc_output.ts";
 import { JobError, type JobErrorKind, messageOf } from "./errors.ts";
 import type { JobManager, JobView } from "./job.ts";
-import { hasEnded } from "./job_state.ts";
+import type { JobQuery } from "./job_list.ts";
+import type { JobRequest } from "./job_request.ts";
+import { DEFAULT_SETTINGS, readSettings, readSignal } from "./job_settings.ts";
+import { hasEnded, type JobRecord } from "./job_state.ts";
+import type { Limits } from "./limits.ts";
 import { log } from "./log.ts";
 import { type Chunk, isTail, type OutputLog, type ReadRange } from "./logs.ts";
 import { StreamPace } from "./pacing.ts";
+import type { Caller } from "./rbac.ts";
+import type { RuleFile } from "./rule_file.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
 /** The gRPC status of each kind of error. */
 const STATUS_CODES: Record<JobErrorKind, status> = {
   "unauthenticated": status.UNAUTHENTICATED,
   "invalid": status.INVALID_ARGUMENT,
+  "denied": status.PERMISSION_DENIED,
   "not-found": status.NOT_FOUND,
   "precondition": status.FAILED_PRECONDITION,
   "exhausted": status.RESOURCE_EXHAUSTED,
@@ -48,46 +58,110 @@ export interface Shutdown {
   readonly overdue: AbortSignal;
 }
 
-/**
- * The handlers of JobService.
- *
- * @param manager The jobs.
- * @param shutdown When calls end before their time.
- */
-export function createHandlers(manager: JobManager, shutdown: Shutdown): JobServiceHandlers {
-  const start = unary(async (request: StartRequest__Output, owner: string) => {
-    const { name, args, idempotencyKey } = request;
-    return { jobID: await manager.start({ name, args }, { owner, idempotencyKey }) };
+/** What the handlers work with. */
+export interface HandlerOptions {
+  readonly manager: JobManager;
+  /** What narrows the roles. */
+  readonly rules: RuleFile;
+  /** Whom jobs run as where a request says nothing. */
+  readonly defaultUser: string;
+  /** When calls end before their time. */
+  readonly shutdown: Shutdown;
+}
+
+/** The handlers of JobService. */
+export function createHandlers(options: HandlerOptions): JobServiceHandlers {
+  const { manager, shutdown, defaultUser } = options;
+  const access = new Access(manager, options.rules);
+  const start = unary(async (request: StartRequest__Output, caller: Caller) => {
+    const asked = toJobRequest(request, defaultUser);
+    (await access.rules(caller, "Start")).requireStart(caller, asked);
+    const { idempotencyKey } = request;
+    return { jobID: await manager.start(asked, { owner: caller.name, idempotencyKey }) };
   }, shutdown);
-  const stop = unary(async ({ jobID, gracePeriodMs }: StopRequest) => {
-    await manager.stop(jobID, gracePeriodMs);
+  const stop = unary(async (request: StopRequest, caller: Caller) => {
+    await manager.stop(await access.job(request, caller, "Stop"), request.gracePeriodMs);
+    return {};
+  }, shutdown);
+  const signal = unary(async (request: SignalRequest, caller: Caller) => {
+    const name = readSignal(request.signal);
+    await manager.signal(await access.job(request, caller, "Signal"), name);
     return {};
   }, shutdown);
   const query = unary(
-    async ({ jobID }: IdRequest) => toQueryResponse(await manager.query(jobID)),
+    async (request: IdRequest, caller: Caller) =>
+      toQueryResponse(await manager.query(await access.job(request, caller, "Query"))),
     shutdown,
   );
+  const list = unary(async (request: ListRequest__Output, caller: Caller) => {
+    const ownOnly = (await access.rules(caller, "List")).ownJobsOnly(caller);
+    const { jobs, nextPageToken } = await manager.list(
+      toJobQuery(request, ownOnly ? caller.name : undefined),
+    );
+    return { jobs: jobs.map(toQueryResponse), nextPageToken };
+  }, shutdown);
   // A job may run for days, so its end is not waited for when the server goes.
-  const wait = unary(async ({ jobID }: IdRequest) => {
-    await manager.wait(jobID);
-    return toQueryResponse(await manager.query(jobID));
+  const wait = unary(async (request: IdRequest, caller: Caller) => {
+    const id = await access.job(request, caller, "Wait");
+    await manager.wait(id);
+    return toQueryResponse(await manager.query(id));
   }, { begun: shutdown.begun, overdue: shutdown.begun });
-  const remove = unary(async ({ jobID }: IdRequest) => {
-    await manager.remove(jobID);
+  const remove = unary(async (request: IdRequest, caller: Caller) => {
+    await manager.remove(await access.job(request, caller, "Remove"));
     return {};
   }, shutdown);
   return {
     Start: start,
     Stop: stop,
+    Signal: signal,
     Query: query,
+    List: list,
     Wait: wait,
     Remove: remove,
-    Stream: stream(manager, shutdown.begun),
+    Stream: stream({ manager, access, shutdown: shutdown.begun }),
   };
+}
+
+/** What the rule file lets callers do. */
+class Access {
+  readonly #manager: JobManager;
+  readonly #file: RuleFile;
+
+  constructor(manager: JobManager, file: RuleFile) {
+    this.#manager = manager;
+    this.#file = file;
+  }
+
+  /** @throws {JobError} "denied" when the caller may not call the method at all. */
+  async rules(caller: Caller, method: string): Promise<AccessRules> {
+    const rules = await this.#file.current();
+    rules.requireMethod(caller, method);
+    return rules;
+  }
+
+  /**
+   * The id of the job that a request names.
+   *
+   * @throws {JobError} "not-found", also for a job that the caller has nothing to do with.
+   */
+  async job(request: IdRequest, caller: Caller, method: string): Promise<string> {
+    const rules = await this.rules(caller, method);
+    const id = this.#manager.resolve(
+      request.jobID,
+      (owner) => rules.mayTouchJobsOf(caller, owner),
+    );
+    // From here on the id stands for the name, in the audit trail as well.
+    request.jobID = id;
+    return id;
+  }
 }
 
 interface IdRequest {
   jobID: string;
+}
+
+interface SignalRequest extends IdRequest {
+  signal: string;
 }
 
 interface StopRequest extends IdRequest {
@@ -95,7 +169,7 @@ interface StopRequest extends IdRequest {
 }
 
 function unary<Request, Response>(
-  handle: (request: Request, owner: string) => Promise<Response>,
+  handle: (request: Request, caller: Caller) => Promise<Response>,
   { begun, overdue }: Shutdown,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, respond) => {
@@ -110,7 +184,7 @@ function unary<Request, Response>(
     const interrupt = () => answer(toStatus(interruptionOf({ shutdown: overdue, access })));
     const interruption = onInterruption({ shutdown: overdue, access }, interrupt);
     if (begun.aborted) return interrupt();
-    handle(call.request, caller.name).then(
+    handle(call.request, caller).then(
       (response) => answer(null, response),
       (error: unknown) => answer(toStatus(error)),
     );
@@ -118,18 +192,21 @@ function unary<Request, Response>(
 }
 
 function stream(
-  manager: JobManager,
-  shutdown: AbortSignal,
+  { manager, access: rules, shutdown }: {
+    manager: JobManager;
+    access: Access;
+    shutdown: AbortSignal;
+  },
 ): handleServerStreamingCall<StreamRequest__Output, StreamResponse> {
   return async (call: ServerWritableStream<StreamRequest__Output, StreamResponse>) => {
-    const { access } = callerOf(call);
+    const { caller, access } = callerOf(call);
     const ended = new AbortController();
     const end = () => ended.abort();
     call.on("cancelled", end);
     call.on("close", end);
     using _interruption = onInterruption({ shutdown, access }, end);
     try {
-      const output = manager.output(call.request.jobID);
+      const output = manager.output(await rules.job(call.request, caller, "Stream"));
       await sendOutput(call, output, ended.signal);
       if (shutdown.aborted || access.aborted) throw interruptionOf({ shutdown, access });
       call.end();
@@ -252,10 +329,67 @@ function toReadRange(request: StreamRequest__Output): ReadRange {
   return { ...Object.fromEntries(given), follow: !noFollow };
 }
 
+function toJobRequest(request: StartRequest__Output, defaultUser: string): JobRequest {
+  const { name, args, limits } = request;
+  return {
+    command: { name, args },
+    limits: onlyGiven(limits ?? {}),
+    ...readSettings(request, defaultUser),
+  };
+}
+
+/** The fields that are there: of what is optional the contract's code makes null, or leaves it out. */
+function onlyGiven(limits: Partial<JobLimits__Output>): Limits {
+  return Object.fromEntries(
+    Object.entries(limits).filter(([, value]) => typeof value === "number"),
+  );
+}
+
+/** The states of the contract, as jobs know them. */
+const STATES: Readonly<Record<string, JobRecord["state"]["kind"]>> = {
+  JOB_STATE_RUNNING: "running",
+  JOB_STATE_STOPPING: "stopping",
+  JOB_STATE_EXITED: "exited",
+  JOB_STATE_LOST: "lost",
+};
+
+function toJobQuery(request: ListRequest__Output, onlyOwner: string | undefined): JobQuery {
+  const { states, owner, labels, startedAfterMs, startedBeforeMs } = request;
+  if (onlyOwner !== undefined && owner !== "" && owner !== onlyOwner) {
+    throw new JobError("denied", "Cannot list jobs of others: the rule file does not allow it");
+  }
+  return {
+    states: states.map((name) => {
+      const state = STATES[name];
+      if (state !== undefined) return state;
+      throw new JobError("invalid", `Cannot list jobs: ${name} is no state of a job`);
+    }),
+    owner: onlyOwner ?? (owner === "" ? undefined : owner),
+    labels,
+    startedAfterMs,
+    startedBeforeMs: startedBeforeMs === 0 ? Infinity : startedBeforeMs,
+    pageSize: request.pageSize,
+    pageToken: request.pageToken,
+    withUsage: request.withUsage,
+  };
+}
+
 /** An answer to Query; also of a job that has ended. */
 function toQueryResponse({ record, usage, outputBytes }: JobView): QueryResponse {
-  const { command, state, limits, owner, firstOffset } = record;
+  const { command, state, limits, owner, firstOffset, timedOut = false } = record;
+  const { settings: { title, labels, user, workingDirectory, isolation, timeoutMs } } = {
+    settings: DEFAULT_SETTINGS,
+    ...record,
+  };
   const common = {
+    jobID: record.id,
+    title,
+    labels,
+    user,
+    workingDirectory,
+    isolation,
+    timeoutMs,
+    timedOut,
     name: command.name,
     args: [...command.args],
     owner,

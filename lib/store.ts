@@ -6,9 +6,11 @@ import type { JobRecord, JobState } from "./job_state.ts";
 import { hasEnded } from "./job_state.ts";
 
 /** Grows by one with each change of the tables; a newer file is refused, an older one is brought up. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
-const SCHEMA = `
+/** What brings a file up from each version to the next one. */
+const SCHEMAS = [
+  `
   CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
@@ -22,7 +24,16 @@ const SCHEMA = `
   CREATE INDEX jobs_active ON jobs (active) WHERE active = 1;
   CREATE INDEX jobs_ended ON jobs (ended_at_ms, output_bytes) WHERE active = 0;
   CREATE UNIQUE INDEX jobs_key ON jobs (owner, idempotency_key);
-`;
+`,
+  `
+  ALTER TABLE jobs ADD COLUMN created_at_ms INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE jobs ADD COLUMN title TEXT;
+  UPDATE jobs SET created_at_ms = json_extract(record, '$.createdAtMs');
+  CREATE INDEX jobs_created ON jobs (created_at_ms, id);
+  CREATE INDEX jobs_created_active ON jobs (created_at_ms, id) WHERE active = 1;
+  CREATE INDEX jobs_title ON jobs (title, created_at_ms) WHERE title IS NOT NULL;
+`,
+];
 
 /** A job that has ended, as retention sees it. */
 export interface EndedJob {
@@ -30,6 +41,31 @@ export interface EndedJob {
   endedAtMs: number;
   /** What its output takes on disk. */
   outputBytes: number;
+}
+
+/** Which jobs {@linkcode JobStore.scan} is to find. */
+export interface JobFilter {
+  readonly activeOnly: boolean;
+  /** Empty: all. */
+  readonly states: readonly JobState["kind"][];
+  /** Undefined: everybody's. */
+  readonly owner: string | undefined;
+  /** All of them; the names hold no quotes. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAfterMs: number;
+}
+
+/** A job's place in the order of all jobs. */
+export interface JobCursor {
+  readonly createdAtMs: number;
+  readonly id: string;
+}
+
+interface ScanRow {
+  id: string;
+  created_at_ms: number;
+  first_offset: number;
+  record: string | null;
 }
 
 interface Row {
@@ -57,8 +93,8 @@ export class JobStore {
     this.#database = openDatabase(folder);
     const sql = (text: string) => this.#database.prepare(text);
     this.#insert = sql(
-      "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record) " +
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record, " +
+        "created_at_ms, title) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     this.#update = sql(
       "UPDATE jobs SET active = ?, ended_at_ms = ?, output_bytes = ?, record = ? WHERE id = ?",
@@ -82,6 +118,8 @@ export class JobStore {
       endedAtMs(record.state),
       firstOffset,
       JSON.stringify(record),
+      record.createdAtMs,
+      record.settings?.title || null,
     );
   }
 
@@ -104,6 +142,50 @@ export class JobStore {
   /** @returns The record of the job that an owner started with this idempotency key. */
   getByKey(owner: string, idempotencyKey: string): JobRecord | undefined {
     return toRecord(this.#selectKey.get(owner, idempotencyKey));
+  }
+
+  /** @returns The newest job with this name. */
+  getByTitle(title: string): JobRecord | undefined {
+    return toRecord(
+      this.#database.prepare(
+        "SELECT first_offset, record FROM jobs WHERE title = ? ORDER BY created_at_ms DESC LIMIT 1",
+      ).get(title),
+    );
+  }
+
+  /** @returns Jobs whose id begins with a text, up to so many. */
+  withPrefix(prefix: string, count: number): JobRecord[] {
+    const rows = this.#database.prepare(
+      "SELECT first_offset, record FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+    ).all(prefix, `${prefix}~`, count);
+    return rows.flatMap((row) => toRecord(row) ?? []);
+  }
+
+  /**
+   * Looks through a stretch of the jobs, the newest first.
+   *
+   * @param cursor Behind this one; undefined: from the newest on.
+   * @param scanCount How many jobs are looked at, whether they match or not.
+   * @returns Those that match, each with its cursor, and the last cursor looked at: undefined at the end.
+   */
+  scan(
+    filter: JobFilter,
+    { cursor, scanCount }: { cursor: JobCursor | undefined; scanCount: number },
+  ): { found: { record: JobRecord; cursor: JobCursor }[]; last: JobCursor | undefined } {
+    const { createdAtMs, id } = cursor ?? { createdAtMs: Number.MAX_SAFE_INTEGER, id: "" };
+    const { clauses, values } = clausesOf(filter);
+    const rows = this.#database.prepare(
+      `SELECT id, created_at_ms, first_offset, CASE WHEN ${clauses} THEN record END AS record FROM ` +
+        "jobs WHERE (created_at_ms, id) < (?, ?) AND created_at_ms >= ? " +
+        `${filter.activeOnly ? "AND active = 1 " : ""}ORDER BY created_at_ms DESC, id DESC LIMIT ?`,
+    ).all(...values, createdAtMs, id, filter.createdAfterMs, scanCount) as unknown as ScanRow[];
+    const found = rows.flatMap((row) => {
+      if (row.record === null) return [];
+      const record = toRecord(row);
+      return record === undefined ? [] : [{ record, cursor: cursorOf(row) }];
+    });
+    const last = rows.at(-1);
+    return { found, last: rows.length < scanCount || !last ? undefined : cursorOf(last) };
   }
 
   /** Stores, before anything is cut off, where a job's output will begin. */
@@ -180,13 +262,36 @@ function prepareSchema(database: DatabaseSync): void {
   if (row.user_version > SCHEMA_VERSION) {
     throw new Error("it was written by a newer version of worker-server");
   }
-  database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  const steps = SCHEMAS.slice(row.user_version).join("");
+  database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
 }
 
 function toRecord(row: unknown): JobRecord | undefined {
   if (row === undefined) return undefined;
   const { first_offset: firstOffset, record } = row as Row;
   return { ...(JSON.parse(record) as JobRecord), firstOffset };
+}
+
+function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; values: string[] } {
+  const clauses = ["json_extract(record, '$.state.kind') <> 'starting'"];
+  const values: string[] = [];
+  if (states.length > 0) {
+    clauses.push(`json_extract(record, '$.state.kind') IN (${states.map(() => "?").join(", ")})`);
+    values.push(...states);
+  }
+  if (owner !== undefined) {
+    clauses.push("owner = ?");
+    values.push(owner);
+  }
+  for (const [name, value] of Object.entries(labels)) {
+    clauses.push("json_extract(record, ?) = ?");
+    values.push(`$.settings.labels."${name}"`, value);
+  }
+  return { clauses: clauses.join(" AND "), values };
+}
+
+function cursorOf({ created_at_ms: createdAtMs, id }: ScanRow): JobCursor {
+  return { createdAtMs, id };
 }
 
 function endedAtMs(state: JobState): number | null {

@@ -13,6 +13,8 @@ export type {
   JobServiceHandlers,
 } from "../build/gen/JobService.ts";
 export type { JobUsage, JobUsage__Output } from "../build/gen/JobUsage.ts";
+export type { ListRequest, ListRequest__Output } from "../build/gen/ListRequest.ts";
+export type { ListResponse, ListResponse__Output } from "../build/gen/ListResponse.ts";
 export type { QueryResponse, QueryResponse__Output } from "../build/gen/QueryResponse.ts";
 export type { StartRequest, StartRequest__Output } from "../build/gen/StartRequest.ts";
 export type { StreamRequest, StreamRequest__Output } from "../build/gen/StreamRequest.ts";

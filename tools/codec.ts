@@ -53,7 +53,10 @@ const deserialize = (type) => (bytes) => type.toObject(type.decode(bytes), OPTIO
 function messageCode(type: protobuf.Type): string {
   const { encoder, decoder, converter } = makers;
   const fieldTypes = type.fieldsArray.map(({ resolvedType }) => resolvedType?.name ?? "null");
-  return `{
+  const maps = type.fieldsArray.filter((field) => field.map).map((field) =>
+    `${type.name}.ctor.prototype.${field.name} = util.emptyObject;\n`
+  );
+  return `${maps.join("")}{
 const types = [${fieldTypes.join(", ")}];
 Object.assign(${type.name}, {
 encode: ${encoder(type)},

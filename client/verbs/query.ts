@@ -15,7 +15,7 @@ export const queryVerb: Verb = {
   define(command) {
     command.summary("print a job's state");
     command.description("Prints a job's process id, exit code and whether it has ended.");
-    command.argument("<id>", "the job's id");
+    command.argument("<id>", "the job's id, the beginning of it, or its name");
     command.addOption(new Option("--json", "all that is known, as JSON on one line"));
     command.addOption(
       new Option("--long", "all that is known, for people to read").conflicts("json"),

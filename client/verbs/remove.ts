@@ -1,5 +1,4 @@
-import { ClientError } from "../errors.ts";
-import { ExitStatus } from "../exit_status.ts";
+import { forEachJob } from "../for_each_job.ts";
 import type { Verb } from "../verb.ts";
 
 /** `remove ID...`: forgets jobs that have ended, and deletes their output. */
@@ -11,7 +10,7 @@ export const removeVerb: Verb = {
     command.description(
       "Forgets jobs that have ended and deletes their output. A running job is not removed.",
     );
-    command.argument("<id...>", "the jobs' ids");
+    command.argument("<id...>", "the jobs' ids, or names");
     command.addHelpText(
       "after",
       `
@@ -23,18 +22,8 @@ Examples:
   },
 
   async run({ session, terminal }, command) {
-    let exitStatus: number = ExitStatus.ok;
-    for (const jobID of command.args) {
-      try {
-        await session.call("Remove", { jobID });
-      } catch (error) {
-        if (!(error instanceof ClientError)) throw error;
-        terminal.note(error.message);
-        exitStatus ||= error.exitStatus;
-        // Where the server is gone or the identity refused, the next job would meet the same.
-        if (error.exitStatus === ExitStatus.connection) break;
-      }
-    }
-    return exitStatus;
+    return await forEachJob(command.args, terminal, async (jobID) => {
+      await session.call("Remove", { jobID });
+    });
   },
 };

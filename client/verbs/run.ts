@@ -11,7 +11,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../follow.ts";
 import type { Verb } from "../verb.ts";
 import { defineProgram, startJob } from "./start.ts";
-import { defineGrace, stopJob, type StopOptions } from "./stop.ts";
+import { stopJob, type StopOptions } from "./stop.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 import { waitForExit } from "./wait.ts";
 
@@ -31,7 +31,6 @@ export const runVerb: Verb = {
         "The job's id is said on standard error.",
     );
     defineProgram(command);
-    defineGrace(command);
     defineRetry(command);
     command.addOption(new Option("-q, --quiet", "do not say the job's id"));
     command.addHelpText(

@@ -1,13 +1,10 @@
 import { type Command, Option } from "commander";
+import { defineStartOptions, type StartOptions, toStartRequest } from "../start_options.ts";
+import { defineGrace } from "./stop.ts";
 import type { VerbContext } from "../context.ts";
 import { ClientError, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { Verb } from "../verb.ts";
-
-/** What a user may choose about a Start. */
-export interface StartOptions {
-  readonly idempotencyKey?: string;
-}
 
 /** `start CMD [ARGS...]`: starts a job and prints its id. */
 export const startVerb: Verb = {
@@ -17,6 +14,7 @@ export const startVerb: Verb = {
     command.summary("start a job and print its id");
     command.description("Starts a command on the server as a job and prints the job's id.");
     defineProgram(command);
+    command.addOption(new Option("-q, --quiet", "print the id alone"));
     command.addHelpText(
       "after",
       `
@@ -26,6 +24,9 @@ program.
 Examples:
   worker-client start ls -la --color=never /
   worker-client start --server worker1:50051 sh -c 'make && make test'
+  worker-client start --name backup --timeout 2h -u backup /opt/backup.sh
+  worker-client start -e LANG=de_DE.UTF-8 -C /srv/app --memory 512M ./report
+  pg_dump shop | worker-client run --stdin - --private-tmp --no-network wc -c
   worker-client start --idempotency-key nightly-2026-05-04 /opt/backup.sh
 
 The start is sent again when its answer is lost, with the same idempotency key,
@@ -36,7 +37,8 @@ itself be run again.`,
 
   async run({ session, terminal }, command) {
     const jobID = await startJob({ session, terminal }, command);
-    terminal.write(new TextEncoder().encode(`Job ID: ${jobID} Started\n`));
+    const { quiet } = command.opts<{ quiet?: true }>();
+    terminal.write(new TextEncoder().encode(quiet ? `${jobID}\n` : `Job ID: ${jobID} Started\n`));
     return ExitStatus.ok;
   },
 };
@@ -46,9 +48,8 @@ export function defineProgram(command: Command): void {
   command.argument("<program>", "a path, or a name that the server looks up in its PATH");
   command.argument("[args...]", "its arguments, passed on byte for byte");
   command.passThroughOptions();
-  command.addOption(
-    new Option("--idempotency-key <key>", "start the job once, however often this is repeated"),
-  );
+  defineStartOptions(command);
+  defineGrace(command);
 }
 
 /**
@@ -57,11 +58,15 @@ export function defineProgram(command: Command): void {
  * @returns The job's id.
  * @throws {ClientError} It was not started, or nobody knows; then the message says how to find out.
  */
-export async function startJob({ session }: VerbContext, command: Command): Promise<string> {
-  const [name = "", ...args] = command.args;
-  const { idempotencyKey = crypto.randomUUID() } = command.opts<StartOptions>();
+export async function startJob(
+  { session, terminal }: VerbContext,
+  command: Command,
+): Promise<string> {
+  const options = { idempotencyKey: crypto.randomUUID(), ...command.opts<StartOptions>() };
+  const { idempotencyKey } = options;
+  const request = await toStartRequest(command.args, options, terminal);
   try {
-    const { jobID } = await session.call("Start", { name, args, idempotencyKey });
+    const { jobID } = await session.call("Start", request);
     return jobID;
   } catch (error) {
     if (!(error instanceof ClientError) || !isOutcomeUnknown(error)) throw error;

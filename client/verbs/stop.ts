@@ -1,9 +1,12 @@
 import type { VerbContext } from "../context.ts";
+import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { parsedOption } from "../options.ts";
+import { forEachJob } from "../for_each_job.ts";
+import { listJobs } from "../list.ts";
+import { collectedOption, parsedOption, parsePair } from "../options.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
 import type { Verb } from "../verb.ts";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 
 /** What a user may choose about a Stop. */
 export interface StopOptions {
@@ -19,29 +22,65 @@ export const stopVerb: Verb = {
   name: "stop",
 
   define(command) {
-    command.summary("stop a job");
+    command.summary("stop jobs");
     command.description(
-      "Stops a job: SIGTERM to all its processes, SIGKILL to those left after the grace period. " +
-        "Returns when all are gone.",
+      "Stops jobs: SIGTERM (or the job's stop signal) to all their processes, SIGKILL to those left " +
+        "after the grace period. Returns when all are gone.",
     );
-    command.argument("<id>", "the job's id");
+    command.argument("[id...]", "the jobs' ids, or names");
     defineGrace(command);
+    command.addOption(
+      new Option("--all", "all running jobs that this identity has started").conflicts("label"),
+    );
+    command.addOption(collectedOption("-l, --label <key=value>", "running jobs with this label"));
     command.addHelpText(
       "after",
       `
 Examples:
   worker-client stop a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
   worker-client stop --grace 1m a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
+  worker-client stop nightly-backup report
+  worker-client stop --label batch=7
   worker-client stop --grace 0 a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219    # SIGKILL at once`,
     );
   },
 
-  async run({ session }, command) {
-    const [jobID = ""] = command.args;
-    await stopJob(session, jobID, command.opts<StopOptions>());
-    return ExitStatus.ok;
+  check(command) {
+    const { all, label } = command.opts<Selection>();
+    const isSelection = all === true || label !== undefined;
+    if (isSelection !== command.args.length > 0) return;
+    const problem = isSelection ? "Ids and --all or --label exclude each other" : "No job is named";
+    throw new ClientError(`${problem}. See "worker-client stop --help".`, ExitStatus.usage);
+  },
+
+  async run({ session, terminal }, command) {
+    const options = command.opts<StopOptions & Selection>();
+    const ids = await selectJobs(session, command.args, options);
+    if (ids.length === 0) terminal.note("no running job matches");
+    return await forEachJob(ids, terminal, (jobID) => stopJob(session, jobID, options));
   },
 };
+
+/** Which jobs, where they are not named. */
+interface Selection {
+  readonly all?: true;
+  readonly label?: readonly string[];
+}
+
+async function selectJobs(
+  session: VerbContext["session"],
+  ids: readonly string[],
+  { all, label = [] }: Selection,
+): Promise<readonly string[]> {
+  if (ids.length > 0) return ids;
+  const labels = Object.fromEntries(label.map((text) => parsePair(text, "--label")));
+  // Everybody's jobs are ended only by their labels, never by a mere --all.
+  const owner = all ? session.userName : "";
+  const jobs = await Array.fromAsync(
+    listJobs(session, { states: ["JOB_STATE_RUNNING"], labels, owner }),
+  );
+  return jobs.map(({ jobID }) => jobID);
+}
 
 /** Adds the option `--grace`. */
 export function defineGrace(command: Command): void {

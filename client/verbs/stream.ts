@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
 import { DEFAULT_RETRY_FOR_MS, follow } from "../follow.ts";
+import { resolveJobID } from "../job_id.ts";
 import { parsedOption } from "../options.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import type { Verb } from "../verb.ts";
@@ -31,7 +32,7 @@ export const streamVerb: Verb = {
     command.description(
       "Writes all that a job has printed and goes on until it ends. Ctrl-C leaves the job alone.",
     );
-    command.argument("<id>", "the job's id");
+    command.argument("<id>", "the job's id, the beginning of it, or its name");
     const positions = ["offset", "tail", "tailBytes"];
     const addPosition = (name: string, option: Option) =>
       command.addOption(option.conflicts(positions.filter((other) => other !== name)));
@@ -63,7 +64,8 @@ Examples:
   },
 
   async run(context, command) {
-    const [jobID = ""] = command.args;
+    const [text = ""] = command.args;
+    const jobID = await resolveJobID(context.session, text);
     const options = command.opts<StreamOptions>();
     await follow({
       jobID,

@@ -1,6 +1,7 @@
 import type { VerbContext } from "../context.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
+import { resolveJobID } from "../job_id.ts";
 import type { Verb } from "../verb.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 
@@ -15,7 +16,7 @@ export const waitVerb: Verb = {
       "Waits until the jobs have ended and exits with the job's exit code; of several, with the " +
         "first that is not 0. Ctrl-C leaves the jobs alone.",
     );
-    command.argument("<id...>", "the jobs' ids");
+    command.argument("<id...>", "the jobs' ids, or names");
     defineRetry(command);
     command.addHelpText(
       "after",
@@ -32,7 +33,8 @@ Examples:
     const retry = retryForMs(command.opts<RetryOptions>());
     const statuses = await Promise.all(command.args.map(async (jobID) => {
       try {
-        return await waitForExit(context, jobID, { retryForMs: retry });
+        const whole = await resolveJobID(context.session, jobID);
+        return await waitForExit(context, whole, { retryForMs: retry });
       } catch (error) {
         if (!(error instanceof ClientError)) throw error;
         context.terminal.note(error.message);

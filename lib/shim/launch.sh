@@ -7,6 +7,8 @@
 # $7 counters to keep: NAME FILE    $8 the file that tells whether the job has a process left
 # $9 grace period for what the main process leaves behind, in units of 50 ms
 # then the command. Lists have one entry a line; every path is absolute.
+# In the environment, for a job that is not run plainly, what enter.sh takes, and
+#   job_worker_umask    job_worker_input (not empty: the folder's file `input` is read by the job)
 #
 # The folder's file `launch` is the launcher's diary. Making it (O_EXCL) settles whether this
 # launcher runs the job or a server has given the start up. It is filled with blanks at once and
@@ -69,7 +71,7 @@ find_command() { # NAME, looked for as execvp(3) does
     */*) can_run "$1" && return ;;
     *)
       IFS=:
-      set -- "$1" $PATH
+      set -- "$1" ${job_worker_env_PATH-$PATH}
       IFS=$newline
       name=$1
       shift
@@ -77,6 +79,31 @@ find_command() { # NAME, looked for as execvp(3) does
       ;;
   esac
   refuse "$problem"
+}
+
+# Finds out what enter.sh needs to know, and whether it can do its work.
+prepare_entry() {
+  namespaces=
+  case $job_worker_isolation in ?*) namespaces=--mount ;; esac
+  case $job_worker_isolation in *network*) namespaces=$namespaces$newline--net ;; esac
+  [ -z "$namespaces" ] || reason=$(unshare $namespaces -- true 2>&1) || refuse isolation "$reason"
+  if [ -n "$job_worker_user" ]; then
+    command -v setpriv >/dev/null || refuse missing setpriv
+    entry=$(getent passwd -- "$job_worker_user") || refuse user "$job_worker_user"
+    set_user "$entry"
+    [ -z "$job_worker_input" ] || chown -- "$job_worker_user" "$folder/input"
+  fi
+  { cd -- "$job_worker_folder"; } 2>/dev/null || refuse working-directory
+}
+
+set_user() { # LINE of passwd(5)
+  USER=$job_worker_user LOGNAME=$job_worker_user
+  IFS=:
+  set -- $1
+  IFS=$newline
+  # By number from here on: one name, one answer.
+  job_worker_user=$3 HOME=$6
+  export job_worker_user job_worker_group="$4"
 }
 
 set_start_time() { # LINE of /proc/PID/stat: the 22nd field, counted behind the name in brackets
@@ -152,7 +179,9 @@ set_start_time "$stat"
 printf 'launcher %s %s %s\n' "$$" "$start_time" "$boot_id" >&9
 
 { echo 0 >"$launchers/cgroup.procs"; } 2>/dev/null
+[ -z "${job_worker_enter-}" ] || prepare_entry
 find_command "$1"
+cd /
 for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
 [ -z "$disk_settings" ] || set_disks
 
@@ -168,8 +197,19 @@ exec 2>&9
   read -r stat </proc/self/stat
   set_start_time "$stat"
   printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
-  printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
   trap - HUP INT TERM PIPE
+  if [ -n "${job_worker_enter-}" ]; then
+    export job_worker_started="${stat%% *} $start_time"
+    exec 3>&1 4>&- 5>&- 6>&- 7>&- 8>&- </dev/null >>"$output" 2>&1
+    [ -z "$job_worker_input" ] || exec <"$folder/input"
+    umask "$job_worker_umask"
+    enter='eval "$job_worker_enter"'
+    [ -n "$namespaces" ] || set -- /bin/sh -c "$enter" job-worker user "$@"
+    [ -z "$namespaces" ] ||
+      set -- unshare $namespaces -- /bin/sh -c "$enter" job-worker namespaces "$@"
+    exec setsid -- "$@"
+  fi
+  printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
   exec </dev/null >>"$output" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
   exec setsid -- "$@"
 )

@@ -9,7 +9,10 @@ import { createSecureContext } from "node:tls";
 import {
   jobService,
   type JobServiceClient,
+  type ListRequest,
+  type ListResponse__Output,
   type QueryResponse__Output,
+  type StartRequest,
   type StreamRequest,
   type StreamResponse__Output,
 } from "../../proto/contract.ts";
@@ -353,6 +356,21 @@ export class TestClient {
     });
   }
 
+  /** Starts a job with all that a request can say; returns its id. */
+  startWith(request: StartRequest): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.raw.Start(
+        request,
+        (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
+      );
+    });
+  }
+
+  /** Runs a script by /bin/sh as a job, with all else that a request can say; returns its id. */
+  script(script: string, request: StartRequest = {}): Promise<string> {
+    return this.startWith({ name: "/bin/sh", args: ["-c", script], ...request });
+  }
+
   /** Runs a script by /bin/sh as a job; returns its id. */
   shell(script: string, ...args: string[]): Promise<string> {
     return this.start("/bin/sh", "-c", script, "sh", ...args);
@@ -378,6 +396,21 @@ export class TestClient {
     return new Promise((resolve, reject) => {
       this.raw.Wait(
         { jobID },
+        (error, response) => error || !response ? reject(error) : resolve(response),
+      );
+    });
+  }
+
+  signal(jobID: string, signal: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.raw.Signal({ jobID, signal }, (error) => error ? reject(error) : resolve());
+    });
+  }
+
+  list(request: ListRequest = {}): Promise<ListResponse__Output> {
+    return new Promise((resolve, reject) => {
+      this.raw.List(
+        request,
         (error, response) => error || !response ? reject(error) : resolve(response),
       );
     });

@@ -2,7 +2,6 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import type { StartRequest } from "../../proto/contract.ts";
 import { testUnless } from "../skip.ts";
 import { assertStatus, type TestClient, TestServer, until } from "./harness.ts";
 import {
@@ -14,16 +13,6 @@ import {
   lacksPerl,
   processesOf,
 } from "./job_traces.ts";
-
-/** A Start with every field of the request; the promise is of the job's id. */
-function start(client: TestClient, request: StartRequest): Promise<string> {
-  return new Promise((resolve, reject) => {
-    client.raw.Start(
-      request,
-      (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
-    );
-  });
-}
 
 /** Runs a script as a job to its end; returns its lines. */
 async function linesOf(client: TestClient, script: string): Promise<string[]> {
@@ -234,7 +223,7 @@ Deno.test("Start: arguments that are too long are refused, and nothing is left",
   ];
   for (const [what, args, details] of tooLong) {
     const error = await assertStatus(
-      start(client, { name: "/bin/true", args }),
+      client.startWith({ name: "/bin/true", args }),
       status.INVALID_ARGUMENT,
       details,
     );
@@ -242,7 +231,7 @@ Deno.test("Start: arguments that are too long are refused, and nothing is left",
   }
   // What is even above the server's bound for a message never reaches its handlers.
   const args = Array(40).fill("x".repeat(100_000));
-  await assertStatus(start(client, { name: "/bin/true", args }), status.RESOURCE_EXHAUSTED);
+  await assertStatus(client.startWith({ name: "/bin/true", args }), status.RESOURCE_EXHAUSTED);
   await assertNothingStarted(server);
 });
 
@@ -459,13 +448,13 @@ Deno.test("Start: an idempotency key sent twice is one job, which ran once", asy
     args: ["-c", 'echo ran >>"$1"', "sh", trace],
     idempotencyKey: "key",
   };
-  const first = await start(client, request);
-  assert.equal(await start(client, request), first);
+  const first = await client.startWith(request);
+  assert.equal(await client.startWith(request), first);
   await endOf(client, first);
-  assert.equal(await start(client, request), first, "also when the job has ended");
+  assert.equal(await client.startWith(request), first, "also when the job has ended");
   await server.end();
   await server.launch();
-  assert.equal(await start(client, request), first, "also by another server");
+  assert.equal(await client.startWith(request), first, "also by another server");
   assert.equal(await Deno.readTextFile(trace), "ran\n");
   assert.deepEqual(await jobFolders(server), [first]);
 });
@@ -481,7 +470,7 @@ Deno.test("Start: 20 calls at once with one idempotency key are one job", async 
   };
   const clients = [client, server.client(), server.client(), server.client()];
   const ids = await Promise.all(
-    Array.from({ length: 20 }, (_, index) => start(clients[index % 4] ?? client, request)),
+    Array.from({ length: 20 }, (_, index) => (clients[index % 4] ?? client).startWith(request)),
   );
   assert.equal(new Set(ids).size, 1);
   await endOf(client, ids[0] ?? "");
@@ -493,7 +482,7 @@ Deno.test("Start: an idempotency key with another command is refused", async () 
   await using server = await TestServer.start();
   const client = server.client();
   const request = { name: "echo", args: ["a", "b"], idempotencyKey: "key" };
-  const id = await start(client, request);
+  const id = await client.startWith(request);
   const others = [
     { ...request, name: "/bin/echo" },
     { ...request, args: ["a"] },
@@ -503,13 +492,13 @@ Deno.test("Start: an idempotency key with another command is refused", async () 
   ];
   for (const other of others) {
     await assertStatus(
-      start(client, other),
+      client.startWith(other),
       status.FAILED_PRECONDITION,
       /used for another command/,
     );
   }
   await endOf(client, id);
-  await assertStatus(start(client, others[0] ?? request), status.FAILED_PRECONDITION);
+  await assertStatus(client.startWith(others[0] ?? request), status.FAILED_PRECONDITION);
   assert.deepEqual(await jobFolders(server), [id]);
 });
 
@@ -520,7 +509,7 @@ Deno.test("Start: of 20 calls at once with one key and two commands, one command
     Array.from(
       { length: 20 },
       (_, index) =>
-        start(client, { name: "echo", args: [String(index % 2)], idempotencyKey: "key" }),
+        client.startWith({ name: "echo", args: [String(index % 2)], idempotencyKey: "key" }),
     ),
   );
   const ids = calls.flatMap((call) => call.status === "fulfilled" ? [call.value] : []);
@@ -536,11 +525,11 @@ Deno.test("Start: an idempotency key is its owner's alone, and no key is no key"
   await server.pki.issue("carol", "writer");
   const request = { name: "true", args: [], idempotencyKey: "key" };
   const ids = await Promise.all([
-    start(client, request),
-    start(server.client("carol"), request),
-    start(client, { ...request, idempotencyKey: "KEY" }),
-    start(client, { ...request, idempotencyKey: "" }),
-    start(client, { ...request, idempotencyKey: "" }),
+    client.startWith(request),
+    server.client("carol").startWith(request),
+    client.startWith({ ...request, idempotencyKey: "KEY" }),
+    client.startWith({ ...request, idempotencyKey: "" }),
+    client.startWith({ ...request, idempotencyKey: "" }),
   ]);
   assert.equal(new Set(ids).size, ids.length);
   const owners = [];
@@ -553,11 +542,13 @@ Deno.test("Start: a refused start does not use up its idempotency key", async ()
   const client = server.client();
   const program = join(server.folder, "program");
   const request = { name: program, args: [], idempotencyKey: "key" };
-  const refused = await Promise.allSettled(Array.from({ length: 5 }, () => start(client, request)));
+  const refused = await Promise.allSettled(
+    Array.from({ length: 5 }, () => client.startWith(request)),
+  );
   assert(refused.every((call) => call.status === "rejected"));
   await assertNothingStarted(server);
   await makeProgram(server, "program", "exit 6\n");
-  const id = await start(client, request);
+  const id = await client.startWith(request);
   assert.equal((await endOf(client, id)).exitCode, 6);
 });
 
@@ -565,7 +556,7 @@ Deno.test("Start: an idempotency key of more than 128 characters is refused", as
   await using server = await TestServer.start();
   const client = server.client();
   const request = { name: "true", args: [], idempotencyKey: "x".repeat(129) };
-  await assertStatus(start(client, request), status.INVALID_ARGUMENT, /above 128 characters/);
+  await assertStatus(client.startWith(request), status.INVALID_ARGUMENT, /above 128 characters/);
   await assertNothingStarted(server);
 });
 

@@ -12,9 +12,18 @@ const DEADLINE_MS = 30_000;
 
 const UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000";
 
-const METHODS = ["Start", "Stop", "Query", "Stream", "Wait", "Remove"] as const;
+const METHODS = [
+  "Start",
+  "Stop",
+  "Signal",
+  "Query",
+  "List",
+  "Stream",
+  "Wait",
+  "Remove",
+] as const;
 type Method = typeof METHODS[number];
-const READING: readonly Method[] = ["Query", "Stream", "Wait"];
+const READING: readonly Method[] = ["Query", "List", "Stream", "Wait"];
 
 interface Holder {
   /** The common name of the certificate. */
@@ -100,13 +109,16 @@ function call(client: TestClient, path: string, request: Uint8Array): Promise<Ou
 /** The request of a method about a job. */
 function requestFor(method: Method, jobID: string): Uint8Array {
   if (method === "Start") return jobService.Start.requestSerialize({ name: "true" });
+  if (method === "List") return jobService.List.requestSerialize({});
+  if (method === "Signal") return jobService.Signal.requestSerialize({ jobID, signal: "CONT" });
   return jobService[method].requestSerialize({ jobID });
 }
 
 /** A job in the state in which a method of this name does its work. */
 async function jobFor(method: Method, owner: TestClient): Promise<string> {
-  const id = await owner.start("sleep", method === "Stop" ? "600" : "0");
-  if (method !== "Stop") await owner.wait(id);
+  const isForRunning = method === "Stop" || method === "Signal";
+  const id = await owner.start("sleep", isForRunning ? "600" : "0");
+  if (!isForRunning) await owner.wait(id);
   return id;
 }
 
@@ -124,7 +136,7 @@ async function assertAllowed(
   const { code, details, messages } = await call(client, path, requestFor(method, id));
   assert.equal(code, "OK", details);
   if (method !== "Stream") assert.equal(messages, 1);
-  if (method === "Start") return;
+  if (method === "Start" || method === "List") return;
   const unknown = await call(client, path, requestFor(method, UNKNOWN_JOB));
   assert.equal(unknown.code, "NOT_FOUND");
 }

@@ -195,6 +195,10 @@ const BAD_VALUES: readonly (readonly [flag: string, value: string, message: RegE
   ["max-connections", "0", /1 or more/],
   ["max-open-calls", "0", /1 or more/],
   ["max-call-rate", "0.5", /./],
+  ["audit-size", "1K", /64K or more/],
+  ["audit-size", "all", /./],
+  ["job-user", "", /name of a user/],
+  ["job-user", "no one", /name of a user/],
   ["max-output", "1K", /64K or more/],
   ["max-output", "lots", /./],
   ["retain-age", "old", /./],
@@ -211,7 +215,15 @@ const BAD_VALUES: readonly (readonly [flag: string, value: string, message: RegE
 ];
 
 const FLAGS = [
-  ...new Set([...BAD_VALUES.map(([flag]) => flag), "ca", "cert", "key", "crl", "limits-dir"]),
+  ...new Set([
+    ...BAD_VALUES.map(([flag]) => flag),
+    "ca",
+    "cert",
+    "key",
+    "crl",
+    "limits-dir",
+    "rules",
+  ]),
 ];
 
 Deno.test("worker-server: a bad value is refused by flag and by variable, each time by name", async (t) => {
@@ -287,6 +299,9 @@ Deno.test("worker-server: a flag goes before its variable, whatever stands in th
     "max-open-calls": "100",
     "max-call-rate": "100",
     "max-output": "1M",
+    "audit-size": "1M",
+    "job-user": "root",
+    "rules": "",
     "retain-age": "1d",
     "retain-count": "10",
     "retain-bytes": "1G",

@@ -33,6 +33,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     imports: [
       "service",
       "rbac",
+      "rules",
+      "choices",
       "trust",
       "job",
       "executor",
@@ -62,8 +64,20 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: /^(@grpc\/|protobufjs$)/,
   },
   service: {
-    files: /^lib\/(service|pacing|(grpc|tls)_\w+)\.ts$/,
-    imports: ["bounds", "rbac", "role", "trust", "job", "state", "logs", "contract", ...COMMON],
+    files: /^lib\/(service|pacing|audit|(grpc|tls)_\w+)\.ts$/,
+    imports: [
+      "bounds",
+      "rbac",
+      "rules",
+      "role",
+      "trust",
+      "job",
+      "state",
+      "choices",
+      "logs",
+      "contract",
+      ...COMMON,
+    ],
     packages: GRPC,
   },
   bounds: {
@@ -76,6 +90,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     imports: ["role", ...COMMON],
     packages: NO_PACKAGE,
   },
+  rules: {
+    files: /^lib\/(access_rules|rule_file)\.ts$/,
+    imports: ["rbac", "state", ...COMMON],
+    packages: /^valibot$/,
+  },
   role: {
     files: /^lib\/role\.ts$/,
     imports: [],
@@ -87,8 +106,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: NOT_GRPC,
   },
   job: {
-    files: /^lib\/job\.ts$/,
-    imports: ["state", "executor", "cgroup", "logs", "store", ...COMMON],
+    files: /^lib\/job(_list)?\.ts$/,
+    imports: ["state", "choices", "executor", "cgroup", "logs", "store", ...COMMON],
     packages: NO_PACKAGE,
   },
   store: {
@@ -102,13 +121,18 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: NO_PACKAGE,
   },
   state: {
-    files: /^lib\/job_(state|bounds)\.ts$/,
-    imports: ["executor", "cgroup", ...COMMON],
+    files: /^lib\/job_(state|bounds|request)\.ts$/,
+    imports: ["choices", "executor", "cgroup", ...COMMON],
+    packages: NO_PACKAGE,
+  },
+  choices: {
+    files: /^lib\/job_settings\.ts$/,
+    imports: COMMON,
     packages: NO_PACKAGE,
   },
   executor: {
     files: /^lib\/((\w+_)?executor|adoption|job_folder|launch_\w+)\.ts$/,
-    imports: ["cgroup", "shim", ...COMMON],
+    imports: ["choices", "cgroup", "shim", ...COMMON],
     packages: NO_PACKAGE,
   },
   cgroup: {

@@ -21,6 +21,14 @@ const EXITED: QueryResponse__Output = {
   outputBytes: 120,
   outputFirstOffset: 0,
   reason: "",
+  jobID: ID,
+  title: "",
+  labels: {},
+  user: "root",
+  workingDirectory: "/",
+  timedOut: false,
+  isolation: null,
+  timeoutMs: 0,
 };
 const RUNNING: QueryResponse__Output = {
   ...EXITED,
@@ -85,6 +93,15 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
     outputBytes: 120,
     outputFirstOffset: 0,
     reason: null,
+    title: null,
+    labels: {},
+    user: "root",
+    workingDirectory: "/",
+    timeoutMs: null,
+    timedOut: false,
+    isolation: null,
+    startedAt: "2026-05-04T10:00:00.000Z",
+    endedAt: null,
   });
 });
 
@@ -99,6 +116,8 @@ Deno.test("formatLong: says what is known, and nothing of what is not", () => {
     [
       `Job ID:      ${ID}`,
       "Command:     ls /",
+      "Directory:   /",
+      "User:        root",
       "State:       exited",
       "Pid:         896581",
       "Exit code:   0",

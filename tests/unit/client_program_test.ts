@@ -4,7 +4,17 @@ import { ClosedOutputError } from "../../client/errors.ts";
 import { main } from "../../client/program.ts";
 import { FakeTerminal, runClient } from "./client_terminal.ts";
 
-const VERBS = ["start", "stop", "query", "stream", "wait", "run", "remove"];
+const VERBS = [
+  "start",
+  "stop",
+  "query",
+  "list",
+  "stream",
+  "wait",
+  "run",
+  "signal",
+  "remove",
+];
 const NO_IDENTITY = { JOB_WORKER_IDENTITY: "/nonexistent/me.pem" };
 
 Deno.test("main: --version is the project's version", async () => {
@@ -19,7 +29,7 @@ for (const args of [["--help"], ["-h"], ["help"]]) {
   Deno.test(`main: ${args.join(" ")} names every verb, and shows examples`, async () => {
     const { status, text, notes } = await runClient(args);
     assert.deepEqual([status, notes], [0, []]);
-    for (const verb of VERBS) assert.match(text, new RegExp(`^  ${verb} `, "m"));
+    for (const verb of VERBS) assert.match(text, new RegExp(`^  ${verb}[ |]`, "m"));
     assert.match(text, /^Examples:\n {2}worker-client start ls \/$/m);
   });
 }
@@ -28,7 +38,7 @@ for (const verb of VERBS) {
   Deno.test(`main: ${verb} --help shows an example and the connection's options`, async () => {
     const { status, text, notes } = await runClient([verb, "--help"]);
     assert.deepEqual([status, notes], [0, []]);
-    assert.match(text, new RegExp(`^Examples:\\n  worker-client ${verb} `, "m"));
+    assert.match(text, new RegExp(`^Examples:\\n  worker-client ${verb}\\b`, "m"));
     for (const option of ["--server", "--identity", "--ca", "--cert", "--key"]) {
       assert(text.includes(`${option} <`), option);
     }
@@ -56,7 +66,7 @@ const WRONG: readonly (readonly [args: string[], note: string])[] = [
   [["--what"], `Unknown option '--what'. See "worker-client --help".`],
   [["start"], `Missing required argument 'program'. See "worker-client start --help".`],
   [["start", "--what", "ls"], `Unknown option '--what'. See "worker-client start --help".`],
-  [["stop"], `Missing required argument 'id'. See "worker-client stop --help".`],
+  [["stop"], `No job is named. See "worker-client stop --help".`],
   [
     ["stop", "--grace", "soon", ID],
     `Option '--grace <duration>' argument 'soon' is invalid. ` +
@@ -113,9 +123,15 @@ for (const args of [["run"], ["run", "--what", "ls"], ["wait"], ["wait", "--retr
   });
 }
 
+/** What a verb takes, where it is not one id. */
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = { list: [], signal: ["TERM", ID] };
+
 Deno.test("main: an identity that cannot be used is exit status 4, and 125 of run and wait", async () => {
   for (const verb of VERBS) {
-    const { status, text, notes } = await runClient([verb, ID], NO_IDENTITY);
+    const { status, text, notes } = await runClient(
+      [verb, ...ARGUMENTS[verb] ?? [ID]],
+      NO_IDENTITY,
+    );
     assert.equal(status, verb === "run" || verb === "wait" ? 125 : 4);
     assert.equal(text, "");
     assert.deepEqual(notes, [

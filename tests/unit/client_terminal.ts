@@ -37,6 +37,12 @@ export class FakeTerminal implements Terminal {
     this.#chunks.push(bytes.slice());
   }
 
+  readonly columns: number | undefined = undefined;
+
+  read(file: string): Promise<Uint8Array> {
+    return Deno.readFile(file);
+  }
+
   note(text: string): void {
     this.notes.push(text);
   }

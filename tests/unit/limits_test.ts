@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { JobError } from "../../lib/errors.ts";
-import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit, readLimits } from "../../lib/limits.ts";
+import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
+import { type Limits, narrowLimits, readLimits } from "../../lib/limits.ts";
 
 const UNLIMITED = ["max", "", "\n", "  max \r\n", "\t"];
 
@@ -30,8 +31,7 @@ const JUNK = [
 
 function assertMalformed(parse: (text: string) => unknown, text: string): void {
   assert.throws(() => parse(text), (error) => {
-    assert(error instanceof JobError, `${JSON.stringify(text)}: ${error}`);
-    assert.equal(error.kind, "precondition");
+    assert(error instanceof RangeError, `${JSON.stringify(text)}: ${error}`);
     assert.match(error.message, /is no limit: expected/);
     assert(error.message.length < 400, "the message repeats too much of the file");
     return true;
@@ -168,3 +168,39 @@ async function limitsFolder(
   }
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
+
+Deno.test("narrowLimits: what is not asked for stays, what is asked for within it holds", () => {
+  const allowed = { cpuCores: 1, memoryBytes: 1024 ** 3 };
+  assert.deepEqual(narrowLimits(allowed, {}), allowed);
+  assert.deepEqual(narrowLimits(allowed, { cpuCores: 0.5, readBytesPerSecond: 5000 }), {
+    cpuCores: 0.5,
+    memoryBytes: 1024 ** 3,
+    readBytesPerSecond: 5000,
+  });
+  assert.deepEqual(narrowLimits(allowed, { memoryBytes: 1024 ** 3 }), allowed);
+});
+
+Deno.test("narrowLimits: more than the server allows, and what is no limit, is refused", () => {
+  const allowed = { cpuCores: 1, memoryBytes: 2 ** 30, processes: 10 };
+  const above: Limits[] = [{ cpuCores: 1.01 }, { memoryBytes: 2 ** 30 + 1 }, { processes: 11 }];
+  for (const asked of above) {
+    assert.throws(() => narrowLimits(allowed, asked), /is above the server's of/);
+  }
+  const junk: Limits[] = [
+    { cpuCores: 0 },
+    { cpuCores: -1 },
+    { cpuCores: NaN },
+    { cpuCores: Infinity },
+    { memoryBytes: 0 },
+    { readBytesPerSecond: 1 },
+    { writeBytesPerSecond: 0 },
+    { processes: 0 },
+  ];
+  for (const asked of junk) {
+    assert.throws(() => narrowLimits({}, asked), (error) => {
+      assert(error instanceof JobError, JSON.stringify(asked));
+      assert.equal(error.kind, "invalid");
+      return true;
+    });
+  }
+});

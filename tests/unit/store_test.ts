@@ -2,7 +2,8 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { JobRecord } from "../../lib/job_state.ts";
-import { JobStore } from "../../lib/store.ts";
+import { DEFAULT_SETTINGS } from "../../lib/job_settings.ts";
+import { type JobCursor, JobStore } from "../../lib/store.ts";
 
 Deno.test("JobStore: records and their changes survive the store", async () => {
   await using folder = await temporaryFolder();
@@ -62,6 +63,69 @@ Deno.test("JobStore: a second one on the same folder is refused, until the first
   }
   open(folder.path)[Symbol.dispose]();
 });
+
+Deno.test("JobStore: a file of the first version is brought up, and its jobs are listed", async () => {
+  await using folder = await temporaryFolder();
+  const record = newRecord({ createdAtMs: 77, state: { kind: "running", pid: 1, startedAtMs: 1 } });
+  open(folder.path)[Symbol.dispose]();
+  const database = new DatabaseSync(join(folder.path, "jobs.db"));
+  database.exec(
+    "DROP INDEX jobs_created; DROP INDEX jobs_created_active; DROP INDEX jobs_title; " +
+      "ALTER TABLE jobs DROP COLUMN created_at_ms; ALTER TABLE jobs DROP COLUMN title; " +
+      "PRAGMA user_version = 1",
+  );
+  database.prepare("INSERT INTO jobs VALUES (?, 'alice', NULL, 1, NULL, NULL, 0, ?)")
+    .run(record.id, JSON.stringify(record));
+  database.close();
+  using store = open(folder.path);
+  assert.deepEqual(store.get(record.id), record);
+  const { found, last } = store.scan(ANY, { cursor: undefined, scanCount: 10 });
+  assert.deepEqual(found, [{ record, cursor: { createdAtMs: 77, id: record.id } }]);
+  assert.equal(last, undefined);
+});
+
+Deno.test("JobStore: a scan stops where it is told to, and goes on from there", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const state = { kind: "running", pid: 1, startedAtMs: 1 } as const;
+  // The same millisecond for all: the ids settle the order.
+  for (let index = 0; index < 5; index++) store.insert(newRecord({ state, createdAtMs: 5 }));
+  store.insert(newRecord({ createdAtMs: 9 }));
+  const seen: string[] = [];
+  let cursor: JobCursor | undefined;
+  do {
+    const { found, last } = store.scan(ANY, { cursor, scanCount: 2 });
+    seen.push(...found.map(({ record }) => record.id));
+    cursor = last;
+  } while (cursor !== undefined);
+  assert.deepEqual(seen, seen.toSorted().toReversed());
+  assert.equal(seen.length, 5, "a job that is only being started is none yet");
+});
+
+Deno.test("JobStore: a name is the newest job's, and beginnings of ids are found", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const settings = { ...DEFAULT_SETTINGS, title: "nightly" };
+  const ids = [1, 3, 2].map((createdAtMs) => {
+    const record = newRecord({ createdAtMs, settings });
+    store.insert(record);
+    return record.id;
+  });
+  assert.equal(store.getByTitle("nightly")?.id, ids[1]);
+  assert.equal(store.getByTitle("night"), undefined);
+  assert.equal(store.getByTitle(""), undefined);
+  assert.deepEqual(store.withPrefix(ids[0]?.slice(0, 12) ?? "", 9).map(({ id }) => id), [ids[0]]);
+  assert.deepEqual(store.withPrefix("zz", 9), []);
+  assert.equal(store.withPrefix("", 2).length, 2);
+});
+
+const ANY = {
+  activeOnly: false,
+  states: [],
+  owner: undefined,
+  labels: {},
+  createdAfterMs: 0,
+};
 
 Deno.test("JobStore: what a newer version wrote is refused, and left as it is", async () => {
   await using folder = await temporaryFolder();

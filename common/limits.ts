@@ -1,0 +1,132 @@
+/** The limits of a job, and how people write them: in the server's limit files and on command lines. */
+
+/** The limits of one job. An absent field is no limit. */
+export interface Limits {
+  /** 0.5 is half of one core; 2 is two cores. */
+  cpuCores?: number;
+  memoryBytes?: number;
+  /** On each disk. */
+  readBytesPerSecond?: number;
+  /** On each disk. */
+  writeBytesPerSecond?: number;
+  processes?: number;
+}
+
+/** The kernel's smallest quota is 1 ms in a period of 100 ms. */
+export const MIN_CPU_PERCENT = 1;
+/** Ten thousand cores: beyond any host, and below what the kernel's quota can hold. */
+const MAX_CPU_PERCENT = 1_000_000;
+/** A shell and a C library need about this much before a program's first line runs. */
+export const MIN_MEMORY_BYTES = 1024 ** 2;
+/** 2^53 - 1: counted exactly in JavaScript, and beyond any host. */
+export const MAX_BYTES = Number.MAX_SAFE_INTEGER;
+/** One page a second: the kernel moves nothing smaller to a disk. */
+export const MIN_BYTES_PER_SECOND = 4096;
+const BINARY_UNITS: Record<string, number> = {
+  "": 1,
+  K: 1024,
+  M: 1024 ** 2,
+  G: 1024 ** 3,
+  T: 1024 ** 4,
+};
+
+const RATE_UNITS: Record<string, number> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KIB: 1024,
+  MIB: 1024 ** 2,
+  GIB: 1024 ** 3,
+  TIB: 1024 ** 4,
+};
+
+/**
+ * Parses `cpu_limit.txt`: a percentage of one core.
+ *
+ * @example `50%` is half of one core, `200%` two cores, `max` or nothing no limit.
+ * @returns Cores, or undefined for no limit.
+ * @throws {RangeError} With the text and what was expected.
+ */
+export function parseCpuLimit(text: string): number | undefined {
+  const value = text.trim();
+  if (isUnlimited(value)) return undefined;
+  const expected = 'a percentage of one core such as "50%", "200%" for two cores, or "max"';
+  const digits = /^(\d+(?:\.\d+)?)\s*%$/.exec(value)?.[1];
+  if (digits === undefined) throw malformed(text, expected);
+  const percent = Number(digits);
+  if (percent < MIN_CPU_PERCENT || percent > MAX_CPU_PERCENT) {
+    throw malformed(text, `between ${MIN_CPU_PERCENT}% and ${MAX_CPU_PERCENT}%`);
+  }
+  return percent / 100;
+}
+
+/**
+ * Parses `memory_limit.txt`: bytes with a unit of 1024 (K, M, G, T; `256M`, `256MiB`).
+ *
+ * @returns Bytes, or undefined for no limit.
+ * @throws {RangeError} With the text and what was expected.
+ */
+export function parseMemoryLimit(text: string): number | undefined {
+  const value = text.trim();
+  if (isUnlimited(value)) return undefined;
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:iB)?|B)?$/i.exec(value);
+  const unit = BINARY_UNITS[(match?.[2] ?? "").toUpperCase()];
+  if (match === null || unit === undefined) {
+    throw malformed(text, 'bytes such as "256M" (K, M, G and T are 1024-based), or "max"');
+  }
+  const bytes = Math.floor(Number(match[1]) * unit);
+  if (bytes < MIN_MEMORY_BYTES || bytes > MAX_BYTES) {
+    throw malformed(text, `at least 1M and at most ${Math.floor(MAX_BYTES / 1024 ** 4)}T`);
+  }
+  return bytes;
+}
+
+/**
+ * Parses `disk_io_limit.txt`: a rate for reading and writing on each disk (`10MB/s` decimal,
+ * `10MiB/s` binary), or one for each (`read=50MB/s write=10MB/s`, either may be left out).
+ *
+ * @throws {RangeError} With the text and what was expected.
+ */
+export function parseDiskIoLimit(
+  text: string,
+): Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond"> {
+  const value = text.trim();
+  if (isUnlimited(value)) return {};
+  const limits: Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond"> = {};
+  if (!value.includes("=")) {
+    const rate = parseRate(value, text);
+    return { readBytesPerSecond: rate, writeBytesPerSecond: rate };
+  }
+  for (const part of value.split(/\s+/)) {
+    const match = /^(read|write)=(.+)$/.exec(part);
+    const field = match?.[1] === "read" ? "readBytesPerSecond" : "writeBytesPerSecond";
+    if (match === null || limits[field] !== undefined) throw malformed(text, RATE_EXPECTED);
+    if (!isUnlimited(match[2] ?? "")) limits[field] = parseRate(match[2] ?? "", text);
+  }
+  return limits;
+}
+
+const RATE_EXPECTED = 'a rate such as "10MB/s" or "10MiB/s", "read=50MB/s write=10MB/s", or "max"';
+
+function parseRate(value: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?(?:i?B))\/s$/i.exec(value);
+  const unit = RATE_UNITS[(match?.[2] ?? "").toUpperCase()];
+  if (match === null || unit === undefined) throw malformed(text, RATE_EXPECTED);
+  const rate = Math.floor(Number(match[1]) * unit);
+  if (rate < MIN_BYTES_PER_SECOND || rate > MAX_BYTES) {
+    throw malformed(text, `at least ${MIN_BYTES_PER_SECOND}B/s and below 9000TB/s`);
+  }
+  return rate;
+}
+
+function isUnlimited(value: string): boolean {
+  return value === "" || value === "max";
+}
+
+/** What is said of a text that is no limit. */
+export function malformed(text: string, expected: string): RangeError {
+  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  return new RangeError(`${shown} is no limit: expected ${expected}`);
+}

@@ -1,0 +1,241 @@
+/** The rule file, and the audit trail, with the compiled server. */
+import { status } from "@grpc/grpc-js";
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { assertStatus, BIN_DIR, run, TestServer, until } from "./harness.ts";
+import { endOf } from "./job_traces.ts";
+
+/** A server with a rule file, which the test may write anew. */
+async function startWithRules(rules: unknown) {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-rules-" });
+  const file = join(folder, "rules.json");
+  const write = (value: unknown) => Deno.writeTextFile(file, JSON.stringify(value));
+  await write(rules);
+  const server = await TestServer.start({ flags: ["--rules", file] });
+  return {
+    server,
+    file,
+    write,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+Deno.test("rules: a person starts listed commands only, and touches own jobs only", async () => {
+  await using place = await startWithRules({
+    rules: [{
+      name: "alice",
+      jobs: "own",
+      commands: ["/bin/echo", ["/bin/sleep", "*"], ["/bin/ls", "-l", "**"]],
+      environment: ["LANG"],
+    }],
+  });
+  const { server } = place;
+  const alice = server.client();
+  await server.pki.issue("carol", "writer");
+  const carol = server.client("carol");
+  for (const [name, ...args] of [["/bin/echo", "a", "b"], ["/bin/sleep", "0"], ["/bin/ls", "-l"]]) {
+    await alice.startWith({ name: name ?? "", args, env: { LANG: "C" } });
+  }
+  const refused = [
+    ["/bin/sh", "-c", "id"],
+    ["echo", "a"],
+    ["/bin/sleep"],
+    ["/bin/sleep", "0", "0"],
+    ["/bin/ls", "/"],
+    ["/bin/../bin/echo"],
+  ];
+  for (const [name, ...args] of refused) {
+    await assertStatus(
+      alice.startWith({ name: name ?? "", args }),
+      status.PERMISSION_DENIED,
+      /alice may not start this command: the server's rule file/,
+    );
+  }
+  const denied = [
+    { env: { PATH: "/tmp" } },
+    { env: { LD_PRELOAD: "/tmp/x.so" } },
+    { workingDirectory: "/tmp" },
+    { user: "nobody" },
+  ];
+  for (const request of denied) {
+    await assertStatus(
+      alice.startWith({ name: "/bin/echo", ...request }),
+      status.PERMISSION_DENIED,
+      /rule file/,
+    );
+  }
+  const other = await carol.startWith({ name: "sleep", args: ["600"], title: "hers" });
+  for (const id of [other, other.slice(0, 8), "hers"]) {
+    for (const method of ["query", "stop", "wait", "remove"] as const) {
+      await assertStatus(alice[method](id), status.NOT_FOUND);
+    }
+    await assertStatus(alice.signal(id, "TERM"), status.NOT_FOUND);
+    await assertStatus(alice.output(id), status.NOT_FOUND);
+  }
+  assert((await alice.list()).jobs.every(({ owner }) => owner === "alice"));
+  await assertStatus(alice.list({ owner: "carol" }), status.PERMISSION_DENIED);
+  assert.equal((await carol.list()).jobs.length, 4);
+  await carol.stop(other, 0);
+});
+
+Deno.test("rules: methods are taken away, and whom jobs may run as is given", async () => {
+  await using place = await startWithRules({
+    rules: [
+      { role: "writer", users: ["nobody", "daemon"] },
+      { name: "alice", users: ["nobody"] },
+      { role: "reader", methods: ["Query", "List"] },
+    ],
+  });
+  const { server } = place;
+  const alice = server.client();
+  const bob = server.client("bob");
+  const id = await alice.script("id -un", { user: "nobody" });
+  await endOf(alice, id);
+  assert.equal(await alice.text(id), "nobody\n");
+  await assertStatus(alice.script("id", { user: "daemon" }), status.PERMISSION_DENIED, /daemon/);
+  await bob.query(id);
+  await bob.list();
+  await assertStatus(bob.output(id), status.PERMISSION_DENIED, /bob may not call Stream/);
+  await assertStatus(bob.wait(id), status.PERMISSION_DENIED, /bob may not call Wait/);
+});
+
+Deno.test("rules: a changed file holds at once; a broken one changes nothing and is told of", async () => {
+  await using place = await startWithRules({ rules: [] });
+  const { server } = place;
+  const alice = server.client();
+  await alice.start("true");
+  await place.write({ rules: [{ role: "writer", methods: ["Query"] }] });
+  await assertStatus(alice.start("true"), status.PERMISSION_DENIED);
+  for (const text of ["", "{", "[]", '{"rules":[{"role":"admin"}]}', '{"rules":[{}]}']) {
+    await Deno.writeTextFile(place.file, text);
+    await assertStatus(alice.start("true"), status.PERMISSION_DENIED);
+    await until("the log to tell", () => server.log.includes("the rule file is broken"));
+  }
+  await Deno.remove(place.file);
+  await assertStatus(alice.start("true"), status.PERMISSION_DENIED);
+  await place.write({ rules: [] });
+  await alice.start("true");
+});
+
+Deno.test("rules: a server does not start with a file that it does not understand", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-rules-" });
+  try {
+    const file = join(folder, "rules.json");
+    const broken: [string, RegExp][] = [
+      ["nonsense", /it is no JSON/],
+      ["{}", /rules/],
+      ['{"rules":[],"more":1}', /more/],
+      ['{"rules":[{"role":"root"}]}', /rules\.0\.role/],
+      ['{"rules":[{"name":"a","methods":["Fly"]}]}', /rules\.0\.methods\.0/],
+      ['{"rules":[{"methods":["Start"]}]}', /needs a "role" or a "name"/],
+      ['{"rules":[{"name":"a","commands":[["**","x"]]}]}', /at the end of a command only/],
+      ['{"rules":[{"name":"a","comands":[]}]}', /comands/],
+    ];
+    for (const [text, message] of broken) {
+      await Deno.writeTextFile(file, text);
+      const start = TestServer.start({ flags: ["--rules", file] });
+      await assert.rejects(start, (error: Error) => {
+        assert.match(error.message, /cannot use the rule file .*rules\.json/);
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+    const missing = TestServer.start({ flags: ["--rules", join(folder, "none.json")] });
+    await assert.rejects(missing, /cannot use the rule file .*none\.json/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+/** How old a file of the trail is: 0 is the one that is written to. */
+function pieceOf(name: string): number {
+  return Number(/\d+/.exec(name)?.[0] ?? 0);
+}
+
+/** The entries of a server's audit trail, all its files together. */
+async function readTrail(server: TestServer): Promise<Record<string, unknown>[]> {
+  const folder = join(server.logDir, "audit");
+  const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  const texts = await Promise.all(
+    names.sort((one, other) => pieceOf(other) - pieceOf(one)).map((name) =>
+      Deno.readTextFile(join(folder, name))
+    ),
+  );
+  return texts.join("").trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
+Deno.test("audit: each call and each refusal is a line, with who, from where and what came of it", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const id = await alice.shell(`echo '{"time":"x","event":"call","who":"mallory"}'`);
+  await endOf(alice, id);
+  await alice.output(id);
+  await assertStatus(server.client("bob").start("true"), status.PERMISSION_DENIED);
+  await assertStatus(alice.query("00000000-0000-4000-8000-000000000000"), status.NOT_FOUND);
+  await run("openssl", ["s_client", "-connect", `127.0.0.1:${server.port}`, "-tls1_2"]);
+  const has = (entry: Record<string, unknown>, fields: Record<string, unknown>) =>
+    Object.entries(fields).every(([name, value]) => entry[name] === value);
+  const expected = [
+    { event: "call", method: "/JobService/Start", who: "alice", code: "OK", job: id },
+    { event: "call", method: "/JobService/Stream", who: "alice", code: "OK", job: id },
+    { event: "call", method: "/JobService/Start", who: "bob", code: "PERMISSION_DENIED" },
+    { event: "call", method: "/JobService/Query", who: "alice", code: "NOT_FOUND" },
+    { event: "a handshake was refused" },
+  ];
+  for (const fields of expected) {
+    const entry = await until(
+      JSON.stringify(fields),
+      async () => (await readTrail(server)).find((entry) => has(entry, fields)),
+    );
+    assert.match(String(entry["time"]), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    assert.match(String(entry["peer"]), /127\.0\.0\.1:\d+/);
+    if (entry["event"] !== "call") continue;
+    assert.match(String(entry["serial"]), /^[0-9A-Fa-f]+$/);
+    assert.equal(entry["roles"], entry["who"] === "alice" ? "writer" : "reader");
+    assert.equal(typeof entry["ms"], "number");
+  }
+  assert(!(await readTrail(server)).some((entry) => entry["who"] === "mallory"));
+  const { mode } = await Deno.stat(join(server.logDir, "audit", "audit.jsonl"));
+  assert.equal((mode ?? 0) & 0o777, 0o600);
+});
+
+Deno.test("audit: is bounded, goes on after a restart, and loses the oldest lines first", async () => {
+  await using server = await TestServer.start({ flags: ["--audit-size", "64K"] });
+  const client = server.client();
+  const id = await client.start("true");
+  for (let round = 0; round < 30; round++) {
+    await Promise.all(Array.from({ length: 20 }, () => client.query(id)));
+    if (round === 15) {
+      await server.end();
+      await server.launch();
+    }
+  }
+  const folder = join(server.logDir, "audit");
+  let bytes = 0;
+  for await (const { name } of Deno.readDir(folder)) {
+    assert.match(name, /^audit(\.\d)?\.jsonl$/);
+    bytes += (await Deno.stat(join(folder, name))).size;
+  }
+  assert(bytes <= 64 * 1024, `${bytes} bytes`);
+  assert(bytes > 40 * 1024, `${bytes} bytes`);
+  const times = (await readTrail(server)).map((entry) => String(entry["time"]));
+  assert.deepEqual(times, times.toSorted());
+  assert(times.length > 100);
+});
+
+Deno.test("worker-client: a refusal by a rule is exit status 4, and says what refused", async () => {
+  await using place = await startWithRules({ rules: [{ name: "alice", commands: ["/bin/true"] }] });
+  const { code, stderr } = await place.server.cli(["start", "/bin/sh"]);
+  assert.equal(code, 4);
+  assert.match(
+    stderr,
+    /alice may not start this command: the server's rule file does not allow it/,
+  );
+  const { code: fine } = await run(join(BIN_DIR, "worker-client"), ["run", "/bin/true"], {
+    env: place.server.cliEnvironment(),
+  });
+  assert.equal(fine, 0);
+});

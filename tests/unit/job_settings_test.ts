@@ -1,0 +1,153 @@
+import { strict as assert } from "node:assert";
+import { JobError } from "../../lib/errors.ts";
+import {
+  type AskedSettings,
+  DEFAULT_SETTINGS,
+  looksLikeId,
+  readSettings,
+  readSignal,
+} from "../../lib/job_settings.ts";
+
+const NOTHING: AskedSettings = {
+  env: {},
+  workingDirectory: "",
+  user: "",
+  timeoutMs: 0,
+  isolation: null,
+  stopSignal: "",
+  title: "",
+  labels: {},
+  stdin: new Uint8Array(),
+};
+
+function assertRefused(asked: Partial<AskedSettings>, message: RegExp): void {
+  assert.throws(() => readSettings({ ...NOTHING, ...asked }, "root"), (error) => {
+    assert(error instanceof JobError, JSON.stringify(asked));
+    assert.equal(error.kind, "invalid");
+    assert.match(error.message, message);
+    assert(!/\p{Cc}/u.test(error.message), "a control character is in the message");
+    return true;
+  }, JSON.stringify(asked).slice(0, 200));
+}
+
+Deno.test("readSettings: nothing asked for is the default, as the server's user", () => {
+  assert.deepEqual(readSettings(NOTHING, "root").settings, DEFAULT_SETTINGS);
+  assert.equal(readSettings(NOTHING, "worker").settings.user, "worker");
+});
+
+Deno.test("readSettings: everything that is asked for is kept, secrets apart", () => {
+  const { settings, secrets } = readSettings({
+    env: { A: "secret" },
+    workingDirectory: "/srv",
+    user: "www-data",
+    timeoutMs: 5,
+    isolation: { privateTmp: true, noNetwork: false, ownProcesses: true },
+    stopSignal: "sigint",
+    title: "a.b-c_1",
+    labels: { "team/x": "" },
+    stdin: new TextEncoder().encode("input"),
+    gracePeriodMs: 0,
+    umask: 0,
+  }, "root");
+  const { secretsDigest, ...rest } = settings;
+  assert.deepEqual(rest, {
+    user: "www-data",
+    workingDirectory: "/srv",
+    umask: 0,
+    timeoutMs: 5,
+    stopSignal: "INT",
+    graceMs: 0,
+    isolation: { privateTmp: true, noNetwork: false, ownProcesses: true },
+    title: "a.b-c_1",
+    labels: { "team/x": "" },
+  });
+  assert.match(secretsDigest, /^[0-9a-f]{64}$/);
+  assert(!JSON.stringify(settings).includes('secret"'));
+  assert.deepEqual(secrets.environment, { A: "secret" });
+});
+
+Deno.test("readSettings: the digest tells other secrets, and not another order", () => {
+  const digest = (env: Record<string, string>, stdin = new Uint8Array()) =>
+    readSettings({ ...NOTHING, env, stdin }, "root").settings.secretsDigest;
+  assert.equal(digest({ A: "1", B: "2" }), digest({ B: "2", A: "1" }));
+  const digests = [
+    digest({ A: "1" }),
+    digest({ A: "2" }),
+    digest({ B: "1" }),
+    digest({}, Uint8Array.of(1)),
+    digest({ A: "1" }, Uint8Array.of(1)),
+    digest({}),
+  ];
+  assert.equal(new Set(digests).size, digests.length);
+});
+
+Deno.test("readSettings: names that a kernel file, a shell or a log line would stumble over", () => {
+  for (
+    const user of ["-root", "a b", "../x", "a/b", "a:b", "a\nb", "$(id)", "1000", "x".repeat(65)]
+  ) {
+    assertRefused({ user }, /is no user's name/);
+  }
+  for (
+    const title of ["-x", ".x", "a/b", "a\nb", "a\0", "ä", "x".repeat(65), "0123abcd", "0123abcd-"]
+  ) {
+    assertRefused({ title }, /is no name for a job/);
+  }
+  for (const name of ["", "-a", "a b", "a=b", 'a"b', "x".repeat(64)]) {
+    assertRefused({ labels: { [name]: "x" } }, /is no name of a label/);
+  }
+  for (const value of ["\n", "\x1b[2J", "\u0085", "x".repeat(257)]) {
+    assertRefused({ labels: { a: value } }, /label a has control characters/);
+  }
+  for (const name of ["", "1A", "A B", "A=B", "A\0B", "Ä", "A;id"]) {
+    assertRefused({ env: { [name]: "x" } }, /is no name of an environment variable/);
+  }
+  for (const name of ["JOB_ID", "job_worker_enter", "PPID", "SHELLOPTS"]) {
+    assertRefused({ env: { [name]: "x" } }, /cannot be set/);
+  }
+  for (const workingDirectory of ["x", "./x", "~", "/a\0b", "/a\nb", `/${"x".repeat(4095)}`]) {
+    assertRefused({ workingDirectory }, /working directory/);
+  }
+});
+
+Deno.test("readSettings: too much is refused with the bound", () => {
+  const many = (count: number, value: string) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`N${index}`, value]));
+  assertRefused({ env: many(1001, "") }, /more than 1000 environment variables/);
+  assertRefused({ env: many(6, "x".repeat(100_000)) }, /above 512 KiB/);
+  assertRefused({ env: { A: "ä".repeat(70_000) } }, /A is above 127 KiB/);
+  assertRefused({ labels: many(33, "") }, /more than 32 labels/);
+  assertRefused({ stdin: new Uint8Array(2 ** 21 + 1) }, /above 2 MiB/);
+  assertRefused({ timeoutMs: 1e12 }, /above ten years/);
+  assertRefused({ gracePeriodMs: 3_600_001 }, /above an hour/);
+  assertRefused({ umask: 512 }, /umask/);
+});
+
+Deno.test("readSettings: no message repeats a variable's value", () => {
+  for (
+    const env of [{ A: "top-secret\0" }, { "A B": "top-secret" }, {
+      A: "top-secret".repeat(20_000),
+    }]
+  ) {
+    assert.throws(() => readSettings({ ...NOTHING, env }, "root"), (error) => {
+      assert(error instanceof JobError && !error.message.includes("top-secret"));
+      return true;
+    });
+  }
+});
+
+Deno.test("readSignal: takes the names of signal(7), and nothing else", () => {
+  assert.equal(readSignal("TERM"), "TERM");
+  assert.equal(readSignal("SIGUSR1"), "USR1");
+  assert.equal(readSignal("winch"), "WINCH");
+  for (const name of ["", "SIG", "15", "TERM ", "SIGSIGTERM", "EXIT", "0", "toString"]) {
+    assert.throws(() => readSignal(name), /is no signal that can be sent/);
+  }
+  for (const stopSignal of ["STOP", "SIGCONT"]) assertRefused({ stopSignal }, /does not end a job/);
+});
+
+Deno.test("looksLikeId: what an id could begin with", () => {
+  for (const text of ["0123abcd", "0123abcd-", "0123abcd-12"]) assert(looksLikeId(text), text);
+  for (const text of ["backup", "abc", "0123abcg", "0123abcde", "ABCDEF01"]) {
+    assert(!looksLikeId(text), text);
+  }
+});
