@@ -70,6 +70,8 @@ async function explainDistrust(endpoint: Endpoint): Promise<ConnectionFailure> {
     ? "its certificate is not valid yet. Check this machine's clock and its."
     : /expired/i.test(reason)
     ? "its certificate has expired. Have a new one issued for it."
+    : /purpose|usage/i.test(reason)
+    ? "its certificate is not one for servers. Have one issued for it (worker-certs issue --server)."
     : `the CA in ${identity.caFile} did not sign its certificate. ` +
       `Name the CA that did with --ca FILE.`;
   return new ConnectionFailure(`Cannot trust the server at ${text}: ${why}`, { final: true });

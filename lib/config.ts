@@ -33,6 +33,8 @@ export interface ServerConfig {
   maxJobsPerUser: number;
   /** Connections that are open at once; Infinity: no bound. */
   maxConnections: number;
+  /** Streams that one connection has open at once. */
+  maxStreams: number;
   /** Calls of one user that are open at once, streams included; Infinity: no bound. */
   maxOpenCalls: number;
   /** Calls of one user in a second; Infinity: no bound. */
@@ -122,6 +124,7 @@ function options(): Option[] {
     number("max-jobs", "<n>", "jobs running at once, or max", "4000", checkBound),
     number("max-jobs-per-user", "<n>", "those of one user, or max", "2000", checkBound),
     number("max-connections", "<n>", "connections open at once, or max", "10000", checkBound),
+    number("max-streams", "<n>", "streams open on one connection", "2000", checkStreams),
     number(
       "max-open-calls",
       "<n>",
@@ -228,6 +231,13 @@ function checkBound(given: string): number {
   const count = parseCount(given);
   if (count >= 1) return count;
   throw new InvalidArgumentError("Expected 1 or more.");
+}
+
+/** The protocol has no word for "no bound". */
+function checkStreams(given: string): number {
+  const count = parseCount(given);
+  if (count >= 1 && count <= 1_000_000) return count;
+  throw new InvalidArgumentError("Expected 1 to 1000000.");
 }
 
 function checkOutput(given: string): number {

@@ -30,6 +30,14 @@ export class RefusedHandshakes {
     });
   }
 
+  /** Notes a connection that is closed since it resets its streams too often. */
+  addStorm({ remoteAddress, remotePort }: Socket): void {
+    this.#trail.add("a connection was closed", {
+      peer: `${remoteAddress ?? "unknown"}:${remotePort ?? ""}`,
+      reason: "it reset its streams in a storm",
+    });
+  }
+
   /** Notes one. */
   add(reason: string, { remoteAddress, remotePort }: Socket): void {
     const nowMs = performance.now();

@@ -17,6 +17,7 @@ import { authorizationInterceptor } from "./grpc_authorization.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./grpc_internals.ts";
 import { PeerWatch } from "./grpc_peers.ts";
 import { logUnknownMethods, RefusedHandshakes } from "./grpc_refusals.ts";
+import { guardResets } from "./grpc_resets.ts";
 import { paceSocket } from "./pacing.ts";
 import type { ServerIdentity } from "./tls_identity.ts";
 import type { Credentials } from "./tls_renewal.ts";
@@ -39,13 +40,14 @@ const CLOSE_TIMEOUT_MS = 1000;
  */
 const OPTIONS: ChannelOptions = {
   "grpc.max_receive_message_length": 4 * 1024 ** 2,
-  "grpc.max_concurrent_streams": 10_000,
 };
 
 /** Bounds on what clients may take. */
 export interface ServerBounds extends CallBounds {
   /** Connections that are open at once, whoever made them; Infinity: no bound. */
   readonly maxConnections: number;
+  /** Streams that one connection has open at once. */
+  readonly maxStreams: number;
 }
 
 /** A server that takes calls. */
@@ -84,7 +86,11 @@ export async function listen(
   const peers = new PeerWatch(trust, roleOid);
   const calls = new CallCounter(bounds);
   const interceptors = [authorizationInterceptor({ peers, calls, trail })];
-  const server = new Server({ ...OPTIONS, interceptors });
+  const server = new Server({
+    ...OPTIONS,
+    "grpc.max_concurrent_streams": bounds.maxStreams,
+    interceptors,
+  });
   server.addService(jobService, { ...handlers });
   const credentials = createCredentials(identity);
   const port = await new Promise<number>((resolve, reject) => {
@@ -99,7 +105,10 @@ export async function listen(
     guardHandshakes(http2Server, refused);
     refused.watch(http2Server);
     logUnknownMethods(http2Server, { peers, trail });
-    http2Server.on("secureConnection", paceSocket);
+    http2Server.on("secureConnection", (socket: TLSSocket) => {
+      paceSocket(socket);
+      guardResets(socket, () => refused.addStorm(socket));
+    });
     peers.watch(http2Server);
   }
   return {

@@ -5,7 +5,7 @@
  * the stream less the DATA frames of the stream that have gone to the socket; it is counted exactly,
  * since an error of a few bytes in each message would be megabytes in a long stream.
  */
-import { FrameReader } from "./grpc_frames.ts";
+import { FRAME, FrameReader } from "./grpc_frames.ts";
 import { socketOf } from "./grpc_internals.ts";
 
 /** The most that waits in a socket before its streams pause. */
@@ -46,7 +46,9 @@ class PacedConnection {
 
   constructor(socket: PacedSocket) {
     this.#socket = socket;
-    const frames = new FrameReader((id, payloadBytes) => this.streams.get(id)?.sent(payloadBytes));
+    const frames = new FrameReader(({ type, streamId, payloadBytes }) => {
+      if (type === FRAME.data) this.streams.get(streamId)?.sent(payloadBytes);
+    });
     const write = socket.write.bind(socket);
     const flushed = () => this.#flushed();
     // All that HTTP/2 sends comes through here, a frame at a time and without a callback of its own.

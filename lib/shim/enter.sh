@@ -65,7 +65,10 @@ for job_worker_name in $job_worker_names; do
   eval "export $job_worker_name=\"\$job_worker_env_$job_worker_name\""
   unset "job_worker_env_$job_worker_name"
 done
+# The server may have died meanwhile, which is not the job's concern.
+trap '' PIPE
 printf 'started %s\n' "$job_worker_started" >&3 2>/dev/null
+trap - PIPE
 unset OLDPWD job_worker_line job_worker_stage job_worker_name job_worker_reason \
   job_worker_enter job_worker_isolation job_worker_user job_worker_group job_worker_folder \
   job_worker_names job_worker_started job_worker_input job_worker_umask

@@ -181,7 +181,10 @@ printf 'launcher %s %s %s\n' "$$" "$start_time" "$boot_id" >&9
 { echo 0 >"$launchers/cgroup.procs"; } 2>/dev/null
 [ -z "${job_worker_enter-}" ] || prepare_entry
 find_command "$1"
-cd /
+[ -z "${job_worker_enter-}" ] || {
+  cd /
+  unset OLDPWD
+}
 for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
 [ -z "$disk_settings" ] || set_disks
 
@@ -197,19 +200,20 @@ exec 2>&9
   read -r stat </proc/self/stat
   set_start_time "$stat"
   printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
-  trap - HUP INT TERM PIPE
   if [ -n "${job_worker_enter-}" ]; then
     export job_worker_started="${stat%% *} $start_time"
     exec 3>&1 4>&- 5>&- 6>&- 7>&- 8>&- </dev/null >>"$output" 2>&1
     [ -z "$job_worker_input" ] || exec <"$folder/input"
     umask "$job_worker_umask"
     enter='eval "$job_worker_enter"'
+    trap - HUP INT TERM PIPE
     [ -n "$namespaces" ] || set -- /bin/sh -c "$enter" job-worker user "$@"
     [ -z "$namespaces" ] ||
       set -- unshare $namespaces -- /bin/sh -c "$enter" job-worker namespaces "$@"
     exec setsid -- "$@"
   fi
   printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
+  trap - HUP INT TERM PIPE
   exec </dev/null >>"$output" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
   exec setsid -- "$@"
 )

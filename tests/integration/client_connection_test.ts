@@ -295,3 +295,39 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "connection: a server whose certificate is for clients is not trusted",
+  ...UNSANITIZED,
+  async fn() {
+    const names = LOOPBACK;
+    const forClients = await authority.issue({ name: "server", names, purposes: ["client"] });
+    {
+      await using server = await FakeServer.start(forClients, authority.cert);
+      assertFails(
+        await query(`localhost:${server.port}`),
+        3,
+        `Cannot trust the server at localhost:${server.port}: its certificate is not one for ` +
+          "servers. Have one issued for it (worker-certs issue --server).",
+      );
+    }
+    const forServers = await authority.issue({ name: "server", names, purposes: ["server"] });
+    await using server = await FakeServer.start(forServers, authority.cert);
+    assert.equal((await query(`localhost:${server.port}`)).status, 0);
+  },
+});
+
+Deno.test({
+  name: "connection: a CA's own certificate is no server's",
+  ...UNSANITIZED,
+  async fn() {
+    const intermediate = await authority.createIntermediate("below");
+    const leaf = await intermediate.issue({ name: "server", names: LOOPBACK });
+    // The chain is shown in whole, and still the CA that we hold has not signed the server.
+    const chain = { cert: leaf.cert + intermediate.cert, key: leaf.key };
+    await using server = await FakeServer.start(chain, authority.cert);
+    const { status, notes } = await query(`localhost:${server.port}`);
+    assert.equal(status, 3);
+    assert.match(notes[0] ?? "", /Cannot trust the server/);
+  },
+});

@@ -291,9 +291,12 @@ function startWithKey(
   args: string[],
   idempotencyKey: string,
 ): Promise<string> {
+  // Half of the jobs take the longer way to their command; the key decides, so that a retry is the same.
+  const takesLongWay = idempotencyKey.charCodeAt(idempotencyKey.length - 1) % 2 === 0;
+  const manner = takesLongWay ? { env: { A: "b" }, isolation: { ownProcesses: true } } : {};
   return new Promise((resolve, reject) => {
     client.raw.Start(
-      { name, args, idempotencyKey },
+      { name, args, idempotencyKey, ...manner },
       (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
     );
   });

@@ -230,7 +230,7 @@ Deno.test("Start: arguments that are too long are refused, and nothing is left",
     assert.match(error.details, /^Cannot start [^\n]+$/, what);
   }
   // What is even above the server's bound for a message never reaches its handlers.
-  const args = Array(40).fill("x".repeat(100_000));
+  const args = Array(45).fill("x".repeat(100_000));
   await assertStatus(client.startWith({ name: "/bin/true", args }), status.RESOURCE_EXHAUSTED);
   await assertNothingStarted(server);
 });

@@ -50,14 +50,19 @@ export async function signCertificate(
 }
 
 /** Makes another CA with a key of its own, and with the very name of the first one. */
-export async function makeOtherAuthority(pki: Pki, name: string): Promise<void> {
+export async function makeOtherAuthority(
+  pki: Pki,
+  name: string,
+  text: Pick<CertificateText, "notBefore" | "notAfter" | "commonName"> = {},
+): Promise<void> {
   const key = pki.file(`${name}.key`);
   await openssl("genrsa", "-out", key, "2048");
   await sign(pki, key, {
-    commonName: "Job Worker CA",
     extensions: ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"],
     issuer: "self",
     out: `${name}.crt`,
+    ...text,
+    commonName: text.commonName ?? "Job Worker CA",
   });
 }
 

@@ -203,7 +203,13 @@ export class RawStream {
   }
 }
 
-function frame(type: number, flags: number, streamId: number, payload: Uint8Array): Uint8Array {
+/** A frame of HTTP/2 (RFC 9113, 4.1). */
+export function frame(
+  type: number,
+  flags: number,
+  streamId: number,
+  payload: Uint8Array,
+): Uint8Array {
   const bytes = new Uint8Array(FRAME_HEADER_BYTES + payload.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, payload.length << 8 | type);
@@ -218,7 +224,10 @@ function initialWindow(windowBytes: number): Uint8Array {
 }
 
 /** Header fields as literals without indexing (RFC 7541, 6.2.2): no table, no Huffman code. */
-function requestHeaders(authority: string): Uint8Array {
+export function requestHeaders(
+  authority: string,
+  more: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const fields = {
     ":method": "POST",
     ":scheme": "https",
@@ -226,6 +235,7 @@ function requestHeaders(authority: string): Uint8Array {
     ":authority": authority,
     "te": "trailers",
     "content-type": "application/grpc",
+    ...more,
   };
   return concatenate(
     Object.entries(fields).flatMap(([name, value]) => [
@@ -243,13 +253,15 @@ function requestMessage(request: StreamRequest): Uint8Array {
   return concatenate([new Uint8Array([0]), uint32(bytes.length), bytes]);
 }
 
-function uint32(value: number): Uint8Array {
+/** Four bytes, the highest first. */
+export function uint32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value);
   return bytes;
 }
 
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+/** One after the other. */
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
   let offset = 0;
   for (const part of parts) {

@@ -1,10 +1,12 @@
 /** The server's door: who gets through TLS and who does not, and that no caller can harm it. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
+import { X509Certificate } from "node:crypto";
 import { assertStatus, type Pki, run, TestClient, testPki, TestServer, until } from "./harness.ts";
 import {
   CLIENT_EXTENSIONS,
   makeOtherAuthority,
+  makeRevocationList,
   ROLE_OID,
   signCertificate,
   WRITER_EXTENSIONS,
@@ -170,13 +172,114 @@ const STRANGERS: readonly Stranger[] = [
   },
 ];
 
-test("a certificate that is not the CA's and valid now is refused", async (t) => {
+/** Those that the handshake lets through, and no call. */
+const IDLERS: readonly (Stranger & { said: RegExp })[] = [
+  {
+    what: "the CA's own",
+    name: "ca",
+    make: async () => {},
+    said: /is that of a CA/,
+  },
+  {
+    what: "by a CA that is trusted and has expired",
+    name: "by-expired-ca",
+    make: (pki, name) =>
+      signCertificate(pki, name, { extensions: WRITER_EXTENSIONS, issuer: "expired-ca" }),
+    said: /signed by no CA that is trusted here|has expired/,
+  },
+  {
+    what: "by a CA below the CA, with the chain",
+    name: "by-intermediate",
+    make: async (pki, name) => {
+      await signCertificate(pki, "intermediate", {
+        extensions: ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"],
+      });
+      await signCertificate(pki, name, { extensions: WRITER_EXTENSIONS, issuer: "intermediate" });
+      const chain = await Deno.readTextFile(pki.file("intermediate.crt"));
+      await Deno.writeTextFile(pki.file(`${name}.crt`), chain, { append: true });
+    },
+    said: /signed by no CA that is trusted here/,
+  },
+  {
+    what: "a client's, by its own purposes",
+    name: "for-nothing",
+    make: (pki, name) =>
+      signCertificate(pki, name, {
+        extensions: WRITER_EXTENSIONS.filter((line) => !line.startsWith("extendedKeyUsage")),
+      }),
+    said: /not for clients/,
+  },
+  {
+    what: "revoked",
+    name: "revoked-one",
+    make: (pki, name) => signCertificate(pki, name, { extensions: WRITER_EXTENSIONS }),
+    said: /is revoked/,
+  },
+];
+
+/** A server that trusts an expired CA as well, and has a revocation list. */
+async function startForStrangers(): Promise<TestServer & AsyncDisposable> {
   const pki = await testPki();
   await makeOtherAuthority(pki, "other-ca");
-  await using server = await TestServer.start();
-  for (const { what, name, make } of STRANGERS) {
+  await makeOtherAuthority(pki, "expired-ca", {
+    commonName: "Expired CA",
+    notBefore: new Date(Date.now() - 2 * DAY_MS),
+    notAfter: new Date(Date.now() - 1000),
+  });
+  for (const { make, name } of [...STRANGERS, ...IDLERS]) await make(pki, name);
+  const bundle = await Promise.all(
+    ["ca.crt", "expired-ca.crt"].map((name) => Deno.readTextFile(pki.file(name))),
+  );
+  await Deno.writeTextFile(pki.file("both-cas.crt"), bundle.join(""));
+  const { serialNumber } = new X509Certificate(
+    await Deno.readTextFile(pki.file("revoked-one.crt")),
+  );
+  await makeRevocationList(pki, pki.file("strangers.crl"), { serials: [serialNumber] });
+  return await TestServer.start({
+    flags: ["--ca", pki.file("both-cas.crt"), "--crl", pki.file("strangers.crl")],
+  });
+}
+
+test("every refusal holds under load too, and whoever may call notices nothing", async (t) => {
+  await using server = await startForStrangers();
+  const good = server.client();
+  const work = { isOver: false, calls: 0 };
+  const following = await good.shell("while :; do echo line; sleep 0.01; done");
+  const workers = Array.from({ length: 4 }, async () => {
+    while (!work.isOver) {
+      assert.equal((await good.wait(await good.start("true"))).exitCode, 0);
+      work.calls += 1;
+    }
+  });
+  const follower = good.output(following);
+  for (const { what, name } of STRANGERS) {
+    await t.step(what, () => assertStatus(ask(server, name), status.UNAVAILABLE).then(() => {}));
+  }
+  for (const { what, name, said } of IDLERS) {
+    await t.step(
+      what,
+      () => assertStatus(ask(server, name), status.UNAUTHENTICATED, said).then(() => {}),
+    );
+  }
+  await t.step("without a certificate", async () => {
+    const { stderr } = await handshake(server, undefined, "-tls1_3", "-ign_eof");
+    assert.match(stderr, /certificate required/);
+  });
+  await t.step("TLS 1.2", async () => {
+    const { stderr } = await handshake(server, "alice", "-tls1_2");
+    assert.match(stderr, /alert (protocol version|handshake failure)/);
+  });
+  work.isOver = true;
+  await Promise.all(workers);
+  await good.stop(following, 0);
+  assert.match(new TextDecoder().decode(await follower), /^(line\n)+$/);
+  assert(work.calls > STRANGERS.length, `${work.calls} calls of those who may`);
+});
+
+test("a certificate that is not the CA's and valid now is refused", async (t) => {
+  await using server = await startForStrangers();
+  for (const { what, name } of STRANGERS) {
     await t.step(what, async () => {
-      await make(pki, name);
       await assertStatus(ask(server, name), status.UNAVAILABLE);
       const { code, stderr } = await handshake(server, name, "-tls1_3", "-ign_eof");
       assert.equal(code, 1, stderr);

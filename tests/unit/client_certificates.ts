@@ -2,6 +2,8 @@
 import "reflect-metadata";
 import {
   BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
   SubjectAlternativeNameExtension,
   type X509Certificate,
   X509CertificateGenerator,
@@ -26,6 +28,8 @@ export interface Subject {
   /** Milliseconds from now; from a day ago to in ten days unless given. */
   readonly fromMs?: number;
   readonly toMs?: number;
+  /** What it may be used for; nothing is said unless given. */
+  readonly purposes?: readonly ("client" | "server")[];
 }
 
 /** A CA that lives as long as the test. */
@@ -59,20 +63,22 @@ export class Authority {
   }
 
   /** Issues a certificate. */
-  async issue({ name, names = [], fromMs = -DAY_MS, toMs = 10 * DAY_MS }: Subject): Promise<Pair> {
+  async issue(
+    { name, names = [], fromMs = -DAY_MS, toMs = 10 * DAY_MS, purposes = [] }: Subject,
+  ): Promise<Pair> {
     const keys = await generateKeys();
-    return this.#sign({ keys, name, names, fromMs, toMs, isAuthority: false });
+    return this.#sign({ keys, name, names, fromMs, toMs, purposes, isAuthority: false });
   }
 
   /** Issues a CA below this one. */
   async createIntermediate(name: string): Promise<Authority> {
     const keys = await generateKeys();
-    const subject = { names: [], fromMs: -DAY_MS, toMs: 10 * DAY_MS };
+    const subject = { names: [], purposes: [], fromMs: -DAY_MS, toMs: 10 * DAY_MS };
     const { certificate } = await this.#sign({ keys, name, ...subject, isAuthority: true });
     return new Authority(certificate, keys);
   }
 
-  async #sign({ keys, name, names, fromMs, toMs, isAuthority }: Required<Subject> & {
+  async #sign({ keys, name, names, fromMs, toMs, purposes, isAuthority }: Required<Subject> & {
     keys: CryptoKeyPair;
     isAuthority: boolean;
   }): Promise<Pair & { certificate: X509Certificate }> {
@@ -87,12 +93,17 @@ export class Authority {
       publicKey: keys.publicKey,
       extensions: [
         new BasicConstraintsExtension(isAuthority, undefined, true),
+        ...(purposes.length > 0 ? [new ExtendedKeyUsageExtension(purposes.map(toOid))] : []),
         ...(names.length > 0 ? [new SubjectAlternativeNameExtension([...names])] : []),
       ],
     });
     const cert = `${certificate.toString("pem")}\n`;
     return { certificate, cert, key: await exportKey(keys.privateKey) };
   }
+}
+
+function toOid(purpose: "client" | "server"): ExtendedKeyUsage {
+  return purpose === "client" ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth;
 }
 
 async function generateKeys(): Promise<CryptoKeyPair> {

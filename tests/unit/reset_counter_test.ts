@@ -1,0 +1,75 @@
+import { strict as assert } from "node:assert";
+import { ResetCounter } from "../../lib/grpc_resets.ts";
+
+const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const RST_STREAM = 3;
+const DATA = 0;
+
+function frame(type: number, payload: Uint8Array): Uint8Array {
+  return new Uint8Array([0, 0, payload.length, type, 0, 0, 0, 0, 1, ...payload]);
+}
+
+/** So many frames, one after the other. */
+function repeat(bytes: Uint8Array, count: number): Uint8Array {
+  const whole = new Uint8Array(bytes.length * count);
+  for (let index = 0; index < count; index++) whole.set(bytes, index * bytes.length);
+  return whole;
+}
+
+const RESET = frame(RST_STREAM, new Uint8Array(4));
+
+/** A counter whose client has said its preface. */
+function begun(): ResetCounter {
+  const counter = new ResetCounter(0);
+  assert(!counter.isTooMany(PREFACE, 0));
+  return counter;
+}
+
+Deno.test("ResetCounter: 800 at once are borne, one more is not", () => {
+  const counter = begun();
+  assert(!counter.isTooMany(repeat(RESET, 800), 0));
+  assert(counter.isTooMany(RESET, 0));
+});
+
+Deno.test("ResetCounter: it stays below the library's bound, whenever they come", () => {
+  for (const stepMs of [1, 10, 100, 999, 1000, 1001]) {
+    const counter = begun();
+    let count = 0;
+    let nowMs = 0;
+    while (nowMs < 60_000) {
+      if (counter.isTooMany(RESET, nowMs)) break;
+      count += 1;
+      if (count > 800) nowMs += stepMs;
+    }
+    // The library counts whole seconds only.
+    assert(count <= 1000 + 33 * Math.floor(nowMs / 1000), `${count} within ${nowMs} ms`);
+  }
+});
+
+Deno.test("ResetCounter: a few resets a second are borne for ever", () => {
+  const counter = begun();
+  for (let second = 1; second < 10_000; second++) {
+    assert(!counter.isTooMany(repeat(RESET, 30), second * 1000));
+  }
+});
+
+Deno.test("ResetCounter: other frames count for nothing, also with resets as their payload", () => {
+  const counter = begun();
+  const data = frame(DATA, repeat(RESET, 10));
+  assert(!counter.isTooMany(repeat(data, 10_000), 0));
+});
+
+Deno.test("ResetCounter: however the bytes are cut, the count is the same", () => {
+  const bytes = new Uint8Array([...PREFACE, ...repeat(RESET, 801)]);
+  for (const size of [1, 7, 13, 4096]) {
+    const counter = new ResetCounter(0);
+    let isTooMany = false;
+    let offset = 0;
+    while (!isTooMany) {
+      assert(offset < bytes.length, "it is never too many");
+      isTooMany = counter.isTooMany(bytes.subarray(offset, offset + size), 0);
+      offset += size;
+    }
+    assert(offset > bytes.length - RESET.length, `too early, at ${offset} of ${bytes.length}`);
+  }
+});
