@@ -112,6 +112,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     logs: logFolder,
     revoked: renewal.revokedCount,
   });
+  surviveMistakes();
   await tellReady();
   const exitStatus = await Promise.race([untilSignal(), untilGrown(config.memoryLimit)]);
   begun.abort();
@@ -157,6 +158,22 @@ async function requireFolder(folder: string): Promise<void> {
     `the limits folder ${folder} ${problem}; say where it is with --limits-dir, or make it with ` +
       `the files cpu_limit.txt, memory_limit.txt and disk_io_limit.txt ("max" in each: no limit)`,
   );
+}
+
+/**
+ * A mistake in the handling of one call or connection is a line of the log, and no reason to leave
+ * all others: until here nothing is known of it that an end of the process would mend.
+ */
+function surviveMistakes(): void {
+  const tell = (event: Event, error: unknown) => {
+    event.preventDefault();
+    log.error("a mistake of the server", {
+      error: messageOf(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    });
+  };
+  addEventListener("error", (event) => tell(event, event.error));
+  addEventListener("unhandledrejection", (event) => tell(event, event.reason));
 }
 
 function fail(error: unknown): never {

@@ -5,7 +5,9 @@
  * good certificate could end it so.
  */
 import type { TLSSocket } from "node:tls";
+import { messageOf } from "./errors.ts";
 import { FRAME, FrameReader } from "./grpc_frames.ts";
+import { log } from "./log.ts";
 
 /** Resets that a connection may make at once; well below the library's bound. */
 const RESET_BURST = 800;
@@ -51,9 +53,19 @@ export function guardResets(socket: TLSSocket, onStorm: () => void): void {
   const [deliver = () => {}] = deliveries;
   socket.on("data", (bytes: Uint8Array) => {
     if (socket.destroyed) return;
-    if (!resets.isTooMany(bytes, performance.now())) return deliver(bytes);
+    if (!resets.isTooMany(bytes, performance.now())) return deliverTo(socket, bytes, deliver);
     onStorm();
     socket.destroy();
   });
   socket.removeListener("data", deliver);
+}
+
+/** The library throws at what it finds impossible; the connection is what has to end then. */
+function deliverTo(socket: TLSSocket, bytes: Uint8Array, deliver: (bytes: Uint8Array) => void) {
+  try {
+    deliver(bytes);
+  } catch (error) {
+    log.warn("a connection was given up", { error: messageOf(error) });
+    socket.destroy();
+  }
 }

@@ -18,6 +18,7 @@ import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./grpc_internals
 import { PeerWatch } from "./grpc_peers.ts";
 import { logUnknownMethods, RefusedHandshakes } from "./grpc_refusals.ts";
 import { guardResets } from "./grpc_resets.ts";
+import { containStreams } from "./grpc_streams.ts";
 import { paceSocket } from "./pacing.ts";
 import type { ServerIdentity } from "./tls_identity.ts";
 import type { Credentials } from "./tls_renewal.ts";
@@ -105,6 +106,7 @@ export async function listen(
     guardHandshakes(http2Server, refused);
     refused.watch(http2Server);
     logUnknownMethods(http2Server, { peers, trail });
+    containStreams(http2Server);
     http2Server.on("secureConnection", (socket: TLSSocket) => {
       paceSocket(socket);
       guardResets(socket, () => refused.addStorm(socket));

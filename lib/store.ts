@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { messageOf } from "./errors.ts";
+import { log } from "./log.ts";
 import type { JobRecord, JobState } from "./job_state.ts";
 import { hasEnded } from "./job_state.ts";
 
@@ -136,28 +137,33 @@ export class JobStore {
 
   /** @returns The record with this id, if there is one. */
   get(id: string): JobRecord | undefined {
-    return toRecord(this.#select.get(id));
+    return reading(() => toRecord(this.#select.get(id)));
   }
 
   /** @returns The record of the job that an owner started with this idempotency key. */
   getByKey(owner: string, idempotencyKey: string): JobRecord | undefined {
-    return toRecord(this.#selectKey.get(owner, idempotencyKey));
+    return reading(() => toRecord(this.#selectKey.get(owner, idempotencyKey)));
   }
 
   /** @returns The newest job with this name. */
   getByTitle(title: string): JobRecord | undefined {
-    return toRecord(
-      this.#database.prepare(
-        "SELECT first_offset, record FROM jobs WHERE title = ? ORDER BY created_at_ms DESC LIMIT 1",
-      ).get(title),
+    return reading(() =>
+      toRecord(
+        this.#database.prepare(
+          "SELECT first_offset, record FROM jobs WHERE title = ? " +
+            "ORDER BY created_at_ms DESC LIMIT 1",
+        ).get(title),
+      )
     );
   }
 
   /** @returns Jobs whose id begins with a text, up to so many. */
   withPrefix(prefix: string, count: number): JobRecord[] {
-    const rows = this.#database.prepare(
-      "SELECT first_offset, record FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
-    ).all(prefix, `${prefix}~`, count);
+    const rows = reading(() =>
+      this.#database.prepare(
+        "SELECT first_offset, record FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+      ).all(prefix, `${prefix}~`, count)
+    );
     return rows.flatMap((row) => toRecord(row) ?? []);
   }
 
@@ -174,11 +180,15 @@ export class JobStore {
   ): { found: { record: JobRecord; cursor: JobCursor }[]; last: JobCursor | undefined } {
     const { createdAtMs, id } = cursor ?? { createdAtMs: Number.MAX_SAFE_INTEGER, id: "" };
     const { clauses, values } = clausesOf(filter);
-    const rows = this.#database.prepare(
-      `SELECT id, created_at_ms, first_offset, CASE WHEN ${clauses} THEN record END AS record FROM ` +
-        "jobs WHERE (created_at_ms, id) < (?, ?) AND created_at_ms >= ? " +
-        `${filter.activeOnly ? "AND active = 1 " : ""}ORDER BY created_at_ms DESC, id DESC LIMIT ?`,
-    ).all(...values, createdAtMs, id, filter.createdAfterMs, scanCount) as unknown as ScanRow[];
+    const rows = reading(() =>
+      this.#database.prepare(
+        `SELECT id, created_at_ms, first_offset, CASE WHEN ${clauses} THEN record END AS record FROM ` +
+          "jobs WHERE (created_at_ms, id) < (?, ?) AND created_at_ms >= ? " +
+          `${
+            filter.activeOnly ? "AND active = 1 " : ""
+          }ORDER BY created_at_ms DESC, id DESC LIMIT ?`,
+      ).all(...values, createdAtMs, id, filter.createdAfterMs, scanCount)
+    ) as unknown as ScanRow[];
     const found = rows.flatMap((row) => {
       if (row.record === null) return [];
       const record = toRecord(row);
@@ -195,15 +205,19 @@ export class JobStore {
 
   /** @returns All jobs that had not ended when they were last heard of. */
   active(): JobRecord[] {
-    const rows = this.#database.prepare("SELECT first_offset, record FROM jobs WHERE active = 1");
-    return rows.all().flatMap((row) => toRecord(row) ?? []);
+    const rows = reading(() =>
+      this.#database.prepare("SELECT first_offset, record FROM jobs WHERE active = 1").all()
+    );
+    return rows.flatMap((row) => toRecord(row) ?? []);
   }
 
   /** @returns How many jobs have ended and are on record, and what their output takes on disk. */
   endedTotals(): { count: number; outputBytes: number } {
-    const row = this.#database.prepare(
-      "SELECT count(*) AS count, coalesce(sum(output_bytes), 0) AS bytes FROM jobs WHERE active = 0",
-    ).get() as { count: number; bytes: number };
+    const row = reading(() =>
+      this.#database.prepare(
+        "SELECT count(*) AS count, coalesce(sum(output_bytes), 0) AS bytes FROM jobs WHERE active = 0",
+      ).get()
+    ) as { count: number; bytes: number };
     return { count: row.count, outputBytes: row.bytes };
   }
 
@@ -266,11 +280,57 @@ function prepareSchema(database: DatabaseSync): void {
   database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
 }
 
+/** Says what is broken when the file has been damaged since it was opened. */
+function reading<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new Error(
+      `cannot read the records of jobs in jobs.db: ${
+        messageOf(error)
+      }; put a copy of it back, or ` +
+        "move it away to begin without records",
+      { cause: error },
+    );
+  }
+}
+
+/** The record in a row. A damaged one stays where it is, and the others are not lost with it. */
 function toRecord(row: unknown): JobRecord | undefined {
   if (row === undefined) return undefined;
-  const { first_offset: firstOffset, record } = row as Row;
-  return { ...(JSON.parse(record) as JobRecord), firstOffset };
+  const { first_offset: firstOffset, record: text } = row as Row;
+  const record = parseRecord(text);
+  if (record !== undefined) return { ...record, firstOffset };
+  log.error("a job's record is damaged", { begins: text.slice(0, 60) });
+  return undefined;
 }
+
+function parseRecord(text: string): JobRecord | undefined {
+  try {
+    const record = JSON.parse(text) as Partial<JobRecord> | null;
+    return isWhole(record) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether all is there that a job could not be handled without. */
+function isWhole(record: Partial<JobRecord> | null): record is JobRecord {
+  const { id, command, owner, createdAtMs, limits, placement, state } = record ?? {};
+  return typeof id === "string" && typeof owner === "string" && typeof createdAtMs === "number" &&
+    typeof command?.name === "string" && Array.isArray(command.args) &&
+    typeof limits === "object" && limits !== null && Array.isArray(placement?.groups) &&
+    Array.isArray(placement.counters) && typeof placement.tracker === "string" &&
+    state !== undefined && STATES.has(state?.kind);
+}
+
+const STATES: ReadonlySet<unknown> = new Set<JobState["kind"]>([
+  "starting",
+  "running",
+  "stopping",
+  "exited",
+  "lost",
+]);
 
 function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; values: string[] } {
   const clauses = ["json_extract(record, '$.state.kind') <> 'starting'"];

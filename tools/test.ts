@@ -157,7 +157,8 @@ async function runIntegration(filter: string[]): Promise<void> {
   const flags = ["--out", BIN_DIR, "--log-dir", LOG_DIR];
   await runGate("binaries are built", ["run", "--allow-all", "tools/build.ts", ...flags]);
   const before = await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR });
-  await runSuite("integration", ["--allow-all", "--no-check", ...filter, "tests/integration"]);
+  const folders = ["tests/integration", "tests/fuzz"];
+  await runSuite("integration", ["--allow-all", "--no-check", ...filter, ...folders]);
   await checkLeftovers(before);
   await removeLogDir();
 }

@@ -1,0 +1,201 @@
+/** What comes over the wire or lies in files: certificates, lists, messages, frames, the store. */
+import * as fc from "fast-check";
+import { strict as assert } from "node:assert";
+import { Buffer } from "node:buffer";
+import { X509Certificate } from "node:crypto";
+import { join } from "node:path";
+import { AnswerReader, FrameError } from "../../client/bulk/frames.ts";
+import { frameMessage, MessageError, MessageReader } from "../../client/bulk/messages.ts";
+import { ClientTrust } from "../../lib/client_trust.ts";
+import { FrameReader } from "../../lib/grpc_frames.ts";
+import { DEFAULT_SETTINGS } from "../../lib/job_settings.ts";
+import { parseRevocationLists } from "../../lib/revocation_list.ts";
+import { decodeRoles, encodeRoles, RoleError, ROLES, rolesOfCertificate } from "../../lib/role.ts";
+import { DEFAULT_ROLE_OID as OID, readRoles } from "../../lib/rbac.ts";
+import { JobStore } from "../../lib/store.ts";
+import { jobService } from "../../proto/contract.ts";
+import { Authority } from "../unit/client_certificates.ts";
+import { fuzz, mutated, succeeds } from "./fuzz.ts";
+
+const authority = await Authority.create();
+const { cert } = await authority.issue({ name: "alice", purposes: ["client"] });
+const certificate = new X509Certificate(cert);
+const trust = new ClientTrust([new X509Certificate(authority.cert)], []);
+
+/** All that the server goes by. */
+function factsOf(one: X509Certificate) {
+  const { subject, issuer, serialNumber, validFrom, validTo } = one;
+  const key = one.publicKey.export({ type: "spki", format: "der" }).toString("hex");
+  return { subject, issuer, serialNumber, validFrom, validTo, key, roles: readRoles(one.raw, OID) };
+}
+
+fuzz("role extensions", {
+  inputs: fc.oneof(mutated(encodeRoles(["reader", "writer"])), fc.uint8Array({ maxLength: 64 })),
+  holds: (der) => {
+    succeeds(() => {
+      const roles = decodeRoles(Uint8Array.from(der));
+      assert(roles.length > 0 && roles.every((role) => ROLES.includes(role)));
+    }, (error) => error instanceof RoleError);
+  },
+});
+
+fuzz("roles of certificates", {
+  inputs: mutated(certificate.raw),
+  holds: (der) => {
+    succeeds(() => rolesOfCertificate(der), (error) => error instanceof RoleError);
+  },
+});
+
+fuzz("a changed certificate is never good", {
+  inputs: mutated(certificate.raw),
+  holds: (der) => {
+    const standing = trust.standing(der, Date.now());
+    if (standing.kind !== "good") return;
+    // A signature can be written in more than one way, and what is behind it is no part of it.
+    assert.deepEqual(factsOf(new X509Certificate(der)), factsOf(certificate));
+  },
+});
+
+fuzz("revocation lists", {
+  inputs: fc.oneof(mutated(certificate.raw), fc.uint8Array({ maxLength: 200 })).map((der) =>
+    `-----BEGIN X509 CRL-----\n${Buffer.from(der).toString("base64")}\n-----END X509 CRL-----\n`
+  ),
+  holds: (pem) => {
+    succeeds(() => {
+      const authorities = [new X509Certificate(authority.cert)];
+      assert.deepEqual(parseRevocationLists(pem, { authorities, nowMs: Date.now() }).lists, []);
+    }, (error) => error instanceof Error && error.message !== "");
+  },
+});
+
+for (const [name, method] of Object.entries(jobService)) {
+  const { requestDeserialize, responseDeserialize } = method as unknown as {
+    requestDeserialize: (bytes: Buffer) => object;
+    responseDeserialize: (bytes: Buffer) => object;
+  };
+  const start = jobService.Start.requestSerialize({
+    name: "ls",
+    args: ["/", "ä"],
+    env: { A: "b" },
+    limits: { cpuCores: 0.5 },
+    isolation: { privateTmp: true },
+    umask: 18,
+  });
+  fuzz(`messages of ${name}`, {
+    inputs: fc.oneof(fc.uint8Array({ maxLength: 100 }), mutated(start)),
+    holds: (bytes) => {
+      for (const decode of [requestDeserialize, responseDeserialize]) {
+        succeeds(
+          () => assert(Object.getPrototypeOf(decode(Buffer.from(bytes))) !== null),
+          (error) => error instanceof Error,
+        );
+      }
+      assert.equal(({} as { polluted?: unknown }).polluted, undefined);
+    },
+  });
+}
+
+/** Some bytes, and where they are cut into pieces. */
+function inPieces(bytes: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array[]> {
+  return fc.tuple(bytes, fc.array(fc.nat({ max: 50 }), { maxLength: 30 })).map(
+    ([whole, lengths]) => {
+      const pieces: Uint8Array[] = [];
+      let offset = 0;
+      for (const length of lengths) pieces.push(whole.subarray(offset, offset += length));
+      return [...pieces, whole.subarray(offset)];
+    },
+  );
+}
+
+const HEADER = Uint8Array.of(0, 0, 4, 0, 1, 0, 0, 0, 1, 1, 2, 3, 4);
+
+fuzz("frames of an answer", {
+  inputs: inPieces(fc.oneof(mutated(HEADER), fc.uint8Array({ maxLength: 400 }))),
+  holds: (pieces) => {
+    const reader = new AnswerReader({ onData: () => {}, onReply: () => {}, onEnd: () => {} });
+    succeeds(() => {
+      for (const piece of pieces) {
+        reader.room.set(piece);
+        reader.take(piece.length);
+      }
+    }, (error) => error instanceof FrameError);
+  },
+});
+
+fuzz("frames are the same however they are cut", {
+  inputs: inPieces(fc.uint8Array({ maxLength: 400 })),
+  holds: (pieces) => {
+    const framesOf = (parts: readonly Uint8Array[]) => {
+      const frames: number[][] = [];
+      const reader = new FrameReader(({ type, streamId, payloadBytes }) => {
+        frames.push([type, streamId, payloadBytes]);
+      });
+      for (const part of parts) reader.take(part);
+      return frames;
+    };
+    assert.deepEqual(framesOf(pieces), framesOf([Buffer.concat(pieces)]));
+  },
+});
+
+fuzz("messages of a stream", {
+  inputs: inPieces(fc.oneof(mutated(frameMessage(new Uint8Array(40))), fc.uint8Array())),
+  holds: (pieces) => {
+    const reader = new MessageReader(1000, (message) => assert(message.length <= 1000));
+    succeeds(() => {
+      for (const piece of pieces) reader.take(piece);
+    }, (error) => error instanceof MessageError);
+  },
+});
+
+/** A store's file with some jobs in it. */
+async function storeFile(): Promise<Uint8Array> {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-fuzz-" });
+  try {
+    const store = new JobStore(folder);
+    for (let index = 0; index < 20; index++) {
+      store.insert({
+        id: crypto.randomUUID(),
+        command: { name: "ls", args: [`${index}`] },
+        settings: { ...DEFAULT_SETTINGS, title: `job-${index}` },
+        owner: "alice",
+        idempotencyKey: "",
+        createdAtMs: index,
+        limits: {},
+        placement: { groups: [], tracker: "", census: "", counters: [] },
+        state: { kind: "running", pid: 1, startedAtMs: 1 },
+        firstOffset: 0,
+      });
+    }
+    store.close();
+    return await Deno.readFile(join(folder, "jobs.db"));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+fuzz("records with flipped bits", {
+  inputs: mutated(await storeFile()),
+  share: 0.2,
+  holds: async (bytes) => {
+    const folder = await Deno.makeTempDir({ prefix: "job-worker-fuzz-" });
+    try {
+      await Deno.writeFile(join(folder, "jobs.db"), bytes);
+      succeeds(
+        () => {
+          const store = new JobStore(folder);
+          try {
+            for (const { id } of store.active()) store.get(id);
+            store.endedTotals();
+            store.getByTitle("job-1");
+          } finally {
+            store.close();
+          }
+        },
+        (error) =>
+          error instanceof Error && /cannot (open|read) the records of jobs/.test(error.message),
+      );
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
