@@ -41,3 +41,17 @@ export function isDiskFull(error: unknown): boolean {
   if (error instanceof JobError) return false;
   return /\(os error 28\)|ENOSPC|database or disk is full/.test(messageOf(error));
 }
+
+/**
+ * Others' text as a message repeats it: quoted, cut, and without anything that a terminal would obey.
+ *
+ * @param maxCharacters What is longer is cut.
+ */
+export function quoted(text: string, maxCharacters = 60): string {
+  const shown = text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text;
+  // JSON leaves DEL and the C1 controls as they are.
+  return JSON.stringify(shown).replace(
+    /\p{Cc}/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Usage } from "./cgroup.ts";
 import { isJobId } from "./cgroup.ts";
-import { isDiskFull, JobError, messageOf } from "./errors.ts";
+import { isDiskFull, JobError, messageOf, quoted } from "./errors.ts";
 import type { Adoption, Ending, Executor, Running } from "./executor.ts";
 import { type JobBounds, requireRoom } from "./job_bounds.ts";
 import { JOBS_FOLDER, OUTPUT_FILE } from "./job_folder.ts";
@@ -483,7 +483,7 @@ export class JobManager {
   #record(id: string, name = id): JobRecord {
     const record = isJobId(id) ? this.#active.get(id)?.record ?? this.#store.get(id) : undefined;
     if (record === undefined || record.state.kind === "starting") {
-      throw new JobError("not-found", `No job has the id ${JSON.stringify(name.slice(0, 64))}`);
+      throw new JobError("not-found", `No job has the id ${quoted(name, 64)}`);
     }
     return record;
   }

@@ -1,5 +1,5 @@
 /** Lists of jobs: which are asked for, and page by page. */
-import { JobError } from "./errors.ts";
+import { JobError, quoted } from "./errors.ts";
 import type { JobRecord, JobState } from "./job_state.ts";
 import type { JobCursor, JobStore } from "./store.ts";
 
@@ -44,7 +44,7 @@ export async function listPage(
 ): Promise<{ records: JobRecord[]; nextPageToken: string }> {
   const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken } = query;
   for (const name of Object.keys(labels)) {
-    if (!LABEL_NAME.test(name)) throw invalid(`${JSON.stringify(name)} is no name of a label`);
+    if (!LABEL_NAME.test(name)) throw invalid(`${quoted(name)} is no name of a label`);
   }
   const filter = {
     activeOnly: states.length > 0 && states.every((state) => ACTIVE.includes(state)),

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
-import { JobError } from "./errors.ts";
+import { JobError, quoted } from "./errors.ts";
 
 /** What a job has to itself. */
 export interface Isolation {
@@ -168,7 +168,7 @@ export function readSignal(name: string): SignalName {
   if (signal !== undefined) return signal;
   throw new JobError(
     "invalid",
-    `${shown(name)} is no signal that can be sent to a job: expected one of ${SIGNALS.join(", ")}`,
+    `${quoted(name)} is no signal that can be sent to a job: expected one of ${SIGNALS.join(", ")}`,
   );
 }
 
@@ -188,7 +188,7 @@ function checkEnvironment(env: Readonly<Record<string, string>>): Record<string,
   let total = 0;
   for (const [name, value] of entries) {
     if (!VARIABLE.test(name)) {
-      throw refusal(`${shown(name)} is no name of an environment variable: letters, digits and _`);
+      throw refusal(`${quoted(name)} is no name of an environment variable: letters, digits and _`);
     }
     if (RESERVED_VARIABLE.test(name)) throw refusal(`the variable ${name} cannot be set`);
     // A value may be a secret: it is in no message.
@@ -208,12 +208,12 @@ export function isUserName(text: string): boolean {
 
 function checkUser(user: string): string {
   if (isUserName(user)) return user;
-  throw refusal(`${shown(user)} is no user's name`);
+  throw refusal(`${quoted(user)} is no user's name`);
 }
 
 function checkFolder(path: string): string {
   if (!posix.isAbsolute(path)) {
-    throw refusal(`the working directory ${shown(path)} is no absolute path`);
+    throw refusal(`the working directory ${quoted(path)} is no absolute path`);
   }
   if (path.includes("\0") || path.includes("\n") || Buffer.byteLength(path) > MAX_PATH_BYTES) {
     throw refusal("the working directory is no path: it has a NUL byte, a new line or is too long");
@@ -224,7 +224,7 @@ function checkFolder(path: string): string {
 function checkTitle(title: string): string {
   if (title === "" || TITLE.test(title) && !looksLikeId(title)) return title;
   throw refusal(
-    `${shown(title)} is no name for a job: expected up to 64 letters, digits, ".", "_" and "-", ` +
+    `${quoted(title)} is no name for a job: expected up to 64 letters, digits, ".", "_" and "-", ` +
       "and nothing that could be a job's id",
   );
 }
@@ -240,7 +240,7 @@ function checkLabels(labels: Readonly<Record<string, string>>): Record<string, s
   for (const [name, value] of entries) {
     if (!LABEL.test(name)) {
       throw refusal(
-        `${shown(name)} is no name of a label: expected up to 63 letters, digits and ./_-`,
+        `${quoted(name)} is no name of a label: expected up to 63 letters, digits and ./_-`,
       );
     }
     if (/\p{Cc}/u.test(value) || Buffer.byteLength(value) > MAX_LABEL_BYTES) {
@@ -258,8 +258,4 @@ function digestOf({ environment, input }: JobSecrets): string {
 
 function refusal(problem: string): JobError {
   return new JobError("invalid", `Cannot start a job: ${problem}`);
-}
-
-function shown(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -1,6 +1,6 @@
 /** What the launcher says on its standard output, understood. */
 import { basename } from "node:path";
-import { JobError } from "./errors.ts";
+import { JobError, quoted } from "./errors.ts";
 
 /** Characters of a program's name that an error repeats. */
 const MAX_SHOWN_NAME = 200;
@@ -15,13 +15,13 @@ export function parseLaunchReport(text: string, commandName: string): LaunchRepo
   const pid = /^started (\d+) \d+$/m.exec(text)?.[1];
   if (pid !== undefined) return { kind: "started", pid: Number(pid) };
   const [kind = "", ...details] = [...text.matchAll(/^refused (.*)$/gm)].map((match) =>
-    match[1] ?? ""
+    (match[1] ?? "").replace(/\p{Cc}/gu, " ")
   );
   return { kind: "refused", error: refusal(kind, commandName, details) };
 }
 
 function refusal(kind: string, commandName: string, details: readonly string[]): JobError {
-  const name = shorten(commandName);
+  const name = quoted(commandName, MAX_SHOWN_NAME);
   switch (kind) {
     case "not-found":
       return new JobError(
@@ -40,7 +40,7 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
     case "user":
       return new JobError(
         "invalid",
-        `Cannot start the job: the server's host has no user ${shorten(details[0] ?? "")}`,
+        `Cannot start the job: the server's host has no user ${quoted(details[0] ?? "")}`,
       );
     case "missing":
       return new JobError(
@@ -67,11 +67,6 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         cause: new Error(JSON.stringify([kind, ...details])),
       });
   }
-}
-
-/** What is not a program's name may be as long as an argument. */
-function shorten(name: string): string {
-  return JSON.stringify(name.length > MAX_SHOWN_NAME ? `${name.slice(0, MAX_SHOWN_NAME)}…` : name);
 }
 
 /** Said whenever the log directory's disk is full. */
