@@ -11,6 +11,8 @@ import { JobManager } from "./lib/job.ts";
 import { LocalExecutor } from "./lib/local_executor.ts";
 import { log } from "./lib/log.ts";
 import { openLogFolder } from "./lib/log_folder.ts";
+import { Metrics, type MetricSources, StreamTotals } from "./lib/metrics.ts";
+import { serveMetrics } from "./lib/metrics_server.ts";
 import { MemoryWatch } from "./lib/memory_watch.ts";
 import { tellReady } from "./lib/readiness.ts";
 import { requireHolePunching } from "./lib/rotation.ts";
@@ -80,6 +82,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     bounds: config,
     maxOutputBytes: config.maxOutput,
   });
+  const streams = new StreamTotals();
   const housekeeper = new Housekeeper(manager, store, config);
   const begun = new AbortController();
   const overdue = new AbortController();
@@ -91,10 +94,20 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     handlers: createHandlers({
       manager,
       rules,
+      streams,
       defaultUser: config.jobUser,
       shutdown: { begun: begun.signal, overdue: overdue.signal },
     }),
   });
+  await using metrics = openMetrics(config.metricsListen, {
+    version: VERSION,
+    activeStates: () => [...manager.active].map(({ record }) => record.state.kind),
+    endedCount: () => store.endedTotals().count,
+    connectionCount: () => server.connectionCount,
+    expiries: () => renewal.expiries,
+    streams,
+    residentBytes: () => Deno.memoryUsage().rss,
+  }, trail);
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);
   if (executor.inheritedDescriptors.length > 0) {
@@ -110,6 +123,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     cgroup: executor.host.kind,
     controllers: executor.host.controllers.join(" "),
     logs: logFolder,
+    metricsPort: metrics.port,
     revoked: renewal.revokedCount,
   });
   surviveMistakes();
@@ -119,6 +133,21 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
   await server.close(() => overdue.abort());
   housekeeper.stop();
   return exitStatus;
+}
+
+/** Counts, and lets Prometheus read, where an address is given for that. */
+function openMetrics(address: string, sources: MetricSources, trail: AuditTrail) {
+  if (address === "") return { port: undefined, [Symbol.asyncDispose]: async () => {} };
+  const metrics = new Metrics(sources);
+  trail.onEntry = (event, fields) => metrics.count(event, fields);
+  const server = serveMetrics(address, metrics);
+  return {
+    port: server.port,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      metrics[Symbol.dispose]();
+    },
+  };
 }
 
 /**

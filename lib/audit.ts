@@ -24,6 +24,8 @@ const encoder = new TextEncoder();
 export class AuditTrail {
   readonly #folder: string;
   readonly #pieceBytes: number;
+  /** Told of each entry. */
+  onEntry: (event: string, fields: LogFields) => void = () => {};
   #file: Deno.FsFile | undefined;
   #bytes = 0;
   #nextComplaintMs = -Infinity;
@@ -49,6 +51,7 @@ export class AuditTrail {
    */
   add(event: string, fields: LogFields): void {
     log.info(event, fields);
+    this.onEntry(event, fields);
     const entry = { time: new Date().toISOString(), event, ...fields };
     try {
       this.#write(encoder.encode(`${JSON.stringify(entry)}\n`));

@@ -33,12 +33,16 @@ export interface ServerConfig {
   maxJobsPerUser: number;
   /** Connections that are open at once; Infinity: no bound. */
   maxConnections: number;
+  /** Connections whose handshake is under way; Infinity: no bound. */
+  maxHandshakes: number;
   /** Streams that one connection has open at once. */
   maxStreams: number;
   /** Calls of one user that are open at once, streams included; Infinity: no bound. */
   maxOpenCalls: number;
   /** Calls of one user in a second; Infinity: no bound. */
   maxCallRate: number;
+  /** `HOST:PORT` where Prometheus reads; empty: nowhere. */
+  metricsListen: string;
   /** Newest bytes of the audit trail that are kept; Infinity: all. */
   auditSize: number;
   /** Newest bytes of output kept of each job; Infinity: all. */
@@ -124,6 +128,7 @@ function options(): Option[] {
     number("max-jobs", "<n>", "jobs running at once, or max", "4000", checkBound),
     number("max-jobs-per-user", "<n>", "those of one user, or max", "2000", checkBound),
     number("max-connections", "<n>", "connections open at once, or max", "10000", checkBound),
+    number("max-handshakes", "<n>", "handshakes under way at once, or max", "2000", checkBound),
     number("max-streams", "<n>", "streams open on one connection", "2000", checkStreams),
     number(
       "max-open-calls",
@@ -150,6 +155,13 @@ function options(): Option[] {
       "<file>",
       "what narrows roles and people further, as JSON (default: no file)",
       "",
+    ),
+    text(
+      "metrics-listen",
+      "<host:port>",
+      "where Prometheus reads, without authentication (default: nowhere)",
+      "",
+      (address) => address === "" ? address : checkAddress(address),
     ),
     number("audit-size", "<size>", "newest audit trail kept, or max", "256M", checkAuditSize),
     text(

@@ -5,6 +5,9 @@ import { messageOf } from "./errors.ts";
 import { LIMIT_FILES, readLimits } from "./limits.ts";
 import { openLogFolder } from "./log_folder.ts";
 import { LocalExecutor } from "./local_executor.ts";
+import { RuleFile } from "./rule_file.ts";
+import { scripts } from "./scripts.ts";
+import { runScript } from "./shell.ts";
 import { requireHolePunching } from "./rotation.ts";
 import { formatTimeLeft, isExpirySoon } from "./expiry.ts";
 import { readServerIdentity } from "./tls_identity.ts";
@@ -44,6 +47,11 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
       const folder = await openLogFolder(config.logDir);
       if (Number.isFinite(config.maxOutput)) await requireHolePunching(folder);
       return `${folder} is private, and output there can be bounded`;
+    }),
+    await check("job user", () => examineUser(config)),
+    await check("rule file", async () => {
+      await RuleFile.open(config.rules, config.jobUser);
+      return config.rules === "" ? "none: roles alone decide" : `${config.rules} is understood`;
     }),
     await check("limit files", async () => {
       const limits = Object.entries(await readLimits(config.limitsDir));
@@ -109,6 +117,19 @@ async function check(subject: string, look: () => Promise<string | Warning>): Pr
   } catch (error) {
     return { state: "missing", subject, text: messageOf(error) };
   }
+}
+
+async function examineUser({ jobUser }: ServerConfig): Promise<string | Warning> {
+  const lines = (await runScript(scripts.user, [jobUser])).trim().split("\n");
+  if (!lines.some((line) => line.startsWith("user "))) {
+    throw new Error(`this host has no user ${jobUser}: make it, or name another with --job-user`);
+  }
+  const missing = lines.flatMap((line) => /^missing (.+)$/.exec(line)?.[1] ?? []);
+  if (missing.length === 0) return `jobs run as ${jobUser}`;
+  const problem = `not there: ${missing.join(", ")} (Debian's util-linux and libc-bin)`;
+  // Every start would fail.
+  if (jobUser !== "root") throw new Error(problem);
+  return { warning: `${problem}: no other user for jobs, and no isolation` };
 }
 
 async function examineCertificates(config: ServerConfig): Promise<string | Warning> {

@@ -47,6 +47,8 @@ const OPTIONS: ChannelOptions = {
 export interface ServerBounds extends CallBounds {
   /** Connections that are open at once, whoever made them; Infinity: no bound. */
   readonly maxConnections: number;
+  /** Connections whose handshake is under way; Infinity: no bound. */
+  readonly maxHandshakes: number;
   /** Streams that one connection has open at once. */
   readonly maxStreams: number;
 }
@@ -55,6 +57,8 @@ export interface ServerBounds extends CallBounds {
 export interface ListeningServer {
   /** The port, also where the system chose it. */
   port: number;
+  /** Open connections. */
+  readonly connectionCount: number;
   /** Shows another certificate to new clients, and believes others, open connections included. */
   renew(credentials: Credentials): void;
   /**
@@ -100,10 +104,15 @@ export async function listen(
       else reject(listenError(address, error));
     });
   });
+  let connectionCount = 0;
   const refused = new RefusedHandshakes(trail);
   for (const http2Server of http2ServersOf(server)) {
-    boundConnections(http2Server, { maxConnections: bounds.maxConnections, refused });
-    guardHandshakes(http2Server, refused);
+    boundConnections(http2Server, {
+      maxConnections: bounds.maxConnections,
+      refused,
+      onCount: (change) => connectionCount += change,
+    });
+    guardHandshakes(http2Server, { maxHandshakes: bounds.maxHandshakes, refused });
     refused.watch(http2Server);
     logUnknownMethods(http2Server, { peers, trail });
     containStreams(http2Server);
@@ -115,6 +124,9 @@ export async function listen(
   }
   return {
     port,
+    get connectionCount() {
+      return connectionCount;
+    },
     renew: ({ identity, trust }) => {
       peers.believe(trust);
       const { ca, cert, key } = identity;
@@ -146,12 +158,20 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
 /** Closes what comes when there are so many already, before a handshake costs anything. */
 function boundConnections(
   http2Server: Http2SecureServer,
-  { maxConnections, refused }: { maxConnections: number; refused: RefusedHandshakes },
+  { maxConnections, refused, onCount }: {
+    maxConnections: number;
+    refused: RefusedHandshakes;
+    onCount: (change: number) => void;
+  },
 ): void {
   let open = 0;
   http2Server.on("connection", (socket: Socket) => {
     open++;
-    socket.on("close", () => open--);
+    onCount(1);
+    socket.on("close", () => {
+      open--;
+      onCount(-1);
+    });
     if (open <= maxConnections) return;
     refused.add(
       `${maxConnections} connections are open, the most that --max-connections allows`,
@@ -162,9 +182,20 @@ function boundConnections(
 }
 
 /** The runtime has no handshake timeout: silent connections would stay for ever. */
-function guardHandshakes(http2Server: Http2SecureServer, refused: RefusedHandshakes): void {
+function guardHandshakes(
+  http2Server: Http2SecureServer,
+  { maxHandshakes, refused }: { maxHandshakes: number; refused: RefusedHandshakes },
+): void {
   const timers = new Map<string, ReturnType<typeof setTimeout>>();
   http2Server.on("connection", (socket: Socket) => {
+    if (timers.size >= maxHandshakes) {
+      refused.add(
+        `${maxHandshakes} handshakes are under way, the most that --max-handshakes allows`,
+        socket,
+      );
+      socket.destroy();
+      return;
+    }
     const peer = peerOf(socket);
     const timer = setTimeout(() => {
       refused.add(`it took longer than ${HANDSHAKE_TIMEOUT_MS / 1000} seconds`, socket);

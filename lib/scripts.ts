@@ -9,6 +9,7 @@ import punch from "./shim/punch.sh" with { type: "text" };
 import read from "./shim/read.sh" with { type: "text" };
 import ready from "./shim/ready.sh" with { type: "text" };
 import signal from "./shim/signal.sh" with { type: "text" };
+import user from "./shim/user.sh" with { type: "text" };
 
 /** One entry for each file of lib/shim/, which says what it takes and prints. */
 export const scripts = {
@@ -21,4 +22,5 @@ export const scripts = {
   read: stripComments(read),
   ready: stripComments(ready),
   signal: stripComments(signal),
+  user: stripComments(user),
 } as const;

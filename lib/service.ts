@@ -63,6 +63,8 @@ export interface HandlerOptions {
   readonly manager: JobManager;
   /** What narrows the roles. */
   readonly rules: RuleFile;
+  /** What streams come to. */
+  readonly streams: { open: number; bytes: number };
   /** Whom jobs run as where a request says nothing. */
   readonly defaultUser: string;
   /** When calls end before their time. */
@@ -118,7 +120,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     List: list,
     Wait: wait,
     Remove: remove,
-    Stream: stream({ manager, access, shutdown: shutdown.begun }),
+    Stream: stream({ ...options, access, shutdown: shutdown.begun }),
   };
 }
 
@@ -192,8 +194,7 @@ function unary<Request, Response>(
 }
 
 function stream(
-  { manager, access: rules, shutdown }: {
-    manager: JobManager;
+  { manager, streams, access: rules, shutdown }: Pick<HandlerOptions, "manager" | "streams"> & {
     access: Access;
     shutdown: AbortSignal;
   },
@@ -205,14 +206,16 @@ function stream(
     call.on("cancelled", end);
     call.on("close", end);
     using _interruption = onInterruption({ shutdown, access }, end);
+    streams.open += 1;
     try {
       const output = manager.output(await rules.job(call.request, caller, "Stream"));
-      await sendOutput(call, output, ended.signal);
+      await sendOutput(call, output, { signal: ended.signal, streams });
       if (shutdown.aborted || access.aborted) throw interruptionOf({ shutdown, access });
       call.end();
     } catch (error) {
       call.emit("error", toStatus(error));
     } finally {
+      streams.open -= 1;
       ended.abort();
     }
   };
@@ -245,7 +248,7 @@ function interruptionOf({ access }: Interruptions): unknown {
 async function sendOutput(
   call: ServerWritableStream<StreamRequest__Output, StreamResponse>,
   output: OutputLog,
-  signal: AbortSignal,
+  { signal, streams }: { signal: AbortSignal; streams: HandlerOptions["streams"] },
 ): Promise<void> {
   using pace = new StreamPace(http2StreamOf(call));
   const range = toReadRange(call.request);
@@ -254,6 +257,7 @@ async function sendOutput(
   let held: Uint8Array = NOTHING;
   const send = (output: Uint8Array, offset: number, gapBytes: number) => {
     nextOffset = offset + output.length;
+    streams.bytes += output.length;
     writeFramed(call, frameOutput({ output, offset, gapBytes }));
   };
   using _heartbeat = heartbeat(call.request.heartbeatSeconds, () => {

@@ -3,7 +3,12 @@ import { ClientTrust } from "./client_trust.ts";
 import { messageOf } from "./errors.ts";
 import { ExpiryWarnings, formatTimeLeft } from "./expiry.ts";
 import { log } from "./log.ts";
-import { type IdentityFiles, readServerIdentity, type ServerIdentity } from "./tls_identity.ts";
+import {
+  type Expiry,
+  type IdentityFiles,
+  readServerIdentity,
+  type ServerIdentity,
+} from "./tls_identity.ts";
 import { Revocations } from "./tls_revocation.ts";
 
 /**
@@ -77,6 +82,14 @@ export class Renewal implements Credentials {
     return this.#trust;
   }
 
+  /** Files in force, and when what is in them expires. */
+  get expiries(): Expiry[] {
+    const lists = this.#revocations.lists.flatMap(({ nextUpdateMs }) =>
+      nextUpdateMs === undefined ? [] : [{ file: this.#files.crl, atMs: nextUpdateMs }]
+    );
+    return [...this.#identity.expiries, ...lists];
+  }
+
   /** How many certificates are revoked. */
   get revokedCount(): number {
     return this.#revocations.lists.reduce((sum, { serials }) => sum + serials.size, 0);
@@ -136,10 +149,7 @@ export class Renewal implements Credentials {
   }
 
   #warn(nowMs: number): void {
-    const lists = this.#revocations.lists.flatMap(({ nextUpdateMs }) =>
-      nextUpdateMs === undefined ? [] : [{ file: this.#files.crl, atMs: nextUpdateMs }]
-    );
-    for (const { file, atMs } of [...this.#identity.expiries, ...lists]) {
+    for (const { file, atMs } of this.expiries) {
       if (!this.#warnings.isDue(file, atMs, nowMs)) continue;
       log.warn(`${file} ${formatTimeLeft(atMs - nowMs)}`, { at: new Date(atMs).toISOString() });
     }

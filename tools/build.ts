@@ -5,7 +5,7 @@
  */
 import { build as bundle, stop as stopBundler } from "esbuild";
 import { createHash } from "node:crypto";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { findRuntime, realSources, type Runtime } from "./denort.ts";
@@ -14,6 +14,8 @@ import { type BinaryName, compileFlags, permissionsOf } from "./permissions.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 const WORK_DIR = join(ROOT, "build");
+
+const CHECKSUM_FILE = "SHA256SUMS";
 
 /** Libraries in the bundle are CommonJS and ask for Node's modules by `require`. */
 const BANNER =
@@ -62,9 +64,23 @@ async function buildAll(options: BuildOptions): Promise<void> {
     if (await isUpToDate(target)) report(`${target.name} is up to date`);
     else stale.push(target);
   }
-  if (stale.length === 0) return;
-  const runtime = await findRuntime(realSources(WORK_DIR, report));
-  await Promise.all(stale.map((target) => compile(target, runtime)));
+  if (stale.length > 0) {
+    const runtime = await findRuntime(realSources(WORK_DIR, report));
+    await Promise.all(stale.map((target) => compile(target, runtime)));
+  }
+  await writeChecksums(targets);
+}
+
+/** Writes what `sha256sum --check` takes, beside the binaries. */
+async function writeChecksums(targets: readonly Target[]): Promise<void> {
+  const lines = await Promise.all(targets.map(async ({ name, out }) => {
+    const digest = createHash("sha256").update(await Deno.readFile(out)).digest("hex");
+    return `${digest}  ${name}\n`;
+  }));
+  const [first] = targets;
+  if (first !== undefined) {
+    await Deno.writeTextFile(join(dirname(first.out), CHECKSUM_FILE), lines.join(""));
+  }
 }
 
 async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<Target> {
@@ -117,6 +133,8 @@ async function compile(target: Target, runtime: Runtime): Promise<void> {
   try {
     const code = join(folder, `${target.name}.js`);
     await Deno.writeTextFile(code, target.code);
+    // The binary says when its source was written: the same source shall make the same bytes.
+    await Deno.utime(code, 0, 0);
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "compile",

@@ -55,6 +55,20 @@ Deno.test("bounds: a start that fails takes no place", async () => {
   assert.equal((await client.wait(await client.start("true"))).exitCode, 0);
 });
 
+Deno.test("bounds: handshakes under way, and who waits meanwhile is served afterwards", async () => {
+  await using server = await TestServer.start({ flags: ["--max-handshakes", "3"] });
+  const connect = () => Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const silent = [await connect(), await connect(), await connect()];
+  await until("one more to be closed", async () => {
+    using another = await connect();
+    return await another.read(new Uint8Array(1)).catch(() => null) === null;
+  });
+  await until("the log to tell", () => /3 handshakes are under way/.test(server.log));
+  for (const connection of silent) connection.close();
+  const client = server.client();
+  await until("a place to be free", () => client.start("true").catch(() => undefined));
+});
+
 Deno.test("bounds: a user's open calls, while others are served", async () => {
   await issueEve();
   await using server = await TestServer.start({ flags: ["--max-open-calls", "4"] });

@@ -239,3 +239,27 @@ Deno.test("worker-client: a refusal by a rule is exit status 4, and says what re
   });
   assert.equal(fine, 0);
 });
+
+Deno.test("worker-server doctor: looks at the job user and at the rule file", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-rules-" });
+  try {
+    const file = join(folder, "rules.json");
+    await Deno.writeTextFile(file, '{"rules":[]}');
+    const doctor = (...flags: string[]) =>
+      run(join(BIN_DIR, "worker-server"), ["doctor", ...flags]);
+    const fine = await doctor("--job-user", "nobody", "--rules", file);
+    assert.match(fine.stdout, /^ok +job user +jobs run as nobody$/m);
+    assert.match(fine.stdout, /^ok +rule file +.*rules\.json is understood$/m);
+    const nobody = await doctor("--job-user", "no-such-user");
+    assert.match(
+      nobody.stdout,
+      /^missing +job user +this host has no user no-such-user: make it, or/m,
+    );
+    assert.equal(nobody.code, 1);
+    await Deno.writeTextFile(file, "{}");
+    const broken = await doctor("--rules", file);
+    assert.match(broken.stdout, /^missing +rule file +cannot use the rule file/m);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -33,6 +33,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     imports: [
       "service",
       "rbac",
+      "shim",
+      "metrics",
       "rules",
       "choices",
       "trust",
@@ -89,6 +91,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     files: /^lib\/rbac\.ts$/,
     imports: ["role", ...COMMON],
     packages: NO_PACKAGE,
+  },
+  metrics: {
+    files: /^lib\/metrics(_server)?\.ts$/,
+    imports: ["rbac", "state", ...COMMON],
+    packages: /^prom-client$/,
   },
   rules: {
     files: /^lib\/(access_rules|rule_file)\.ts$/,
