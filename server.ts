@@ -95,6 +95,11 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
       manager,
       rules,
       streams,
+      about: {
+        version: VERSION,
+        cgroup: executor.host.kind,
+        controllers: executor.host.controllers,
+      },
       defaultUser: config.jobUser,
       shutdown: { begun: begun.signal, overdue: overdue.signal },
     }),

@@ -26,6 +26,7 @@ export type UnaryMethod =
   | "Signal"
   | "Query"
   | "List"
+  | "Info"
   | "Wait"
   | "Remove";
 

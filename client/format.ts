@@ -216,7 +216,7 @@ function seconds(microseconds: number): string {
 }
 
 /** `268435456` as `256 MiB`. */
-function binaryBytes(bytes: number): string {
+export function binaryBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let value = bytes;
   let unit = 0;

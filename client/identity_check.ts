@@ -11,6 +11,8 @@ export interface CheckedIdentity {
   readonly ca: string;
   /** The certificate's common name: what the server knows us by. */
   readonly name: string;
+  /** When the certificate expires, in milliseconds since 1970-01-01 UTC. */
+  readonly expiresAtMs: number;
   /** Whose certificate it is, for messages: its subject and file. */
   readonly holder: string;
   /** The file the CA came from, for messages. */
@@ -45,6 +47,7 @@ export function checkIdentity(parts: IdentityParts, nowMs: number): CheckedIdent
     key,
     cert: [certificate, ...intermediates].join(""),
     ca: authorities.join(""),
+    expiresAtMs: Date.parse(certificate.validTo),
     name: /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? "",
     holder,
     caFile: parts.caFile,

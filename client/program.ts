@@ -1,19 +1,23 @@
-import { Command, CommanderError } from "commander";
+import { Argument, Command, CommanderError } from "commander";
 import config from "../deno.json" with { type: "json" };
+import { completionScript, type Shell, SHELLS } from "./completion.ts";
 import { openSession } from "./context.ts";
 import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { addCommonOptions, type CommonOptions } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 import type { Verb } from "./verb.ts";
+import { doctorVerb } from "./verbs/doctor.ts";
 import { listVerb } from "./verbs/list.ts";
 import { queryVerb } from "./verbs/query.ts";
 import { removeVerb } from "./verbs/remove.ts";
 import { runVerb } from "./verbs/run.ts";
 import { signalVerb } from "./verbs/signal.ts";
+import { statsVerb } from "./verbs/stats.ts";
 import { startVerb } from "./verbs/start.ts";
 import { stopVerb } from "./verbs/stop.ts";
 import { streamVerb } from "./verbs/stream.ts";
+import { versionVerb } from "./verbs/version.ts";
 import { waitVerb } from "./verbs/wait.ts";
 
 const VERBS: readonly Verb[] = [
@@ -21,11 +25,14 @@ const VERBS: readonly Verb[] = [
   stopVerb,
   queryVerb,
   listVerb,
+  statsVerb,
   streamVerb,
   waitVerb,
   runVerb,
   signalVerb,
   removeVerb,
+  doctorVerb,
+  versionVerb,
 ];
 
 const HELP = `
@@ -86,7 +93,41 @@ function createProgram(call: Call, terminal: Terminal): Command {
   addCommonOptions(program);
   program.addHelpText("after", HELP);
   for (const verb of VERBS) addVerb(program, verb, { call, terminal });
+  addCompletion(program, terminal);
   return program;
+}
+
+/** The program's definition, for what is made of it: its help, completion and reference. */
+export function describeProgram(): Command {
+  const nowhere: Terminal = {
+    columns: undefined,
+    write: () => {},
+    note: () => {},
+    read: () => Promise.resolve(new Uint8Array()),
+    environment: () => undefined,
+    onInterrupt: () => () => {},
+  };
+  return createProgram({ exitStatus: ExitStatus.ok, verb: undefined }, nowhere);
+}
+
+function addCompletion(program: Command, terminal: Terminal): void {
+  const command = program.command("completion");
+  command.summary("print what makes a shell complete command lines");
+  command.description(
+    "Prints what makes a shell complete verbs, options, and the names and ids of jobs.",
+  );
+  command.addArgument(new Argument("<shell>", "whose").choices(SHELLS));
+  command.addHelpText(
+    "after",
+    `
+Examples:
+  worker-client completion bash > /etc/bash_completion.d/worker-client
+  worker-client completion zsh > "\${fpath[1]}/_worker-client"
+  worker-client completion fish > ~/.config/fish/completions/worker-client.fish`,
+  );
+  command.action((shell: Shell) => {
+    terminal.write(new TextEncoder().encode(completionScript(shell, program)));
+  });
 }
 
 function addVerb(

@@ -69,6 +69,16 @@ export class Session implements Disposable {
     this.#onAbsent = onAbsent;
   }
 
+  /** Who we are. */
+  get identity(): Endpoint["identity"] {
+    return this.#endpoint.identity;
+  }
+
+  /** `HOST:PORT` of the server. */
+  get server(): string {
+    return this.#endpoint.address.text;
+  }
+
   /** Who we are to the server: the common name of our certificate. */
   get userName(): string {
     return this.#endpoint.identity.name;

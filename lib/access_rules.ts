@@ -31,6 +31,7 @@ const METHODS = [
   "Stream",
   "Wait",
   "List",
+  "Info",
 ] as const;
 
 const RULE = v.pipe(

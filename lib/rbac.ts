@@ -25,6 +25,7 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Stream", READERS],
   ["/JobService/Wait", READERS],
   ["/JobService/List", READERS],
+  ["/JobService/Info", READERS],
 ]);
 
 /** Whether there is such a method, named by its path such as `/JobService/Start`. */

@@ -65,6 +65,8 @@ export interface HandlerOptions {
   readonly rules: RuleFile;
   /** What streams come to. */
   readonly streams: { open: number; bytes: number };
+  /** What Info says of the server. */
+  readonly about: { version: string; cgroup: string; controllers: readonly string[] };
   /** Whom jobs run as where a request says nothing. */
   readonly defaultUser: string;
   /** When calls end before their time. */
@@ -102,6 +104,20 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     );
     return { jobs: jobs.map(toQueryResponse), nextPageToken };
   }, shutdown);
+  const info = unary(async (_request: object, caller: Caller) => {
+    await access.rules(caller, "Info");
+    const { version, cgroup, controllers } = options.about;
+    return {
+      version,
+      cgroup,
+      controllers: [...controllers],
+      yourName: caller.name,
+      yourRoles: [...caller.roles],
+      jobUser: defaultUser,
+      runningJobs: [...manager.active].length,
+      timeMs: Date.now(),
+    };
+  }, shutdown);
   // A job may run for days, so its end is not waited for when the server goes.
   const wait = unary(async (request: IdRequest, caller: Caller) => {
     const id = await access.job(request, caller, "Wait");
@@ -118,6 +134,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     Signal: signal,
     Query: query,
     List: list,
+    Info: info,
     Wait: wait,
     Remove: remove,
     Stream: stream({ ...options, access, shutdown: shutdown.begun }),

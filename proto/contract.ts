@@ -6,6 +6,7 @@
 import { services } from "../build/gen/codec.ts";
 import type { JobServiceDefinition } from "../build/gen/JobService.ts";
 
+export type { InfoResponse__Output } from "../build/gen/InfoResponse.ts";
 export type { JobLimits, JobLimits__Output } from "../build/gen/JobLimits.ts";
 export type {
   JobServiceClient,

@@ -18,12 +18,13 @@ const METHODS = [
   "Signal",
   "Query",
   "List",
+  "Info",
   "Stream",
   "Wait",
   "Remove",
 ] as const;
 type Method = typeof METHODS[number];
-const READING: readonly Method[] = ["Query", "List", "Stream", "Wait"];
+const READING: readonly Method[] = ["Query", "List", "Info", "Stream", "Wait"];
 
 interface Holder {
   /** The common name of the certificate. */
@@ -110,6 +111,7 @@ function call(client: TestClient, path: string, request: Uint8Array): Promise<Ou
 function requestFor(method: Method, jobID: string): Uint8Array {
   if (method === "Start") return jobService.Start.requestSerialize({ name: "true" });
   if (method === "List") return jobService.List.requestSerialize({});
+  if (method === "Info") return jobService.Info.requestSerialize({});
   if (method === "Signal") return jobService.Signal.requestSerialize({ jobID, signal: "CONT" });
   return jobService[method].requestSerialize({ jobID });
 }
@@ -136,7 +138,7 @@ async function assertAllowed(
   const { code, details, messages } = await call(client, path, requestFor(method, id));
   assert.equal(code, "OK", details);
   if (method !== "Stream") assert.equal(messages, 1);
-  if (method === "Start" || method === "List") return;
+  if (["Start", "List", "Info"].includes(method)) return;
   const unknown = await call(client, path, requestFor(method, UNKNOWN_JOB));
   assert.equal(unknown.code, "NOT_FOUND");
 }

@@ -9,11 +9,14 @@ const VERBS = [
   "stop",
   "query",
   "list",
+  "stats",
   "stream",
   "wait",
   "run",
   "signal",
   "remove",
+  "doctor",
+  "version",
 ];
 const NO_IDENTITY = { JOB_WORKER_IDENTITY: "/nonexistent/me.pem" };
 
@@ -124,7 +127,13 @@ for (const args of [["run"], ["run", "--what", "ls"], ["wait"], ["wait", "--retr
 }
 
 /** What a verb takes, where it is not one id. */
-const ARGUMENTS: Readonly<Record<string, readonly string[]>> = { list: [], signal: ["TERM", ID] };
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  list: [],
+  stats: [],
+  doctor: [],
+  version: [],
+  signal: ["TERM", ID],
+};
 
 Deno.test("main: an identity that cannot be used is exit status 4, and 125 of run and wait", async () => {
   for (const verb of VERBS) {

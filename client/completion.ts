@@ -1,0 +1,108 @@
+import type { Command, Option } from "commander";
+
+/** Shells that completion is made for. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+
+/** One of {@linkcode SHELLS}. */
+export type Shell = typeof SHELLS[number];
+
+/** Verbs whose arguments are jobs. */
+const JOB_VERBS: ReadonlySet<string> = new Set([
+  "stop",
+  "query",
+  "stream",
+  "wait",
+  "signal",
+  "remove",
+]);
+
+/** What completes jobs: their names and ids, the newest first; silent where no server answers. */
+const JOBS = "worker-client list --all --limit 100 --format '{title}\\n{jobID}' 2>/dev/null";
+
+/**
+ * The script that a shell reads to complete the command line. It is made from the definitions of the
+ * verbs and options themselves.
+ *
+ * @param program With all its verbs.
+ */
+export function completionScript(shell: Shell, program: Command): string {
+  switch (shell) {
+    case "bash":
+      return bashScript(program);
+    case "zsh":
+      // zsh reads bash's completion, once it is told to.
+      return `#compdef worker-client\nautoload -U +X bashcompinit && bashcompinit\n${
+        bashScript(program)
+      }`;
+    case "fish":
+      return fishScript(program);
+  }
+}
+
+function bashScript(program: Command): string {
+  const verbs = program.commands.map((verb) => verb.name());
+  const cases = program.commands.map((verb) => {
+    const words = verb.options.flatMap(flagsOf).concat("--help").join(" ");
+    return `    ${verb.name()}) options="${words}" ;;`;
+  });
+  const jobs = verbs.filter((verb) => JOB_VERBS.has(verb)).join("|");
+  return `_worker_client() {
+  local current=\${COMP_WORDS[COMP_CWORD]} verb= options= word
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in ${verbs.join("|")}) verb=$word; break ;; esac
+  done
+  case $verb in
+    "") options="${program.options.flatMap(flagsOf).concat("--help").join(" ")}" ;;
+${cases.join("\n")}
+  esac
+  COMPREPLY=()
+  if [[ $current == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
+  elif [[ -z $verb ]]; then
+    COMPREPLY=($(compgen -W "${verbs.join(" ")}" -- "$current"))
+  else
+    case $verb in ${jobs})
+      COMPREPLY=($(compgen -W "$(${JOBS} | grep -v '^-$')" -- "$current")) ;;
+    esac
+  fi
+}
+complete -o default -F _worker_client worker-client
+`;
+}
+
+function fishScript(program: Command): string {
+  const lines = ["complete -c worker-client -f"];
+  for (const verb of program.commands) {
+    const isVerb = `-n '__fish_seen_subcommand_from ${verb.name()}'`;
+    lines.push(
+      `complete -c worker-client -n __fish_use_subcommand -a ${verb.name()} ` +
+        `-d ${quote(verb.summary())}`,
+      ...verb.options.map((option) => `complete -c worker-client ${isVerb} ${fishOption(option)}`),
+    );
+    if (JOB_VERBS.has(verb.name())) {
+      lines.push(`complete -c worker-client ${isVerb} -a "(${JOBS} | string match -v -- -)"`);
+    }
+    if (verb.name() === "start" || verb.name() === "run") {
+      lines.push(`complete -c worker-client ${isVerb} -F`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function flagsOf({ short, long }: Option): string[] {
+  return [short, long].filter((flag) => flag !== undefined);
+}
+
+function fishOption(option: Option): string {
+  const { short, long, description, required } = option;
+  return [
+    ...(short === undefined ? [] : [`-s ${short.slice(1)}`]),
+    ...(long === undefined || long === null ? [] : [`-l ${long.slice(2)}`]),
+    ...(required ? ["-r"] : []),
+    `-d ${quote(description)}`,
+  ].join(" ");
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
+}

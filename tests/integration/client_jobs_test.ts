@@ -1,0 +1,228 @@
+/** The compiled client's verbs about many jobs, and what start and run say of one, as a user types them. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { BIN_DIR, TestServer, until } from "./harness.ts";
+
+/** Runs the client; it must succeed. Returns its output's lines. */
+async function lines(server: TestServer, ...args: string[]): Promise<string[]> {
+  const { code, stdout, stderr } = await server.cli(args);
+  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
+  return stdout.trimEnd().split("\n");
+}
+
+/** Runs the client; it must fail. Returns its status and what it says. */
+async function failure(server: TestServer, ...args: string[]): Promise<[number, string]> {
+  const { code, stdout, stderr } = await server.cli(args);
+  assert.notEqual(code, 0);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^worker-client: [^\n]+\n$/);
+  return [code, stderr];
+}
+
+Deno.test("worker-client start: every option arrives at the job", async () => {
+  await using server = await TestServer.start();
+  const file = join(server.folder, "env");
+  await Deno.writeTextFile(file, "# comment\n\nFROM_FILE=one two\nBOTH=file\n");
+  const input = join(server.folder, "input");
+  await Deno.writeTextFile(input, "from the file\n");
+  const output = await lines(
+    server,
+    ...[
+      "run",
+      "-q",
+      "--name",
+      "probe",
+      "-l",
+      "a=b",
+      "--label",
+      "c=",
+      "-e",
+      "X=y z",
+      "--env-file",
+      file,
+    ],
+    ...["-e", "BOTH=flag", "-C", "/usr", "-u", "nobody", "--umask", "077", "--stdin", input],
+    ...[
+      "--timeout",
+      "1h",
+      "--grace",
+      "1s",
+      "--stop-signal",
+      "INT",
+      "--cpu",
+      "50%",
+      "--memory",
+      "64M",
+    ],
+    ...["--processes", "50", "--private-tmp", "--no-network"],
+    ...["sh", "-c", 'id -un; pwd; umask; cat; echo "$X|$FROM_FILE|$BOTH"; ls -A /tmp'],
+  );
+  assert.deepEqual(output, ["nobody", "/usr", "0077", "from the file", "y z|one two|flag"]);
+  const [text = ""] = await lines(server, "query", "--json", "probe");
+  const job = JSON.parse(text);
+  assert.equal(job.title, "probe");
+  assert.deepEqual(job.labels, { a: "b", c: "" });
+  assert.deepEqual([job.user, job.workingDirectory, job.timeoutMs], ["nobody", "/usr", 3_600_000]);
+  assert.deepEqual(job.limits, { cpuCores: 0.5, memoryBytes: 64 * 1024 ** 2, processes: 50 });
+  assert.deepEqual(job.isolation, { privateTmp: true, noNetwork: true, ownProcesses: false });
+  assert.match(job.startedAt, /^\d{4}-\d\d-\d\dT/);
+});
+
+Deno.test("worker-client start: standard input is passed on where it is asked for", async () => {
+  await using server = await TestServer.start();
+  const child = new Deno.Command(join(BIN_DIR, "worker-client"), {
+    args: ["run", "-q", "--stdin", "-", "wc", "-c"],
+    env: server.cliEnvironment(),
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new Uint8Array(100_000));
+  await writer.close();
+  const { code, stdout } = await child.output();
+  assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, "100000\n"]);
+});
+
+Deno.test("worker-client start: what makes no sense is refused before or by the server", async () => {
+  await using server = await TestServer.start({ limits: { memory: "64M" } });
+  const refused: [string[], number, RegExp][] = [
+    [["-e", "NAME"], 2, /--env expects NAME=VALUE/],
+    [["-e", "=x"], 2, /--env expects NAME=VALUE/],
+    [["-l", "x"], 2, /--label expects NAME=VALUE/],
+    [["--env-file", "/nonexistent"], 2, /Cannot read --env-file \/nonexistent/],
+    [["--stdin", "/nonexistent"], 2, /Cannot read --stdin \/nonexistent/],
+    [["--umask", "9"], 2, /octal/],
+    [["--timeout", "soon"], 2, /duration/],
+    [["--cpu", "fast"], 2, /percentage of one core/],
+    [["--memory", "1"], 2, /at least 1M/],
+    [["--disk-io", "10"], 2, /a rate such as/],
+    [["--name", "a b"], 2, /is no name for a job/],
+    [["--user", "no-such-user"], 2, /has no user/],
+    [["--cwd", "x"], 2, /is no absolute path/],
+    [["--stop-signal", "X"], 2, /is no signal/],
+    [["--memory", "65M"], 1, /above the server's/],
+  ];
+  for (const [options, status, message] of refused) {
+    const [code, said] = await failure(server, "start", ...options, "true");
+    assert.match(said, message);
+    assert.equal(code, status, said);
+  }
+  assert.deepEqual(await lines(server, "list", "--all", "--quiet"), [""]);
+});
+
+Deno.test("worker-client list: a table for people, ids and fields for programs", async () => {
+  await using server = await TestServer.start();
+  const [ended = ""] = await lines(server, "start", "-q", "--name", "ended", "false");
+  await server.client().wait(ended);
+  const [first = ""] = await lines(server, "start", "-q", "-l", "t=1", "sleep", "600");
+  const [second = ""] = await lines(
+    server,
+    "start",
+    "-q",
+    "-l",
+    "t=2",
+    "--name",
+    "two",
+    "sleep",
+    "600",
+  );
+  const [head = "", ...rows] = await lines(server, "list");
+  assert.match(head, /^ID +NAME +STATE +EXIT +USER +OWNER +STARTED +TOOK +COMMAND$/);
+  assert.deepEqual(rows.map((row) => row.split(/ +/).slice(0, 6)), [
+    [second.slice(0, 8), "two", "running", "-", "root", "alice"],
+    [first.slice(0, 8), "-", "running", "-", "root", "alice"],
+  ]);
+  assert(rows.every((row) => row.endsWith("sleep 600")));
+  assert.deepEqual(await lines(server, "ls", "-q"), [second, first]);
+  assert.deepEqual(await lines(server, "list", "-aq"), [second, first, ended]);
+  assert.deepEqual(await lines(server, "list", "-aq", "-n", "2"), [second, first]);
+  assert.deepEqual(await lines(server, "list", "-q", "--label", "t=1"), [first]);
+  assert.deepEqual(await lines(server, "list", "-q", "--state", "exited"), [ended]);
+  assert.deepEqual(await lines(server, "list", "-aq", "--since", "0ms"), [""]);
+  assert.deepEqual(await lines(server, "list", "-aq", "--owner", "nobody"), [""]);
+  assert.deepEqual(
+    await lines(server, "list", "-a", "--format", "{title}\\t{state} {exitCode} {labels.t}"),
+    ["two\tRUNNING - 2", "-\tRUNNING - 1", "ended\tEXITED 1 -"],
+  );
+  const jobs = (await lines(server, "list", "-a", "--json")).map((line) => JSON.parse(line));
+  assert.deepEqual(jobs.map(({ jobID }) => jobID), [second, first, ended]);
+  assert.match((await failure(server, "list", "--format", "{nothing}"))[1], /no field "nothing"/);
+  assert.match((await failure(server, "list", "--state", "dead"))[1], /no state "dead"/);
+  assert.match((await failure(server, "list", "-q", "--json"))[1], /cannot be used with/);
+});
+
+Deno.test("worker-client stop: several jobs, all of one's own, or those with a label", async () => {
+  await using server = await TestServer.start();
+  await server.pki.issue("carol", "writer");
+  const start = (...options: string[]) => lines(server, "start", "-q", ...options, "sleep", "600");
+  await start("--name", "a");
+  await start("--name", "b");
+  const other = await server.client("carol").start("sleep", "600");
+  assert.deepEqual(await lines(server, "stop", "a", "b"), [""]);
+  assert.deepEqual(await lines(server, "list", "-q"), [other]);
+  await start("-l", "batch=1");
+  await start("-l", "batch=1");
+  await start("-l", "batch=2");
+  await lines(server, "stop", "--label", "batch=1");
+  assert.equal((await lines(server, "list", "-q")).length, 2);
+  await lines(server, "stop", "--all", "--grace", "0");
+  assert.deepEqual(await lines(server, "list", "-q"), [other]);
+  const { code, stderr } = await server.cli(["stop", "a", "no-such-job", other]);
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /already exited/);
+  assert.match(stderr, /No job has the id "no-such-job"/);
+  assert.deepEqual(
+    await lines(server, "list", "-q"),
+    [""],
+    "the last one was stopped all the same",
+  );
+});
+
+Deno.test("worker-client: names and short ids stand for jobs, with every verb", async () => {
+  await using server = await TestServer.start();
+  const [id = ""] = await lines(
+    server,
+    "start",
+    "-q",
+    "--name",
+    "work",
+    "sh",
+    "-c",
+    "echo up; sleep 600",
+  );
+  await until("the output", async () => {
+    return (await server.cli(["stream", "--no-follow", "work"])).stdout === "up\n";
+  });
+  assert.match((await lines(server, "query", id.slice(0, 8)))[0] ?? "", /^Pid: \d+ Exit code: -/);
+  await lines(server, "signal", "TERM", "work");
+  assert.equal((await server.cli(["wait", "work"])).code, 143);
+  await lines(server, "remove", id.slice(0, 10));
+  assert.equal((await failure(server, "query", "work"))[0], 5);
+});
+
+Deno.test("worker-client stats, doctor, version: say what is so", async () => {
+  await using server = await TestServer.start();
+  assert.equal((await lines(server, "stats")).length, 1);
+  await lines(server, "start", "--name", "busy", "sh", "-c", "while :; do :; done");
+  const [head = "", row = ""] = await lines(server, "stats");
+  assert.match(head, /^ID +NAME +CPU +MEMORY +PEAK +READ\/s +WRITE\/s +PROCESSES +COMMAND$/);
+  assert.match(row, /^[0-9a-f]{8} +busy +[\d.]+ %/);
+  const [text = ""] = await lines(server, "stats", "--json");
+  assert(JSON.parse(text).cpuPercent > 5, text);
+  const doctor = await lines(server, "doctor");
+  assert.deepEqual(doctor.map((line) => line.split(/ +/)[1]), [
+    "identity",
+    "server",
+    "you",
+    "clocks",
+    "jobs",
+    "limits",
+  ]);
+  assert.match(doctor.join("\n"), /you +alice, writer\n/);
+  assert.match((await server.cli(["doctor"], "bob")).stdout, /you +bob, reader\n/);
+  assert.deepEqual(await lines(server, "version"), ["client 0.1.0", "server 0.1.0"]);
+  await server.end();
+  const gone = await server.cli(["version"]);
+  assert.deepEqual([gone.code, gone.stdout], [3, "client 0.1.0\n"]);
+  assert.equal((await server.cli(["doctor"])).code, 3);
+});
