@@ -17,6 +17,7 @@ import { statsVerb } from "./verbs/stats.ts";
 import { startVerb } from "./verbs/start.ts";
 import { stopVerb } from "./verbs/stop.ts";
 import { streamVerb } from "./verbs/stream.ts";
+import { topVerb } from "./verbs/top.ts";
 import { versionVerb } from "./verbs/version.ts";
 import { waitVerb } from "./verbs/wait.ts";
 
@@ -26,6 +27,7 @@ const VERBS: readonly Verb[] = [
   queryVerb,
   listVerb,
   statsVerb,
+  topVerb,
   streamVerb,
   waitVerb,
   runVerb,
@@ -101,6 +103,8 @@ function createProgram(call: Call, terminal: Terminal): Command {
 export function describeProgram(): Command {
   const nowhere: Terminal = {
     columns: undefined,
+    rows: undefined,
+    onKey: () => () => {},
     write: () => {},
     note: () => {},
     read: () => Promise.resolve(new Uint8Array()),

@@ -12,6 +12,14 @@ export interface Terminal {
   write(bytes: Uint8Array): void;
   /** How many columns standard output has; undefined where it is no terminal. */
   readonly columns: number | undefined;
+  /** How many lines it has. */
+  readonly rows: number | undefined;
+  /**
+   * Calls the listener for each key that is pressed, without waiting for a whole line.
+   *
+   * @returns A function that takes the listener away again.
+   */
+  onKey(listener: (key: string) => void): () => void;
   /** All that is in a file, or comes from standard input where its name is `-`. */
   read(file: string): Promise<Uint8Array>;
   /** Writes one line of ours to standard error. */
@@ -65,18 +73,44 @@ function sleepSync(durationMs: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, durationMs);
 }
 
+function consoleSize(): { columns: number; rows: number } | undefined {
+  try {
+    if (!Deno.stdout.isTerminal()) return undefined;
+    const { columns, rows } = Deno.consoleSize();
+    // A terminal that nobody has told its size says 0.
+    return { columns: columns || 80, rows: rows || 24 };
+  } catch {
+    // A terminal that cannot say how wide it is.
+    return undefined;
+  }
+}
+
 /** The terminal of the process itself. */
 export const processTerminal: Terminal = {
   write(bytes) {
     writeFully(Deno.stdout, bytes);
   },
   get columns() {
-    try {
-      return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : undefined;
-    } catch {
-      // A terminal that cannot say how wide it is.
-      return undefined;
-    }
+    return consoleSize()?.columns;
+  },
+  get rows() {
+    return consoleSize()?.rows;
+  },
+  onKey(listener) {
+    if (!Deno.stdin.isTerminal()) return () => {};
+    // Ctrl-C stays a signal.
+    Deno.stdin.setRaw(true, { cbreak: true });
+    const reader = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
+    (async () => {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        for (const key of value) listener(key);
+      }
+    })().catch(() => {
+      // The terminal is gone; whoever waits for a key hears of it by SIGHUP.
+    });
+    return () => Deno.stdin.setRaw(false);
   },
   async read(file) {
     if (file !== "-") return await Deno.readFile(file);

@@ -2,6 +2,7 @@
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
+  type Metadata,
   type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceError,
@@ -32,6 +33,7 @@ import { type Chunk, isTail, type OutputLog, type ReadRange } from "./logs.ts";
 import { StreamPace } from "./pacing.ts";
 import type { Caller } from "./rbac.ts";
 import type { RuleFile } from "./rule_file.ts";
+import { traceVariables } from "./trace_context.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
 /** The gRPC status of each kind of error. */
@@ -77,12 +79,16 @@ export interface HandlerOptions {
 export function createHandlers(options: HandlerOptions): JobServiceHandlers {
   const { manager, shutdown, defaultUser } = options;
   const access = new Access(manager, options.rules);
-  const start = unary(async (request: StartRequest__Output, caller: Caller) => {
-    const asked = toJobRequest(request, defaultUser);
-    (await access.rules(caller, "Start")).requireStart(caller, asked);
-    const { idempotencyKey } = request;
-    return { jobID: await manager.start(asked, { owner: caller.name, idempotencyKey }) };
-  }, shutdown);
+  const start = unary(
+    async (request: StartRequest__Output, caller: Caller, metadata: Metadata) => {
+      const asked = toJobRequest(request, defaultUser);
+      (await access.rules(caller, "Start")).requireStart(caller, asked);
+      const { idempotencyKey } = request;
+      const traced = withTrace(asked, metadata);
+      return { jobID: await manager.start(traced, { owner: caller.name, idempotencyKey }) };
+    },
+    shutdown,
+  );
   const stop = unary(async (request: StopRequest, caller: Caller) => {
     await manager.stop(await access.job(request, caller, "Stop"), request.gracePeriodMs);
     return {};
@@ -188,7 +194,7 @@ interface StopRequest extends IdRequest {
 }
 
 function unary<Request, Response>(
-  handle: (request: Request, caller: Caller) => Promise<Response>,
+  handle: (request: Request, caller: Caller, metadata: Metadata) => Promise<Response>,
   { begun, overdue }: Shutdown,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, respond) => {
@@ -203,7 +209,7 @@ function unary<Request, Response>(
     const interrupt = () => answer(toStatus(interruptionOf({ shutdown: overdue, access })));
     const interruption = onInterruption({ shutdown: overdue, access }, interrupt);
     if (begun.aborted) return interrupt();
-    handle(call.request, caller).then(
+    handle(call.request, caller, call.metadata).then(
       (response) => answer(null, response),
       (error: unknown) => answer(toStatus(error)),
     );
@@ -357,6 +363,13 @@ function toJobRequest(request: StartRequest__Output, defaultUser: string): JobRe
     limits: onlyGiven(limits ?? {}),
     ...readSettings(request, defaultUser),
   };
+}
+
+/** A job of a caller that traces goes on with its trace, unless it is told of another one. */
+function withTrace(request: JobRequest, metadata: Metadata): JobRequest {
+  const trace = traceVariables((header) => metadata.get(header)[0]?.toString());
+  const { secrets } = request;
+  return { ...request, secrets: { ...secrets, environment: { ...trace, ...secrets.environment } } };
 }
 
 /** The fields that are there: of what is optional the contract's code makes null, or leaves it out. */

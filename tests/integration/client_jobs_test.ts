@@ -226,3 +226,40 @@ Deno.test("worker-client stats, doctor, version: say what is so", async () => {
   assert.deepEqual([gone.code, gone.stdout], [3, "client 0.1.0\n"]);
   assert.equal((await server.cli(["doctor"])).code, 3);
 });
+
+Deno.test("worker-client top: shows jobs on a screen of its own, and leaves the terminal as it was", async () => {
+  await using server = await TestServer.start();
+  await lines(server, "start", "--name", "busy", "sh", "-c", "while :; do :; done");
+  for (const end of ["q", "\x03"]) {
+    // script(1) gives it a terminal.
+    const child = new Deno.Command("script", {
+      args: ["-qec", `${join(BIN_DIR, "worker-client")} top --interval 250ms`, "/dev/null"],
+      env: { ...server.cliEnvironment(), TERM: "xterm" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    let text = "";
+    const drained = (async () => {
+      for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) text += part;
+    })();
+    await until("some looks", () => text.split("jobs running").length > 3);
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(end));
+    const { code } = await child.status;
+    await writer.close().catch(() => {});
+    await drained;
+    assert.equal(code, 0, JSON.stringify(text.slice(-300)));
+    assert(text.startsWith("\x1b[?1049h\x1b[?25l"), JSON.stringify(text.slice(0, 100)));
+    assert(text.includes("\x1b[?25h\x1b[?1049l"), JSON.stringify(text.slice(-100)));
+    assert.match(text, /1 jobs running {3}\d\d:\d\d:\d\d/);
+    assert.match(text, /busy +[\d.]+ % +[▁▂▃▄▅▆▇█]+/);
+  }
+});
+
+Deno.test("worker-client top: without a terminal it says what to do instead", async () => {
+  await using server = await TestServer.start();
+  const [code, said] = await failure(server, "top");
+  assert.equal(code, 2);
+  assert.match(said, /top needs a terminal; "worker-client stats" prints the same once/);
+});

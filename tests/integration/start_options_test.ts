@@ -1,5 +1,5 @@
 /** How jobs are run, when a start says how: user, environment, folder, namespaces, time. */
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
@@ -424,5 +424,33 @@ Deno.test("Start: a repeated start with other options is refused", async () => {
       status.FAILED_PRECONDITION,
       /key was used for another command, or with other options/,
     );
+  }
+});
+
+Deno.test("Start: a caller's trace goes on in its job, in a well-formed call", async () => {
+  await using server = await TestServer.start();
+  const client = server.client();
+  const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const startTraced = (headers: Record<string, string>, env: Record<string, string> = {}) => {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    return new Promise<string>((resolve, reject) => {
+      client.raw.Start(
+        { name: "sh", args: ["-c", 'echo "$TRACEPARENT|$TRACESTATE"'], env },
+        metadata,
+        (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
+      );
+    });
+  };
+  const cases: [Record<string, string>, Record<string, string>, string][] = [
+    [{ traceparent: parent, tracestate: "a=b" }, {}, `${parent}|a=b`],
+    [{ traceparent: "junk", tracestate: "a=b" }, {}, "|"],
+    [{ traceparent: parent }, { TRACEPARENT: "mine" }, "mine|"],
+    [{}, {}, "|"],
+  ];
+  for (const [headers, env, expected] of cases) {
+    const id = await startTraced(headers, env);
+    await endOf(client, id);
+    assert.equal(await client.text(id), `${expected}\n`);
   }
 });

@@ -168,7 +168,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: NO_PACKAGE,
   },
   common: {
-    files: /^lib\/(errors|limits|log|utf8)\.ts$/,
+    files: /^lib\/(errors|limits|log|utf8|trace_context)\.ts$/,
     imports: ["shared"],
     packages: NO_PACKAGE,
   },

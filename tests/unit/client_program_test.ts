@@ -10,6 +10,7 @@ const VERBS = [
   "query",
   "list",
   "stats",
+  "top",
   "stream",
   "wait",
   "run",
@@ -130,6 +131,7 @@ for (const args of [["run"], ["run", "--what", "ls"], ["wait"], ["wait", "--retr
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   list: [],
   stats: [],
+  top: [],
   doctor: [],
   version: [],
   signal: ["TERM", ID],

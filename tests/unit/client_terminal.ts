@@ -38,6 +38,11 @@ export class FakeTerminal implements Terminal {
   }
 
   readonly columns: number | undefined = undefined;
+  readonly rows: number | undefined = undefined;
+
+  onKey(): () => void {
+    return () => {};
+  }
 
   read(file: string): Promise<Uint8Array> {
     return Deno.readFile(file);

@@ -1,0 +1,54 @@
+import type { QueryResponse__Output } from "../proto/contract.ts";
+import { listJobs } from "./list.ts";
+import type { Session } from "./session.ts";
+
+/** What one look at the running jobs has found. */
+export interface Sample {
+  readonly atMs: number;
+  readonly jobs: readonly QueryResponse__Output[];
+}
+
+/** Looks at the running jobs that have these labels. */
+export async function sampleUsage(
+  session: Session,
+  labels: Readonly<Record<string, string>>,
+): Promise<Sample> {
+  const states = ["JOB_STATE_RUNNING", "JOB_STATE_STOPPING"] as const;
+  const jobs = await Array.fromAsync(
+    listJobs(session, { states: [...states], labels, withUsage: true }),
+  );
+  return { atMs: performance.now(), jobs };
+}
+
+/** A job, and what it has used a second between two looks. */
+export interface Rated {
+  readonly job: QueryResponse__Output;
+  readonly rates: {
+    readonly cpuPercent: number | null;
+    readonly readBytesPerSecond: number | null;
+    readonly writtenBytesPerSecond: number | null;
+  };
+}
+
+/** What each job of the later look has used a second since the earlier one. */
+export function ratesOf(before: Sample, after: Sample): Rated[] {
+  const seconds = (after.atMs - before.atMs) / 1000;
+  const earlier = new Map(before.jobs.map((job) => [job.jobID, job.usage]));
+  return after.jobs.map((job) => {
+    const rate = (name: "cpuUsec" | "readBytes" | "writtenBytes") => {
+      const [from, to] = [earlier.get(job.jobID)?.[name], job.usage?.[name]];
+      return typeof from === "number" && typeof to === "number" && seconds > 0
+        ? (to - from) / seconds
+        : null;
+    };
+    const cpu = rate("cpuUsec");
+    return {
+      job,
+      rates: {
+        cpuPercent: cpu === null ? null : Math.round(cpu / 1000) / 10,
+        readBytesPerSecond: rate("readBytes"),
+        writtenBytesPerSecond: rate("writtenBytes"),
+      },
+    };
+  });
+}
