@@ -1,4 +1,5 @@
 /** Tests of the first boot, in order. */
+import "./isolation_test.ts";
 import "./limits_test.ts";
 import "./kill_test.ts";
 import "./usage_test.ts";
