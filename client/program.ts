@@ -65,7 +65,8 @@ Exit status:
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const call: Call = { exitStatus: ExitStatus.ok, verb: undefined };
   try {
-    await createProgram(call, terminal).parseAsync(args, { from: "user" });
+    const verbs = namedVerbs(args);
+    await createProgram({ call, terminal, verbs }).parseAsync(args, { from: "user" });
     return call.exitStatus;
   } catch (error) {
     return report(error, call, terminal);
@@ -78,7 +79,27 @@ interface Call {
   verb: Verb | undefined;
 }
 
-function createProgram(call: Call, terminal: Terminal): Command {
+/**
+ * The verbs whose names are on the command line; all, where none is. To define the options of the
+ * others would be a twentieth of a short call.
+ */
+function namedVerbs(args: readonly string[]): readonly Verb[] {
+  // The verb stands first, or behind options of which one may have a verb's name as its value.
+  const words = args[0]?.startsWith("-") || args[0] === "help" ? args : args.slice(0, 1);
+  const named = VERBS.filter(({ name, alias = name }) =>
+    words.includes(name) || words.includes(alias)
+  );
+  return named.length > 0 ? named : VERBS;
+}
+
+/** What a program is made for. */
+interface ProgramOptions {
+  readonly call: Call;
+  readonly terminal: Terminal;
+  readonly verbs: readonly Verb[];
+}
+
+function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
   const program = new Command("worker-client");
   program.description("Starts, watches and stops jobs on a job worker, over mutual TLS.");
   program.version(`worker-client ${config.version}`, "--version", "print the version");
@@ -94,8 +115,8 @@ function createProgram(call: Call, terminal: Terminal): Command {
   program.exitOverride();
   addCommonOptions(program);
   program.addHelpText("after", HELP);
-  for (const verb of VERBS) addVerb(program, verb, { call, terminal });
-  addCompletion(program, terminal);
+  for (const verb of verbs) addVerb(program, verb, { call, terminal });
+  if (verbs === VERBS) addCompletion(program, terminal);
   return program;
 }
 
@@ -111,7 +132,8 @@ export function describeProgram(): Command {
     environment: () => undefined,
     onInterrupt: () => () => {},
   };
-  return createProgram({ exitStatus: ExitStatus.ok, verb: undefined }, nowhere);
+  const call = { exitStatus: ExitStatus.ok, verb: undefined };
+  return createProgram({ call, terminal: nowhere, verbs: VERBS });
 }
 
 function addCompletion(program: Command, terminal: Terminal): void {
@@ -140,6 +162,7 @@ function addVerb(
   { call, terminal }: { call: Call; terminal: Terminal },
 ): void {
   const command = program.command(verb.name);
+  if (verb.alias !== undefined) command.alias(verb.alias);
   verb.define(command);
   addCommonOptions(command);
   command.exitOverride((error) => {

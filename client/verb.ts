@@ -4,6 +4,8 @@ import type { VerbContext } from "./context.ts";
 /** One verb of the command line. */
 export interface Verb {
   readonly name: string;
+  /** Another name for it. */
+  readonly alias?: string;
   /** The exit status of all failures of the verb itself, where it passes on the job's own. */
   readonly failureStatus?: number;
   /** Adds the verb's arguments, options and help. */

@@ -30,9 +30,9 @@ const ENCODER = new TextEncoder();
 /** `list`: prints jobs, the newest first. */
 export const listVerb: Verb = {
   name: "list",
+  alias: "ls",
 
   define(command) {
-    command.alias("ls");
     command.summary("print jobs");
     command.description(
       "Prints jobs, the newest first: the running ones, unless options say others.",
