@@ -15,6 +15,7 @@ const PACKAGES = [
   "dash",
   "findutils",
   "grep",
+  "libc-bin",
   "linux-image-cloud-amd64",
   "sed",
   "systemd",

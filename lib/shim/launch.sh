@@ -88,7 +88,9 @@ prepare_entry() {
   case $job_worker_isolation in *network*) namespaces=$namespaces$newline--net ;; esac
   [ -z "$namespaces" ] || reason=$(unshare $namespaces -- true 2>&1) || refuse isolation "$reason"
   if [ -n "$job_worker_user" ]; then
-    command -v setpriv >/dev/null || refuse missing setpriv
+    for program in setpriv getent; do
+      command -v "$program" >/dev/null || refuse missing "$program"
+    done
     entry=$(getent passwd -- "$job_worker_user") || refuse user "$job_worker_user"
     set_user "$entry"
     [ -z "$job_worker_input" ] || chown -- "$job_worker_user" "$folder/input"
