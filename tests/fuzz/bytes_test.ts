@@ -5,6 +5,8 @@ import { Buffer } from "node:buffer";
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { AnswerReader, FrameError } from "../../client/bulk/frames.ts";
+import { CertsError } from "../../certs/errors.ts";
+import { isCertificate, isPrivateKey, pemBlocks } from "../../certs/pem.ts";
 import { frameMessage, MessageError, MessageReader } from "../../client/bulk/messages.ts";
 import { ClientTrust } from "../../lib/client_trust.ts";
 import { FrameReader } from "../../lib/grpc_frames.ts";
@@ -15,7 +17,7 @@ import { DEFAULT_ROLE_OID as OID, readRoles } from "../../lib/rbac.ts";
 import { JobStore } from "../../lib/store.ts";
 import { jobService } from "../../proto/contract.ts";
 import { Authority } from "../unit/client_certificates.ts";
-import { fuzz, mutated, succeeds } from "./fuzz.ts";
+import { fuzz, mutated, mutatedText, succeeds } from "./fuzz.ts";
 
 const authority = await Authority.create();
 const { cert } = await authority.issue({ name: "alice", purposes: ["client"] });
@@ -56,15 +58,70 @@ fuzz("a changed certificate is never good", {
   },
 });
 
-fuzz("revocation lists", {
-  inputs: fc.oneof(mutated(certificate.raw), fc.uint8Array({ maxLength: 200 })).map((der) =>
-    `-----BEGIN X509 CRL-----\n${Buffer.from(der).toString("base64")}\n-----END X509 CRL-----\n`
-  ),
-  holds: (pem) => {
+/** A list that the CA has really signed, with serials in it. */
+const goodList = await authority.revoke(["01", "7f00ff", "0123456789abcdef"]);
+
+const authorities = [new X509Certificate(authority.cert)];
+
+function pemOf(der: Uint8Array): string {
+  const base64 = Buffer.from(der).toString("base64");
+  return `-----BEGIN X509 CRL-----\n${base64}\n-----END X509 CRL-----\n`;
+}
+
+Deno.test("fuzz: the list that is changed is a good one before", () => {
+  const { lists } = parseRevocationLists(pemOf(goodList), { authorities, nowMs: Date.now() });
+  assert.equal(lists[0]?.serials.size, 3);
+});
+
+fuzz("revocation lists that the CA has signed, changed", {
+  inputs: fc.oneof(mutated(goodList), fc.uint8Array({ maxLength: 200 })),
+  holds: (der) => {
     succeeds(() => {
-      const authorities = [new X509Certificate(authority.cert)];
-      assert.deepEqual(parseRevocationLists(pem, { authorities, nowMs: Date.now() }).lists, []);
+      const nowMs = Date.now();
+      const { lists } = parseRevocationLists(pemOf(der), { authorities, nowMs });
+      // What is believed says what the CA has said: a signature may be written in another way.
+      for (const { serials } of lists) {
+        assert.deepEqual([...serials].sort(), ["123456789ABCDEF", "1", "7F00FF"].toSorted());
+      }
     }, (error) => error instanceof Error && error.message !== "");
+  },
+});
+
+fuzz("files of the certificate tool", {
+  inputs: mutatedText(cert, authority.cert + cert, pemOf(goodList)),
+  holds: (text) => {
+    succeeds(() => {
+      for (const block of pemBlocks(text, "file.pem")) {
+        assert(text.includes(block.text.slice(0, -1)));
+        assert(!(isCertificate(block) && isPrivateKey(block)));
+      }
+    }, (error) => error instanceof CertsError);
+  },
+});
+
+fuzz("roles are read as they were written", {
+  inputs: fc.subarray([...ROLES], { minLength: 1 }),
+  holds: (roles) => assert.deepEqual(decodeRoles(encodeRoles(roles)), roles),
+});
+
+fuzz("requests are read as they were written", {
+  inputs: fc.record({
+    name: fc.string({ unit: "grapheme" }),
+    args: fc.array(fc.string({ unit: "grapheme" })),
+    env: fc.dictionary(fc.string({ unit: "grapheme" }), fc.string(), { noNullPrototype: true }),
+    timeoutMs: fc.maxSafeNat(),
+    umask: fc.nat({ max: 2 ** 32 - 1 }),
+    stdin: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+  }).filter(({ env }) => !Object.keys(env).includes("__proto__")),
+  holds: (request) => {
+    const { requestSerialize, requestDeserialize } = jobService.Start;
+    const { name, args, env, timeoutMs, umask, stdin } = requestDeserialize(
+      requestSerialize(request),
+    );
+    assert.deepEqual(
+      { name, args, env: { ...env }, timeoutMs, umask, stdin: Buffer.from(stdin) },
+      { ...request },
+    );
   },
 });
 

@@ -9,6 +9,9 @@ import * as fc from "fast-check";
 const RUNS = Number(Deno.env.get("JOB_WORKER_FUZZ_RUNS") ?? 500);
 const SEED = Number(Deno.env.get("JOB_WORKER_FUZZ_SEED") ?? 1);
 
+/** An input that takes longer hangs: the worst ones take milliseconds. */
+const INPUT_DEADLINE_MS = 20_000;
+
 /** An input may be a file; its seed brings it back as a whole. */
 const MAX_SHOWN_CHARACTERS = 500;
 
@@ -29,7 +32,11 @@ export function fuzz<Input>(name: string, { inputs, holds, share = 1 }: Target<I
     let count = 0;
     const property = fc.asyncProperty(inputs, async (input) => {
       count += 1;
-      return await holds(input);
+      const startMs = performance.now();
+      const isFine = await holds(input);
+      const tookMs = performance.now() - startMs;
+      if (tookMs > INPUT_DEADLINE_MS) throw new Error(`it took ${Math.round(tookMs)} ms`);
+      return isFine;
     });
     const numRuns = Math.max(1, Math.round(RUNS * share));
     const details = await fc.check(property, { numRuns, seed: SEED, verbose: false });

@@ -188,3 +188,66 @@ for (const [what, frames] of Object.entries(ABUSES)) {
     },
   });
 }
+
+/** What a thousand strangers may cost while they wait for nothing. */
+const SILENT_CONNECTIONS = 1000;
+
+Deno.test({
+  name: "abuse: a thousand connections that say nothing keep nobody out, and are closed",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using server = await TestServer.start();
+    const alice = server.client();
+    await assertStatus(alice.query(UNKNOWN_JOB), status.NOT_FOUND);
+    const before = await server.resources();
+    const silent = await Promise.all(
+      Array.from(
+        { length: SILENT_CONNECTIONS },
+        () => Deno.connect({ hostname: "127.0.0.1", port: server.port }),
+      ),
+    );
+    await until(
+      "all of them to be there",
+      async () => (await server.resources()).descriptors >= before.descriptors + SILENT_CONNECTIONS,
+    );
+    const late = server.client("bob");
+    await assertStatus(late.query(UNKNOWN_JOB), status.NOT_FOUND);
+    // The server closes each when its time for a handshake is up.
+    await Promise.all(silent.map(async (connection) => {
+      await connection.read(new Uint8Array(1)).catch(() => null);
+      connection.close();
+    }));
+    await until("memory and descriptors to come back", async () => {
+      const { descriptors, residentBytes } = await server.resources();
+      return descriptors <= before.descriptors + KEPT_DESCRIPTORS &&
+        residentBytes <= before.residentBytes + KEPT_BYTES;
+    });
+  },
+});
+
+Deno.test({
+  name: "abuse: a connection has so many streams and no more, and another one has its own",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using server = await TestServer.start({
+      flags: ["--max-streams", "5", "--metrics-listen", "127.0.0.1:0"],
+    });
+    const port = /"metricsPort":(\d+)/.exec(server.log)?.[1];
+    const openStreams = async () => {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      return Number(/^job_worker_open_streams (\d+)$/m.exec(text)?.[1]);
+    };
+    const owner = server.client();
+    const job = await owner.shell("echo up; exec sleep 600");
+    const greedy = server.client("bob");
+    // Those beyond the bound wait at the client, or are refused: either is the client's matter.
+    const outputs = Array.from({ length: 12 }, () => greedy.text(job).catch(() => ""));
+    await until("five to be open", async () => await openStreams() === 5);
+    await owner.untilOutput(job, /up/);
+    assert(await openStreams() <= 6, "the bound is one connection's");
+    await owner.stop(job, 0);
+    await Promise.all(outputs);
+  },
+});

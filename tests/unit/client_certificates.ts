@@ -7,6 +7,7 @@ import {
   SubjectAlternativeNameExtension,
   type X509Certificate,
   X509CertificateGenerator,
+  X509CrlGenerator,
 } from "@peculiar/x509";
 import { Buffer } from "node:buffer";
 
@@ -68,6 +69,19 @@ export class Authority {
   ): Promise<Pair> {
     const keys = await generateKeys();
     return this.#sign({ keys, name, names, fromMs, toMs, purposes, isAuthority: false });
+  }
+
+  /** A revocation list with these serials (hexadecimal), as DER. */
+  async revoke(serials: readonly string[]): Promise<Uint8Array<ArrayBuffer>> {
+    const list = await X509CrlGenerator.create({
+      issuer: this.#certificate.subject,
+      thisUpdate: new Date(Date.now() - DAY_MS),
+      nextUpdate: new Date(Date.now() + DAY_MS),
+      entries: serials.map((serialNumber) => ({ serialNumber, revocationDate: new Date() })),
+      signingAlgorithm: ALGORITHM,
+      signingKey: this.#keys.privateKey,
+    });
+    return new Uint8Array(list.rawData);
   }
 
   /** Issues a CA below this one. */

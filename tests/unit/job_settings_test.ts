@@ -151,3 +151,12 @@ Deno.test("looksLikeId: what an id could begin with", () => {
     assert(!looksLikeId(text), text);
   }
 });
+
+Deno.test("readSettings: a message repeats no control character, DEL and C1 neither", () => {
+  for (const text of ["\u007f", "\u0080", "\u009b31m", "\x1b[2J"]) {
+    assertRefused({ user: text }, /is no user's name/);
+    assertRefused({ env: { [text]: "x" } }, /is no name of an environment variable/);
+    assertRefused({ title: text }, /is no name for a job/);
+    assertRefused({ stopSignal: text }, /is no signal/);
+  }
+});

@@ -98,3 +98,10 @@ Deno.test("parseLaunchReport: silence and junk are the launcher's failure, never
     assert.equal(report.error.kind, "internal");
   }
 });
+
+Deno.test("parseLaunchReport: a refusal with control characters in it becomes one clean line", () => {
+  const text = "refused limit\nrefused /sys/fs/x\0y\nrefused 5\u009b\nrefused \x1b[2Jno\n";
+  const report = parseLaunchReport(text, "l\u0085s");
+  assert(report.kind === "refused");
+  assert(!/\p{Cc}/u.test(report.error.message), JSON.stringify(report.error.message));
+});
