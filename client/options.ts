@@ -55,13 +55,22 @@ export function collectedOption(flags: string, description: string): Option {
   ]);
 }
 
+/** The option `--label` of verbs that choose jobs by it. */
+export function labelOption(): Option {
+  return collectedOption("-l, --label <key=value>", "with this label; may be repeated");
+}
+
 /**
- * Reads `KEY=VALUE`.
+ * Reads `KEY=VALUE` texts.
  *
  * @param option Named in the error.
- * @throws {ClientError} There is no `=`, or nothing before it.
+ * @throws {ClientError} One has no `=`, or nothing before it.
  */
-export function parsePair(text: string, option: string): [key: string, value: string] {
+export function parsePairs(texts: readonly string[] = [], option: string): Record<string, string> {
+  return Object.fromEntries(texts.map((text) => parsePair(text, option)));
+}
+
+function parsePair(text: string, option: string): [key: string, value: string] {
   const index = text.indexOf("=");
   if (index > 0) return [text.slice(0, index), text.slice(index + 1)];
   // The text may be a secret whose name was forgotten.

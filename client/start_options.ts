@@ -4,7 +4,7 @@ import { parseCount, parseDurationMs } from "../common/quantities.ts";
 import type { StartRequest } from "../proto/contract.ts";
 import { ClientError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
-import { collectedOption, parsedOption, parsePair } from "./options.ts";
+import { collectedOption, parsedOption, parsePairs } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a user may choose about a Start. */
@@ -116,8 +116,8 @@ export async function toStartRequest(
     args: [...args],
     idempotencyKey: options.idempotencyKey,
     title: options.name ?? "",
-    labels: toPairs(options.label, "--label"),
-    env: { ...await readEnvFile(options, terminal), ...toPairs(options.env, "--env") },
+    labels: parsePairs(options.label, "--label"),
+    env: { ...await readEnvFile(options, terminal), ...parsePairs(options.env, "--env") },
     workingDirectory: options.cwd ?? "",
     user: options.user ?? "",
     timeoutMs: options.timeout ?? 0,
@@ -136,10 +136,6 @@ export async function toStartRequest(
   };
 }
 
-function toPairs(texts: readonly string[] = [], option: string): Record<string, string> {
-  return Object.fromEntries(texts.map((text) => parsePair(text, option)));
-}
-
 async function readEnvFile(
   { envFile }: StartOptions,
   terminal: Terminal,
@@ -147,7 +143,7 @@ async function readEnvFile(
   if (envFile === undefined) return {};
   const text = new TextDecoder().decode(await readFile(envFile, "--env-file", terminal));
   const lines = text.split(/\r?\n/).filter((line) => !/^\s*(#|$)/.test(line));
-  return toPairs(lines, "--env-file");
+  return parsePairs(lines, "--env-file");
 }
 
 async function readInput(file: string, terminal: Terminal): Promise<Uint8Array> {

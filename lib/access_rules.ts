@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { JobError } from "./errors.ts";
 import type { JobRequest } from "./job_request.ts";
-import type { Caller } from "./rbac.ts";
+import { type Caller, METHOD_NAMES, ROLES } from "./rbac.ts";
 
 /** One argument, whatever it is. */
 const ANY_WORD = "*";
@@ -22,23 +22,11 @@ const COMMAND = v.pipe(
   ),
 );
 
-const METHODS = [
-  "Start",
-  "Stop",
-  "Signal",
-  "Remove",
-  "Query",
-  "Stream",
-  "Wait",
-  "List",
-  "Info",
-] as const;
-
 const RULE = v.pipe(
   v.strictObject({
-    role: v.optional(v.picklist(["reader", "writer"])),
+    role: v.optional(v.picklist(ROLES)),
     name: v.optional(WORD),
-    methods: v.optional(v.array(v.picklist(METHODS))),
+    methods: v.optional(v.array(v.picklist(METHOD_NAMES))),
     jobs: v.optional(v.picklist(["own", "all"])),
     commands: v.optional(v.array(COMMAND)),
     users: v.optional(v.array(WORD)),
@@ -72,7 +60,7 @@ export class AccessRules {
   /** @throws {JobError} "denied" when the caller may not call a method such as `Start`. */
   requireMethod(caller: Caller, method: string): void {
     for (const { methods } of this.#rulesOf(caller)) {
-      if (methods === undefined || methods.some((allowed) => allowed === method)) continue;
+      if (methods === undefined || methods.includes(method)) continue;
       throw denied(`${caller.name} may not call ${method}`);
     }
   }

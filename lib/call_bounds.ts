@@ -1,5 +1,7 @@
 /** How many calls a user may have open, and make in a second, so that others are served too. Pure. */
 
+import { TokenBucket } from "./token_bucket.ts";
+
 /** Infinity: no bound. */
 export interface CallBounds {
   /** Calls that are open at once, streams included, of one certificate name. */
@@ -17,8 +19,7 @@ const MAX_IDLE_USERS = 1000;
 interface User {
   open: number;
   /** Calls that may begin now. */
-  tokens: number;
-  atMs: number;
+  readonly rate: TokenBucket;
 }
 
 /** The calls of all users. */
@@ -42,10 +43,9 @@ export class CallCounter {
     if (user.open >= maxOpenCalls) {
       return `${name} has ${user.open} calls open, the most that --max-open-calls allows`;
     }
-    if (user.tokens < 1) {
+    if (!user.rate.take()) {
       return `${name} makes more calls a second than ${maxCallRate}, which --max-call-rate allows`;
     }
-    user.tokens -= 1;
     user.open += 1;
     return undefined;
   }
@@ -57,26 +57,24 @@ export class CallCounter {
   }
 
   #userOf(name: string, nowMs: number): User {
-    const capacity = this.#bounds.maxCallRate * BURST_SECONDS;
     const user = this.#users.get(name);
     if (user === undefined) {
       this.#forgetIdle(nowMs);
-      const fresh = { open: 0, tokens: capacity, atMs: nowMs };
+      const perSecond = this.#bounds.maxCallRate;
+      const rate = new TokenBucket({ capacity: perSecond * BURST_SECONDS, perSecond }, nowMs);
+      const fresh = { open: 0, rate };
       this.#users.set(name, fresh);
       return fresh;
     }
-    // Infinity times no time is no number.
-    const earned = capacity === Infinity ? 0 : (nowMs - user.atMs) / 1000 * capacity;
-    user.tokens = Math.min(capacity, user.tokens + earned);
-    user.atMs = nowMs;
+    user.rate.earn(nowMs);
     return user;
   }
 
   /** Whoever has rested for the burst's time has nothing to remember. */
   #forgetIdle(nowMs: number): void {
     if (this.#users.size < MAX_IDLE_USERS) return;
-    for (const [name, { open, atMs }] of this.#users) {
-      if (open === 0 && nowMs - atMs > BURST_SECONDS * 1000) this.#users.delete(name);
+    for (const [name, { open, rate }] of this.#users) {
+      if (open === 0 && nowMs - rate.atMs > BURST_SECONDS * 1000) this.#users.delete(name);
     }
   }
 }

@@ -138,7 +138,7 @@ function options(): Option[] {
       checkBound,
     ),
     number("max-call-rate", "<n>", "calls a second a user makes, or max", "5000", checkBound),
-    number("max-output", "<size>", "newest output kept of each job, or max", "256M", checkOutput),
+    number("max-output", "<size>", "newest output kept of each job, or max", "256M", checkKept),
     number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
     number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),
     number("retain-bytes", "<size>", "output kept of finished jobs", "50G", parseBytes),
@@ -163,7 +163,7 @@ function options(): Option[] {
       "",
       (address) => address === "" ? address : checkAddress(address),
     ),
-    number("audit-size", "<size>", "newest audit trail kept, or max", "256M", checkAuditSize),
+    number("audit-size", "<size>", "newest audit trail kept, or max", "256M", checkKept),
     text(
       "cgroup-parent",
       "<group>",
@@ -252,14 +252,7 @@ function checkStreams(given: string): number {
   throw new InvalidArgumentError("Expected 1 to 1000000.");
 }
 
-function checkOutput(given: string): number {
-  if (given === "max") return Infinity;
-  const bytes = parseBytes(given);
-  if (bytes >= MIN_OUTPUT_BYTES) return bytes;
-  throw new InvalidArgumentError("Expected 64K or more.");
-}
-
-function checkAuditSize(given: string): number {
+function checkKept(given: string): number {
   if (given === "max") return Infinity;
   const bytes = parseBytes(given);
   if (bytes >= MIN_OUTPUT_BYTES) return bytes;

@@ -31,28 +31,32 @@ export class RefusedHandshakes {
   }
 
   /** Notes a connection that is closed since it resets its streams too often. */
-  addStorm({ remoteAddress, remotePort }: Socket): void {
+  addStorm(socket: Socket): void {
     this.#trail.add("a connection was closed", {
-      peer: `${remoteAddress ?? "unknown"}:${remotePort ?? ""}`,
+      peer: addressOf(socket),
       reason: "it reset its streams in a storm",
     });
   }
 
   /** Notes one. */
-  add(reason: string, { remoteAddress, remotePort }: Socket): void {
+  add(reason: string, socket: Socket): void {
     const nowMs = performance.now();
     if (nowMs < this.#nextLineMs) {
       this.#withoutLine++;
       return;
     }
     this.#trail.add("a handshake was refused", {
-      peer: `${remoteAddress ?? "unknown"}:${remotePort ?? ""}`,
+      peer: addressOf(socket),
       reason,
       ...(this.#withoutLine > 0 && { othersBefore: this.#withoutLine }),
     });
     this.#withoutLine = 0;
     this.#nextLineMs = nowMs + HANDSHAKE_LINE_INTERVAL_MS;
   }
+}
+
+function addressOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress ?? "unknown"}:${remotePort ?? ""}`;
 }
 
 /**

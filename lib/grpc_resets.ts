@@ -8,6 +8,7 @@ import type { TLSSocket } from "node:tls";
 import { messageOf } from "./errors.ts";
 import { FRAME, FrameReader } from "./grpc_frames.ts";
 import { log } from "./log.ts";
+import { TokenBucket } from "./token_bucket.ts";
 
 /** Resets that a connection may make at once; well below the library's bound. */
 const RESET_BURST = 800;
@@ -20,24 +21,23 @@ const PREFACE_BYTES = 24;
 
 /** Counts the resets in what a client sends. Pure. */
 export class ResetCounter {
-  #left = RESET_BURST;
-  #atMs: number;
+  readonly #resets: TokenBucket;
+  #isTooMany = false;
   readonly #frames = new FrameReader(({ type }) => {
-    if (type === FRAME.resetStream) this.#left -= 1;
+    if (type === FRAME.resetStream && !this.#resets.take()) this.#isTooMany = true;
   }, PREFACE_BYTES);
 
   /** @param nowMs A clock that never goes back. */
   constructor(nowMs: number) {
-    this.#atMs = nowMs;
+    const bounds = { capacity: RESET_BURST, perSecond: RESETS_PER_SECOND };
+    this.#resets = new TokenBucket(bounds, nowMs);
   }
 
   /** Takes the next bytes; returns whether there have been too many resets. */
   isTooMany(bytes: Uint8Array, nowMs: number): boolean {
-    const earned = (nowMs - this.#atMs) / 1000 * RESETS_PER_SECOND;
-    this.#left = Math.min(RESET_BURST, this.#left + earned);
-    this.#atMs = nowMs;
+    this.#resets.earn(nowMs);
     this.#frames.take(bytes);
-    return this.#left < 0;
+    return this.#isTooMany;
   }
 }
 

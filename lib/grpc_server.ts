@@ -104,13 +104,13 @@ export async function listen(
       else reject(listenError(address, error));
     });
   });
-  let connectionCount = 0;
+  const connections = { open: 0 };
   const refused = new RefusedHandshakes(trail);
   for (const http2Server of http2ServersOf(server)) {
     boundConnections(http2Server, {
       maxConnections: bounds.maxConnections,
       refused,
-      onCount: (change) => connectionCount += change,
+      connections,
     });
     guardHandshakes(http2Server, { maxHandshakes: bounds.maxHandshakes, refused });
     refused.watch(http2Server);
@@ -125,7 +125,7 @@ export async function listen(
   return {
     port,
     get connectionCount() {
-      return connectionCount;
+      return connections.open;
     },
     renew: ({ identity, trust }) => {
       peers.believe(trust);
@@ -158,21 +158,16 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
 /** Closes what comes when there are so many already, before a handshake costs anything. */
 function boundConnections(
   http2Server: Http2SecureServer,
-  { maxConnections, refused, onCount }: {
+  { maxConnections, refused, connections }: {
     maxConnections: number;
     refused: RefusedHandshakes;
-    onCount: (change: number) => void;
+    connections: { open: number };
   },
 ): void {
-  let open = 0;
   http2Server.on("connection", (socket: Socket) => {
-    open++;
-    onCount(1);
-    socket.on("close", () => {
-      open--;
-      onCount(-1);
-    });
-    if (open <= maxConnections) return;
+    connections.open++;
+    socket.on("close", () => connections.open--);
+    if (connections.open <= maxConnections) return;
     refused.add(
       `${maxConnections} connections are open, the most that --max-connections allows`,
       socket,

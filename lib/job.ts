@@ -167,14 +167,17 @@ export class JobManager {
     if (records.length > 1) {
       throw new JobError("invalid", `More than one job's id begins with ${text}; give more of it`);
     }
-    return this.#record(records[0]?.id ?? "", text).id;
+    return requireBegun(records[0], text).id;
   }
 
   #named(text: string): JobRecord[] {
-    if (isJobId(text)) return [this.#record(text)];
-    const titled = text === "" ? undefined : this.#store.getByTitle(text);
-    if (titled !== undefined) return [titled];
+    const found = this.#find(text) ?? (text === "" ? undefined : this.#store.getByTitle(text));
+    if (found !== undefined) return [found];
     return ID_PREFIX.test(text) ? this.#store.withPrefix(text, MAX_SAME_PREFIX) : [];
+  }
+
+  #find(id: string): JobRecord | undefined {
+    return isJobId(id) ? this.#active.get(id)?.record ?? this.#store.get(id) : undefined;
   }
 
   /** @throws {JobError} "not-found". */
@@ -213,8 +216,8 @@ export class JobManager {
     const usageOf = new Map(running.map(({ id }, index) => [id, usages[index] ?? {}]));
     return await Promise.all(records.map(async (record) => {
       const { bytes } = await this.#output(record).size();
-      // The job may have ended, or been removed, while its counters were read.
-      const latest = this.#active.get(record.id)?.record ?? this.#store.get(record.id) ?? record;
+      // The job may have ended, or been removed, while its counters were read. An ended one is as it is.
+      const latest = hasEnded(record.state) ? record : this.#find(record.id) ?? record;
       const usage = hasEnded(latest.state)
         ? recordedUsage(latest.state)
         : usageOf.get(record.id) ?? {};
@@ -480,12 +483,8 @@ export class JobManager {
     throw new JobError("precondition", `Cannot ${verb} job ${id}: it ${how}`);
   }
 
-  #record(id: string, name = id): JobRecord {
-    const record = isJobId(id) ? this.#active.get(id)?.record ?? this.#store.get(id) : undefined;
-    if (record === undefined || record.state.kind === "starting") {
-      throw new JobError("not-found", `No job has the id ${quoted(name, 64)}`);
-    }
-    return record;
+  #record(id: string): JobRecord {
+    return requireBegun(this.#find(id), id);
   }
 
   #output({ id, firstOffset }: JobRecord): OutputLog {
@@ -515,4 +514,10 @@ export class JobManager {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
+}
+
+/** @throws {JobError} "not-found" where there is no job, or none yet: a start may come to nothing. */
+function requireBegun(record: JobRecord | undefined, name: string): JobRecord {
+  if (record !== undefined && record.state.kind !== "starting") return record;
+  throw new JobError("not-found", `No job has the id ${quoted(name, 64)}`);
 }

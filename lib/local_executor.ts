@@ -129,7 +129,7 @@ export class LocalExecutor implements Executor {
 
   async kill({ placement, folder }: { placement: Placement; folder: string }): Promise<void> {
     await markStopping(folder);
-    await runScript(scripts.signal, ["KILL", placement.tracker]);
+    await this.signal({ placement }, "KILL");
   }
 
   async usages(placements: readonly Placement[]): Promise<Usage[]> {

@@ -1,7 +1,7 @@
 /** Which role may call which method. Deny by default. Pure. */
-import { DEFAULT_ROLE_OID, isRoleOid, type Role, rolesOfCertificate } from "./role.ts";
+import { DEFAULT_ROLE_OID, isRoleOid, type Role, ROLES, rolesOfCertificate } from "./role.ts";
 
-export { DEFAULT_ROLE_OID, isRoleOid, type Role };
+export { DEFAULT_ROLE_OID, isRoleOid, type Role, ROLES };
 
 /** Who calls: what the certificate says. */
 export interface Caller {
@@ -27,6 +27,14 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/List", READERS],
   ["/JobService/Info", READERS],
 ]);
+
+/** What each method's path begins with. */
+const SERVICE = "/JobService/";
+
+/** The names of all methods, such as `Start`. */
+export const METHOD_NAMES: readonly string[] = [...PERMISSIONS.keys()].map((path) =>
+  path.slice(SERVICE.length)
+);
 
 /** Whether there is such a method, named by its path such as `/JobService/Start`. */
 export function isMethod(method: string): boolean {

@@ -6,7 +6,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { formatJson } from "../format.ts";
 import { formatTemplate } from "../format_template.ts";
 import { listJobs } from "../list.ts";
-import { collectedOption, parsedOption, parsePair } from "../options.ts";
+import { collectedOption, labelOption, parsedOption, parsePairs } from "../options.ts";
 import { formatTable } from "../table.ts";
 import type { Verb } from "../verb.ts";
 
@@ -41,9 +41,7 @@ export const listVerb: Verb = {
     command.addOption(
       collectedOption("--state <state>", `${STATES.join(", ")}; may be repeated`),
     );
-    command.addOption(
-      collectedOption("-l, --label <key=value>", "with this label; may be repeated"),
-    );
+    command.addOption(labelOption());
     command.addOption(new Option("--owner <name>", "started by this certificate's name"));
     command.addOption(
       parsedOption("--since <duration>", "started within this time: 30m, 24h, 7d", {
@@ -77,8 +75,9 @@ Examples:
     const limit = options.limit ?? Infinity;
     const request = toRequest(options);
     for await (const job of listJobs(session, request)) {
+      if (jobs.length < limit) jobs.push(job);
+      // Before the next one is asked for, which may be another page.
       if (jobs.length >= limit) break;
-      jobs.push(job);
     }
     const { quiet, json, format } = options;
     if (quiet || json || format !== undefined) {
@@ -107,11 +106,11 @@ function parseState(text: string): NonNullable<ListRequest["states"]>[number] {
   return `JOB_STATE_${text.toUpperCase() as Uppercase<typeof STATES[number]>}`;
 }
 
-function toRequest({ all, state, label = [], owner, since, limit }: ListOptions): ListRequest {
+function toRequest({ all, state, label, owner, since, limit }: ListOptions): ListRequest {
   const states = state ?? (all ? [] : ["running", "stopping"]);
   return {
     states: states.map(parseState),
-    labels: Object.fromEntries(label.map((text) => parsePair(text, "--label"))),
+    labels: parsePairs(label, "--label"),
     ...(owner !== undefined && { owner }),
     ...(since !== undefined && { startedAfterMs: Date.now() - since }),
     ...(limit !== undefined && { pageSize: Math.max(1, Math.min(limit, 500)) }),

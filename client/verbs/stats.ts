@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
 import { binaryBytes, describeCommand, toJson } from "../format.ts";
-import { collectedOption, parsePair } from "../options.ts";
+import { labelOption, parsePairs } from "../options.ts";
 import { formatRows } from "../table.ts";
 import { type Rated, ratesOf, sampleUsage } from "../usage.ts";
 import type { Verb } from "../verb.ts";
@@ -25,9 +25,7 @@ export const statsVerb: Verb = {
     command.description(
       "Prints what running jobs use now: processor and disk over one second, memory and processes.",
     );
-    command.addOption(
-      collectedOption("-l, --label <key=value>", "with this label; may be repeated"),
-    );
+    command.addOption(labelOption());
     command.addOption(new Option("--json", "one JSON object a line"));
     command.addHelpText(
       "after",
@@ -41,8 +39,8 @@ Examples:
   },
 
   async run({ session, terminal }, command) {
-    const { label = [], json } = command.opts<StatsOptions>();
-    const labels = Object.fromEntries(label.map((text) => parsePair(text, "--label")));
+    const { label, json } = command.opts<StatsOptions>();
+    const labels = parsePairs(label, "--label");
     const look = () => sampleUsage(session, labels);
     const before = await look();
     if (before.jobs.length > 0) await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));

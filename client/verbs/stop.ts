@@ -3,7 +3,7 @@ import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { forEachJob } from "../for_each_job.ts";
 import { listJobs } from "../list.ts";
-import { collectedOption, parsedOption, parsePair } from "../options.ts";
+import { collectedOption, parsedOption, parsePairs } from "../options.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
 import type { Verb } from "../verb.ts";
 import { type Command, Option } from "commander";
@@ -70,10 +70,10 @@ interface Selection {
 async function selectJobs(
   session: VerbContext["session"],
   ids: readonly string[],
-  { all, label = [] }: Selection,
+  { all, label }: Selection,
 ): Promise<readonly string[]> {
   if (ids.length > 0) return ids;
-  const labels = Object.fromEntries(label.map((text) => parsePair(text, "--label")));
+  const labels = parsePairs(label, "--label");
   // Everybody's jobs are ended only by their labels, never by a mere --all.
   const owner = all ? session.userName : "";
   const jobs = await Array.fromAsync(

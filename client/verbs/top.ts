@@ -1,7 +1,7 @@
 import { parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { collectedOption, parsedOption, parsePair } from "../options.ts";
+import { labelOption, parsedOption, parsePairs } from "../options.ts";
 import { formatRows } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Rated, ratesOf, sampleUsage } from "../usage.ts";
@@ -43,9 +43,7 @@ export const topVerb: Verb = {
     command.description(
       "Shows what running jobs use, the busiest first, until q or Ctrl-C is pressed.",
     );
-    command.addOption(
-      collectedOption("-l, --label <key=value>", "with this label; may be repeated"),
-    );
+    command.addOption(labelOption());
     command.addOption(
       parsedOption("--interval <duration>", "time between two looks (default: 2s)", {
         parse: parseIntervalMs,
@@ -61,14 +59,14 @@ Examples:
   },
 
   async run({ session, terminal }, command) {
-    const { label = [], interval = DEFAULT_INTERVAL_MS } = command.opts<TopOptions>();
+    const { label, interval = DEFAULT_INTERVAL_MS } = command.opts<TopOptions>();
     if (terminal.columns === undefined) {
       throw new ClientError(
         'top needs a terminal; "worker-client stats" prints the same once.',
         ExitStatus.usage,
       );
     }
-    const labels = Object.fromEntries(label.map((text) => parsePair(text, "--label")));
+    const labels = parsePairs(label, "--label");
     const view = new View(terminal);
     const { promise: left, resolve: leave } = Promise.withResolvers<void>();
     const releases = [

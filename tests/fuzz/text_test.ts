@@ -9,6 +9,7 @@ import { JobError } from "../../lib/errors.ts";
 import { type AskedSettings, readSettings } from "../../lib/job_settings.ts";
 import { parseDiary } from "../../lib/launch_diary.ts";
 import { parseLaunchReport } from "../../lib/launch_report.ts";
+import { NOTHING } from "../unit/asked_nothing.ts";
 import { fuzz, mutatedText, succeeds } from "./fuzz.ts";
 
 const isRangeError = (error: unknown) => error instanceof RangeError;
@@ -87,17 +88,7 @@ fuzz("settings of a start", {
     fc.subarray(["env", "workingDirectory", "user", "stopSignal", "title", "labels"]),
   ),
   holds: ([asked, odd]) => {
-    const plain: AskedSettings = {
-      env: {},
-      workingDirectory: "",
-      user: "",
-      timeoutMs: 0,
-      isolation: null,
-      stopSignal: "",
-      title: "",
-      labels: {},
-      stdin: asked.stdin,
-    };
+    const plain = { ...NOTHING, stdin: asked.stdin };
     const request = {
       ...plain,
       ...Object.fromEntries(odd.map((name) => [name, asked[name as keyof AskedSettings]])),

@@ -348,12 +348,7 @@ export class TestClient {
 
   /** Starts a job; returns its id. */
   start(name: string, ...args: string[]): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.raw.Start(
-        { name, args },
-        (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
-      );
-    });
+    return this.startWith({ name, args });
   }
 
   /** Starts a job with all that a request can say; returns its id. */

@@ -83,7 +83,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: GRPC,
   },
   bounds: {
-    files: /^lib\/call_bounds\.ts$/,
+    files: /^lib\/(call_bounds|token_bucket)\.ts$/,
     imports: [],
     packages: NO_PACKAGE,
   },

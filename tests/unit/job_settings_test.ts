@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { JobError } from "../../lib/errors.ts";
+import { NOTHING } from "./asked_nothing.ts";
 import {
   type AskedSettings,
   DEFAULT_SETTINGS,
@@ -7,18 +8,6 @@ import {
   readSettings,
   readSignal,
 } from "../../lib/job_settings.ts";
-
-const NOTHING: AskedSettings = {
-  env: {},
-  workingDirectory: "",
-  user: "",
-  timeoutMs: 0,
-  isolation: null,
-  stopSignal: "",
-  title: "",
-  labels: {},
-  stdin: new Uint8Array(),
-};
 
 function assertRefused(asked: Partial<AskedSettings>, message: RegExp): void {
   assert.throws(() => readSettings({ ...NOTHING, ...asked }, "root"), (error) => {
