@@ -215,7 +215,7 @@ export class JobManager {
     const usages = placements.length === 0 ? [] : await this.#options.executor.usages(placements);
     const usageOf = new Map(running.map(({ id }, index) => [id, usages[index] ?? {}]));
     return await Promise.all(records.map(async (record) => {
-      const { bytes } = await this.#output(record).size();
+      const bytes = await this.#outputBytes(record);
       // The job may have ended, or been removed, while its counters were read. An ended one is as it is.
       const latest = hasEnded(record.state) ? record : this.#find(record.id) ?? record;
       const usage = hasEnded(latest.state)
@@ -490,6 +490,16 @@ export class JobManager {
   #output({ id, firstOffset }: JobRecord): OutputLog {
     return this.#active.get(id)?.output ??
       new OutputLog(join(this.#folder(id), OUTPUT_FILE), { firstOffset, finished: true });
+  }
+
+  /** Of a job whose removal has begun the output is gone, and the record still there. */
+  async #outputBytes(record: JobRecord): Promise<number> {
+    try {
+      return (await this.#output(record).size()).bytes;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return 0;
+      throw error;
+    }
   }
 
   #folder(id: string): string {

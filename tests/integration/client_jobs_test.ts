@@ -231,9 +231,9 @@ Deno.test("worker-client top: shows jobs on a screen of its own, and leaves the 
   await using server = await TestServer.start();
   await lines(server, "start", "--name", "busy", "sh", "-c", "while :; do :; done");
   for (const end of ["q", "\x03"]) {
-    // script(1) gives it a terminal.
+    // script(1) gives it a terminal; without exec its shell would die of the Ctrl-C as well.
     const child = new Deno.Command("script", {
-      args: ["-qec", `${join(BIN_DIR, "worker-client")} top --interval 250ms`, "/dev/null"],
+      args: ["-qec", `exec ${join(BIN_DIR, "worker-client")} top --interval 250ms`, "/dev/null"],
       env: { ...server.cliEnvironment(), TERM: "xterm" },
       stdin: "piped",
       stdout: "piped",

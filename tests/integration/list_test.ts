@@ -1,6 +1,7 @@
 /** Lists of jobs, names that stand for ids, and signals. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import { assertStatus, type TestClient, TestServer } from "./harness.ts";
 import { endOf } from "./job_traces.ts";
 
@@ -75,6 +76,20 @@ Deno.test("List: counters of running jobs are there when they are asked for", as
   assert(plain.every(({ usage }) => !usage?.memoryBytes));
   const counted = (await client.list({ withUsage: true })).jobs;
   for (const { usage } of counted) assert((usage?.memoryBytes ?? 0) > 2_000_000);
+});
+
+Deno.test("List: a job that is half removed keeps no other one from being listed", async () => {
+  await using server = await TestServer.start();
+  const client = server.client();
+  const [gone, kept] = [await client.shell("echo x"), await client.shell("echo y")];
+  for (const id of [gone, kept]) await client.wait(id);
+  // As a server leaves it that dies in the middle of a Remove.
+  await Deno.remove(join(server.logDir, "jobs", gone), { recursive: true });
+  const sizes = (await client.list()).jobs.map(({ jobID, outputBytes }) => [jobID, outputBytes]);
+  assert.deepEqual(sizes, [[kept, 2], [gone, 0]]);
+  assert.equal((await client.query(gone)).outputBytes, 0);
+  await client.remove(gone);
+  assert.deepEqual((await client.list()).jobs.map(({ jobID }) => jobID), [kept]);
 });
 
 Deno.test("List: what is no token, state or label is refused", async () => {
