@@ -1,0 +1,124 @@
+/** What documents show is well-formed; tests/integration/documents_test.ts runs it. */
+import { strict as assert } from "node:assert";
+import { dirname, join } from "node:path";
+import {
+  anchorsOf,
+  blocksOf,
+  callsOf,
+  commandsOf,
+  linksOf,
+  misuseOf,
+  optionsIn,
+  stepsOf,
+  verbsIn,
+} from "../document_commands.ts";
+import { documentNames, readDocument, ROOT } from "../documents.ts";
+
+/** Languages of fences: the first two are run. */
+const LANGUAGES = ["sh", "console", "text", "json", "yaml"];
+
+Deno.test("blocksOf: language, text, line and the reason not to run it", () => {
+  const text = "# A\n\n```sh\none\n\ntwo\n```\n\n<!-- not run: no host -->\n\n- x\n\n  ```text\n" +
+    "  a\n    b\n  ```\n<!-- not run: no disk -->\n\n```console\n$ x\n```\n";
+  assert.deepEqual(blocksOf(text), [
+    { language: "sh", text: "one\n\ntwo\n", line: 4, notRun: undefined },
+    { language: "text", text: "a\n  b\n", line: 14, notRun: undefined },
+    { language: "console", text: "$ x\n", line: 20, notRun: "no disk" },
+  ]);
+  assert.throws(() => blocksOf("```sh\nx\n"), /line 1 is never closed/);
+});
+
+Deno.test("stepsOf: each command has the lines below it", () => {
+  assert.deepEqual(stepsOf("$ a b   # c\n$ d\ne\n...\n"), [
+    { command: "a b   # c", output: [] },
+    { command: "d", output: ["e", "..."] },
+  ]);
+  assert.throws(() => stepsOf("a\n"), /begins with a command/);
+});
+
+Deno.test("commandsOf: words without quotes, comments and redirections", () => {
+  const script = [
+    "a 'b c'  \"d \\\" e\" f\\ g # h 'i",
+    "X=1 j >k 2>&1 </dev/null && l | m -n \\",
+    "  o; for p in q; do r#s; done",
+    'id=$(t -u v) w "${x}" 2>"y z"',
+  ].join("\n");
+  assert.deepEqual(commandsOf(script), [
+    ["a", "b c", 'd " e', "f g"],
+    ["X=1", "j"],
+    ["l"],
+    ["m", "-n", "o"],
+    ["for", "p", "in", "q"],
+    ["do", "r#s"],
+    ["done"],
+    ["t", "-u", "v"],
+    ["id=$(t -u v)", "w", "${x}"],
+  ]);
+});
+
+Deno.test("callsOf: finds our programs wherever they stand", () => {
+  assert.deepEqual(callsOf("if X=1 bin/worker-client a | xargs worker-certs b; then ls; fi"), [
+    { program: "worker-client", args: ["a"] },
+    { program: "worker-certs", args: ["b"] },
+  ]);
+});
+
+Deno.test("misuseOf: verbs and options as the help has them", () => {
+  const help = "Usage: x [options] [command]\n\nOptions:\n  -i, --identity <file>  who\n" +
+    "  --quiet                no word of --more\n\nCommands:\n  start [options] <p>  start\n" +
+    "  list|ls [options]    print\n\nExamples:\n  x y\n";
+  assert.deepEqual(verbsIn(help), ["start", "list", "ls"]);
+  const options = optionsIn(help);
+  assert.deepEqual([...options], [["--identity", true], ["-i", true], ["--quiet", false]]);
+  const usage = {
+    options,
+    verbs: new Map([["start", new Map([["--name", true]])], ["ls", new Map()]]),
+    runners: new Set(["start"]),
+  };
+  const misuse = (line: string) => misuseOf(line.split(" "), usage);
+  assert.equal(misuse("-i a start --name=b --quiet c --unknown"), undefined);
+  assert.equal(misuse("start --name b -- --unknown"), undefined);
+  assert.equal(misuse("--name b start c"), "the program has no option --name");
+  assert.equal(misuse("ls c --name b"), "ls has no option --name");
+  assert.equal(misuse("start --name"), "the option --name lacks its value");
+  assert.equal(misuse("end"), "there is no verb end");
+});
+
+Deno.test("linksOf and anchorsOf: relative links, and headings as anchors", () => {
+  const text = "# A `b-c` [d](e)!\n\n[x](y.md#z) `[no](no)` [w](https://w) [v](#a)\n\n" +
+    "```text\n# no [no](no)\n```\n\n## A B\n\n## A B\n";
+  assert.deepEqual(linksOf(text), ["e", "y.md#z", "#a"]);
+  assert.deepEqual([...anchorsOf(text)], ["a-b-c-d", "a-b", "a-b-1"]);
+});
+
+Deno.test("documents: every link and anchor leads somewhere", async () => {
+  const dead: string[] = [];
+  for (const name of await documentNames()) {
+    for (const link of linksOf(await readDocument(name))) {
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? name : join(dirname(name), path);
+      const info = await Deno.stat(join(ROOT, target)).catch(() => undefined);
+      const isThere = info !== undefined &&
+        (anchor === undefined || anchorsOf(await readDocument(target)).has(anchor));
+      if (!isThere) dead.push(`${name}: ${link}`);
+    }
+  }
+  assert.deepEqual(dead, []);
+});
+
+Deno.test("documents: every fence has a language, and only what is run has a reason not to be", async () => {
+  const wrong: string[] = [];
+  for (const name of await documentNames()) {
+    const text = await readDocument(name);
+    const blocks = blocksOf(text);
+    for (const { language, line, notRun } of blocks) {
+      const isRun = language === "sh" || language === "console";
+      if (!LANGUAGES.includes(language)) wrong.push(`${name}:${line}: "${language}"`);
+      if (!isRun && notRun !== undefined) wrong.push(`${name}:${line}: is never run`);
+    }
+    const marks = text.split("<!-- not run").length - 1;
+    const used = blocks.filter(({ notRun }) => notRun !== undefined).length;
+    if (marks !== used) wrong.push(`${name}: a "not run" that belongs to no block`);
+  }
+  assert.deepEqual(wrong, []);
+});
