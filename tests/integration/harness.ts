@@ -308,7 +308,7 @@ export class TestServer implements AsyncDisposable {
 }
 
 /** Kills what is left in a test's groups, and removes them. The launchers end by themselves. */
-async function removeJobs(cgroupParent: string): Promise<void> {
+export async function removeJobs(cgroupParent: string): Promise<void> {
   await run("/bin/sh", [
     "-c",
     'for g in /sys/fs/cgroup/unified/"$1"/*-* /sys/fs/cgroup/"$1"/*-*; do ' +
