@@ -174,3 +174,10 @@ export function anchorsOf(markdown: string): Set<string> {
   }
   return anchors;
 }
+
+/** The messages in the first column of the table below the heading "Trouble". */
+export function messagesOf(markdown: string): string[] {
+  const [, table = ""] = /^## Trouble\n([^]*?)(?:\n## |$(?![^]))/m.exec(markdown) ?? [];
+  const cells = [...table.matchAll(/^\| ([^|]*`[^|]*)\|/gm)].map(([, cell = ""]) => cell);
+  return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text));
+}

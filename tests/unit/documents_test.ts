@@ -7,6 +7,7 @@ import {
   callsOf,
   commandsOf,
   linksOf,
+  messagesOf,
   misuseOf,
   optionsIn,
   stepsOf,
@@ -121,4 +122,33 @@ Deno.test("documents: every fence has a language, and only what is run has a rea
     if (marks !== used) wrong.push(`${name}: a "not run" that belongs to no block`);
   }
   assert.deepEqual(wrong, []);
+});
+
+Deno.test("messagesOf: the first column of the table", () => {
+  const text = "## A\n\n| `no` | x |\n\n## Trouble\n\nx\n\n| It says | So |\n| --- | --- |\n" +
+    "| `a … b`, `c` (log) | `d` |\n\n## B\n\n| `no` | x |\n";
+  assert.deepEqual(messagesOf(text), ["a … b", "c"]);
+});
+
+/** All that the programs say, with texts in one piece that the code has in several. */
+async function readSources(): Promise<string> {
+  const texts = [await readDocument("deploy/install.sh")];
+  for (const folder of ["lib", "client", "certs"]) {
+    for await (const { name } of Deno.readDir(join(ROOT, folder))) {
+      if (name.endsWith(".ts")) texts.push(await readDocument(join(folder, name)));
+    }
+  }
+  return texts.join("\n").replace(/["'`] \+\s*["'`]/g, "");
+}
+
+Deno.test("documents: every message in a table of troubles is one that the programs say", async () => {
+  const sources = await readSources();
+  for (const name of ["docs/guide.md", "docs/deployment.md"]) {
+    const messages = messagesOf(await readDocument(name));
+    assert(messages.length > 3, name);
+    const unknown = messages.filter((message) =>
+      !message.split("…").every((part) => sources.includes(part.trim()))
+    );
+    assert.deepEqual(unknown, [], name);
+  }
 });
