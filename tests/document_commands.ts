@@ -112,6 +112,13 @@ export function callsOf(script: string): { program: string; args: string[] }[] {
   });
 }
 
+/** Calls of our programs in the text of a document, but those that stand for any: `VERB`. */
+export function spansOf(markdown: string): string[] {
+  return [...proseOf(markdown).matchAll(/`(worker-(?:client|server|certs)\s[^`]+)`/g)]
+    .map(([, span = ""]) => span.replace(/\s+/g, " "))
+    .filter((span) => !/^\S+ [A-Z]/.test(span));
+}
+
 /** The options in a help text: `  -i, --identity <file>  what it is`. */
 export function optionsIn(help: string): Options {
   const options = new Map<string, boolean>();
@@ -139,9 +146,7 @@ export function misuseOf(args: readonly string[], usage: Usage): string | undefi
       const [name = "", value] = word.split("=", 2);
       const takesValue = options.get(name) ?? usage.options.get(name);
       if (takesValue === undefined) return `${verb ?? "the program"} has no option ${name}`;
-      if (takesValue && value === undefined && rest.shift() === undefined) {
-        return `the option ${name} lacks its value`;
-      }
+      if (takesValue && value === undefined) rest.shift();
     } else if (verb === undefined) {
       verb = word;
       const known = usage.verbs.get(verb);

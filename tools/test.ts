@@ -16,7 +16,11 @@ import { readSkips, readTally, readTotal, readUnexplained, type Tally } from "./
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
 /** Debian packages whose programs tests call, by program. */
-const PACKAGES: Readonly<Record<string, string>> = { openssl: "openssl" };
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: "iproute2",
+  jq: "jq",
+  openssl: "openssl",
+};
 
 /** A suite that runs longer than this hangs: it is ended and counts as failed. */
 const SUITE_TIMEOUT_MS = 40 * 60_000;
