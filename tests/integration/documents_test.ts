@@ -2,8 +2,8 @@
  * Runs what the documents show: every `sh` and `console` block, in order, on a host of the
  * document's own with the compiled binaries.
  *
- * Other hosts (ssh, scp) and systemd (systemctl, journalctl) are stand-ins below tests/fixtures that
- * do the same on that host; tests/vm/systemd_test.ts has the real systemd. What cannot be run there
+ * Other hosts (ssh, scp) and systemd (systemctl) are stand-ins below tests/fixtures that do the same
+ * on that host; tests/vm/systemd_test.ts has the real systemd. What cannot be run there
  * says so in a comment before its fence.
  */
 import { strict as assert } from "node:assert";
