@@ -69,6 +69,11 @@ function chooseNamedFiles({ flags, environment }: IdentitySources): IdentityFile
   return { cert, key, ca };
 }
 
+/** Whether a file is named at all. */
+export function namesAnyFile(files: IdentityFiles): boolean {
+  return namesIdentity(files) || files.ca !== undefined;
+}
+
 function namesIdentity(files: IdentityFiles): boolean {
   return files.identity !== undefined || files.cert !== undefined || files.key !== undefined;
 }

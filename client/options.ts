@@ -7,6 +7,8 @@ import type { IdentityFiles } from "./identity.ts";
 export interface CommonOptions extends IdentityFiles {
   /** `HOST:PORT`. */
   readonly server?: string;
+  /** Of the config file. */
+  readonly context?: string;
   /** False: `--no-retry`, which some verbs have. */
   readonly retry?: boolean;
 }
@@ -16,6 +18,7 @@ export function addCommonOptions(command: Command): Command {
   const add = (flags: string, description: string) =>
     command.addOption(new Option(flags, description).helpGroup("Connection:"));
   add("--server <host:port>", "the server (default: localhost:50051; env: JOB_WORKER_SERVER)");
+  add("--context <name>", 'one of "worker-client context list" (env: JOB_WORKER_CONTEXT)');
   add(
     "-i, --identity <file>",
     "key, certificate and CA in one PEM file (env: JOB_WORKER_IDENTITY)",

@@ -2,6 +2,7 @@ import { Argument, Command, CommanderError } from "commander";
 import config from "../deno.json" with { type: "json" };
 import { completionScript, type Shell, SHELLS } from "./completion.ts";
 import { openSession } from "./context.ts";
+import { addContextCommand } from "./context_command.ts";
 import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { addCommonOptions, type CommonOptions } from "./options.ts";
@@ -116,7 +117,10 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
   addCommonOptions(program);
   program.addHelpText("after", HELP);
   for (const verb of verbs) addVerb(program, verb, { call, terminal });
-  if (verbs === VERBS) addCompletion(program, terminal);
+  if (verbs === VERBS) {
+    addContextCommand(program, terminal);
+    addCompletion(program, terminal);
+  }
   return program;
 }
 
@@ -131,6 +135,7 @@ export function describeProgram(): Command {
     read: () => Promise.resolve(new Uint8Array()),
     environment: () => undefined,
     onInterrupt: () => () => {},
+    renounceWriting: () => {},
   };
   const call = { exitStatus: ExitStatus.ok, verb: undefined };
   return createProgram({ call, terminal: nowhere, verbs: VERBS });

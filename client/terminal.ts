@@ -32,6 +32,8 @@ export interface Terminal {
    * @returns A function that takes the listener away again.
    */
   onInterrupt(listener: () => void): () => void;
+  /** Gives up the permission to write files, for good. */
+  renounceWriting(): void;
 }
 
 /** A writer as `Deno.stdout` is one. */
@@ -132,5 +134,8 @@ export const processTerminal: Terminal = {
     return () => {
       for (const signal of signals) Deno.removeSignalListener(signal, listener);
     };
+  },
+  renounceWriting() {
+    Deno.permissions.revokeSync({ name: "write" });
   },
 };

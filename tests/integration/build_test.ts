@@ -60,6 +60,7 @@ const EXPECTED: Readonly<Record<typeof BINARIES[number], Held>> = {
   "worker-client": {
     ...NOTHING,
     allow_read: [],
+    allow_write: [],
     allow_net: [],
     allow_env: [
       "HOME",

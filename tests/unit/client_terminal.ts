@@ -61,6 +61,10 @@ export class FakeTerminal implements Terminal {
     return () => this.#listeners.delete(listener);
   }
 
+  renounceWriting(): void {
+    // The tests' own process goes on to write.
+  }
+
   /** How many listen for an interrupt. */
   get listenerCount(): number {
     return this.#listeners.size;

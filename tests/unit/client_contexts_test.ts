@@ -1,0 +1,142 @@
+/** The config file and the command `context`. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { parseConfig } from "../../client/config_file.ts";
+import { runClient } from "./client_terminal.ts";
+
+/** A home of one's own. */
+class Home implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "job-worker-home-" });
+
+  get file(): string {
+    return join(this.path, ".config", "job-worker", "config.json");
+  }
+
+  run(...args: string[]) {
+    return runClient(args, { HOME: this.path });
+  }
+
+  with(environment: Record<string, string>, ...args: string[]) {
+    return runClient(args, { HOME: this.path, ...environment });
+  }
+
+  write(text: string): void {
+    Deno.mkdirSync(join(this.path, ".config", "job-worker"), { recursive: true });
+    Deno.writeTextFileSync(this.file, text);
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+const TWO = JSON.stringify({
+  current: "prod",
+  contexts: {
+    prod: { server: "prod:50051", identity: "/none/prod.pem" },
+    lab: { server: "lab:50051", ca: "/none/ca.crt", cert: "/none/a.crt", key: "/none/a.key" },
+  },
+});
+
+Deno.test("context: the first one that is added is used, another one when asked for", async () => {
+  using home = new Home();
+  assert.equal((await home.run("context", "add", "prod", "--server", "prod")).status, 0);
+  assert.equal((await home.run("context", "add", "lab", "--server", "lab:1")).status, 0);
+  assert.equal(
+    (await home.run("context", "list")).text,
+    "   NAME  SERVER      IDENTITY\n*  prod  prod:50051  -\n   lab   lab:1       -\n",
+  );
+  assert.equal((await home.run("context", "use", "lab")).status, 0);
+  const { text } = await home.run("context", "ls", "--json");
+  assert.deepEqual(text.trim().split("\n").map((line) => JSON.parse(line)), [
+    { name: "prod", server: "prod:50051", inUse: false },
+    { name: "lab", server: "lab:1", inUse: true },
+  ]);
+  assert.equal((await home.run("context", "remove", "lab")).status, 0);
+  assert.equal(Deno.readTextFileSync(home.file).includes("lab"), false);
+  assert.equal((Deno.statSync(home.file).mode ?? 0) & 0o777, 0o600);
+  assert.deepEqual([...Deno.readDirSync(join(home.file, ".."))].map(({ name }) => name), [
+    "config.json",
+  ]);
+});
+
+for (
+  const [what, args, problem] of [
+    ["no name", ["add"], /Missing required argument 'name'/],
+    ["a name that is an option to others", ["add", "a b"], /Cannot name a context "a b"/],
+    ["no address", ["add", "a", "--server", "a:b:c"], /Cannot read the server's address/],
+    ["an identity that is not there", ["add", "a", "-i", "/none/x.pem"], /Cannot read \/none\/x/],
+    ["half an identity", ["add", "a", "--cert", "/none/x.crt"], /--ca and --key missing/],
+    ["one that is not there", ["use", "a"], /There is no context "a"\. Choose of prod, lab\./],
+    ["a name of every object", ["use", "constructor"], /There is no context "constructor"/],
+    ["one to forget that is not there", ["remove", "a"], /There is no context "a"/],
+  ] as const
+) {
+  Deno.test(`context ${args[0]}: ${what} is refused, and nothing changes`, async () => {
+    using home = new Home();
+    home.write(TWO);
+    const { status, notes } = await home.run("context", ...args);
+    assert.notEqual(status, 0);
+    assert.match(notes.join("\n"), problem);
+    assert.equal(Deno.readTextFileSync(home.file), TWO);
+  });
+}
+
+for (
+  const [what, environment, args, file] of [
+    ["the one in use holds", {}, ["list"], "/none/prod.pem"],
+    ["--context chooses", {}, ["list", "--context", "lab"], "/none/a.key"],
+    ["so it does before the verb", {}, ["--context", "lab", "list"], "/none/a.key"],
+    ["JOB_WORKER_CONTEXT chooses", { JOB_WORKER_CONTEXT: "lab" }, ["list"], "/none/a.key"],
+    ["options go before it", {}, ["list", "-i", "/none/own.pem"], "/none/own.pem"],
+    ["the environment goes before the one in use", { JOB_WORKER_IDENTITY: "/none/e.pem" }, [
+      "list",
+    ], "/none/e.pem"],
+    ["but not before a chosen one", { JOB_WORKER_IDENTITY: "/none/e.pem" }, [
+      "list",
+      "--context",
+      "prod",
+    ], "/none/prod.pem"],
+  ] as const
+) {
+  Deno.test(`context: ${what}`, async () => {
+    using home = new Home();
+    home.write(TWO);
+    const { status, notes } = await home.with({ ...environment }, ...args);
+    assert.equal(status, 4);
+    assert.match(notes.join("\n"), new RegExp(`Cannot read ${file}`));
+  });
+}
+
+Deno.test("context: a verb refuses one that is not there", async () => {
+  using home = new Home();
+  const { status, notes } = await home.run("list", "--context", "x");
+  assert.equal(status, 2);
+  assert.match(notes.join("\n"), /There is no context "x"\. Make one with "worker-client context/);
+});
+
+for (
+  const [text, problem] of [
+    ["{", /JSON/],
+    ["[]", /Invalid key: Expected "contexts"/],
+    ['{"contexts":{}, "current":"a"}', /"current" context is not among/],
+    ['{"contexts":{"a":{}}}', /contexts\.a\.server/],
+    ['{"contexts":{"a":{"server":"a:b:c"}}}', /contexts\.a\.server: expected HOST:PORT/],
+    ['{"contexts":{"a":{"server":"a","identity":"x.pem"}}}', /identity: expected an absolute path/],
+    ['{"contexts":{"a":{"server":"a","sever":"b"}}}', /sever/],
+    ['{"contexts":{"-a":{"server":"a"}}}', /expected letters/],
+  ] as const
+) {
+  Deno.test(`config file: ${text} is refused, and the message says where`, async () => {
+    assert.throws(() => parseConfig(text), problem);
+    using home = new Home();
+    home.write(text);
+    const { status, notes } = await home.run("list");
+    assert.equal(status, 2);
+    assert.match(notes.join("\n"), /^Cannot use the config file .*config\.json: /);
+  });
+}
+
+Deno.test("config file: an empty one holds nothing", () => {
+  assert.deepEqual(parseConfig(" \n"), { contexts: {} });
+});
