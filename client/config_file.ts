@@ -56,7 +56,7 @@ export function readConfig(path: string | undefined): Config {
   try {
     return parseConfig(path === undefined ? "" : Deno.readTextFileSync(path));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return { contexts: {} };
+    if (isAbsent(error)) return { contexts: {} };
     throw new ClientError(
       `Cannot use the config file ${path}: ${messageOf(error)}. Mend it, or remove it.`,
       ExitStatus.usage,
@@ -115,6 +115,10 @@ export function checkName(name: string): void {
     `Cannot name a context "${name}": ${issues[0].message}.`,
     ExitStatus.usage,
   );
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }
 
 function isAddress(text: string): boolean {
