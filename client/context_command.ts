@@ -13,7 +13,7 @@ import {
 import { ClientError } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { loadIdentity } from "./identity.ts";
-import { addCommonOptions, type CommonOptions } from "./options.ts";
+import { addEndpointOptions, type CommonOptions } from "./options.ts";
 import { formatRows } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -52,7 +52,7 @@ function addAdd(parent: Command, terminal: Terminal): void {
   );
   command.addArgument(new Argument("<name>", "what to call it"));
   command.addOption(new Option("--use", "use it from now on; the first one is used anyway"));
-  addCommonOptions(command);
+  addEndpointOptions(command);
   command.addHelpText(
     "after",
     `

@@ -13,20 +13,37 @@ export interface CommonOptions extends IdentityFiles {
   readonly retry?: boolean;
 }
 
+/** Options that say where a server is and who one is to it, and the variables that say the same. */
+const ENDPOINT_OPTIONS = [
+  ["--server <host:port>", "the server, localhost:50051 unless given", "JOB_WORKER_SERVER"],
+  ["-i, --identity <file>", "key, certificate and CA in one PEM file", "JOB_WORKER_IDENTITY"],
+  ["--ca <file>", "the CA's certificate", "JOB_WORKER_CA"],
+  ["--cert <file>", "your certificate", "JOB_WORKER_CERT"],
+  ["--key <file>", "your certificate's private key", "JOB_WORKER_KEY"],
+] as const;
+
+/** Gives a command the options that name a server and an identity. */
+export function addEndpointOptions(command: Command): void {
+  for (const [flags, description] of ENDPOINT_OPTIONS) {
+    command.addOption(connectionOption(flags, description));
+  }
+}
+
 /** Gives a command the options for reaching the server. */
 export function addCommonOptions(command: Command): Command {
-  const add = (flags: string, description: string) =>
-    command.addOption(new Option(flags, description).helpGroup("Connection:"));
-  add("--server <host:port>", "the server (default: localhost:50051; env: JOB_WORKER_SERVER)");
-  add("--context <name>", 'one of "worker-client context list" (env: JOB_WORKER_CONTEXT)');
-  add(
-    "-i, --identity <file>",
-    "key, certificate and CA in one PEM file (env: JOB_WORKER_IDENTITY)",
+  for (const [flags, description, variable] of ENDPOINT_OPTIONS) {
+    command.addOption(connectionOption(flags, `${description} (env: ${variable})`));
+  }
+  return command.addOption(
+    connectionOption(
+      "--context <name>",
+      'one of "worker-client context list" (env: JOB_WORKER_CONTEXT)',
+    ),
   );
-  add("--ca <file>", "the CA's certificate (env: JOB_WORKER_CA)");
-  add("--cert <file>", "your certificate (env: JOB_WORKER_CERT)");
-  add("--key <file>", "your certificate's private key (env: JOB_WORKER_KEY)");
-  return command;
+}
+
+function connectionOption(flags: string, description: string): Option {
+  return new Option(flags, description).helpGroup("Connection:");
 }
 
 /**
