@@ -117,8 +117,10 @@ export function checkName(name: string): void {
   );
 }
 
+/** A home that this user may not see, as with another user's HOME in the environment, is none. */
 function isAbsent(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
+    error instanceof Deno.errors.PermissionDenied;
 }
 
 function isAddress(text: string): boolean {

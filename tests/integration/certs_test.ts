@@ -486,7 +486,7 @@ Deno.test("worker-certs show: reads keys and certificates of other kinds", async
 /** The recipe of docs/certificates.md as it stands there, run in a folder. */
 async function runRecipe(folder: string): Promise<void> {
   const page = join(import.meta.dirname ?? ".", "..", "..", "docs", "certificates.md");
-  const [, recipe] = /With plain openssl[\s\S]*?```bash\n([\s\S]*?)```/.exec(
+  const [, recipe] = /With plain openssl[\s\S]*?```sh\n([\s\S]*?)```/.exec(
     await Deno.readTextFile(page),
   ) ?? [];
   assert.ok(recipe !== undefined);
