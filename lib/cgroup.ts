@@ -68,8 +68,6 @@ export interface Placement {
 
 /** All that the launcher is told about a job's control groups. */
 export interface Plan extends Placement {
-  /** The group that the launcher itself goes to. */
-  launchers: string;
   settings: Setting[];
   diskSettings: Setting[];
 }
@@ -110,7 +108,6 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
   const tracker = groupPath(host, tracking, jobId);
   const plan: Plan = {
     groups: [],
-    launchers: launchersGroup(host),
     tracker,
     census: `${tracker}/${tracking.version === 2 ? "cgroup.events" : "cgroup.procs"}`,
     counters: [],

@@ -38,15 +38,28 @@ export async function whenEmpty(placement: Placement): Promise<void> {
   }
 }
 
-/** Removes groups; those that are gone or still have something in them are left as they are. */
+/** Removes a job's groups, with those that it has made in them; what has a process in it is left. */
 export async function removeGroups(groups: readonly string[]): Promise<void> {
+  const left = await removeEmptyGroups(groups);
+  // Where the host has no room for a process, groups stay until the server's next start.
+  if (left.length > 0) await runScript(scripts.remove, left).catch(() => {});
+}
+
+/**
+ * Removes groups that have no process and no other group in them.
+ *
+ * @returns Those that are left.
+ */
+export async function removeEmptyGroups(groups: readonly string[]): Promise<string[]> {
+  const left: string[] = [];
   for (const group of groups) {
     try {
       await Deno.remove(group);
-    } catch {
-      // NotFound: the launcher was quicker. Busy: a process is left, or another job's group.
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) left.push(group);
     }
   }
+  return left;
 }
 
 /** Parses what lib/shim/read.sh prints. */

@@ -13,7 +13,7 @@ import {
   type Usage,
 } from "./cgroup.ts";
 import { type HostReport, parseHostReport, toCgroupHost, v2ControllersOf } from "./cgroup_host.ts";
-import { readCounters, removeGroups } from "./cgroup_files.ts";
+import { readCounters, removeEmptyGroups, removeGroups } from "./cgroup_files.ts";
 import { JobError, messageOf } from "./errors.ts";
 import type {
   Adoption,
@@ -25,22 +25,21 @@ import type {
 } from "./executor.ts";
 import { endingOf, INPUT_FILE } from "./job_folder.ts";
 import { DEFAULT_SETTINGS, type SignalName } from "./job_settings.ts";
+import { type Launched, Launchers } from "./launchers.ts";
 import { parseLaunchReport } from "./launch_report.ts";
 import type { Limits } from "./limits.ts";
 import { log } from "./log.ts";
 import { scripts } from "./scripts.ts";
-import { PROGRAM_PATH, runScript, shell } from "./shell.ts";
+import { PROGRAM_PATH, runScript } from "./shell.ts";
 
 /** The launcher's unit of a grace period. */
 const GRACE_UNIT_MS = 50;
-
-/** The longest line of a refusal is a path and a value; what is longer is not from the launcher. */
-const MAX_REPORT_BYTES = 16 * 1024;
 
 /** Runs jobs on this host. */
 export class LocalExecutor implements Executor {
   readonly #host: CgroupHost;
   readonly #adopted: AdoptedJobs;
+  readonly #launchers: Launchers;
   /** Open descriptors that the server was started with, and that jobs inherit. */
   readonly inheritedDescriptors: readonly number[];
 
@@ -48,6 +47,7 @@ export class LocalExecutor implements Executor {
     this.#host = host;
     this.inheritedDescriptors = report.inheritedDescriptors;
     this.#adopted = new AdoptedJobs(report.bootId);
+    this.#launchers = new Launchers(launchersGroup(host), JOB_ENVIRONMENT);
   }
 
   /**
@@ -82,33 +82,35 @@ export class LocalExecutor implements Executor {
   async launch(request: LaunchRequest): Promise<Running> {
     const { jobId, limits, command, folder } = request;
     const plan = planGroups(this.#host, jobId, limits);
-    let child: Deno.ChildProcess;
+    let launched: Launched;
     try {
       await this.#makeGroups(plan.groups);
-      child = shell(`: launcher of job ${jobId}\n${scripts.launch}`, [
-        folder,
-        request.output,
-        lines(plan.groups),
-        plan.launchers,
-        lines(plan.settings.map(settingLine)),
-        lines(plan.diskSettings.map(settingLine)),
-        lines(plan.counters.map(({ name, file }) => `${name} ${file}`)),
-        plan.census,
-        String(Math.ceil(request.graceMs / GRACE_UNIT_MS)),
-        command.name,
-        ...command.args,
-      ], { ...jobEnvironment(jobId), ...await entryEnvironment(request) }).spawn();
+      launched = await this.#launchers.launch({
+        words: [
+          folder,
+          request.output,
+          lines(plan.groups),
+          lines(plan.settings.map(settingLine)),
+          lines(plan.diskSettings.map(settingLine)),
+          lines(plan.counters.map(({ name, file }) => `${name} ${file}`)),
+          plan.census,
+          String(Math.ceil(request.graceMs / GRACE_UNIT_MS)),
+        ],
+        command: [command.name, ...command.args],
+        environment: { JOB_ID: jobId },
+        secrets: await entryEnvironment(request),
+      });
     } catch (error) {
       await removeGroups(plan.groups);
       throw launchError(error);
     }
-    const report = parseLaunchReport(await readReport(child.stdout), command.name);
+    const report = parseLaunchReport(launched.report, command.name);
     if (report.kind === "refused") {
-      await child.status;
+      await launched.done;
       await removeGroups(plan.groups);
       throw report.error;
     }
-    return { pid: report.pid, ended: this.#ending(request, child.status) };
+    return { pid: report.pid, ended: this.#ending(request, launched.done) };
   }
 
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
@@ -139,7 +141,8 @@ export class LocalExecutor implements Executor {
   /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
   async close(): Promise<void> {
     this.#adopted.close();
-    await removeGroups([launchersGroup(this.#host), ...parentGroups(this.#host)]);
+    await this.#launchers.close();
+    await removeEmptyGroups([launchersGroup(this.#host), ...parentGroups(this.#host)]);
   }
 
   async #makeGroups(groups: readonly string[]): Promise<void> {
@@ -156,24 +159,24 @@ export class LocalExecutor implements Executor {
   async #ending(request: LaunchRequest, launched: Promise<unknown>): Promise<Ending> {
     await launched;
     const ending = await endingOf(request.folder);
-    if (ending !== undefined) return ending;
+    if (ending !== undefined) {
+      await removeGroups(request.placement.groups);
+      return ending;
+    }
     log.warn("the launcher of a job is gone", { job: request.jobId });
     return await whenOrphanEnds(request);
   }
 }
 
-/** The environment of a job: fixed, whatever the server's is. */
-function jobEnvironment(jobId: string): Record<string, string> {
-  return {
-    PATH: PROGRAM_PATH,
-    HOME: "/root",
-    USER: "root",
-    LOGNAME: "root",
-    SHELL: "/bin/sh",
-    LANG: "C.UTF-8",
-    JOB_ID: jobId,
-  };
-}
+/** The environment of jobs: fixed, whatever the server's is. */
+const JOB_ENVIRONMENT = {
+  PATH: PROGRAM_PATH,
+  HOME: "/root",
+  USER: "root",
+  LOGNAME: "root",
+  SHELL: "/bin/sh",
+  LANG: "C.UTF-8",
+};
 
 /**
  * What a job needs that is not run plainly; most are, and cost nothing more. The environment of the
@@ -250,20 +253,6 @@ async function markStopping(folder: string): Promise<void> {
     // The disk may be full. The launcher then keeps its own, shorter time for what remains.
     log.warn("cannot mark a job as stopping", { error: messageOf(error) });
   }
-}
-
-async function readReport(stdout: ReadableStream<Uint8Array>): Promise<string> {
-  const reader = stdout.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (value !== undefined) text += decoder.decode(value, { stream: true });
-    // The launcher keeps its end open for as long as the job runs.
-    if (done || text.length > MAX_REPORT_BYTES || /^started .*\n/.test(text)) break;
-  }
-  await reader.cancel();
-  return text;
 }
 
 function launchError(error: unknown): unknown {

@@ -8,19 +8,21 @@ import probe from "./shim/probe.sh" with { type: "text" };
 import punch from "./shim/punch.sh" with { type: "text" };
 import read from "./shim/read.sh" with { type: "text" };
 import ready from "./shim/ready.sh" with { type: "text" };
+import remove from "./shim/remove.sh" with { type: "text" };
 import signal from "./shim/signal.sh" with { type: "text" };
 import user from "./shim/user.sh" with { type: "text" };
 
-/** One entry for each file of lib/shim/, which says what it takes and prints. */
+/** What the files of lib/shim/ do, each of which says what it takes and prints. */
 export const scripts = {
   alive: stripComments(alive),
   enable: stripComments(enable),
   enter: stripComments(enter),
-  launch: stripComments(launch),
+  launch: stripComments(remove + launch),
   probe: stripComments(probe),
   punch: stripComments(punch),
   read: stripComments(read),
   ready: stripComments(ready),
+  remove: `${stripComments(remove)}remove_groups "$@"\n`,
   signal: stripComments(signal),
   user: stripComments(user),
 } as const;

@@ -26,18 +26,38 @@ export async function runScript(script: string, args: readonly string[] = []): P
 export function shell(
   script: string,
   args: readonly string[],
-  env: Record<string, string>,
+  env: Readonly<Record<string, string>>,
 ): Deno.Command {
   return new Deno.Command("/bin/sh", {
     args: ["-c", script, "job-worker", ...args],
-    clearEnv: true,
+    ...OPTIONS,
     env,
-    cwd: "/",
-    detached: true,
     stdin: "null",
-    stdout: "piped",
-    stderr: "null",
   });
+}
+
+/**
+ * The same, but it reads what it shall do from its standard input, command after command, until that
+ * is closed.
+ */
+export function listeningShell(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Deno.Command {
+  return new Deno.Command("/bin/sh", { args: ["-s", ...args], ...OPTIONS, env, stdin: "piped" });
+}
+
+const OPTIONS = {
+  clearEnv: true,
+  cwd: "/",
+  detached: true,
+  stdout: "piped",
+  stderr: "null",
+} as const;
+
+/** A text as a shell's word that stands for just this text; it must not contain NUL. */
+export function quoteForShell(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** A script's text without its comment lines, which every process list would show. */

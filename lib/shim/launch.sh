@@ -1,31 +1,30 @@
-# The launcher: one for each job, the parent of the job's main process, outside the job's groups.
+# The launcher: the parent of a job's main process, outside the job's groups. A shell reads this from
+# its standard input, and then what it shall launch, one job after another: calls of `launch`, each
+# behind what the job's environment has beyond the launcher's. At the end of its input it ends; a
+# job that runs then is waited for first.
 #
-# $1 the job's folder    $2 the file its output goes to    $3 its control groups
-# $4 the launchers' control group
-# $5 settings: FILE VALUE, or ?FILE VALUE for a file that not every kernel has
-# $6 settings made once for each disk: FILE VALUE, the disk's number is put before the value
-# $7 counters to keep: NAME FILE    $8 the file that tells whether the job has a process left
-# $9 grace period for what the main process leaves behind, in units of 50 ms
-# then the command. Lists have one entry a line; every path is absolute.
+# $1 a word for process lists    $2 the launchers' control group
+# then the command, where it is too long to be handed over by the input.
 # In the environment, for a job that is not run plainly, what enter.sh takes, and
 #   job_worker_umask    job_worker_input (not empty: the folder's file `input` is read by the job)
 #
-# The folder's file `launch` is the launcher's diary. Making it (O_EXCL) settles whether this
-# launcher runs the job or a server has given the start up. It is filled with blanks at once and
+# The file `launch` in the job's folder is the launcher's diary. Making it (O_EXCL) settles whether
+# this launcher runs the job or a server has given the start up. It is filled with blanks at once and
 # from then on written in place, so that a disk that fills up cannot swallow an exit status:
 #   launcher PID START_TIME BOOT_ID
 #   job PID START_TIME
 #   (what the shell says of a signal that ended the job: only for signals does it say anything)
 #   exit STATUS, counter NAME and its lines, end
 #
-# On stdout: `started PID START_TIME`, or `refused KIND` and details, a line each.
+# On stdout, for each job: `started PID START_TIME`, or `refused KIND` and details, a line each; then
+# `ended` when nothing of the job is left but its groups, which the server removes. A launcher that
+# refuses ends itself.
 set -uf
 umask 022
 # A host that shuts down sends everybody SIGTERM: the launcher stays to write down how the job ends.
 trap '' HUP INT TERM PIPE
-folder=$1 output=$2 groups=$3 launchers=$4 settings=$5 disk_settings=$6 counters=$7 census=$8
-grace=$9
-shift 9
+launchers=$2
+shift 2
 newline='
 '
 IFS=$newline
@@ -135,11 +134,6 @@ signal_all() { # SIGNAL GROUP, with the groups that the job has made in it
   for inner in "$2"/*/; do [ ! -d "$inner" ] || signal_all "$1" "$inner"; done
 } 2>/dev/null
 
-remove_group() { # GROUP, with the groups that the job has made in it
-  for inner in "$1"/*/; do [ ! -d "$inner" ] || remove_group "$inner"; done
-  rmdir -- "$1"
-}
-
 kill_all() { # cgroup.kill (Linux 5.14) leaves nobody the time to fork
   { echo 1 >"${census%/*}/cgroup.kill"; } 2>/dev/null || signal_all KILL "${census%/*}"
 }
@@ -147,6 +141,7 @@ kill_all() { # cgroup.kill (Linux 5.14) leaves nobody the time to fork
 # What the main process leaves behind gets SIGTERM, the grace period and SIGKILL. Where a server is
 # stopping the job (it says so by the file `stopping`), the server does that and keeps the time.
 clear_remains() {
+  set +f
   [ -e "$folder/stopping" ] || signal_all TERM "${census%/*}"
   pause=0.005
   waited=0
@@ -155,6 +150,7 @@ clear_remains() {
     sleep "$pause"
     case $pause in 0.005) pause=0.02 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
   done
+  set -f
 }
 
 set_record() { # STATUS
@@ -168,64 +164,81 @@ set_record() { # STATUS
   record=${record}end
 }
 
-set -C
-{ printf '%4096s' '' >"$folder/launch"; } 2>/dev/null || {
-  [ -s "$folder/launch" ] || refuse no-space
-  exit 0
+begin_diary() {
+  set -C
+  { printf '%4096s' '' >"$folder/launch"; } 2>/dev/null || {
+    [ -s "$folder/launch" ] || refuse no-space
+    exit 0
+  }
+  set +C
+  exec 9<>"$folder/launch"
+  printf 'launcher %s\n' "$myself" >&9
 }
-set +C
-exec 9<>"$folder/launch"
+
+launch() { # see below; then the command. Lists have one entry a line; every path is absolute.
+  # the job's folder, the file its output goes to, its control groups
+  folder=$1 output=$2 groups=$3
+  # FILE VALUE, or ?FILE VALUE for a file that not every kernel has
+  settings=$4
+  # FILE VALUE, made once for each disk, whose number is put before the value
+  disk_settings=$5
+  # NAME FILE of what is kept, and the file that tells whether the job has a process left
+  counters=$6 census=$7
+  # grace period for what the main process leaves behind, in units of 50 ms
+  grace=$8
+  shift 8
+  begin_diary
+  [ -z "${job_worker_enter-}" ] || prepare_entry
+  find_command "$1"
+  [ -z "${job_worker_enter-}" ] || {
+    cd /
+    unset OLDPWD
+  }
+  for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
+  [ -z "$disk_settings" ] || set_disks
+
+  # In the foreground, since a shell makes what it runs in the background deaf to SIGINT and SIGQUIT.
+  exec 2>&9
+  (
+    for group in $groups; do
+      { echo 0 >"$group/cgroup.procs"; } 2>/dev/null || {
+        printf 'refused %s\n' limit "$group/cgroup.procs" 0 "the group cannot be joined"
+        exit 125
+      }
+    done
+    read -r stat </proc/self/stat
+    set_start_time "$stat"
+    printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
+    if [ -n "${job_worker_enter-}" ]; then
+      export job_worker_started="${stat%% *} $start_time"
+      exec 3>&1 4>&- 5>&- 6>&- 7>&- 8>&- </dev/null >>"$output" 2>&1
+      [ -z "$job_worker_input" ] || exec <"$folder/input"
+      umask "$job_worker_umask"
+      enter='eval "$job_worker_enter"'
+      trap - HUP INT TERM PIPE
+      [ -n "$namespaces" ] || set -- /bin/sh -c "$enter" job-worker user "$@"
+      [ -z "$namespaces" ] ||
+        set -- unshare $namespaces -- /bin/sh -c "$enter" job-worker namespaces "$@"
+      exec setsid -- "$@"
+    fi
+    printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
+    trap - HUP INT TERM PIPE
+    exec </dev/null >>"$output" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+    exec setsid -- "$@"
+  )
+  status=$?
+  exec 2>/dev/null
+  clear_remains
+  set_record "$status"
+  # Where it cannot be written, the end of this process says that the job has ended.
+  printf '%s\n' "$record" >&9 || exit 0
+  exec 9>&-
+  # Nobody reads it when the server is gone, or has let go of the launcher of a long job.
+  printf 'ended\n' || remove_groups $groups
+}
+
 read -r stat </proc/self/stat
 read -r boot_id </proc/sys/kernel/random/boot_id
 set_start_time "$stat"
-printf 'launcher %s %s %s\n' "$$" "$start_time" "$boot_id" >&9
-
+myself="$$ $start_time $boot_id"
 { echo 0 >"$launchers/cgroup.procs"; } 2>/dev/null
-[ -z "${job_worker_enter-}" ] || prepare_entry
-find_command "$1"
-[ -z "${job_worker_enter-}" ] || {
-  cd /
-  unset OLDPWD
-}
-for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
-[ -z "$disk_settings" ] || set_disks
-
-# In the foreground, since a shell makes what it runs in the background deaf to SIGINT and SIGQUIT.
-exec 2>&9
-(
-  for group in $groups; do
-    { echo 0 >"$group/cgroup.procs"; } 2>/dev/null || {
-      printf 'refused %s\n' limit "$group/cgroup.procs" 0 "the group cannot be joined"
-      exit 125
-    }
-  done
-  read -r stat </proc/self/stat
-  set_start_time "$stat"
-  printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
-  if [ -n "${job_worker_enter-}" ]; then
-    export job_worker_started="${stat%% *} $start_time"
-    exec 3>&1 4>&- 5>&- 6>&- 7>&- 8>&- </dev/null >>"$output" 2>&1
-    [ -z "$job_worker_input" ] || exec <"$folder/input"
-    umask "$job_worker_umask"
-    enter='eval "$job_worker_enter"'
-    trap - HUP INT TERM PIPE
-    [ -n "$namespaces" ] || set -- /bin/sh -c "$enter" job-worker user "$@"
-    [ -z "$namespaces" ] ||
-      set -- unshare $namespaces -- /bin/sh -c "$enter" job-worker namespaces "$@"
-    exec setsid -- "$@"
-  fi
-  printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
-  trap - HUP INT TERM PIPE
-  exec </dev/null >>"$output" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-  exec setsid -- "$@"
-)
-status=$?
-exec 2>/dev/null
-set +f
-clear_remains
-set_record "$status"
-printf '%s\n' "$record" >&9
-rmdir -- $groups || {
-  sleep 0.05
-  for group in $groups; do remove_group "$group"; done
-}

@@ -138,7 +138,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: NO_PACKAGE,
   },
   executor: {
-    files: /^lib\/((\w+_)?executor|adoption|job_folder|launch_\w+)\.ts$/,
+    files: /^lib\/((\w+_)?executor|adoption|job_folder|launchers|launch_\w+)\.ts$/,
     imports: ["choices", "cgroup", "shim", ...COMMON],
     packages: NO_PACKAGE,
   },

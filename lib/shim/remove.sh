@@ -1,0 +1,14 @@
+# Removes control groups, with the groups that a job has made in its own.
+remove_groups() { # GROUP...
+  rmdir -- "$@" && return
+  # A process that has just ended may still be on its way out.
+  sleep 0.05
+  set +f
+  for group; do remove_group "$group"; done
+  set -f
+} 2>/dev/null
+
+remove_group() { # GROUP
+  for inner in "$1"/*/; do [ ! -d "$inner" ] || remove_group "$inner"; done
+  rmdir -- "$1"
+}
