@@ -11,6 +11,7 @@ import {
 import { ReflectionV1Implementation } from "@grpc/reflection/build/src/implementations/reflection-v1.js";
 import { ReflectionV1AlphaImplementation } from "@grpc/reflection/build/src/implementations/reflection-v1alpha.js";
 import { Buffer } from "node:buffer";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { contractFiles } from "../proto/contract.ts";
 import { callerOf } from "./grpc_authorization.ts";
 import { interruptionOf, onInterruption, type Shutdown, toStatus } from "./grpc_endings.ts";
@@ -21,6 +22,12 @@ import type { RuleFile } from "./rule_file.ts";
 const METHOD = "ServerReflectionInfo";
 
 const RULE_NAME = `ServerReflection/${METHOD}`;
+
+/**
+ * The most that one call may ask, in bytes: hundreds of questions, where a tool has a dozen. This is
+ * the one method to which a client sends a stream, and the runtime takes what comes, read or not.
+ */
+const MAX_QUESTION_BYTES = 16 * 1024;
 
 type Questions = ReflectionV1Implementation["handleServerReflectionRequest"];
 type Question = Parameters<Questions>[0];
@@ -72,6 +79,7 @@ export class ReflectionService {
       call.emit("error", toStatus(interruptionOf(interruptions)));
     };
     using _interruption = onInterruption(interruptions, interrupt);
+    boundQuestions(http2StreamOf(call));
     try {
       (await this.#rules.current()).requireMethod(caller, RULE_NAME);
       if (interruptions.shutdown.aborted || access.aborted) return interrupt();
@@ -88,6 +96,18 @@ export class ReflectionService {
       if (!ended.signal.aborted) call.emit("error", toStatus(error));
     }
   }
+}
+
+/**
+ * Ends a call on which too much is asked, by HTTP/2's word for that: a status would have to wait until
+ * its caller has read the answers. gRPC makes RESOURCE_EXHAUSTED of it.
+ */
+function boundQuestions(stream: ServerHttp2Stream): void {
+  let bytes = 0;
+  stream.prependListener("data", (chunk: Uint8Array) => {
+    bytes += chunk.length;
+    if (bytes > MAX_QUESTION_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  });
 }
 
 /** The implementation knows what has no package by a name that begins with a dot; clients do not. */

@@ -1,5 +1,5 @@
 /** Server reflection with gRPC's own contract: what it tells, to whom, and at what pace. */
-import { type ClientDuplexStream, status } from "@grpc/grpc-js";
+import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { loadSync, type ServiceDefinition } from "@grpc/proto-loader";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
@@ -110,7 +110,7 @@ Deno.test("reflection: what is not there is an error of the answer, not of the c
   const questions = [
     { fileContainingSymbol: "Nope" },
     { fileContainingSymbol: "jobservice" },
-    { fileContainingSymbol: "x".repeat(1_000_000) },
+    { fileContainingSymbol: "x".repeat(10_000) },
     { fileByFilename: "/etc/passwd" },
     { fileByFilename: "../../proto/job_service.proto" },
     { fileContainingExtension: { containingType: "StartRequest", extensionNumber: 1 } },
@@ -128,7 +128,7 @@ Deno.test("reflection: what is not there is an error of the answer, not of the c
 Deno.test("reflection: every answer comes, in order, also where they are many", async () => {
   await using server = await TestServer.start();
   const questions = Array.from(
-    { length: 2000 },
+    { length: 500 },
     (_, index) => ({ fileContainingSymbol: index % 2 === 0 ? "JobService" : `Nope${index}` }),
   );
   const answers = await ask(server.client("bob"), "v1", questions);
@@ -151,25 +151,30 @@ async function untilIdle(server: TestServer): Promise<void> {
   });
 }
 
-Deno.test("reflection: who asks and does not read costs the server no memory", async () => {
-  await using server = await TestServer.start();
-  const [{ fileDescriptorResponse: file } = {}] = await ask(server.client("bob"), "v1", [
-    { fileContainingSymbol: "JobService" },
-  ]);
-  const answerBytes = file?.fileDescriptorProto[0]?.length ?? 0;
-  const before = (await server.resources()).residentBytes;
-  const call = open(server.client("bob"), "v1");
-  call.on("error", () => {});
-  const count = 40_000;
-  assert(answerBytes * count > 100e6, "unbounded, the answers would be 100 MB and more");
-  for (let index = 0; index < count; index++) call.write({ fileContainingSymbol: "JobService" });
-  await untilIdle(server);
-  // Whoever reads is answered all the same.
-  await ask(server.client("alice"), "v1", [LIST]);
-  const grown = (await server.resources()).residentBytes - before;
-  call.cancel();
-  assert(grown < 50e6, `${Math.round(grown / 1e6)} MB`);
-});
+/** What a call that asks too much may ask: many small questions, or few large ones. */
+const EXCESSES: readonly (readonly [what: string, count: number, question: object])[] = [
+  ["forty thousand questions", 40_000, { fileContainingSymbol: "JobService" }],
+  ["a hundred megabytes in long questions", 30, { fileContainingSymbol: "x".repeat(3_500_000) }],
+];
+
+for (const [what, count, question] of EXCESSES) {
+  Deno.test(`reflection: ${what}, answers unread, are refused and cost no memory`, async () => {
+    await using server = await TestServer.start();
+    // What a first question costs is there before it is measured.
+    await ask(server.client("bob"), "v1", [LIST]);
+    const before = (await server.resources()).residentBytes;
+    const call = open(server.client("bob"), "v1");
+    const refused = new Promise<ServiceError>((resolve) => call.on("error", resolve));
+    for (let index = 0; index < count; index++) call.write(question);
+    await untilIdle(server);
+    const grown = (await server.resources()).residentBytes - before;
+    assert(grown < 50e6, `${Math.round(grown / 1e6)} MB`);
+    call.resume();
+    const { code, details } = await refused;
+    assert.equal(code, status.RESOURCE_EXHAUSTED, details);
+    await ask(server.client("alice"), "v1", [LIST]);
+  });
+}
 
 Deno.test("reflection: open streams count among a user's calls, and end with the server", async () => {
   await using server = await TestServer.start({ flags: ["--max-open-calls", "2"] });
