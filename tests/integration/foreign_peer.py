@@ -16,7 +16,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from grpc_health.v1 import health_pb2
 
-DEADLINE_S = 5
+DEADLINE_S = 30
 
 
 def read(path):
