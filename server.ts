@@ -5,6 +5,8 @@ import { VERSION } from "./lib/build_info.ts";
 import { readConfig, type ServerConfig } from "./lib/config.ts";
 import { examine, formatFindings } from "./lib/doctor.ts";
 import { messageOf } from "./lib/errors.ts";
+import { HealthService } from "./lib/grpc_health.ts";
+import { ReflectionService } from "./lib/grpc_reflection.ts";
 import { listen } from "./lib/grpc_server.ts";
 import { Housekeeper } from "./lib/housekeeping.ts";
 import { JobManager } from "./lib/job.ts";
@@ -86,6 +88,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
   const housekeeper = new Housekeeper(manager, store, config);
   const begun = new AbortController();
   const overdue = new AbortController();
+  const shutdown = { begun: begun.signal, overdue: overdue.signal };
   const server = await listen(config.listen, {
     credentials: renewal,
     roleOid: config.roleOid,
@@ -101,8 +104,9 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
         controllers: executor.host.controllers,
       },
       defaultUser: config.jobUser,
-      shutdown: { begun: begun.signal, overdue: overdue.signal },
+      shutdown,
     }),
+    companions: [new HealthService(rules, shutdown), new ReflectionService(rules, shutdown)],
   });
   await using metrics = openMetrics(config.metricsListen, {
     version: VERSION,
@@ -112,7 +116,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     expiries: () => renewal.expiries,
     streams,
     residentBytes: () => Deno.memoryUsage().rss,
-  }, trail);
+  }, { trail, isServing: () => !begun.signal.aborted });
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);
   if (executor.inheritedDescriptors.length > 0) {
@@ -140,12 +144,16 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
   return exitStatus;
 }
 
-/** Counts, and lets Prometheus read, where an address is given for that. */
-function openMetrics(address: string, sources: MetricSources, trail: AuditTrail) {
+/** Counts, and lets Prometheus and probes read, where an address is given for that. */
+function openMetrics(
+  address: string,
+  sources: MetricSources,
+  { trail, isServing }: { trail: AuditTrail; isServing: () => boolean },
+) {
   if (address === "") return { port: undefined, [Symbol.asyncDispose]: async () => {} };
   const metrics = new Metrics(sources);
   trail.onEntry = (event, fields) => metrics.count(event, fields);
-  const server = serveMetrics(address, metrics);
+  const server = serveMetrics(address, { metrics, isServing });
   return {
     port: server.port,
     async [Symbol.asyncDispose]() {

@@ -65,6 +65,11 @@ export class AuditTrail {
     }
   }
 
+  /** Only tells of an entry that is not worth a line: it would come again and again. */
+  pass(event: string, fields: LogFields): void {
+    this.onEntry(event, fields);
+  }
+
   /** Closes the file. */
   close(): void {
     this.#file?.close();

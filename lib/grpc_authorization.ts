@@ -13,7 +13,7 @@ import type { CallCounter } from "./call_bounds.ts";
 import { messageOf } from "./errors.ts";
 import { http2StreamOf } from "./grpc_internals.ts";
 import { type Peer, peerOf, type PeerWatch } from "./grpc_peers.ts";
-import { type Caller, isAllowed } from "./rbac.ts";
+import { type Caller, isAllowed, isHealthMethod } from "./rbac.ts";
 
 const NOBODY: Peer = {
   caller: { name: "", serial: "", roles: [] },
@@ -100,6 +100,13 @@ function excessOf({ caller }: Peer, calls: CallCounter) {
     : { code: status.RESOURCE_EXHAUSTED, details: `${excess}; end some, or call less often` };
 }
 
+/** What a call ends with that was not let in. */
+const REFUSALS: ReadonlySet<status> = new Set([
+  status.UNAUTHENTICATED,
+  status.PERMISSION_DENIED,
+  status.RESOURCE_EXHAUSTED,
+]);
+
 /** One line of the trail for each call: never an argument, never output. */
 class AuditLine {
   /** Called at the end, once. */
@@ -126,7 +133,7 @@ class AuditLine {
     this.#isEnded = true;
     this.onEnd();
     const { path, caller, peer } = this.#call;
-    this.#trail.add("call", {
+    const fields = {
       method: path,
       who: caller.name,
       serial: caller.serial,
@@ -136,7 +143,10 @@ class AuditLine {
       job: this.#message?.jobID.slice(0, 64),
       code: status[code],
       ms: Math.round((performance.now() - this.#begin) * 10) / 10,
-    });
+    };
+    // A probe asks every few seconds for years: only that one was refused is worth a line.
+    if (isHealthMethod(path) && !REFUSALS.has(code)) this.#trail.pass("call", fields);
+    else this.#trail.add("call", fields);
   }
 }
 

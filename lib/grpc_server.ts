@@ -81,11 +81,14 @@ export async function listen(
     credentials: Credentials;
     roleOid: string;
     handlers: JobServiceHandlers;
+    /** Services besides our own. */
+    companions: readonly { addTo(server: Server): void }[];
     bounds: ServerBounds;
     trail: AuditTrail;
   },
 ): Promise<ListeningServer> {
-  const { credentials: { identity, trust }, roleOid, handlers, bounds, trail } = options;
+  const { credentials: { identity, trust }, roleOid, handlers, companions, bounds, trail } =
+    options;
   // What grpc-js would print beside an error is in the error, and the log is JSON.
   setLogVerbosity(logVerbosity.NONE);
   const peers = new PeerWatch(trust, roleOid);
@@ -97,6 +100,7 @@ export async function listen(
     interceptors,
   });
   server.addService(jobService, { ...handlers });
+  for (const companion of companions) companion.addTo(server);
   const credentials = createCredentials(identity);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, credentials, (error, bound) => {

@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { JobState } from "./job_state.ts";
 import type { LogFields } from "./log.ts";
-import { isMethod } from "./rbac.ts";
+import { methodNameOf } from "./rbac.ts";
 
 /** Where numbers come from that are asked for when somebody looks. */
 export interface MetricSources {
@@ -28,6 +28,14 @@ export class StreamTotals {
 
 /** From a call that only looks to one that waits for a job to stop. */
 const CALL_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Calls that last as long as their caller or a job likes. */
+const WAITING_METHODS: ReadonlySet<string> = new Set([
+  "Stream",
+  "Wait",
+  "Health/Watch",
+  "ServerReflection/ServerReflectionInfo",
+]);
 
 /** How often the event loop is asked whether it is in time. */
 const LOOP_INTERVAL_MS = 200;
@@ -89,10 +97,11 @@ export class Metrics implements Disposable {
 
   #countCall({ method: path, code, ms }: LogFields): void {
     // What callers make up must not become a series each.
-    const method = isMethod(String(path)) ? String(path).slice("/JobService/".length) : "unknown";
+    const method = methodNameOf(String(path)) ?? "unknown";
     this.#calls.inc({ method, code: String(code) });
-    const isWaiting = method === "Stream" || method === "Wait";
-    if (!isWaiting && typeof ms === "number") this.#seconds.observe({ method }, ms / 1000);
+    if (!WAITING_METHODS.has(method) && typeof ms === "number") {
+      this.#seconds.observe({ method }, ms / 1000);
+    }
   }
 
   #addGauges(sources: MetricSources): void {

@@ -26,19 +26,48 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Wait", READERS],
   ["/JobService/List", READERS],
   ["/JobService/Info", READERS],
+  // What load balancers and orchestrators ask; a prober's certificate has a role as any other.
+  ["/grpc.health.v1.Health/Check", READERS],
+  ["/grpc.health.v1.Health/List", READERS],
+  ["/grpc.health.v1.Health/Watch", READERS],
+  // The contract, for tools that have not been given it.
+  ["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", READERS],
+  ["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", READERS],
 ]);
 
-/** What each method's path begins with. */
+/** What the path of each method of our own begins with. */
 const SERVICE = "/JobService/";
 
-/** The names of all methods, such as `Start`. */
-export const METHOD_NAMES: readonly string[] = [...PERMISSIONS.keys()].map((path) =>
-  path.slice(SERVICE.length)
-);
+/** What the path of each method of the health service begins with. */
+const HEALTH_SERVICE = "/grpc.health.v1.Health/";
+
+/**
+ * The name of a method in rules and metrics: `Start`, and with the service's name (but not its
+ * package, which is a version) where it is none of our own: `Health/Check`.
+ *
+ * @param path Such as `/JobService/Start`.
+ * @returns Undefined where there is no such method.
+ */
+export function methodNameOf(path: string): string | undefined {
+  if (!PERMISSIONS.has(path)) return undefined;
+  if (path.startsWith(SERVICE)) return path.slice(SERVICE.length);
+  const [service = "", method] = path.slice(1).split("/");
+  return `${service.slice(service.lastIndexOf(".") + 1)}/${method}`;
+}
+
+/** The names of all methods. */
+export const METHOD_NAMES: readonly string[] = [
+  ...new Set([...PERMISSIONS.keys()].map((path) => methodNameOf(path) ?? "")),
+];
 
 /** Whether there is such a method, named by its path such as `/JobService/Start`. */
 export function isMethod(method: string): boolean {
   return PERMISSIONS.has(method);
+}
+
+/** Whether a method, named by its path, is of the health service: probes call it for ever. */
+export function isHealthMethod(method: string): boolean {
+  return method.startsWith(HEALTH_SERVICE) && PERMISSIONS.has(method);
 }
 
 /** Whether one of the roles may call a method, named by its path such as `/JobService/Start`. */

@@ -5,8 +5,6 @@ import {
   type Metadata,
   type ServerUnaryCall,
   type ServerWritableStream,
-  type ServiceError,
-  status,
 } from "@grpc/grpc-js";
 import type {
   JobLimits__Output,
@@ -19,16 +17,16 @@ import type {
 } from "../proto/contract.ts";
 import type { AccessRules } from "./access_rules.ts";
 import { callerOf } from "./grpc_authorization.ts";
+import { interruptionOf, onInterruption, type Shutdown, toStatus } from "./grpc_endings.ts";
 import { http2StreamOf, writeFramed } from "./grpc_internals.ts";
 import { frameOutput, withHeadroom } from "./grpc_output.ts";
-import { JobError, type JobErrorKind, messageOf } from "./errors.ts";
+import { JobError } from "./errors.ts";
 import type { JobManager, JobView } from "./job.ts";
 import type { JobQuery } from "./job_list.ts";
 import type { JobRequest } from "./job_request.ts";
 import { DEFAULT_SETTINGS, readSettings, readSignal } from "./job_settings.ts";
 import { hasEnded, type JobRecord } from "./job_state.ts";
 import type { Limits } from "./limits.ts";
-import { log } from "./log.ts";
 import { type Chunk, isTail, type OutputLog, type ReadRange } from "./logs.ts";
 import { StreamPace } from "./pacing.ts";
 import type { Caller } from "./rbac.ts";
@@ -36,29 +34,7 @@ import type { RuleFile } from "./rule_file.ts";
 import { traceVariables } from "./trace_context.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
-/** The gRPC status of each kind of error. */
-const STATUS_CODES: Record<JobErrorKind, status> = {
-  "unauthenticated": status.UNAUTHENTICATED,
-  "invalid": status.INVALID_ARGUMENT,
-  "denied": status.PERMISSION_DENIED,
-  "not-found": status.NOT_FOUND,
-  "precondition": status.FAILED_PRECONDITION,
-  "exhausted": status.RESOURCE_EXHAUSTED,
-  "unavailable": status.UNAVAILABLE,
-  "internal": status.INTERNAL,
-};
-
 const NOTHING = new Uint8Array();
-
-const SHUTTING_DOWN = "the server is shutting down; jobs go on, and the next server knows them";
-
-/** How a server comes to its end. */
-export interface Shutdown {
-  /** Aborted when it begins: what waits for a job ends, new calls are refused, others finish. */
-  readonly begun: AbortSignal;
-  /** Aborted when the time for that is up: every call ends. */
-  readonly overdue: AbortSignal;
-}
 
 /** What the handlers work with. */
 export interface HandlerOptions {
@@ -244,29 +220,6 @@ function stream(
   };
 }
 
-/** What ends calls before their time. */
-interface Interruptions {
-  /** The server ends. */
-  readonly shutdown: AbortSignal;
-  /** The caller has lost access; the reason says why. */
-  readonly access: AbortSignal;
-}
-
-function onInterruption({ shutdown, access }: Interruptions, interrupt: () => void): Disposable {
-  shutdown.addEventListener("abort", interrupt);
-  access.addEventListener("abort", interrupt);
-  return {
-    [Symbol.dispose]: () => {
-      shutdown.removeEventListener("abort", interrupt);
-      access.removeEventListener("abort", interrupt);
-    },
-  };
-}
-
-function interruptionOf({ access }: Interruptions): unknown {
-  return access.aborted ? access.reason : new JobError("unavailable", SHUTTING_DOWN);
-}
-
 /** Sends output as it comes, at the pace of the reader's connection. */
 async function sendOutput(
   call: ServerWritableStream<StreamRequest__Output, StreamResponse>,
@@ -444,24 +397,4 @@ function toQueryResponse({ record, usage, outputBytes }: JobView): QueryResponse
     return { ...ended, state: "JOB_STATE_EXITED", exitCode, signal, oomKilled };
   }
   return { ...ended, state: "JOB_STATE_LOST", exitCode: -1, reason: state.reason };
-}
-
-/** The one boundary between errors and gRPC: what is not meant for a client stays in the log. */
-function toStatus(error: unknown): Pick<ServiceError, "code" | "details" | "name" | "message"> {
-  if (error instanceof JobError && error.kind !== "internal") {
-    if (error.cause !== undefined) {
-      log.warn(error.message, { cause: messageOf(error.cause) });
-    }
-    return describe(STATUS_CODES[error.kind], error.message);
-  }
-  if (error instanceof Deno.errors.NotFound) {
-    return describe(status.NOT_FOUND, "The job's output is gone from the server");
-  }
-  const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : "";
-  log.error("a call failed", { error: messageOf(error), cause });
-  return describe(status.INTERNAL, "The server failed; its log says why");
-}
-
-function describe(code: status, details: string) {
-  return { code, details, name: "JobError", message: details };
 }

@@ -4,6 +4,7 @@
  * The code and the types are made from job_service.proto by tools/gen.ts.
  */
 import { services } from "../build/gen/codec.ts";
+import { files } from "../build/gen/descriptors.ts";
 import type { JobServiceDefinition } from "../build/gen/JobService.ts";
 
 export type { InfoResponse__Output } from "../build/gen/InfoResponse.ts";
@@ -23,3 +24,8 @@ export type { StreamResponse, StreamResponse__Output } from "../build/gen/Stream
 
 /** The methods of JobService, as `Server.addService` and `makeClientConstructor` take them. */
 export const jobService = services.JobService as unknown as JobServiceDefinition;
+
+/** Descriptors of the contract and of the services beside it: FileDescriptorProtos, serialized. */
+export function contractFiles(): Uint8Array[] {
+  return files.map((text) => Uint8Array.fromBase64(text));
+}

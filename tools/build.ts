@@ -9,6 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { findRuntime, realSources, type Runtime } from "./denort.ts";
+import { embeddedProtos } from "./embedded_protos.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "./log_directory.ts";
 import { type BinaryName, compileFlags, permissionsOf } from "./permissions.ts";
 
@@ -93,7 +94,12 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
     platform: "node",
     target: "esnext",
     banner: { js: BANNER },
-    define: { BUILD_LOG_DIR: JSON.stringify(options.logDir) },
+    define: {
+      BUILD_LOG_DIR: JSON.stringify(options.logDir),
+      // Nothing lies beside a bundle; what packages would read from there the plugin gives them.
+      __dirname: '""',
+    },
+    plugins: [embeddedProtos(ROOT)],
     logLevel: "warning",
   });
   const code = outputFiles[0]?.text ?? "";

@@ -1,18 +1,23 @@
 /**
  * Makes from proto/job_service.proto what the code is built on, into build/gen/ (never committed):
- * the TypeScript types, and the code that reads and writes messages.
+ * the TypeScript types, the code that reads and writes messages, and descriptors for reflection.
  */
 import protobuf from "protobufjs";
 import { codecOf } from "./codec.ts";
+import { descriptorsModule, PROTOS } from "./descriptors.ts";
 
 const PROTO = new URL("../proto/job_service.proto", import.meta.url).pathname;
-const TOOLS = ["gen.ts", "codec.ts"].map((name) => new URL(name, import.meta.url).pathname);
+const TOOLS = ["gen.ts", "codec.ts", "descriptors.ts", "buf.ts"].map((name) =>
+  new URL(name, import.meta.url).pathname
+);
 const OUT = new URL("../build/gen/", import.meta.url).pathname;
 
 /** Writes code and types, unless they are newer than the contract and than what makes them. */
 export async function generate(): Promise<void> {
   const codecFile = `${OUT}codec.ts`;
-  if (await isNewer(codecFile, [PROTO, ...TOOLS])) return;
+  const descriptorsFile = `${OUT}descriptors.ts`;
+  const sources = [...Object.values(PROTOS), ...TOOLS];
+  if (await isNewer(codecFile, sources) && await isNewer(descriptorsFile, sources)) return;
   await Deno.mkdir(OUT, { recursive: true });
   const output = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -34,6 +39,7 @@ export async function generate(): Promise<void> {
   if (!output.success) throw new Error(new TextDecoder().decode(output.stderr));
   await importBuffer();
   const { root } = protobuf.parse(await Deno.readTextFile(PROTO));
+  await Deno.writeTextFile(descriptorsFile, await descriptorsModule());
   await Deno.writeTextFile(codecFile, codecOf(root));
 }
 

@@ -15,11 +15,16 @@ import { readSkips, readTally, readTotal, readUnexplained, type Tally } from "./
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
-/** Debian packages whose programs tests call, by program. */
+/** Debian packages that tests call, by a program of theirs or a file that is there with them. */
 const PACKAGES: Readonly<Record<string, string>> = {
   ip: "iproute2",
   jq: "jq",
   openssl: "openssl",
+  // A client in another language.
+  protoc: "protobuf-compiler",
+  "/usr/share/grpc-proto/grpc/health/v1/health.proto": "grpc-proto",
+  "/usr/lib/python3/dist-packages/google/protobuf/__init__.py": "python3-protobuf",
+  "/usr/lib/python3/dist-packages/grpc/__init__.py": "python3-grpcio",
 };
 
 /** A suite that runs longer than this hangs: it is ended and counts as failed. */
@@ -144,7 +149,11 @@ async function installPrograms(): Promise<void> {
   }
 }
 
+/** Whether there is a program of this name, or a file of this path. */
 async function isInstalled(program: string): Promise<boolean> {
+  if (program.startsWith("/")) {
+    return await Deno.stat(program).then(() => true, () => false);
+  }
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
     const info = await Deno.stat(`${folder}/${program}`).catch(() => undefined);
     if (info?.isFile) return true;

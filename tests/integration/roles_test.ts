@@ -4,6 +4,7 @@ import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { jobService } from "../../proto/contract.ts";
+import { METHOD_NAMES, methodNameOf } from "../../lib/rbac.ts";
 import { type Pki, type TestClient, testPki, TestServer, until } from "./harness.ts";
 import { CLIENT_EXTENSIONS, ROLE_OID, signCertificate } from "./openssl.ts";
 
@@ -25,6 +26,18 @@ const METHODS = [
 ] as const;
 type Method = typeof METHODS[number];
 const READING: readonly Method[] = ["Query", "List", "Info", "Stream", "Wait"];
+
+/** Services besides our own: what asks them, in bytes, where a reader may. */
+const COMPANIONS: readonly { path: string; request: Uint8Array }[] = [
+  ...["Check", "List", "Watch"].map((method) => ({
+    path: `/grpc.health.v1.Health/${method}`,
+    request: new Uint8Array(),
+  })),
+  ...["v1", "v1alpha"].map((version) => ({
+    path: `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+    request: new Uint8Array([0x3a, 1, 0x2a]), // list_services: "*"
+  })),
+];
 
 interface Holder {
   /** The common name of the certificate. */
@@ -107,6 +120,30 @@ function call(client: TestClient, path: string, request: Uint8Array): Promise<Ou
   });
 }
 
+/** Calls a method that may go on for ever, until its first answer. */
+function ask(client: TestClient, path: string, request: Uint8Array): Promise<Outcome> {
+  const stream = client.raw.makeBidiStreamRequest(
+    path,
+    (bytes: Uint8Array) => Buffer.from(bytes),
+    (bytes) => bytes,
+    { deadline: Date.now() + DEADLINE_MS },
+  );
+  stream.write(request);
+  return new Promise((resolve) => {
+    stream.on("data", () => {
+      resolve({ code: "OK", details: "", messages: 1 });
+      stream.cancel();
+    });
+    // The status event tells it as well.
+    stream.on("error", () => {});
+    stream.on(
+      "status",
+      ({ code, details }) => resolve({ code: status[code], details, messages: 0 }),
+    );
+    if (!path.includes("Reflection")) stream.end();
+  });
+}
+
 /** The request of a method about a job. */
 function requestFor(method: Method, jobID: string): Uint8Array {
   if (method === "Start") return jobService.Start.requestSerialize({ name: "true" });
@@ -161,6 +198,8 @@ async function assertRefused(
 
 Deno.test("roles: every kind of certificate against every method", async (t) => {
   assert.deepEqual([...METHODS].sort(), Object.keys(jobService).sort(), "a method is not in here");
+  const names = [...METHODS, ...COMPANIONS.map(({ path }) => methodNameOf(path))];
+  assert.deepEqual([...new Set(names)].sort(), [...METHOD_NAMES].sort(), "nor is this one");
   const pki = await testPki();
   for (const holder of HOLDERS) await sign(pki, holder);
   await using server = await TestServer.start();
@@ -168,6 +207,15 @@ Deno.test("roles: every kind of certificate against every method", async (t) => 
   const runningJob = await owner.start("sleep", "600");
   for (const { name, may } of HOLDERS) {
     const client = server.client(name);
+    for (const { path, request } of COMPANIONS) {
+      const mayRead = may.includes("Query");
+      await t.step(`${name} ${mayRead ? "may" : "may not"} ${path}`, async () => {
+        const { code, details } = await ask(client, path, request);
+        if (mayRead) return assert.equal(code, "OK", details);
+        assert.equal(code, "PERMISSION_DENIED");
+        assert.match(details, new RegExp(`^${name} .* may not call `));
+      });
+    }
     for (const method of METHODS) {
       const isAllowed = may.includes(method);
       await t.step(`${name} ${isAllowed ? "may" : "may not"} ${method}`, async () => {
@@ -190,8 +238,11 @@ const UNLISTED = [
   "//JobService/Start",
   "/JobService/%53tart",
   "/other.JobService/Start",
-  "/grpc.health.v1.Health/Check",
-  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+  "/Health/Check",
+  "/grpc.health.v1.Health/check",
+  "/grpc.health.v2.Health/Check",
+  "/grpc.reflection.v1beta.ServerReflection/ServerReflectionInfo",
+  "/grpc.channelz.v1.Channelz/GetServers",
 ];
 
 Deno.test("roles: a method that the table does not name is refused to everyone", async () => {

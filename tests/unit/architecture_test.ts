@@ -20,7 +20,7 @@ interface Layer {
 
 const NO_PACKAGE = /^$/;
 const ANY_PACKAGE = /^/;
-const GRPC = /^@grpc\//;
+const GRPC = /^(@grpc\/|grpc-health-check$)/;
 const NOT_GRPC = /^(?!@grpc\/)/;
 
 /** Low things that many need and that need nothing themselves. */
