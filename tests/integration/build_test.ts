@@ -55,7 +55,7 @@ const EXPECTED: Readonly<Record<typeof BINARIES[number], Held>> = {
     allow_read: [],
     allow_write: ["/sys/fs/cgroup", LOG_DIR],
     allow_net: [],
-    allow_env: ["NOTIFY_SOCKET"],
+    allow_env: ["JOURNAL_STREAM", "NOTIFY_SOCKET"],
   },
   "worker-client": {
     ...NOTHING,
