@@ -1,11 +1,11 @@
 import { Argument, Command, CommanderError } from "commander";
 import config from "../deno.json" with { type: "json" };
 import { completionScript, type Shell, SHELLS } from "./completion.ts";
-import { openSession } from "./context.ts";
 import { addContextCommand } from "./context_command.ts";
 import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { addCommonOptions, type CommonOptions } from "./options.ts";
+import { Servers } from "./servers.ts";
 import type { Terminal } from "./terminal.ts";
 import type { Verb } from "./verb.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
@@ -128,8 +128,10 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
 export function describeProgram(): Command {
   const nowhere: Terminal = {
     columns: undefined,
+    isAttended: false,
     rows: undefined,
     onKey: () => () => {},
+    onResize: () => () => {},
     write: () => {},
     note: () => {},
     read: () => Promise.resolve(new Uint8Array()),
@@ -169,7 +171,7 @@ function addVerb(
   const command = program.command(verb.name);
   if (verb.alias !== undefined) command.alias(verb.alias);
   verb.define(command);
-  addCommonOptions(command);
+  addCommonOptions(command, verb);
   command.exitOverride((error) => {
     call.verb = verb;
     throw error;
@@ -179,8 +181,9 @@ function addVerb(
     verb.check?.(command);
     // What stands after the verb was written later, so it goes before what stands in front of it.
     const options: CommonOptions = { ...program.opts(), ...command.opts() };
-    using session = await openSession(options, terminal);
-    call.exitStatus = await verb.run({ session, terminal }, command);
+    terminal.renounceWriting();
+    using servers = new Servers({ options, verb: verb.name, terminal });
+    call.exitStatus = await verb.run({ servers, terminal }, command);
   });
 }
 

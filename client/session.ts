@@ -3,6 +3,7 @@ import { ConnectionFailure } from "./diagnosis.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { ConnectionLostError, GrpcStatus, RefusedCallError } from "./errors.ts";
 import { Patience, pause } from "./patience.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** How long a lost call is tried again: a restarting server is back well before. */
 const RETRY_FOR_MS = 10_000;
@@ -50,6 +51,12 @@ export interface CallOptions {
   readonly retryForMs?: number;
   /** Called once when a connection broke that is tried again. */
   readonly onLost?: () => void;
+}
+
+/** What a function needs that asks one server and says what it finds. */
+export interface SessionContext {
+  readonly session: Session;
+  readonly terminal: Terminal;
 }
 
 /** Calls over one connection, which is made when needed and made anew when it broke. */

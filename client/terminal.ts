@@ -10,6 +10,8 @@ export interface Terminal {
    * @throws {ClientError} They cannot be written (a full disk).
    */
   write(bytes: Uint8Array): void;
+  /** Whether somebody sees what is noted: standard error is a terminal. */
+  readonly isAttended: boolean;
   /** How many columns standard output has; undefined where it is no terminal. */
   readonly columns: number | undefined;
   /** How many lines it has. */
@@ -20,6 +22,12 @@ export interface Terminal {
    * @returns A function that takes the listener away again.
    */
   onKey(listener: (key: string) => void): () => void;
+  /**
+   * Calls the listener each time the terminal has got another size.
+   *
+   * @returns A function that takes the listener away again.
+   */
+  onResize(listener: () => void): () => void;
   /** All that is in a file, or comes from standard input where its name is `-`. */
   read(file: string): Promise<Uint8Array>;
   /** Writes one line of ours to standard error. */
@@ -92,6 +100,9 @@ export const processTerminal: Terminal = {
   write(bytes) {
     writeFully(Deno.stdout, bytes);
   },
+  get isAttended() {
+    return Deno.stderr.isTerminal();
+  },
   get columns() {
     return consoleSize()?.columns;
   },
@@ -113,6 +124,10 @@ export const processTerminal: Terminal = {
       // The terminal is gone; whoever waits for a key hears of it by SIGHUP.
     });
     return () => Deno.stdin.setRaw(false);
+  },
+  onResize(listener) {
+    Deno.addSignalListener("SIGWINCH", listener);
+    return () => Deno.removeSignalListener("SIGWINCH", listener);
   },
   async read(file) {
     if (file !== "-") return await Deno.readFile(file);

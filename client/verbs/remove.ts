@@ -21,8 +21,8 @@ Examples:
     );
   },
 
-  async run({ session, terminal }, command) {
-    return await forEachJob(command.args, terminal, async (jobID) => {
+  async run(call, command) {
+    return await forEachJob(command.args, call, async ({ session, jobID }) => {
       await session.call("Remove", { jobID });
     });
   },

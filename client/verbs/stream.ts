@@ -63,9 +63,10 @@ Examples:
     );
   },
 
-  async run(context, command) {
+  async run({ servers, terminal }, command) {
     const [text = ""] = command.args;
-    const jobID = await resolveJobID(context.session, text);
+    const { session, jobID: name } = await servers.ofJob(text);
+    const jobID = await resolveJobID(session, name);
     const options = command.opts<StreamOptions>();
     await follow({
       jobID,
@@ -74,7 +75,7 @@ Examples:
       tailBytes: options.tailBytes,
       follow: options.follow,
       retryForMs: retryForMs(options),
-    }, context);
+    }, { session, terminal });
     return ExitStatus.ok;
   },
 };

@@ -37,10 +37,15 @@ export class FakeTerminal implements Terminal {
     this.#chunks.push(bytes.slice());
   }
 
+  isAttended = false;
   readonly columns: number | undefined = undefined;
   readonly rows: number | undefined = undefined;
 
   onKey(): () => void {
+    return () => {};
+  }
+
+  onResize(): () => void {
     return () => {};
   }
 
