@@ -3,7 +3,6 @@ import { ClientError } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import type { VerbCall } from "./servers.ts";
 import type { Session } from "./session.ts";
-import { noteWhenSlow } from "./slow_note.ts";
 
 /** What one of the servers has answered. */
 export interface Answer<T> {
@@ -27,7 +26,6 @@ export async function askAll<T>(
   const { areSeveral } = servers;
   const results = await Promise.all(
     servers.chosen().map(async ({ context, open }) => {
-      using _note = noteWhenSlow(terminal, `waiting for ${context ?? "the server"}...`);
       try {
         return { answer: { context, value: await ask(await open()) }, exitStatus: ExitStatus.ok };
       } catch (error) {

@@ -3,6 +3,7 @@ import { type Config, contextOf } from "./config_file.ts";
 import { type IdentityFiles, loadIdentity, namesAnyFile } from "./identity.ts";
 import type { CommonOptions } from "./options.ts";
 import type { Session } from "./session.ts";
+import { noteWhenSlow } from "./slow_note.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Where a server is, and the files that say who one is to it. */
@@ -69,6 +70,7 @@ export async function openSession(
   const { Session } = await import("./session.ts");
   return new Session({ address, identity }, {
     isPatient,
+    noteWhenSlow: (server) => noteWhenSlow(terminal, () => `waiting for ${server}...`),
     onAbsent: (server) => terminal.note(`nobody answers at ${server}, trying again...`),
   });
 }

@@ -114,7 +114,7 @@ function addList(parent: Command, terminal: Terminal): void {
           context.server,
           context.identity ?? context.cert ?? "-",
         ]),
-      ], terminal.columns);
+      ], terminal);
     terminal.write(new TextEncoder().encode(text));
   });
 }

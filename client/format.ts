@@ -257,6 +257,8 @@ function singleQuoteEscaped(word: string): string {
     .replace(
       new RegExp(UNPRINTABLE, "gu"),
       (character) => {
+        const short = { "\n": "\\n", "\t": "\\t", "\r": "\\r" }[character];
+        if (short !== undefined) return short;
         const code = (character.codePointAt(0) ?? 0).toString(16);
         return code.length > 4 ? `\\U${code.padStart(8, "0")}` : `\\u${code.padStart(4, "0")}`;
       },

@@ -38,6 +38,9 @@ const VERBS: readonly Verb[] = [
   versionVerb,
 ];
 
+/** How wide help is, unless the terminal is narrower. */
+const HELP_COLUMNS = 80;
+
 const HELP = `
 Examples:
   worker-client start ls /
@@ -109,10 +112,13 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
     writeOut: (text) => terminal.write(new TextEncoder().encode(text)),
     writeErr: (text) => terminal.write(new TextEncoder().encode(text)),
     outputError: () => {}, // The error is thrown as well, and `report` says it.
+    // Long lines are hard to read, and examples are written for 80 columns.
+    getOutHelpWidth: () => Math.min(terminal.columns ?? HELP_COLUMNS, HELP_COLUMNS),
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   });
   program.helpOption("-h, --help", "print this help");
+  program.helpCommand("help [command]", "print the help of a command");
   program.exitOverride();
   addCommonOptions(program);
   program.addHelpText("after", HELP);
@@ -128,12 +134,16 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
 export function describeProgram(): Command {
   const nowhere: Terminal = {
     columns: undefined,
+    isUnicode: true,
     isAttended: false,
     rows: undefined,
     onKey: () => () => {},
     onResize: () => () => {},
     write: () => {},
     note: () => {},
+    isFile: false,
+    showProgress: () => {},
+    isTyped: false,
     read: () => Promise.resolve(new Uint8Array()),
     environment: () => undefined,
     onInterrupt: () => () => {},
@@ -204,8 +214,35 @@ function report(error: unknown, { verb }: Call, terminal: Terminal): number {
   return verb?.failureStatus ?? ExitStatus.failed;
 }
 
+/** What users of other tools type first, and what it is called here. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  attach: "stream",
+  cancel: "stop",
+  delete: "remove",
+  describe: "query",
+  exec: "run",
+  follow: "stream",
+  get: "list",
+  info: "query",
+  inspect: "query",
+  jobs: "list",
+  kill: "signal",
+  log: "stream",
+  logs: "stream",
+  ps: "list",
+  result: "query",
+  show: "query",
+  status: "query",
+  submit: "start",
+  tail: "stream",
+};
+
 function describeUsage(error: CommanderError, verb: Verb | undefined): string {
-  const text = messageOf(error).replace(/^error: /, "").replace(/\.$/, "");
+  const text = messageOf(error).replace(/^error: /, "").replace(/\.$/, "")
+    .replace(/^(unknown command '(\w+)').*/, (whole, problem, name) => {
+      const other = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : undefined;
+      return other === undefined ? whole : `${problem} (Did you mean ${other}?)`;
+    });
   const help = ["worker-client", ...(verb ? [verb.name] : []), "--help"].join(" ");
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}. See "${help}".`;
 }

@@ -30,6 +30,8 @@ export interface JobTarget {
   readonly session: Session;
   /** An id, the beginning of one, or a name. */
   readonly jobID: string;
+  /** The same with the context, as it stands on the command line. */
+  readonly name: string;
 }
 
 /** What parts a context from a job's id or name; neither can hold it. */
@@ -92,7 +94,7 @@ export class Servers implements Disposable {
    */
   async ofJob(text: string): Promise<JobTarget> {
     const { context, jobID } = splitPlacedID(text);
-    if (context === undefined) return { session: await this.one(), jobID };
+    if (context === undefined) return { session: await this.one(), jobID, name: text };
     const { server, context: options = [context], allContexts } = this.#options;
     if (server !== undefined || allContexts || options.some((name) => name !== context)) {
       const other = server !== undefined
@@ -106,7 +108,7 @@ export class Servers implements Disposable {
         ExitStatus.usage,
       );
     }
-    return { session: await this.#open(context), jobID };
+    return { session: await this.#open(context), jobID, name: text };
   }
 
   /**

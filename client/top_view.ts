@@ -1,11 +1,15 @@
 import type { PlacedJob } from "./ask_all.ts";
 import { oneLine } from "./errors.ts";
-import { addColumn, cutLines, formatRows } from "./table.ts";
+import { addColumn, fitLines, formatRows } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { USAGE_HEAD, usageCells } from "./usage_table.ts";
+import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "./usage_table.ts";
 import { HISTORY_LENGTH, type WatchedJob } from "./watch.ts";
 
+/** Eight heights of a bar. */
 const BARS = "▁▂▃▄▅▆▇█";
+
+/** The same where there is ASCII alone. */
+const ASCII_BARS = "_.:-=+*#";
 
 /** Another screen than the one that scrolls, and no cursor on it (xterm's control sequences). */
 const ENTER = "\x1b[?1049h\x1b[?25l";
@@ -55,6 +59,8 @@ export class View {
   /** Draws all of it, the busiest job first. */
   async show(jobs: readonly TopJob[], { place, problems }: Heading): Promise<void> {
     const { columns = 80, rows = 24 } = this.#terminal;
+    const { isUnicode } = this.#terminal;
+    const surface = { columns, isUnicode };
     const sorted = jobs.toSorted((one, other) =>
       (other.rates.cpuPercent ?? 0) - (one.rates.cpuPercent ?? 0)
     );
@@ -64,11 +70,15 @@ export class View {
       // What is below the screen's end costs nothing.
       ...sorted.slice(0, rows).map((rated) => {
         const [id = "", name = "", cpu = "", ...others] = usageCells(rated);
-        return [id, name, cpu, sparkline(rated.history), ...others];
+        return [id, name, cpu, sparkline(rated.history, { isUnicode }), ...others];
       }),
     ];
     const contexts = ["CONTEXT", ...sorted.map(({ context }) => context ?? "-")];
-    const table = await formatRows(this.#withContext ? addColumn(cells, contexts) : cells, columns);
+    const table = await formatRows(
+      this.#withContext ? addColumn(cells, contexts) : cells,
+      surface,
+      USAGE_EXPENDABLE,
+    );
     const time = new Date().toTimeString().slice(0, 8);
     const count = `${jobs.length} ${jobs.length === 1 ? "job" : "jobs"} running`;
     const lines = [
@@ -77,7 +87,7 @@ export class View {
       "",
       ...table.trimEnd().split("\n"),
     ];
-    const shown = await cutLines(lines.slice(0, rows), columns);
+    const shown = await fitLines(lines.slice(0, rows), surface);
     // It may have been left while the table was made.
     if (!this.#isEntered) return;
     this.#write(HOME + shown.map((line) => line + CLEAR_LINE).join("\r\n") + CLEAR_BELOW);
@@ -89,9 +99,10 @@ export class View {
 }
 
 /** The last values as bars, the highest of them (or a whole core) as the tallest. */
-export function sparkline(values: readonly number[]): string {
+export function sparkline(values: readonly number[], { isUnicode = true } = {}): string {
+  const bars = isUnicode ? BARS : ASCII_BARS;
   const top = Math.max(100, ...values);
   return values
-    .map((value) => BARS[Math.min(BARS.length - 1, Math.floor(value / top * BARS.length))] ?? "")
+    .map((value) => bars[Math.min(bars.length - 1, Math.floor(value / top * bars.length))] ?? "")
     .join("").padStart(HISTORY_LENGTH);
 }

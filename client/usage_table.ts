@@ -14,6 +14,9 @@ export const USAGE_HEAD = [
   "COMMAND",
 ];
 
+/** Those that a narrow terminal goes without. */
+export const USAGE_EXPENDABLE = ["PEAK", "PROCESSES", "READ/s", "WRITE/s", "HISTORY"];
+
 /** A job's use as a row of a table. */
 export function usageCells({ job, rates }: Rated): string[] {
   const bytes = (value: number | null | undefined) =>

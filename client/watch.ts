@@ -82,7 +82,10 @@ export class Watch {
     try {
       const session = await this.#server.open();
       // A server that goes away shall be seen to be away.
-      const after = await sampleUsage(session, this.#options.labels, { retryForMs: 0 });
+      const after = await sampleUsage(session, this.#options.labels, {
+        retryForMs: 0,
+        isQuiet: true,
+      });
       this.#remember(ratesOf(this.#before ?? after, after));
       this.#hasAnswered = true;
       this.#before = after;

@@ -88,10 +88,9 @@ Examples:
     const jobs = newestFirst(answers).slice(0, limit);
     const { areSeveral: withContext } = call.servers;
     const line = lineOf(options, withContext);
-    const { columns } = call.terminal;
     const text = line !== undefined
       ? jobs.map((job) => `${line(job)}\n`).join("")
-      : await formatTable(jobs, { columns, nowMs: Date.now(), withContext });
+      : await formatTable(jobs, { surface: call.terminal, nowMs: Date.now(), withContext });
     call.terminal.write(ENCODER.encode(text));
     return exitStatus;
   },

@@ -4,6 +4,7 @@ import type { Verb } from "../verb.ts";
 /** `remove ID...`: forgets jobs that have ended, and deletes their output. */
 export const removeVerb: Verb = {
   name: "remove",
+  alias: "rm",
 
   define(command) {
     command.summary("forget jobs that have ended");

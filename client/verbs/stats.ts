@@ -6,7 +6,7 @@ import type { Session } from "../session.ts";
 import { addColumn, formatRows } from "../table.ts";
 import { pause } from "../patience.ts";
 import { type Rated, ratesOf, sampleUsage } from "../usage.ts";
-import { USAGE_HEAD, usageCells } from "../usage_table.ts";
+import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../usage_table.ts";
 import type { Verb } from "../verb.ts";
 
 interface StatsOptions {
@@ -60,7 +60,11 @@ Examples:
           })
         }\n`
       ).join("")
-      : await formatRows(areSeveral ? addColumn(rows, contexts) : rows, call.terminal.columns);
+      : await formatRows(
+        areSeveral ? addColumn(rows, contexts) : rows,
+        call.terminal,
+        USAGE_EXPENDABLE,
+      );
     call.terminal.write(ENCODER.encode(text));
     return exitStatus;
   },

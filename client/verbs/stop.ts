@@ -5,6 +5,7 @@ import { listJobs } from "../list.ts";
 import { collectedOption, parsedOption, parsePairs } from "../options.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
 import type { VerbCall } from "../servers.ts";
+import { PendingJobs } from "../slow_note.ts";
 import type { Session } from "../session.ts";
 import type { Verb } from "../verb.ts";
 import { type Command, Option } from "commander";
@@ -58,7 +59,17 @@ Examples:
     const options = command.opts<StopOptions & Selection>();
     const ids = await selectJobs(call, command.args, options);
     if (ids.length === 0) call.terminal.note("no running job matches");
-    return await forEachJob(ids, call, ({ session, jobID }) => stopJob(session, jobID, options));
+    using pending = new PendingJobs(ids, {
+      terminal: call.terminal,
+      describe: (jobs) => `waiting for ${jobs} to end; what outlives its grace period is killed`,
+    });
+    return await forEachJob(ids, call, async ({ session, jobID, name }) => {
+      try {
+        await stopJob(session, jobID, options);
+      } finally {
+        pending.settle(name);
+      }
+    });
   },
 };
 

@@ -72,7 +72,7 @@ Examples:
     try {
       {
         // Before anybody has answered there is nothing to show, and Ctrl-C ends the client.
-        using _note = noteWhenSlow(terminal, "waiting for the first answer...");
+        using _note = noteWhenSlow(terminal, () => "waiting for the first answer...");
         await Promise.race([watching, untilOneAnswers(watches, looks)]);
       }
       releases.push(

@@ -2,6 +2,7 @@ import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../job_id.ts";
 import { placedMessage } from "../for_each_job.ts";
+import { PendingJobs } from "../slow_note.ts";
 import type { SessionContext } from "../session.ts";
 import type { Verb } from "../verb.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
@@ -32,6 +33,10 @@ Examples:
 
   async run({ servers, terminal }, command) {
     const retry = retryForMs(command.opts<RetryOptions>());
+    using pending = new PendingJobs(command.args, {
+      terminal,
+      describe: (jobs) => `waiting for ${jobs} to end; Ctrl-C leaves them alone`,
+    });
     const statuses = await Promise.all(command.args.map(async (name) => {
       try {
         const { session, jobID } = await servers.ofJob(name);
@@ -41,6 +46,8 @@ Examples:
         if (!(error instanceof ClientError)) throw error;
         terminal.note(placedMessage(name, error));
         return ExitStatus.ownFailure;
+      } finally {
+        pending.settle(name);
       }
     }));
     return statuses.find((status) => status !== 0) ?? ExitStatus.ok;

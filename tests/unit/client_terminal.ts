@@ -38,7 +38,8 @@ export class FakeTerminal implements Terminal {
   }
 
   isAttended = false;
-  readonly columns: number | undefined = undefined;
+  isUnicode = true;
+  columns: number | undefined = undefined;
   readonly rows: number | undefined = undefined;
 
   onKey(): () => void {
@@ -51,6 +52,15 @@ export class FakeTerminal implements Terminal {
 
   read(file: string): Promise<Uint8Array> {
     return Deno.readFile(file);
+  }
+
+  isTyped = false;
+  isFile = false;
+  /** Each line of progress that was shown. */
+  readonly progress: string[] = [];
+
+  showProgress(text: string): void {
+    this.progress.push(text);
   }
 
   note(text: string): void {
