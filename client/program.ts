@@ -117,6 +117,8 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   });
+  // In a narrow terminal the second column is narrow, too.
+  program.configureHelp({ minWidthToWrap: 12 });
   program.helpOption("-h, --help", "print this help");
   program.helpCommand("help [command]", "print the help of a command");
   program.exitOverride();
@@ -141,7 +143,7 @@ export function describeProgram(): Command {
     onResize: () => () => {},
     write: () => {},
     note: () => {},
-    isFile: false,
+    isFile: () => Promise.resolve(false),
     showProgress: () => {},
     isTyped: false,
     read: () => Promise.resolve(new Uint8Array()),

@@ -1,4 +1,3 @@
-import { fstatSync } from "node:fs";
 import { ClientError, ClosedOutputError, messageOf, oneLine } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 
@@ -42,7 +41,7 @@ export interface Terminal {
   /** Writes one line of ours to standard error. */
   note(text: string): void;
   /** Whether standard output is a file, so that nobody sees what comes into it. */
-  readonly isFile: boolean;
+  isFile(): Promise<boolean>;
   /** Puts a line on standard error in the place of the one before; an empty one takes it away. */
   showProgress(text: string): void;
   /** The value of an environment variable; an empty one counts as not set. */
@@ -188,7 +187,9 @@ export const processTerminal: Terminal = {
       // There is no place left to say that there is no place left to say something.
     }
   },
-  get isFile() {
+  async isFile() {
+    // Loaded by whoever asks: it would be a tenth of a short call.
+    const { fstatSync } = await import("node:fs");
     try {
       return fstatSync(1).isFile();
     } catch {

@@ -73,7 +73,7 @@ Examples:
     const { session, jobID: name } = await servers.ofJob(text);
     const jobID = await resolveJobID(session, name);
     const options = command.opts<StreamOptions>();
-    using progress = !options.quiet && terminal.isFile && terminal.isAttended
+    using progress = !options.quiet && terminal.isAttended && await terminal.isFile()
       ? new Progress(terminal)
       : undefined;
     if (progress !== undefined) await expectTotal(progress, session, { ...options, jobID });

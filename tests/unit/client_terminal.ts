@@ -55,9 +55,13 @@ export class FakeTerminal implements Terminal {
   }
 
   isTyped = false;
-  isFile = false;
+  isToFile = false;
   /** Each line of progress that was shown. */
   readonly progress: string[] = [];
+
+  isFile(): Promise<boolean> {
+    return Promise.resolve(this.isToFile);
+  }
 
   showProgress(text: string): void {
     this.progress.push(text);
