@@ -16,8 +16,18 @@ const JOB_VERBS: ReadonlySet<string> = new Set([
   "remove",
 ]);
 
+/** Commands below `context` whose argument is a context. */
+const CONTEXT_VERBS = ["use", "remove", "rm"];
+
+/** What completes contexts: their names, from the config file alone. */
+const CONTEXTS = "worker-client context list --quiet 2>/dev/null";
+
 /** What completes jobs: their names and ids, the newest first; silent where no server answers. */
-const JOBS = "worker-client list --all --limit 100 --format '{title}\\n{jobID}' 2>/dev/null";
+const LIST_JOBS = "worker-client list --all --limit 100";
+const JOBS = `${LIST_JOBS} --format '{title}\\n{jobID}' 2>/dev/null`;
+
+/** The same with the context that was begun with (`prod/`). */
+const PLACED_JOBS = `--format '{context}/{title}\\n{context}/{jobID}' 2>/dev/null`;
 
 /**
  * The script that a shell reads to complete the command line. It is made from the definitions of the
@@ -42,27 +52,47 @@ export function completionScript(shell: Shell, program: Command): string {
 function bashScript(program: Command): string {
   const verbs = program.commands.map((verb) => verb.name());
   const cases = program.commands.map((verb) => {
-    const words = verb.options.flatMap(flagsOf).concat("--help").join(" ");
+    const words = flagsOfAll(verb);
     return `    ${verb.name()}) options="${words}" ;;`;
   });
   const jobs = verbs.filter((verb) => JOB_VERBS.has(verb)).join("|");
+  const below = program.commands.find((verb) => verb.name() === "context")?.commands ?? [];
   return `_worker_client() {
-  local current=\${COMP_WORDS[COMP_CWORD]} verb= options= word
+  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} verb= options= word
+  # "--context=x" comes as three words.
+  if [[ $current == = ]]; then current=; before=\${COMP_WORDS[COMP_CWORD-1]}
+  elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD-2]}; fi
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in ${verbs.join("|")}) verb=$word; break ;; esac
   done
   case $verb in
-    "") options="${program.options.flatMap(flagsOf).concat("--help").join(" ")}" ;;
+    "") options="${flagsOfAll(program)}" ;;
 ${cases.join("\n")}
   esac
   COMPREPLY=()
-  if [[ $current == -* ]]; then
+  if [[ $before == --context ]]; then
+    # Of several, what stands in front of the last comma is there already.
+    local earlier=
+    [[ $current == *,* ]] && earlier=\${current%,*},
+    COMPREPLY=($(compgen -P "$earlier" -W "$(${CONTEXTS})" -- "\${current##*,}"))
+  elif [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))
   elif [[ -z $verb ]]; then
     COMPREPLY=($(compgen -W "${verbs.join(" ")}" -- "$current"))
   else
     case $verb in ${jobs})
-      COMPREPLY=($(compgen -W "$(${JOBS} | grep -v '^-$')" -- "$current")) ;;
+      if [[ $current == */* ]]; then
+        COMPREPLY=($(compgen -W "$(${LIST_JOBS} --context "\${current%%/*}" ${PLACED_JOBS} |
+          grep -v '/-$')" -- "$current"))
+      else
+        COMPREPLY=($(compgen -W "$(${JOBS} | grep -v '^-$')" -- "$current"))
+      fi ;;
+    context)
+      case $before in ${CONTEXT_VERBS.join("|")})
+        COMPREPLY=($(compgen -W "$(${CONTEXTS})" -- "$current")) ;;
+      context)
+        COMPREPLY=($(compgen -W "${below.map((verb) => verb.name()).join(" ")}" -- "$current")) ;;
+      esac ;;
     esac
   fi
 }
@@ -77,16 +107,34 @@ function fishScript(program: Command): string {
     lines.push(
       `complete -c worker-client -n __fish_use_subcommand -a ${verb.name()} ` +
         `-d ${quote(verb.summary())}`,
-      ...verb.options.map((option) => `complete -c worker-client ${isVerb} ${fishOption(option)}`),
+      ...visible(verb).map((option) => `complete -c worker-client ${isVerb} ${fishOption(option)}`),
     );
     if (JOB_VERBS.has(verb.name())) {
       lines.push(`complete -c worker-client ${isVerb} -a "(${JOBS} | string match -v -- -)"`);
+    }
+    if (verb.name() === "context") {
+      const isBelow = `-n '__fish_seen_subcommand_from ${CONTEXT_VERBS.join(" ")}'`;
+      lines.push(
+        ...verb.commands.map((command) =>
+          `complete -c worker-client ${isVerb} -a ${command.name()} -d ${quote(command.summary())}`
+        ),
+        `complete -c worker-client ${isBelow} -a "(${CONTEXTS})"`,
+      );
     }
     if (verb.name() === "start" || verb.name() === "run") {
       lines.push(`complete -c worker-client ${isVerb} -F`);
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** What help shows, too. */
+function visible(command: Command): readonly Option[] {
+  return command.options.filter(({ hidden }) => !hidden);
+}
+
+function flagsOfAll(command: Command): string {
+  return visible(command).flatMap(flagsOf).concat("--help").join(" ");
 }
 
 function flagsOf({ short, long }: Option): string[] {
@@ -99,6 +147,7 @@ function fishOption(option: Option): string {
     ...(short === undefined ? [] : [`-s ${short.slice(1)}`]),
     ...(long === undefined || long === null ? [] : [`-l ${long.slice(2)}`]),
     ...(required ? ["-r"] : []),
+    ...(long === "--context" ? [`-a "(${CONTEXTS})"`] : []),
     `-d ${quote(description)}`,
   ].join(" ");
 }

@@ -1,31 +1,67 @@
 import { DEFAULT_SERVER, parseAddress } from "./address.ts";
-import { configPath, contextOf, readConfig } from "./config_file.ts";
+import { type Config, contextOf } from "./config_file.ts";
 import { type IdentityFiles, loadIdentity, namesAnyFile } from "./identity.ts";
 import type { CommonOptions } from "./options.ts";
 import type { Session } from "./session.ts";
+import { noteWhenSlow } from "./slow_note.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What a verb is given to do its work. */
-export interface VerbContext {
-  readonly session: Session;
-  readonly terminal: Terminal;
+/** Where a server is, and the files that say who one is to it. */
+export interface Destination {
+  /** The context that the address is of. */
+  readonly context: string | undefined;
+  readonly server: string | undefined;
+  readonly files: IdentityFiles;
+}
+
+/** What a destination is made of besides the options. */
+export interface DestinationSources {
+  readonly config: Config;
+  /** The context that was chosen; the one in use holds where none was. */
+  readonly chosen: string | undefined;
+  readonly environment: Terminal["environment"];
 }
 
 /**
- * Reads who and where from options, the context, the environment and default places; the connection
- * itself is made by the first call.
+ * Puts a context in the place of options that are not given. One that was chosen goes before the
+ * environment, the one in use goes behind it.
+ *
+ * @throws {ClientError} There is no such context.
+ */
+export function destinationOf(
+  options: CommonOptions,
+  { config, chosen, environment }: DestinationSources,
+): Destination {
+  const name = chosen ?? config.current;
+  const given = options.server ?? environment("JOB_WORKER_SERVER");
+  if (name === undefined) return { context: undefined, server: given, files: options };
+  const { server, ...files } = contextOf(config, name);
+  const isSet = (variable: string) => environment(`JOB_WORKER_${variable}`) !== undefined;
+  const takesServer = options.server === undefined &&
+    (chosen !== undefined || !isSet("SERVER"));
+  const takesFiles = !namesAnyFile(options) &&
+    (chosen !== undefined || !["IDENTITY", "CA", "CERT", "KEY"].some(isSet));
+  return {
+    context: takesServer ? name : undefined,
+    server: takesServer ? server : given,
+    files: takesFiles ? files : options,
+  };
+}
+
+/**
+ * Reads the identity; the connection itself is made by the first call.
  *
  * The modules that speak gRPC are loaded here and not before: they cost most of the start-up time,
  * and help, mistyped options and a bad certificate need none of them.
  *
+ * @param isPatient Whether a server that nobody answers for is tried again for a few seconds.
  * @throws {ClientError} The address or the identity is no good.
  */
-export async function openSession(options: CommonOptions, terminal: Terminal): Promise<Session> {
-  terminal.renounceWriting();
-  const { server, files } = withContext(options, terminal);
-  const address = parseAddress(
-    server ?? terminal.environment("JOB_WORKER_SERVER") ?? DEFAULT_SERVER,
-  );
+export async function openSession(
+  { server, files }: Destination,
+  { terminal, isPatient }: { terminal: Terminal; isPatient: boolean },
+): Promise<Session> {
+  const address = parseAddress(server ?? DEFAULT_SERVER);
   const identity = loadIdentity({
     flags: files,
     environment: (name) => terminal.environment(name),
@@ -33,30 +69,8 @@ export async function openSession(options: CommonOptions, terminal: Terminal): P
   });
   const { Session } = await import("./session.ts");
   return new Session({ address, identity }, {
-    isPatient: options.retry ?? true,
+    isPatient,
+    noteWhenSlow: (server) => noteWhenSlow(terminal, () => `waiting for ${server}...`),
     onAbsent: (server) => terminal.note(`nobody answers at ${server}, trying again...`),
   });
-}
-
-/**
- * Puts a context in the place of options that are not given. One that was chosen goes before the
- * environment, the one in use goes behind it.
- */
-function withContext(
-  options: CommonOptions,
-  terminal: Terminal,
-): { server: string | undefined; files: IdentityFiles } {
-  const chosen = options.context ?? terminal.environment("JOB_WORKER_CONTEXT");
-  const config = readConfig(configPath(terminal));
-  const name = chosen ?? config.current;
-  if (name === undefined) return { server: options.server, files: options };
-  const { server, ...files } = contextOf(config, name);
-  const isSet = (variable: string) => terminal.environment(`JOB_WORKER_${variable}`) !== undefined;
-  const takesServer = chosen !== undefined || !isSet("SERVER");
-  const takesFiles = !namesAnyFile(options) &&
-    (chosen !== undefined || !["IDENTITY", "CA", "CERT", "KEY"].some(isSet));
-  return {
-    server: options.server ?? (takesServer ? server : undefined),
-    files: takesFiles ? files : options,
-  };
 }

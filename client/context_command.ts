@@ -13,7 +13,7 @@ import {
 import { ClientError } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { loadIdentity } from "./identity.ts";
-import { addEndpointOptions, type CommonOptions } from "./options.ts";
+import { addEndpointOptions, type EndpointOptions } from "./options.ts";
 import { formatRows } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -40,7 +40,7 @@ Examples:
   addRemove(command, terminal);
 }
 
-interface AddOptions extends CommonOptions {
+interface AddOptions extends EndpointOptions {
   readonly use?: true;
 }
 
@@ -93,13 +93,16 @@ function addList(parent: Command, terminal: Terminal): void {
   command.alias("ls");
   command.summary("print the contexts");
   command.description("Prints the contexts; the one in use has a star.");
+  command.addOption(new Option("-q, --quiet", "print names alone").conflicts("json"));
   command.addOption(new Option("--json", "one JSON object a line"));
   command.addHelpText("after", "\nExamples:\n  worker-client context list");
   command.action(async () => {
     const { current, contexts } = readConfig(configPath(terminal));
-    const { json } = command.opts<{ json?: true }>();
+    const { json, quiet } = command.opts<{ json?: true; quiet?: true }>();
     const entries = Object.entries(contexts);
-    const text = json
+    const text = quiet
+      ? entries.map(([name]) => `${name}\n`).join("")
+      : json
       ? entries.map(([name, context]) =>
         `${JSON.stringify({ name, ...context, inUse: name === current })}\n`
       ).join("")
@@ -111,7 +114,7 @@ function addList(parent: Command, terminal: Terminal): void {
           context.server,
           context.identity ?? context.cert ?? "-",
         ]),
-      ], terminal.columns);
+      ], terminal);
     terminal.write(new TextEncoder().encode(text));
   });
 }
@@ -146,7 +149,7 @@ function change(terminal: Terminal, edit: (config: Config) => Config): void {
 
 /** The files that are named, so that they are found from any folder. */
 function absoluteFiles(
-  options: CommonOptions,
+  options: EndpointOptions,
 ): Partial<Record<"identity" | "ca" | "cert" | "key", string>> {
   const names = ["identity", "ca", "cert", "key"] as const;
   return Object.fromEntries(

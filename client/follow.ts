@@ -28,6 +28,8 @@ export interface FollowOptions {
   readonly tailBytes?: number | undefined;
   /** Whether to go on while the job runs. */
   readonly follow: boolean;
+  /** Called with how many bytes have been written. */
+  readonly onBytes?: (length: number) => void;
   /** How long a broken connection is tried again, in milliseconds; 0: not at all. */
   readonly retryForMs: number;
   /** After how many seconds of silence the server gives a sign of life; 10 unless given. */
@@ -113,6 +115,7 @@ class Position {
     }
     const bytes = output.subarray(Math.max(0, next - offset));
     if (bytes.length > 0) this.#terminal.write(bytes);
+    this.#options.onBytes?.(bytes.length);
     this.#next = Math.max(next, offset + output.length);
   }
 }

@@ -11,13 +11,22 @@ export function formatLine(job: QueryResponse__Output): string {
 }
 
 /** `query --json`: the contract's fields by its names; what is not known is null. */
-export function formatJson(job: QueryResponse__Output, jobID: string): string {
-  return JSON.stringify(toJson(job, jobID));
+export function formatJson(job: QueryResponse__Output, jobID: string, context?: string): string {
+  return JSON.stringify(toJson(job, jobID, context));
 }
 
-/** The same, before it is text. */
-export function toJson(job: QueryResponse__Output, jobID: string): Record<string, unknown> {
+/**
+ * The same, before it is text.
+ *
+ * @param context The server's, where several are asked; the field is not there otherwise.
+ */
+export function toJson(
+  job: QueryResponse__Output,
+  jobID: string,
+  context?: string,
+): Record<string, unknown> {
   return {
+    ...(context !== undefined && { context }),
     jobID: job.jobID || jobID,
     title: job.title || null,
     labels: job.labels,
@@ -227,10 +236,16 @@ export function binaryBytes(bytes: number): string {
   return `${Number(value.toFixed(1))} ${units[unit]}`;
 }
 
-/** A word as a shell would take it back; control characters are shown as escapes. */
+/**
+ * What a terminal does not print but obeys, or may: control and format characters (which turn the
+ * direction of writing), and separators of lines.
+ */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+
+/** A word as a shell would take it back; what does not print is shown as escapes. */
 function quoteWord(word: string): string {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word;
-  if (/\p{Cc}/u.test(word)) return `$${singleQuoteEscaped(word)}`;
+  if (UNPRINTABLE.test(word)) return `$${singleQuoteEscaped(word)}`;
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
@@ -240,8 +255,13 @@ function singleQuoteEscaped(word: string): string {
     .replaceAll("\\", "\\\\")
     .replaceAll("'", "\\'")
     .replace(
-      /\p{Cc}/gu,
-      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      new RegExp(UNPRINTABLE, "gu"),
+      (character) => {
+        const short = { "\n": "\\n", "\t": "\\t", "\r": "\\r" }[character];
+        if (short !== undefined) return short;
+        const code = (character.codePointAt(0) ?? 0).toString(16);
+        return code.length > 4 ? `\\U${code.padStart(8, "0")}` : `\\u${code.padStart(4, "0")}`;
+      },
     );
   return `'${inside}'`;
 }

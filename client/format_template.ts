@@ -6,10 +6,15 @@ import { toJson } from "./format.ts";
 /**
  * Fills in a line such as `{jobID} {state}`.
  *
+ * @param context The server's, where it has one.
  * @throws {ClientError} A field that no job has.
  */
-export function formatTemplate(template: string, job: QueryResponse__Output): string {
-  const fields = toJson(job, job.jobID);
+export function formatTemplate(
+  template: string,
+  job: QueryResponse__Output,
+  context?: string,
+): string {
+  const fields = { context: context ?? null, ...toJson(job, job.jobID) };
   return template
     .replaceAll(/\\([nt])/g, (_, letter) => letter === "n" ? "\n" : "\t")
     .replaceAll(/\{([^{}]*)\}/g, (_, path: string) => {

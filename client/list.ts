@@ -1,5 +1,5 @@
 import type { ListRequest, QueryResponse__Output } from "../proto/contract.ts";
-import type { Session } from "./session.ts";
+import type { CallOptions, Session } from "./session.ts";
 
 /** Jobs in one answer; a longer list takes more calls, each of which is short. */
 const PAGE_SIZE = 500;
@@ -12,10 +12,15 @@ const PAGE_SIZE = 500;
 export async function* listJobs(
   session: Session,
   request: ListRequest,
+  options: CallOptions = {},
 ): AsyncGenerator<QueryResponse__Output> {
   let pageToken = "";
   do {
-    const page = await session.call("List", { pageSize: PAGE_SIZE, ...request, pageToken });
+    const page = await session.call(
+      "List",
+      { pageSize: PAGE_SIZE, ...request, pageToken },
+      options,
+    );
     yield* page.jobs;
     pageToken = page.nextPageToken;
   } while (pageToken !== "");

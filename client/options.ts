@@ -2,13 +2,20 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { ClientError } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import type { IdentityFiles } from "./identity.ts";
+import { splitContexts } from "./servers.ts";
 
-/** What every verb understands, before it or after it. */
-export interface CommonOptions extends IdentityFiles {
+/** A server, and who one is to it. */
+export interface EndpointOptions extends IdentityFiles {
   /** `HOST:PORT`. */
   readonly server?: string;
-  /** Of the config file. */
-  readonly context?: string;
+}
+
+/** What every verb understands, before it or after it. */
+export interface CommonOptions extends EndpointOptions {
+  /** Of the config file; several, where the verb asks several servers. */
+  readonly context?: readonly string[];
+  /** All of the config file. */
+  readonly allContexts?: true;
   /** False: `--no-retry`, which some verbs have. */
   readonly retry?: boolean;
 }
@@ -29,16 +36,26 @@ export function addEndpointOptions(command: Command): void {
   }
 }
 
-/** Gives a command the options for reaching the server. */
-export function addCommonOptions(command: Command): Command {
+/**
+ * Gives a command the options for reaching the server.
+ *
+ * @param asksSeveral Whether it asks several servers where several contexts are named. To the others
+ * these options are known all the same, so that they are refused with the reason.
+ */
+export function addCommonOptions(command: Command, { asksSeveral = false } = {}): Command {
   for (const [flags, description, variable] of ENDPOINT_OPTIONS) {
     command.addOption(connectionOption(flags, `${description} (env: ${variable})`));
   }
-  return command.addOption(
+  command.addOption(
     connectionOption(
-      "--context <name>",
-      'one of "worker-client context list" (env: JOB_WORKER_CONTEXT)',
-    ),
+      asksSeveral ? "--context <names>" : "--context <name>",
+      asksSeveral
+        ? 'of "worker-client context list", such as prod,lab (env: JOB_WORKER_CONTEXT)'
+        : 'one of "worker-client context list" (env: JOB_WORKER_CONTEXT)',
+    ).argParser((text: string, earlier: string[] = []) => splitContexts(text, earlier)),
+  );
+  return command.addOption(
+    connectionOption("--all-contexts", "all of them").hideHelp(!asksSeveral),
   );
 }
 

@@ -1,11 +1,11 @@
 import { Argument, Command, CommanderError } from "commander";
 import config from "../deno.json" with { type: "json" };
 import { completionScript, type Shell, SHELLS } from "./completion.ts";
-import { openSession } from "./context.ts";
 import { addContextCommand } from "./context_command.ts";
 import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { addCommonOptions, type CommonOptions } from "./options.ts";
+import { Servers } from "./servers.ts";
 import type { Terminal } from "./terminal.ts";
 import type { Verb } from "./verb.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
@@ -37,6 +37,9 @@ const VERBS: readonly Verb[] = [
   doctorVerb,
   versionVerb,
 ];
+
+/** How wide help is, unless the terminal is narrower. */
+const HELP_COLUMNS = 80;
 
 const HELP = `
 Examples:
@@ -109,10 +112,15 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
     writeOut: (text) => terminal.write(new TextEncoder().encode(text)),
     writeErr: (text) => terminal.write(new TextEncoder().encode(text)),
     outputError: () => {}, // The error is thrown as well, and `report` says it.
+    // Long lines are hard to read, and examples are written for 80 columns.
+    getOutHelpWidth: () => Math.min(terminal.columns ?? HELP_COLUMNS, HELP_COLUMNS),
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   });
+  // In a narrow terminal the second column is narrow, too.
+  program.configureHelp({ minWidthToWrap: 12 });
   program.helpOption("-h, --help", "print this help");
+  program.helpCommand("help [command]", "print the help of a command");
   program.exitOverride();
   addCommonOptions(program);
   program.addHelpText("after", HELP);
@@ -128,10 +136,16 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
 export function describeProgram(): Command {
   const nowhere: Terminal = {
     columns: undefined,
+    isUnicode: true,
+    isAttended: false,
     rows: undefined,
     onKey: () => () => {},
+    onResize: () => () => {},
     write: () => {},
     note: () => {},
+    isFile: () => Promise.resolve(false),
+    showProgress: () => {},
+    isTyped: false,
     read: () => Promise.resolve(new Uint8Array()),
     environment: () => undefined,
     onInterrupt: () => () => {},
@@ -169,7 +183,7 @@ function addVerb(
   const command = program.command(verb.name);
   if (verb.alias !== undefined) command.alias(verb.alias);
   verb.define(command);
-  addCommonOptions(command);
+  addCommonOptions(command, verb);
   command.exitOverride((error) => {
     call.verb = verb;
     throw error;
@@ -179,8 +193,9 @@ function addVerb(
     verb.check?.(command);
     // What stands after the verb was written later, so it goes before what stands in front of it.
     const options: CommonOptions = { ...program.opts(), ...command.opts() };
-    using session = await openSession(options, terminal);
-    call.exitStatus = await verb.run({ session, terminal }, command);
+    terminal.renounceWriting();
+    using servers = new Servers({ options, verb: verb.name, terminal });
+    call.exitStatus = await verb.run({ servers, terminal }, command);
   });
 }
 
@@ -201,8 +216,35 @@ function report(error: unknown, { verb }: Call, terminal: Terminal): number {
   return verb?.failureStatus ?? ExitStatus.failed;
 }
 
+/** What users of other tools type first, and what it is called here. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  attach: "stream",
+  cancel: "stop",
+  delete: "remove",
+  describe: "query",
+  exec: "run",
+  follow: "stream",
+  get: "list",
+  info: "query",
+  inspect: "query",
+  jobs: "list",
+  kill: "signal",
+  log: "stream",
+  logs: "stream",
+  ps: "list",
+  result: "query",
+  show: "query",
+  status: "query",
+  submit: "start",
+  tail: "stream",
+};
+
 function describeUsage(error: CommanderError, verb: Verb | undefined): string {
-  const text = messageOf(error).replace(/^error: /, "").replace(/\.$/, "");
+  const text = messageOf(error).replace(/^error: /, "").replace(/\.$/, "")
+    .replace(/^(unknown command '(\w+)').*/, (whole, problem, name) => {
+      const other = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : undefined;
+      return other === undefined ? whole : `${problem} (Did you mean ${other}?)`;
+    });
   const help = ["worker-client", ...(verb ? [verb.name] : []), "--help"].join(" ");
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}. See "${help}".`;
 }

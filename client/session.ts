@@ -3,6 +3,7 @@ import { ConnectionFailure } from "./diagnosis.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { ConnectionLostError, GrpcStatus, RefusedCallError } from "./errors.ts";
 import { Patience, pause } from "./patience.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** How long a lost call is tried again: a restarting server is back well before. */
 const RETRY_FOR_MS = 10_000;
@@ -37,6 +38,8 @@ export interface SessionOptions {
   readonly isPatient?: boolean;
   /** Called once, with `HOST:PORT`, when that begins. */
   readonly onAbsent?: (server: string) => void;
+  /** Called when a connection or an answer begins to be waited for; disposed of when it is there. */
+  readonly noteWhenSlow?: (server: string) => Disposable;
 }
 
 /** How one call is made. */
@@ -50,6 +53,14 @@ export interface CallOptions {
   readonly retryForMs?: number;
   /** Called once when a connection broke that is tried again. */
   readonly onLost?: () => void;
+  /** Whether nothing shall be said of a slow answer: there is no place for it on the screen. */
+  readonly isQuiet?: boolean;
+}
+
+/** What a function needs that asks one server and says what it finds. */
+export interface SessionContext {
+  readonly session: Session;
+  readonly terminal: Terminal;
 }
 
 /** Calls over one connection, which is made when needed and made anew when it broke. */
@@ -58,15 +69,17 @@ export class Session implements Disposable {
   readonly #pulse: Pulse;
   readonly #firstRetryForMs: number;
   readonly #onAbsent: ((server: string) => void) | undefined;
+  readonly #noteWhenSlow: ((server: string) => Disposable) | undefined;
   #connection: Promise<Connection> | undefined;
   #wasConnected = false;
 
   constructor(endpoint: Endpoint, options: SessionOptions = {}) {
-    const { pulse = PULSE, isPatient = true, onAbsent } = options;
+    const { pulse = PULSE, isPatient = true, onAbsent, noteWhenSlow } = options;
     this.#endpoint = endpoint;
     this.#pulse = pulse;
     this.#firstRetryForMs = isPatient ? FIRST_RETRY_FOR_MS : 0;
     this.#onAbsent = onAbsent;
+    this.#noteWhenSlow = noteWhenSlow;
   }
 
   /** Who we are. */
@@ -89,7 +102,8 @@ export class Session implements Disposable {
    *
    * @throws {ConnectionFailure} There is no way to the server.
    */
-  async connect(): Promise<Connection> {
+  async connect({ isQuiet = false }: Pick<CallOptions, "isQuiet"> = {}): Promise<Connection> {
+    using _note = isQuiet ? undefined : this.#noteWhenSlow?.(this.server);
     const patience = new Patience(this.#firstRetryForMs, {
       longestPauseMs: FIRST_LONGEST_PAUSE_MS,
     });
@@ -135,14 +149,17 @@ export class Session implements Disposable {
     const patience = new Patience(options.retryForMs ?? RETRY_FOR_MS);
     let isRepeated = false;
     for (;;) {
-      const connecting = this.#connection ??= this.connect();
+      const connecting = this.#connection ??= this.connect(options);
       let calledAtMs = Infinity;
       try {
         const connection = await connecting;
         calledAtMs = performance.now();
-        return options.pulseOf === undefined
-          ? await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS })
-          : await this.#callWithPulse(connection, { method, request, jobID: options.pulseOf });
+        const { pulseOf, isQuiet = false } = options;
+        if (pulseOf !== undefined) {
+          return await this.#callWithPulse(connection, { method, request, jobID: pulseOf });
+        }
+        using _note = isQuiet ? undefined : this.#noteWhenSlow?.(this.server);
+        return await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS });
       } catch (error) {
         if (isRepeated && isSettledByEarlierTry(error, method)) return {} as ResponseOf<Method>;
         // The connection of a refused call is whole, and other calls may wait on it.

@@ -34,7 +34,7 @@ export interface StartOptions {
   readonly ownProcesses?: true;
 }
 
-/** The server takes no more, and its refusal of a message that is far too long says little. */
+/** Of input and variables: the server takes no more, and its refusal of a message that is far too long says little. */
 const MAX_INPUT_BYTES = 2 * 1024 ** 2;
 
 /** Adds the options of a Start. */
@@ -63,7 +63,10 @@ export function defineStartOptions(command: Command): void {
     process,
   );
   add(
-    new Option("--stdin <file>", "what the job reads; - is this command's own standard input"),
+    new Option(
+      "--stdin <file>",
+      "what the job reads, at most 2 MiB; - is this command's own standard input",
+    ),
     process,
   );
   const end = "End:";
@@ -141,23 +144,34 @@ async function readEnvFile(
   terminal: Terminal,
 ): Promise<Record<string, string>> {
   if (envFile === undefined) return {};
-  const text = new TextDecoder().decode(await readFile(envFile, "--env-file", terminal));
+  const bytes = await readFile(envFile, "--env-file", terminal);
+  if (bytes.length > MAX_INPUT_BYTES) {
+    throw new ClientError(
+      `Cannot start the job: --env-file ${envFile} is above 2 MiB.`,
+      ExitStatus.usage,
+    );
+  }
+  const text = new TextDecoder().decode(bytes);
   const lines = text.split(/\r?\n/).filter((line) => !/^\s*(#|$)/.test(line));
   return parsePairs(lines, "--env-file");
 }
 
 async function readInput(file: string, terminal: Terminal): Promise<Uint8Array> {
+  if (file === "-" && terminal.isTyped && terminal.isAttended) {
+    terminal.note("reading the job's input from this terminal; Ctrl-D ends it");
+  }
   const bytes = await readFile(file, "--stdin", terminal);
   if (bytes.length <= MAX_INPUT_BYTES) return bytes;
   throw new ClientError(
-    "Cannot start the job: --stdin is above 2 MiB. Hand long data over in a file on the server.",
+    `Cannot start the job: --stdin ${file} is above 2 MiB, the most a start takes. ` +
+      "Hand long data over in a file on the server.",
     ExitStatus.usage,
   );
 }
 
 async function readFile(file: string, option: string, terminal: Terminal): Promise<Uint8Array> {
   try {
-    return await terminal.read(file);
+    return await terminal.read(file, { limitBytes: MAX_INPUT_BYTES });
   } catch (error) {
     throw new ClientError(`Cannot read ${option} ${file}: ${messageOf(error)}.`, ExitStatus.usage);
   }

@@ -10,8 +10,12 @@ export interface Terminal {
    * @throws {ClientError} They cannot be written (a full disk).
    */
   write(bytes: Uint8Array): void;
+  /** Whether somebody sees what is noted: standard error is a terminal. */
+  readonly isAttended: boolean;
   /** How many columns standard output has; undefined where it is no terminal. */
   readonly columns: number | undefined;
+  /** Whether it shows more than ASCII, by the locale's encoding. */
+  readonly isUnicode: boolean;
   /** How many lines it has. */
   readonly rows: number | undefined;
   /**
@@ -20,10 +24,26 @@ export interface Terminal {
    * @returns A function that takes the listener away again.
    */
   onKey(listener: (key: string) => void): () => void;
-  /** All that is in a file, or comes from standard input where its name is `-`. */
-  read(file: string): Promise<Uint8Array>;
+  /**
+   * Calls the listener each time the terminal has got another size.
+   *
+   * @returns A function that takes the listener away again.
+   */
+  onResize(listener: () => void): () => void;
+  /**
+   * What is in a file, or comes from standard input where its name is `-`.
+   *
+   * @param limitBytes No more than so many, and what was read with them, are kept in memory.
+   */
+  read(file: string, options?: { limitBytes?: number }): Promise<Uint8Array>;
+  /** Whether standard input is a terminal: somebody has to type it. */
+  readonly isTyped: boolean;
   /** Writes one line of ours to standard error. */
   note(text: string): void;
+  /** Whether standard output is a file, so that nobody sees what comes into it. */
+  isFile(): Promise<boolean>;
+  /** Puts a line on standard error in the place of the one before; an empty one takes it away. */
+  showProgress(text: string): void;
   /** The value of an environment variable; an empty one counts as not set. */
   environment(name: string): string | undefined;
   /**
@@ -87,16 +107,31 @@ function consoleSize(): { columns: number; rows: number } | undefined {
   }
 }
 
+/** Back to the line's beginning, and clear it (ECMA-48). */
+const CLEAR_LINE = "\r\x1b[K";
+
+/** Whether a line of progress stands on standard error. */
+let hasProgress = false;
+
 /** The terminal of the process itself. */
 export const processTerminal: Terminal = {
   write(bytes) {
     writeFully(Deno.stdout, bytes);
+  },
+  get isAttended() {
+    return Deno.stderr.isTerminal();
   },
   get columns() {
     return consoleSize()?.columns;
   },
   get rows() {
     return consoleSize()?.rows;
+  },
+  get isUnicode() {
+    const { environment } = processTerminal;
+    // The first that is set decides (POSIX, "Locale"); where none is, UTF-8 is what terminals speak.
+    const locale = environment("LC_ALL") ?? environment("LC_CTYPE") ?? environment("LANG");
+    return locale === undefined || /utf-?8/i.test(locale);
   },
   onKey(listener) {
     if (!Deno.stdin.isTerminal()) return () => {};
@@ -112,17 +147,63 @@ export const processTerminal: Terminal = {
     })().catch(() => {
       // The terminal is gone; whoever waits for a key hears of it by SIGHUP.
     });
-    return () => Deno.stdin.setRaw(false);
+    // A screen that is drawn on cannot be left from here when Ctrl-Z stops the process (that takes a
+    // signal to oneself, which this program may not send): better it does nothing.
+    const ignore = () => {};
+    Deno.addSignalListener("SIGTSTP", ignore);
+    return () => {
+      Deno.removeSignalListener("SIGTSTP", ignore);
+      Deno.stdin.setRaw(false);
+    };
   },
-  async read(file) {
-    if (file !== "-") return await Deno.readFile(file);
-    return new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer());
+  onResize(listener) {
+    Deno.addSignalListener("SIGWINCH", listener);
+    return () => Deno.removeSignalListener("SIGWINCH", listener);
+  },
+  async read(file, { limitBytes = Infinity } = {}) {
+    const source = file === "-" ? Deno.stdin : await Deno.open(file);
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    let length = 0;
+    for await (const part of source.readable) {
+      parts.push(part);
+      length += part.length;
+      // Such as /dev/zero or the output of `yes` never end.
+      if (length > limitBytes) break;
+    }
+    return new Uint8Array(await new Blob(parts).arrayBuffer());
+  },
+  get isTyped() {
+    return Deno.stdin.isTerminal();
   },
   note(text) {
     try {
-      writeFully(Deno.stderr, new TextEncoder().encode(`worker-client: ${oneLine(text)}\n`));
+      const clear = hasProgress ? CLEAR_LINE : "";
+      hasProgress = false;
+      writeFully(
+        Deno.stderr,
+        new TextEncoder().encode(`${clear}worker-client: ${oneLine(text)}\n`),
+      );
     } catch {
       // There is no place left to say that there is no place left to say something.
+    }
+  },
+  async isFile() {
+    // Loaded by whoever asks: it would be a tenth of a short call.
+    const { fstatSync } = await import("node:fs");
+    try {
+      return fstatSync(1).isFile();
+    } catch {
+      // A standard output that is closed, or tells nothing of itself.
+      return false;
+    }
+  },
+  showProgress(text) {
+    if (text === "" && !hasProgress) return;
+    try {
+      writeFully(Deno.stderr, new TextEncoder().encode(CLEAR_LINE + text));
+      hasProgress = text !== "";
+    } catch {
+      // Progress that cannot be shown is no reason to stop.
     }
   },
   environment(name) {

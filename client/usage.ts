@@ -1,6 +1,6 @@
 import type { QueryResponse__Output } from "../proto/contract.ts";
 import { listJobs } from "./list.ts";
-import type { Session } from "./session.ts";
+import type { CallOptions, Session } from "./session.ts";
 
 /** What one look at the running jobs has found. */
 export interface Sample {
@@ -12,10 +12,11 @@ export interface Sample {
 export async function sampleUsage(
   session: Session,
   labels: Readonly<Record<string, string>>,
+  options: CallOptions = {},
 ): Promise<Sample> {
   const states = ["JOB_STATE_RUNNING", "JOB_STATE_STOPPING"] as const;
   const jobs = await Array.fromAsync(
-    listJobs(session, { states: [...states], labels, withUsage: true }),
+    listJobs(session, { states: [...states], labels, withUsage: true }, options),
   );
   return { atMs: performance.now(), jobs };
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { VerbContext } from "./context.ts";
+import type { VerbCall } from "./servers.ts";
 
 /** One verb of the command line. */
 export interface Verb {
@@ -8,6 +8,8 @@ export interface Verb {
   readonly alias?: string;
   /** The exit status of all failures of the verb itself, where it passes on the job's own. */
   readonly failureStatus?: number;
+  /** Whether it asks several servers where several contexts are named. */
+  readonly asksSeveral?: true;
   /** Adds the verb's arguments, options and help. */
   define(command: Command): void;
   /**
@@ -19,10 +21,10 @@ export interface Verb {
   /**
    * Does it.
    *
-   * @param context The session and the terminal.
+   * @param call The servers and the terminal.
    * @param command What `define` was given, with the arguments and options of this call.
    * @returns The exit status.
    * @throws {ClientError} It could not be done.
    */
-  run(context: VerbContext, command: Command): Promise<number>;
+  run(call: VerbCall, command: Command): Promise<number>;
 }

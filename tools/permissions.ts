@@ -59,6 +59,9 @@ const CLIENT_ENVIRONMENT = [
   "JOB_WORKER_IDENTITY",
   "HOME",
   "XDG_CONFIG_HOME",
+  "LC_ALL",
+  "LC_CTYPE",
+  "LANG",
 ];
 
 /** grpc-js goes through an HTTP proxy where these say so (http_proxy.js). */

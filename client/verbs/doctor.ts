@@ -29,7 +29,8 @@ Examples:
     );
   },
 
-  async run({ session, terminal }) {
+  async run({ servers, terminal }) {
+    const session = await servers.one();
     const say = (state: "ok" | "warning", subject: string, text: string) =>
       terminal.write(
         new TextEncoder().encode(`${state.padEnd(7)}  ${subject.padEnd(11)}  ${text}\n`),

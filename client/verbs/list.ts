@@ -1,12 +1,15 @@
 import { Option } from "commander";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
-import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
+import type { ListRequest } from "../../proto/contract.ts";
+import { askAll, newestFirst, type PlacedJob } from "../ask_all.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { formatJson } from "../format.ts";
 import { formatTemplate } from "../format_template.ts";
 import { listJobs } from "../list.ts";
 import { collectedOption, labelOption, parsedOption, parsePairs } from "../options.ts";
+import { placedID } from "../servers.ts";
+import type { Session } from "../session.ts";
 import { formatTable } from "../table.ts";
 import type { Verb } from "../verb.ts";
 
@@ -31,6 +34,7 @@ const ENCODER = new TextEncoder();
 export const listVerb: Verb = {
   name: "list",
   alias: "ls",
+  asksSeveral: true,
 
   define(command) {
     command.summary("print jobs");
@@ -59,41 +63,66 @@ export const listVerb: Verb = {
     command.addHelpText(
       "after",
       `
-The fields of --format are those of --json.
+The fields of --format are those of --json, and {context}. Of several contexts
+each job is told with its own: "prod/a3c1e8b4" is what --quiet prints and what
+every verb takes. A server that fails hides no other; the exit status is then
+that of the first failure.
 
 Examples:
   worker-client list
   worker-client list --all --since 24h --label team=billing
   worker-client list --state lost --json | jq -r .jobID
-  worker-client list -q --label batch=7 | xargs worker-client wait`,
+  worker-client list -q --label batch=7 | xargs worker-client wait
+  worker-client list --context prod,lab --state lost`,
     );
   },
 
-  async run({ session, terminal }, command) {
+  async run(call, command) {
     const options = command.opts<ListOptions>();
-    const jobs: QueryResponse__Output[] = [];
     const limit = options.limit ?? Infinity;
     const request = toRequest(options);
-    for await (const job of listJobs(session, request)) {
-      if (jobs.length < limit) jobs.push(job);
-      // Before the next one is asked for, which may be another page.
-      if (jobs.length >= limit) break;
-    }
-    const { quiet, json, format } = options;
-    if (quiet || json || format !== undefined) {
-      const line = quiet
-        ? ({ jobID }: QueryResponse__Output) => jobID
-        : json
-        ? (job: QueryResponse__Output) => formatJson(job, job.jobID)
-        : (job: QueryResponse__Output) => formatTemplate(format ?? "", job);
-      terminal.write(ENCODER.encode(jobs.map((job) => `${line(job)}\n`).join("")));
-      return ExitStatus.ok;
-    }
-    const { columns } = terminal;
-    terminal.write(ENCODER.encode(await formatTable(jobs, { columns, nowMs: Date.now() })));
-    return ExitStatus.ok;
+    const { answers, exitStatus } = await askAll(
+      call,
+      (session) => collect(session, request, limit),
+    );
+    const jobs = newestFirst(answers).slice(0, limit);
+    const { areSeveral: withContext } = call.servers;
+    const line = lineOf(options, withContext);
+    const text = line !== undefined
+      ? jobs.map((job) => `${line(job)}\n`).join("")
+      : await formatTable(jobs, { surface: call.terminal, nowMs: Date.now(), withContext });
+    call.terminal.write(ENCODER.encode(text));
+    return exitStatus;
   },
 };
+
+/** The newest jobs of one server. */
+async function collect(
+  session: Session,
+  request: ListRequest,
+  limit: number,
+): Promise<Pick<PlacedJob, "job">[]> {
+  const jobs: Pick<PlacedJob, "job">[] = [];
+  for await (const job of listJobs(session, request)) {
+    if (jobs.length < limit) jobs.push({ job });
+    // Before the next one is asked for, which may be another page.
+    if (jobs.length >= limit) break;
+  }
+  return jobs;
+}
+
+/** How a job is printed where it is not a row of a table. */
+function lineOf(
+  { quiet, json, format }: ListOptions,
+  withContext: boolean,
+): ((job: PlacedJob) => string) | undefined {
+  if (quiet) return ({ context, job }) => placedID(withContext ? context : undefined, job.jobID);
+  if (json) {
+    return ({ context, job }) => formatJson(job, job.jobID, withContext ? context : undefined);
+  }
+  if (format === undefined) return undefined;
+  return ({ context, job }) => formatTemplate(format, job, context);
+}
 
 function parseState(text: string): NonNullable<ListRequest["states"]>[number] {
   const states: readonly string[] = STATES;

@@ -33,8 +33,9 @@ Examples:
     );
   },
 
-  async run({ session, terminal }, command) {
-    const [jobID = ""] = command.args;
+  async run({ servers, terminal }, command) {
+    const [text = ""] = command.args;
+    const { session, jobID } = await servers.ofJob(text);
     const { json, long } = command.opts<QueryOptions>();
     const job = await session.call("Query", { jobID });
     const format = json ? formatJson : long ? formatLong : formatLine;

@@ -4,6 +4,7 @@ import type { Verb } from "../verb.ts";
 /** `remove ID...`: forgets jobs that have ended, and deletes their output. */
 export const removeVerb: Verb = {
   name: "remove",
+  alias: "rm",
 
   define(command) {
     command.summary("forget jobs that have ended");
@@ -21,8 +22,8 @@ Examples:
     );
   },
 
-  async run({ session, terminal }, command) {
-    return await forEachJob(command.args, terminal, async (jobID) => {
+  async run(call, command) {
+    return await forEachJob(command.args, call, async ({ session, jobID }) => {
       await session.call("Remove", { jobID });
     });
   },

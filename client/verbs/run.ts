@@ -1,5 +1,4 @@
 import { Option } from "commander";
-import type { VerbContext } from "../context.ts";
 import {
   ClientError,
   ClosedOutputError,
@@ -9,6 +8,7 @@ import {
 } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../follow.ts";
+import type { SessionContext } from "../session.ts";
 import type { Verb } from "../verb.ts";
 import { defineProgram, startJob } from "./start.ts";
 import { stopJob, type StopOptions } from "./stop.ts";
@@ -49,21 +49,22 @@ Examples:
     );
   },
 
-  run(context, command) {
+  async run({ servers, terminal }, command) {
+    const context = { session: await servers.one(), terminal };
     const options = command.opts<RunOptions>();
     const run = new Run(context, options);
-    return run.finish(startJob(context, command));
+    return await run.finish(startJob(context, command));
   },
 };
 
 /** A job in the foreground, with whoever watches it. */
 class Run {
-  readonly #context: VerbContext;
+  readonly #context: SessionContext;
   readonly #options: RunOptions;
   #jobID: string | undefined;
   #isAskedToStop = false;
 
-  constructor(context: VerbContext, options: RunOptions) {
+  constructor(context: SessionContext, options: RunOptions) {
     this.#context = context;
     this.#options = options;
   }

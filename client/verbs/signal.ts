@@ -28,8 +28,9 @@ Examples:
     );
   },
 
-  async run({ session }, command) {
-    const [signal = "", jobID = ""] = command.args;
+  async run({ servers }, command) {
+    const [signal = "", text = ""] = command.args;
+    const { session, jobID } = await servers.ofJob(text);
     await session.call("Signal", { jobID, signal });
     return ExitStatus.ok;
   },

@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
 import { defineStartOptions, type StartOptions, toStartRequest } from "../start_options.ts";
 import { defineGrace } from "./stop.ts";
-import type { VerbContext } from "../context.ts";
 import { ClientError, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
+import type { SessionContext } from "../session.ts";
 import type { Verb } from "../verb.ts";
 
 /** `start CMD [ARGS...]`: starts a job and prints its id. */
@@ -35,7 +35,8 @@ itself be run again.`,
     );
   },
 
-  async run({ session, terminal }, command) {
+  async run({ servers, terminal }, command) {
+    const session = await servers.one();
     const jobID = await startJob({ session, terminal }, command);
     const { quiet } = command.opts<{ quiet?: true }>();
     terminal.write(new TextEncoder().encode(quiet ? `${jobID}\n` : `Job ID: ${jobID} Started\n`));
@@ -59,7 +60,7 @@ export function defineProgram(command: Command): void {
  * @throws {ClientError} It was not started, or nobody knows; then the message says how to find out.
  */
 export async function startJob(
-  { session, terminal }: VerbContext,
+  { session, terminal }: SessionContext,
   command: Command,
 ): Promise<string> {
   const options = { idempotencyKey: crypto.randomUUID(), ...command.opts<StartOptions>() };

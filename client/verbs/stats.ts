@@ -1,9 +1,12 @@
 import { Option } from "commander";
-import { ExitStatus } from "../exit_status.ts";
-import { binaryBytes, describeCommand, toJson } from "../format.ts";
+import { askAll, newestFirst } from "../ask_all.ts";
+import { toJson } from "../format.ts";
 import { labelOption, parsePairs } from "../options.ts";
-import { formatRows } from "../table.ts";
+import type { Session } from "../session.ts";
+import { addColumn, formatRows } from "../table.ts";
+import { pause } from "../patience.ts";
 import { type Rated, ratesOf, sampleUsage } from "../usage.ts";
+import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../usage_table.ts";
 import type { Verb } from "../verb.ts";
 
 interface StatsOptions {
@@ -19,6 +22,7 @@ const ENCODER = new TextEncoder();
 /** `stats`: prints what running jobs use. */
 export const statsVerb: Verb = {
   name: "stats",
+  asksSeveral: true,
 
   define(command) {
     command.summary("print what running jobs use");
@@ -34,54 +38,45 @@ export const statsVerb: Verb = {
 
 Examples:
   worker-client stats
+  worker-client stats --all-contexts
   worker-client stats --json | jq 'select(.cpuPercent > 90)'`,
     );
   },
 
-  async run({ session, terminal }, command) {
+  async run(call, command) {
     const { label, json } = command.opts<StatsOptions>();
     const labels = parsePairs(label, "--label");
-    const look = () => sampleUsage(session, labels);
-    const before = await look();
-    if (before.jobs.length > 0) await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
-    const after = before.jobs.length > 0 ? await look() : before;
-    const rows = ratesOf(before, after);
+    const { answers, exitStatus } = await askAll(call, (session) => lookTwice(session, labels));
+    const jobs = newestFirst(answers);
+    const { areSeveral } = call.servers;
+    const rows = [USAGE_HEAD, ...jobs.map(usageCells)];
+    const contexts = ["CONTEXT", ...jobs.map(({ context }) => context ?? "-")];
     const text = json
-      ? rows.map((row) =>
-        `${JSON.stringify({ ...toJson(row.job, row.job.jobID), ...row.rates })}\n`
+      ? jobs.map(({ context, job, rates }) =>
+        `${
+          JSON.stringify({
+            ...toJson(job, job.jobID, areSeveral ? context : undefined),
+            ...rates,
+          })
+        }\n`
       ).join("")
-      : await formatRows([USAGE_HEAD, ...rows.map(usageCells)], terminal.columns);
-    terminal.write(ENCODER.encode(text));
-    return ExitStatus.ok;
+      : await formatRows(
+        areSeveral ? addColumn(rows, contexts) : rows,
+        call.terminal,
+        USAGE_EXPENDABLE,
+      );
+    call.terminal.write(ENCODER.encode(text));
+    return exitStatus;
   },
 };
 
-/** The columns of a job's use. */
-export const USAGE_HEAD = [
-  "ID",
-  "NAME",
-  "CPU",
-  "MEMORY",
-  "PEAK",
-  "READ/s",
-  "WRITE/s",
-  "PROCESSES",
-  "COMMAND",
-];
-
-/** A job's use as a row of a table. */
-export function usageCells({ job, rates }: Rated): string[] {
-  const bytes = (value: number | null | undefined) =>
-    typeof value === "number" ? binaryBytes(value) : "-";
-  return [
-    job.jobID.slice(0, 8),
-    job.title || "-",
-    rates.cpuPercent === null ? "-" : `${rates.cpuPercent} %`,
-    bytes(job.usage?.memoryBytes),
-    bytes(job.usage?.memoryPeakBytes),
-    bytes(rates.readBytesPerSecond),
-    bytes(rates.writtenBytesPerSecond),
-    String(job.usage?.processes ?? "-"),
-    describeCommand(job),
-  ];
+/** What the jobs of one server use. */
+async function lookTwice(
+  session: Session,
+  labels: Readonly<Record<string, string>>,
+): Promise<readonly Rated[]> {
+  const before = await sampleUsage(session, labels);
+  if (before.jobs.length === 0) return [];
+  await pause(INTERVAL_MS);
+  return ratesOf(before, await sampleUsage(session, labels));
 }

@@ -1,10 +1,12 @@
-import type { VerbContext } from "../context.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { forEachJob } from "../for_each_job.ts";
 import { listJobs } from "../list.ts";
 import { collectedOption, parsedOption, parsePairs } from "../options.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
+import type { VerbCall } from "../servers.ts";
+import { PendingJobs } from "../slow_note.ts";
+import type { Session } from "../session.ts";
 import type { Verb } from "../verb.ts";
 import { type Command, Option } from "commander";
 
@@ -53,11 +55,21 @@ Examples:
     throw new ClientError(`${problem}. See "worker-client stop --help".`, ExitStatus.usage);
   },
 
-  async run({ session, terminal }, command) {
+  async run(call, command) {
     const options = command.opts<StopOptions & Selection>();
-    const ids = await selectJobs(session, command.args, options);
-    if (ids.length === 0) terminal.note("no running job matches");
-    return await forEachJob(ids, terminal, (jobID) => stopJob(session, jobID, options));
+    const ids = await selectJobs(call, command.args, options);
+    if (ids.length === 0) call.terminal.note("no running job matches");
+    using pending = new PendingJobs(ids, {
+      terminal: call.terminal,
+      describe: (jobs) => `waiting for ${jobs} to end; what outlives its grace period is killed`,
+    });
+    return await forEachJob(ids, call, async ({ session, jobID, name }) => {
+      try {
+        await stopJob(session, jobID, options);
+      } finally {
+        pending.settle(name);
+      }
+    });
   },
 };
 
@@ -68,12 +80,13 @@ interface Selection {
 }
 
 async function selectJobs(
-  session: VerbContext["session"],
+  { servers }: VerbCall,
   ids: readonly string[],
   { all, label }: Selection,
 ): Promise<readonly string[]> {
   if (ids.length > 0) return ids;
   const labels = parsePairs(label, "--label");
+  const session = await servers.one();
   // Everybody's jobs are ended only by their labels, never by a mere --all.
   const owner = all ? session.userName : "";
   const jobs = await Array.fromAsync(
@@ -103,7 +116,7 @@ function parseGraceMs(text: string): number {
  * @throws {ClientError} As the server says.
  */
 export async function stopJob(
-  session: VerbContext["session"],
+  session: Session,
   jobID: string,
   { grace }: StopOptions,
 ): Promise<void> {

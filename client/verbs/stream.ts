@@ -3,6 +3,8 @@ import { ExitStatus } from "../exit_status.ts";
 import { DEFAULT_RETRY_FOR_MS, follow } from "../follow.ts";
 import { resolveJobID } from "../job_id.ts";
 import { parsedOption } from "../options.ts";
+import { Progress } from "../progress.ts";
+import type { Session } from "../session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import type { Verb } from "../verb.ts";
 
@@ -21,6 +23,7 @@ interface StreamOptions extends RetryOptions {
   readonly tailBytes?: number;
   /** False: `--no-follow`. */
   readonly follow: boolean;
+  readonly quiet?: true;
 }
 
 /** `stream ID`: writes a job's output, as it comes, until the job ends. */
@@ -49,12 +52,14 @@ export const streamVerb: Verb = {
       parsedOption("--tail-bytes <n>", "start with the last n bytes", { parse: parseCount }),
     );
     command.addOption(new Option("--no-follow", "end at what is there now"));
+    command.addOption(new Option("-q, --quiet", "show no progress"));
     defineRetry(command);
     command.addHelpText(
       "after",
       `
-A broken connection is made anew and the output goes on where it broke off, with
-a note on standard error.
+Into a file, a terminal on standard error shows how far it is. A broken
+connection is made anew and the output goes on where it broke off, with a note on
+standard error.
 
 Examples:
   worker-client stream a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
@@ -63,10 +68,15 @@ Examples:
     );
   },
 
-  async run(context, command) {
+  async run({ servers, terminal }, command) {
     const [text = ""] = command.args;
-    const jobID = await resolveJobID(context.session, text);
+    const { session, jobID: name } = await servers.ofJob(text);
+    const jobID = await resolveJobID(session, name);
     const options = command.opts<StreamOptions>();
+    using progress = !options.quiet && terminal.isAttended && await terminal.isFile()
+      ? new Progress(terminal)
+      : undefined;
+    if (progress !== undefined) await expectTotal(progress, session, { ...options, jobID });
     await follow({
       jobID,
       offset: options.offset,
@@ -74,10 +84,26 @@ Examples:
       tailBytes: options.tailBytes,
       follow: options.follow,
       retryForMs: retryForMs(options),
-    }, context);
+      onBytes: (length) => progress?.add(length),
+    }, { session, terminal });
     return ExitStatus.ok;
   },
 };
+
+/** Finds out how much there is to come, where that is known. */
+async function expectTotal(
+  progress: Progress,
+  session: Session,
+  { jobID, offset = 0, tail, tailBytes, follow }: StreamOptions & { jobID: string },
+): Promise<void> {
+  const { exited, outputBytes, outputFirstOffset } = await session.call("Query", { jobID });
+  if (tail !== undefined || !exited && follow) return;
+  const first = Math.max(
+    outputFirstOffset,
+    tailBytes === undefined ? offset : outputBytes - tailBytes,
+  );
+  progress.expect(Math.max(0, outputBytes - first));
+}
 
 /** Adds the options `--no-retry` and `--retry-for`. */
 export function defineRetry(command: Command): void {

@@ -1,12 +1,12 @@
 import { parseDurationMs } from "../../common/quantities.ts";
-import { ClientError, messageOf } from "../errors.ts";
+import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { labelOption, parsedOption, parsePairs } from "../options.ts";
-import { formatRows } from "../table.ts";
-import type { Terminal } from "../terminal.ts";
-import { type Rated, ratesOf, sampleUsage } from "../usage.ts";
+import { pause } from "../patience.ts";
+import { noteWhenSlow } from "../slow_note.ts";
+import { type Heading, type TopJob, View } from "../top_view.ts";
 import type { Verb } from "../verb.ts";
-import { USAGE_HEAD, usageCells } from "./stats.ts";
+import { Watch } from "../watch.ts";
 
 interface TopOptions {
   readonly label?: readonly string[];
@@ -19,24 +19,13 @@ const DEFAULT_INTERVAL_MS = 2000;
 /** A server is not to be asked more often than that by somebody who only looks. */
 const SHORTEST_INTERVAL_MS = 250;
 
-/** The first rates need two looks, and nobody wants to wait for them. */
-const FIRST_INTERVAL_MS = 300;
-
-/** How many of the last looks a history shows. */
-const HISTORY_LENGTH = 16;
-
-const BARS = "▁▂▃▄▅▆▇█";
-
-/** Another screen than the one that scrolls, and no cursor on it (xterm's control sequences). */
-const ENTER = "\x1b[?1049h\x1b[?25l";
-const LEAVE = "\x1b[?25h\x1b[?1049l";
-const HOME = "\x1b[H";
-const CLEAR_LINE = "\x1b[K";
-const CLEAR_BELOW = "\x1b[J";
+/** The answers of several servers to one look are drawn together. */
+const TOGETHER_MS = 50;
 
 /** `top`: shows what running jobs use, live. */
 export const topVerb: Verb = {
   name: "top",
+  asksSeveral: true,
 
   define(command) {
     command.summary("show what running jobs use, live");
@@ -52,14 +41,18 @@ export const topVerb: Verb = {
     command.addHelpText(
       "after",
       `
+A server that goes away is marked, and comes back by itself.
+
 Examples:
   worker-client top
-  worker-client top --interval 500ms --label team=billing`,
+  worker-client top --interval 500ms --label team=billing
+  worker-client top --all-contexts`,
     );
   },
 
-  async run({ session, terminal }, command) {
+  async run({ servers, terminal }, command) {
     const { label, interval = DEFAULT_INTERVAL_MS } = command.opts<TopOptions>();
+    const place = servers.areSeveral ? undefined : (await servers.one()).server;
     if (terminal.columns === undefined) {
       throw new ClientError(
         'top needs a terminal; "worker-client stats" prints the same once.',
@@ -67,105 +60,95 @@ Examples:
       );
     }
     const labels = parsePairs(label, "--label");
-    const view = new View(terminal);
-    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
-    const releases = [
-      terminal.onInterrupt(leave),
-      terminal.onKey((key) => key === "q" && leave()),
-    ];
-    let isLeft = false;
-    left.then(() => isLeft = true);
-    let before = await sampleUsage(session, labels);
-    view.enter();
+    const end = new AbortController();
+    const { signal } = end;
+    const view = new View(terminal, { withContext: servers.areSeveral });
+    const looks = new Looks();
+    const watches = servers.chosen().map((server) =>
+      new Watch(server, { labels, intervalMs: interval, signal, onLook: () => looks.add() })
+    );
+    const watching = Promise.all(watches.map((watch) => watch.run()));
+    const releases: (() => void)[] = [];
     try {
-      for (let waitMs = FIRST_INTERVAL_MS; !isLeft; waitMs = interval) {
-        await Promise.race([left, pauseMs(waitMs)]);
-        if (isLeft) break;
-        try {
-          const after = await sampleUsage(session, labels);
-          await view.show(ratesOf(before, after), session.server);
-          before = after;
-        } catch (error) {
-          if (!(error instanceof ClientError)) throw error;
-          // The server may come back, and whoever looks sees that it is away.
-          await view.show([], `${session.server}: ${messageOf(error)}`);
-        }
+      {
+        // Before anybody has answered there is nothing to show, and Ctrl-C ends the client.
+        using _note = noteWhenSlow(terminal, () => "waiting for the first answer...");
+        await Promise.race([watching, untilOneAnswers(watches, looks)]);
+      }
+      releases.push(
+        terminal.onInterrupt(() => end.abort()),
+        terminal.onKey((key) => key === "q" && end.abort()),
+        terminal.onResize(() => looks.add()),
+      );
+      signal.addEventListener("abort", () => looks.add());
+      view.enter();
+      while (!signal.aborted) {
+        await show(view, watches, place);
+        await Promise.race([watching, looks.next()]);
+        if (!signal.aborted) await pause(TOGETHER_MS);
       }
     } finally {
-      view.leave();
+      end.abort();
       for (const release of releases) release();
+      view.leave();
     }
     return ExitStatus.ok;
   },
 };
 
-/** What stands on the screen. */
-class View {
-  readonly #terminal: Terminal;
-  readonly #histories = new Map<string, number[]>();
+/** Says when something has been looked at since the last time. */
+class Looks {
+  #pending = Promise.withResolvers<void>();
 
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
+  add(): void {
+    this.#pending.resolve();
   }
 
-  enter(): void {
-    this.#write(ENTER);
-  }
-
-  leave(): void {
-    this.#write(LEAVE);
-  }
-
-  /** @param title Stands at the right end of the first line. */
-  async show(jobs: readonly Rated[], title: string): Promise<void> {
-    const { columns = 80, rows = 24 } = this.#terminal;
-    const sorted = jobs.toSorted((one, other) =>
-      (other.rates.cpuPercent ?? 0) - (one.rates.cpuPercent ?? 0)
-    );
-    this.#remember(jobs);
-    const [id = "", name = "", cpu = "", ...others] = USAGE_HEAD;
-    const table = await formatRows([
-      [id, name, cpu, "HISTORY", ...others],
-      ...sorted.map((rated) => {
-        const [id = "", name = "", cpu = "", ...others] = usageCells(rated);
-        return [id, name, cpu, sparkline(this.#histories.get(rated.job.jobID) ?? []), ...others];
-      }),
-    ], columns);
-    const time = new Date().toTimeString().slice(0, 8);
-    const first = `${jobs.length} jobs running   ${time}   ${title}   (q quits)`;
-    const lines = [first, "", ...table.trimEnd().split("\n")].slice(0, rows);
-    const text = lines.map((line) => line.slice(0, columns) + CLEAR_LINE).join("\r\n");
-    this.#write(HOME + text + CLEAR_BELOW);
-  }
-
-  #remember(jobs: readonly Rated[]): void {
-    const ids = new Set(jobs.map(({ job }) => job.jobID));
-    for (const id of this.#histories.keys()) if (!ids.has(id)) this.#histories.delete(id);
-    for (const { job, rates } of jobs) {
-      const history = [...this.#histories.get(job.jobID) ?? [], rates.cpuPercent ?? 0];
-      this.#histories.set(job.jobID, history.slice(-HISTORY_LENGTH));
-    }
-  }
-
-  #write(text: string): void {
-    this.#terminal.write(new TextEncoder().encode(text));
+  async next(): Promise<void> {
+    await this.#pending.promise;
+    this.#pending = Promise.withResolvers();
   }
 }
 
-/** The last values as bars, the highest of them (or a whole core) as the tallest. */
-export function sparkline(values: readonly number[]): string {
-  const top = Math.max(100, ...values);
-  return values
-    .map((value) => BARS[Math.min(BARS.length - 1, Math.floor(value / top * BARS.length))] ?? "")
-    .join("").padStart(HISTORY_LENGTH);
+/** @throws {ClientError} None answers at all; with several, each one's problem in a line. */
+async function untilOneAnswers(watches: readonly Watch[], looks: Looks): Promise<void> {
+  for (;;) {
+    await looks.next();
+    if (watches.some(({ hasAnswered }) => hasAnswered)) return;
+    const problems = watches.flatMap(({ problem }) => problem ?? []);
+    const [first] = problems;
+    if (first === undefined || problems.length < watches.length) continue;
+    if (watches.length === 1) throw first;
+    throw new ClientError(
+      `No server answers. ${watches.flatMap(describeProblem).join("; ")}`,
+      first.exitStatus,
+    );
+  }
+}
+
+async function show(
+  view: View,
+  watches: readonly Watch[],
+  place: string | undefined,
+): Promise<void> {
+  const jobs: TopJob[] = watches.flatMap(({ context, jobs }) =>
+    jobs.map((rated) => ({ ...rated, context }))
+  );
+  const answering = watches.filter(({ hasAnswered, problem }) => hasAnswered && !problem).length;
+  const heading: Heading = {
+    place: place ?? `${answering} of ${watches.length} servers`,
+    problems: watches.flatMap(describeProblem),
+  };
+  await view.show(jobs, heading);
+}
+
+function describeProblem({ context, problem }: Watch): string[] {
+  if (problem === undefined) return [];
+  return [`${context === undefined ? "" : `${context}: `}${problem.message}`];
 }
 
 function parseIntervalMs(text: string): number {
   const intervalMs = parseDurationMs(text);
   if (intervalMs >= SHORTEST_INTERVAL_MS) return intervalMs;
   throw new RangeError(`Expected ${SHORTEST_INTERVAL_MS}ms or more.`);
-}
-
-function pauseMs(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

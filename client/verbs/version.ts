@@ -19,7 +19,8 @@ Examples:
     );
   },
 
-  async run({ session, terminal }) {
+  async run({ servers, terminal }) {
+    const session = await servers.one();
     terminal.write(new TextEncoder().encode(`client ${config.version}\n`));
     const { version } = await session.call("Info", {});
     terminal.write(new TextEncoder().encode(`server ${version}\n`));

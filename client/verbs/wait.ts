@@ -1,7 +1,9 @@
-import type { VerbContext } from "../context.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../job_id.ts";
+import { placedMessage } from "../for_each_job.ts";
+import { PendingJobs } from "../slow_note.ts";
+import type { SessionContext } from "../session.ts";
 import type { Verb } from "../verb.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 
@@ -29,16 +31,23 @@ Examples:
     );
   },
 
-  async run(context, command) {
+  async run({ servers, terminal }, command) {
     const retry = retryForMs(command.opts<RetryOptions>());
-    const statuses = await Promise.all(command.args.map(async (jobID) => {
+    using pending = new PendingJobs(command.args, {
+      terminal,
+      describe: (jobs) => `waiting for ${jobs} to end; Ctrl-C leaves them alone`,
+    });
+    const statuses = await Promise.all(command.args.map(async (name) => {
       try {
-        const whole = await resolveJobID(context.session, jobID);
-        return await waitForExit(context, whole, { retryForMs: retry });
+        const { session, jobID } = await servers.ofJob(name);
+        const whole = await resolveJobID(session, jobID);
+        return await waitForExit({ session, terminal }, whole, { retryForMs: retry });
       } catch (error) {
         if (!(error instanceof ClientError)) throw error;
-        context.terminal.note(error.message);
+        terminal.note(placedMessage(name, error));
         return ExitStatus.ownFailure;
+      } finally {
+        pending.settle(name);
       }
     }));
     return statuses.find((status) => status !== 0) ?? ExitStatus.ok;
@@ -52,7 +61,7 @@ Examples:
  * @throws {ClientError} There is no such job, its exit code cannot be known, or the server is away.
  */
 export async function waitForExit(
-  { session, terminal }: VerbContext,
+  { session, terminal }: SessionContext,
   jobID: string,
   { retryForMs }: { retryForMs: number },
 ): Promise<number> {

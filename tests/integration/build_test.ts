@@ -64,6 +64,9 @@ const EXPECTED: Readonly<Record<typeof BINARIES[number], Held>> = {
     allow_net: [],
     allow_env: [
       "HOME",
+      "LANG",
+      "LC_ALL",
+      "LC_CTYPE",
       "XDG_CONFIG_HOME",
       "grpc_proxy",
       "http_proxy",

@@ -90,6 +90,8 @@ Deno.test("worker-client start: what makes no sense is refused before or by the 
     [["-e", "=x"], 2, /--env expects NAME=VALUE/],
     [["-l", "x"], 2, /--label expects NAME=VALUE/],
     [["--env-file", "/nonexistent"], 2, /Cannot read --env-file \/nonexistent/],
+    [["--stdin", "/dev/zero"], 2, /--stdin \/dev\/zero is above 2 MiB, the most a start takes/],
+    [["--env-file", "/dev/zero"], 2, /--env-file \/dev\/zero is above 2 MiB/],
     [["--stdin", "/nonexistent"], 2, /Cannot read --stdin \/nonexistent/],
     [["--umask", "9"], 2, /octal/],
     [["--timeout", "soon"], 2, /duration/],
@@ -149,6 +151,10 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   assert.match((await failure(server, "list", "--format", "{nothing}"))[1], /no field "nothing"/);
   assert.match((await failure(server, "list", "--state", "dead"))[1], /no state "dead"/);
   assert.match((await failure(server, "list", "-q", "--json"))[1], /cannot be used with/);
+  const [strange = ""] = await lines(server, "start", "-q", "true", "a\nb", "\u202ex", "日本");
+  const [, row = ""] = await lines(server, "list", "-a", "-n", "1");
+  assert(row.startsWith(strange.slice(0, 8)));
+  assert(row.endsWith("true $'a\\nb' $'\\u202ex' '日本'"), row);
 });
 
 Deno.test("worker-client stop: several jobs, all of one's own, or those with a label", async () => {
@@ -243,7 +249,7 @@ Deno.test("worker-client top: shows jobs on a screen of its own, and leaves the 
     const drained = (async () => {
       for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) text += part;
     })();
-    await until("some looks", () => text.split("jobs running").length > 3);
+    await until("some looks", () => text.split("job running").length > 3);
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(end));
     const { code } = await child.status;
@@ -252,7 +258,7 @@ Deno.test("worker-client top: shows jobs on a screen of its own, and leaves the 
     assert.equal(code, 0, JSON.stringify(text.slice(-300)));
     assert(text.startsWith("\x1b[?1049h\x1b[?25l"), JSON.stringify(text.slice(0, 100)));
     assert(text.includes("\x1b[?25h\x1b[?1049l"), JSON.stringify(text.slice(-100)));
-    assert.match(text, /1 jobs running {3}\d\d:\d\d:\d\d/);
+    assert.match(text, /1 job running {3}\d\d:\d\d:\d\d/);
     assert.match(text, /busy +[\d.]+ % +[▁▂▃▄▅▆▇█]+/);
   }
 });

@@ -239,6 +239,68 @@ testClient(
   },
 );
 
+testClient(
+  "stream: into a file, a terminal shows how far it is, and nothing is left",
+  async (world) => {
+    for (
+      const [args, attended, file, shows] of [
+        [["stream", ID], true, true, true],
+        [["stream", "--quiet", ID], true, true, false],
+        [["stream", ID], false, true, false],
+        [["stream", ID], true, false, false],
+      ] as const
+    ) {
+      const job = new FakeJob();
+      job.write("x".repeat(3000));
+      world.server.jobs.set(ID, job);
+      world.server.script.Query = [{ pid: 7, state: "JOB_STATE_RUNNING" }];
+      const terminal = new FakeTerminal(world.environment);
+      terminal.isAttended = attended;
+      terminal.isToFile = file;
+      const ended = main([...args], terminal);
+      await until("the output", () => terminal.output.length === 3000);
+      if (shows) await until("progress", () => terminal.progress.length > 1);
+      job.end();
+      assert.equal(await ended, 0);
+      if (shows) assert.match(terminal.progress[0] ?? "", /^2\.9 KiB, [\d.]+ K?i?B\/s$/);
+      else assert.equal(terminal.progress.join(""), "");
+      if (shows) assert.equal(terminal.progress.at(-1), "");
+      assert.equal(terminal.output.length, 3000);
+    }
+  },
+);
+
+testClient("wait and stop: say on a terminal what is waited for, after a while", async (world) => {
+  const { server, environment } = world;
+  for (
+    const [args, method, text] of [
+      [
+        ["wait", ID, OTHER],
+        "Wait",
+        `waiting for jobs ${ID} and ${OTHER} to end; Ctrl-C leaves them alone`,
+      ],
+      [
+        ["stop", ID],
+        "Stop",
+        `waiting for job ${ID} to end; what outlives its grace period is killed`,
+      ],
+    ] as const
+  ) {
+    for (const attended of [true, false]) {
+      server.script[method] = args.slice(1).map(() => () => undefined);
+      const terminal = new FakeTerminal(environment);
+      terminal.isAttended = attended;
+      const calls = server.requestsOf(method).length;
+      main([...args], terminal);
+      await until("the call", () => server.requestsOf(method).length > calls);
+      if (attended) {
+        await until("the note", () => terminal.notes.length > 0);
+        assert.deepEqual(terminal.notes, [text]);
+      } else assert.deepEqual(terminal.notes, []);
+    }
+  }
+});
+
 testClient("wait: exits with the job's exit code and says nothing", async ({ server, client }) => {
   server.script.Wait = [0, 3, 143, 255].map(exitedJob);
   for (const exitCode of [0, 3, 143, 255]) {

@@ -116,6 +116,76 @@ Deno.test("context: a verb refuses one that is not there", async () => {
 });
 
 for (
+  const [what, environment, args, problem] of [
+    [
+      "a verb that works with one server",
+      {},
+      ["query", "--context", "prod,lab", "x"],
+      /"query" works with one server, and --context names several contexts \(prod, lab\)/,
+    ],
+    ["all of them, too", {}, ["stop", "--all-contexts", "x"], /--all-contexts means several/],
+    [
+      "and the variable's",
+      { JOB_WORKER_CONTEXT: "prod,lab" },
+      ["start", "ls"],
+      /JOB_WORKER_CONTEXT names several contexts \(prod, lab\): choose one with --context/,
+    ],
+    ["an unknown one", {}, ["list", "--context", "prod,x"], /There is no context "x"/],
+    ["an empty one", {}, ["list", "--context", "prod,"], /There is no context ""/],
+    [
+      "both ways",
+      {},
+      ["list", "--all-contexts", "--context", "lab"],
+      /cannot be used with --context/,
+    ],
+    ["a server beside them", {}, ["list", "--server", "a", "--all-contexts"], /names one server/],
+    [
+      "a job in another",
+      {},
+      ["query", "--context", "lab", "prod/x"],
+      /and --context says otherwise/,
+    ],
+    ["a job elsewhere", {}, ["query", "--server", "a", "prod/x"], /and --server says otherwise/],
+    ["a job in none", {}, ["query", "x/y"], /There is no context "x"/],
+  ] as const
+) {
+  Deno.test(`contexts: ${what}: refused before anybody is asked`, async () => {
+    using home = new Home();
+    home.write(TWO);
+    const { status, notes, text } = await home.with({ ...environment }, ...args);
+    assert.deepEqual([status, text, notes.length], [2, "", 1], notes.join("\n"));
+    assert.match(notes.join("\n"), problem);
+  });
+}
+
+Deno.test("contexts: a job's own goes before those of the environment", async () => {
+  using home = new Home();
+  home.write(TWO);
+  const several = { JOB_WORKER_CONTEXT: "prod,lab", JOB_WORKER_SERVER: "x:1" };
+  const { status, notes } = await home.with(several, "query", "lab/x");
+  assert.equal(status, 4);
+  assert.match(notes.join("\n"), /Cannot read \/none\/a\.key/);
+});
+
+Deno.test("contexts: none at all cannot be asked", async () => {
+  using home = new Home();
+  const { status, notes } = await home.run("list", "--all-contexts");
+  assert.equal(status, 2);
+  assert.match(notes.join("\n"), /There are no contexts/);
+});
+
+Deno.test("contexts: each of several fails in a line of its own, and the first decides", async () => {
+  using home = new Home();
+  home.write(TWO);
+  const { status, notes } = await home.run("list", "--all-contexts");
+  assert.equal(status, 4);
+  assert.deepEqual(notes.map((note) => note.slice(0, 17)).sort(), [
+    "lab: Cannot read ",
+    "prod: Cannot read",
+  ]);
+});
+
+for (
   const [text, problem] of [
     ["{", /JSON/],
     ["[]", /Invalid key: Expected "contexts"/],

@@ -152,6 +152,6 @@ Deno.test("formatLong: words are quoted as a shell would take them, without esca
   const command = (...args: string[]) =>
     /^Command: +(.*)$/m.exec(formatLong({ ...EXITED, name: "x", args }, ID))?.[1];
   assert.equal(command("--a=b", "c d", "", "it's"), `x --a=b 'c d' '' 'it'\\''s'`);
-  assert.equal(command("a\nb\x1b[31m\\'"), "x $'a\\u000ab\\u001b[31m\\\\\\''");
+  assert.equal(command("a\nb\x1b[31m\\'"), "x $'a\\nb\\u001b[31m\\\\\\''");
   assert.equal(command("$(rm)", "日本"), "x '$(rm)' '日本'");
 });

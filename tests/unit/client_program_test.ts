@@ -67,6 +67,13 @@ Deno.test("main: without a verb the help is shown, and the status is not 0", asy
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 const WRONG: readonly (readonly [args: string[], note: string])[] = [
   [["strat", "ls"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
+  [["logs", ID], `Unknown command 'logs' (Did you mean stream?). See "worker-client --help".`],
+  [["kill", ID], `Unknown command 'kill' (Did you mean signal?). See "worker-client --help".`],
+  [["toString"], `Unknown command 'toString'. See "worker-client --help".`],
+  [
+    ["list", "--al"],
+    `Unknown option '--al' (Did you mean --all?). See "worker-client list --help".`,
+  ],
   [["--what"], `Unknown option '--what'. See "worker-client --help".`],
   [["start"], `Missing required argument 'program'. See "worker-client start --help".`],
   [["start", "--what", "ls"], `Unknown option '--what'. See "worker-client start --help".`],

@@ -37,15 +37,34 @@ export class FakeTerminal implements Terminal {
     this.#chunks.push(bytes.slice());
   }
 
-  readonly columns: number | undefined = undefined;
+  isAttended = false;
+  isUnicode = true;
+  columns: number | undefined = undefined;
   readonly rows: number | undefined = undefined;
 
   onKey(): () => void {
     return () => {};
   }
 
+  onResize(): () => void {
+    return () => {};
+  }
+
   read(file: string): Promise<Uint8Array> {
     return Deno.readFile(file);
+  }
+
+  isTyped = false;
+  isToFile = false;
+  /** Each line of progress that was shown. */
+  readonly progress: string[] = [];
+
+  isFile(): Promise<boolean> {
+    return Promise.resolve(this.isToFile);
+  }
+
+  showProgress(text: string): void {
+    this.progress.push(text);
   }
 
   note(text: string): void {

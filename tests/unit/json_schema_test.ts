@@ -75,6 +75,14 @@ Deno.test("--json: every kind of job is as the schema promises, and no field is 
   }
 });
 
+Deno.test("--json: a job of one of several servers is told with its context", () => {
+  const printed = JSON.parse(JSON.stringify(toJson(RUNNING, ID, "prod-a")));
+  assert.equal(printed.context, "prod-a");
+  assert(isJob(printed), JSON.stringify(isJob.errors));
+  assert(!isJob({ ...printed, context: null }));
+  assert(!isJob({ ...printed, context: "a/b" }));
+});
+
 Deno.test("the schema: takes nothing that is no job", () => {
   const good = print(ENDED);
   for (const name of schema.required) {

@@ -38,6 +38,17 @@ Deno.test("completionScript: bash completes verbs, options of the verb, and jobs
   assert.deepEqual(await complete("signal", "HUP", "back"), ["backup"]);
 });
 
+Deno.test("completionScript: bash completes contexts, also the last of several", async () => {
+  // The stand-in's names serve as contexts.
+  assert.deepEqual(await complete("list", "--context", "back"), ["backup"]);
+  assert.deepEqual(await complete("--context", "=", "back"), ["backup"]);
+  assert.deepEqual(await complete("list", "--context", "lab,back"), ["lab,backup"]);
+  assert.deepEqual(await complete("context", "use", "back"), ["backup"]);
+  assert.deepEqual(await complete("context", "re"), ["remove"]);
+  assert.deepEqual(await complete("query", "--all-con"), []);
+  assert.deepEqual(await complete("list", "--all-con"), ["--all-contexts"]);
+});
+
 Deno.test("completionScript: nothing is offered where there is nothing to offer", async () => {
   assert.deepEqual(await complete("nonsense-"), []);
   assert.deepEqual(await complete("list", "x"), []);
@@ -51,7 +62,7 @@ Deno.test("completionScript: every shell's script names every verb and option", 
     const script = completionScript(shell, program);
     for (const verb of program.commands) {
       assert(script.includes(verb.name()), `${shell}: ${verb.name()}`);
-      for (const { long } of verb.options) {
+      for (const { long } of verb.options.filter(({ hidden }) => !hidden)) {
         assert(script.includes(`${long}`.slice(2)), `${shell}: ${verb.name()} ${long}`);
       }
     }

@@ -1,0 +1,72 @@
+/** Tables and lines that have to fit into a terminal. */
+import { strict as assert } from "node:assert";
+import { describeProgress } from "../../client/progress.ts";
+import { describeJobs } from "../../client/slow_note.ts";
+import { fitLines, formatRows } from "../../client/table.ts";
+import { sparkline } from "../../client/top_view.ts";
+
+const WIDE = { columns: undefined, isUnicode: true };
+
+Deno.test("formatRows: columns line up by what characters take, not by their number", async () => {
+  assert.equal(
+    await formatRows([["A", "B"], ["日本", "x"], ["👨‍👩‍👧‍👦", "y"], ["é", "z"]], WIDE),
+    "A     B\n日本  x\n👨‍👩‍👧‍👦    y\né     z\n",
+  );
+});
+
+Deno.test("formatRows: a narrow terminal goes without what is expendable, in its order", async () => {
+  const rows = [["ID", "USER", "TOOK", "COMMAND"], ["1234", "root", "5s", "sleep 600 and more"]];
+  const at = async (columns: number) =>
+    (await formatRows(rows, { columns, isUnicode: true }, ["USER", "TOOK"])).split("\n")[0];
+  assert.equal(await at(40), "ID    USER  TOOK  COMMAND");
+  assert.equal(await at(33), "ID    TOOK  COMMAND");
+  assert.equal(await at(26), "ID    COMMAND");
+  assert.equal(await at(10), "ID    COM…");
+});
+
+for (
+  const [line, columns, isUnicode, expected] of [
+    ["abcdef", 6, true, "abcdef"],
+    ["abcdef", 5, true, "abcd…"],
+    ["日本語", 6, true, "日本語"],
+    ["日本語", 5, true, "日本…"],
+    ["日本語", 4, true, "日…"],
+    ["a👨‍👩‍👧‍👦bc", 4, true, "a👨‍👩‍👧‍👦…"],
+    ["日本語", 9, false, "???"],
+    ["abcdef", 5, false, "abcd>"],
+  ] as const
+) {
+  Deno.test(`fitLines: ${line} in ${columns} columns is ${expected}`, async () => {
+    assert.deepEqual(await fitLines([line], { columns, isUnicode }), [expected]);
+  });
+}
+
+Deno.test("formatRows: ten thousand rows take no more than a moment", async () => {
+  const rows = Array.from({ length: 10_000 }, (_, index) => [`${index}`, "name", "a command é"]);
+  const begin = performance.now();
+  await formatRows(rows, { columns: 20, isUnicode: true });
+  // A layout whose time grows with the square of the rows takes half a minute.
+  assert(performance.now() - begin < 5_000);
+});
+
+Deno.test("sparkline: bars, or ASCII where a terminal has no more", () => {
+  assert.equal(sparkline([0, 50, 100]).trimStart(), "▁▅█");
+  assert.equal(sparkline([0, 50, 100], { isUnicode: false }).trimStart(), "_=#");
+});
+
+Deno.test("describeProgress: a total only where it is known and holds", () => {
+  const rates = { bytesPerSecond: 2 ** 20 };
+  const bytes = 3 * 2 ** 20;
+  assert.equal(
+    describeProgress({ bytes, totalBytes: 2 ** 28, ...rates }),
+    "3 MiB of 256 MiB, 1 MiB/s",
+  );
+  assert.equal(describeProgress({ bytes, totalBytes: undefined, ...rates }), "3 MiB, 1 MiB/s");
+  assert.equal(describeProgress({ bytes, totalBytes: 5, ...rates }), "3 MiB, 1 MiB/s");
+});
+
+Deno.test("describeJobs: a few are named, more are counted", () => {
+  assert.equal(describeJobs(["a"]), "job a");
+  assert.equal(describeJobs(["a", "b"]), "jobs a and b");
+  assert.equal(describeJobs(["a", "b", "c", "d"]), "4 jobs");
+});
