@@ -1,6 +1,4 @@
-import { DEFAULT_SERVER, parseAddress } from "./address.ts";
-import { configPath, contextOf, readConfig } from "./config_file.ts";
-import { type IdentityFiles, loadIdentity, namesAnyFile } from "./identity.ts";
+import { chooseEndpoint } from "./choose_endpoint.ts";
 import type { CommonOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -12,8 +10,7 @@ export interface VerbContext {
 }
 
 /**
- * Reads who and where from options, the context, the environment and default places; the connection
- * itself is made by the first call.
+ * Reads who and where; the connection itself is made by the first call.
  *
  * The modules that speak gRPC are loaded here and not before: they cost most of the start-up time,
  * and help, mistyped options and a bad certificate need none of them.
@@ -22,41 +19,10 @@ export interface VerbContext {
  */
 export async function openSession(options: CommonOptions, terminal: Terminal): Promise<Session> {
   terminal.renounceWriting();
-  const { server, files } = withContext(options, terminal);
-  const address = parseAddress(
-    server ?? terminal.environment("JOB_WORKER_SERVER") ?? DEFAULT_SERVER,
-  );
-  const identity = loadIdentity({
-    flags: files,
-    environment: (name) => terminal.environment(name),
-    nowMs: Date.now(),
-  });
+  const endpoint = chooseEndpoint(options, terminal);
   const { Session } = await import("./session.ts");
-  return new Session({ address, identity }, {
+  return new Session(endpoint, {
     isPatient: options.retry ?? true,
     onAbsent: (server) => terminal.note(`nobody answers at ${server}, trying again...`),
   });
-}
-
-/**
- * Puts a context in the place of options that are not given. One that was chosen goes before the
- * environment, the one in use goes behind it.
- */
-function withContext(
-  options: CommonOptions,
-  terminal: Terminal,
-): { server: string | undefined; files: IdentityFiles } {
-  const chosen = options.context ?? terminal.environment("JOB_WORKER_CONTEXT");
-  const config = readConfig(configPath(terminal));
-  const name = chosen ?? config.current;
-  if (name === undefined) return { server: options.server, files: options };
-  const { server, ...files } = contextOf(config, name);
-  const isSet = (variable: string) => terminal.environment(`JOB_WORKER_${variable}`) !== undefined;
-  const takesServer = chosen !== undefined || !isSet("SERVER");
-  const takesFiles = !namesAnyFile(options) &&
-    (chosen !== undefined || !["IDENTITY", "CA", "CERT", "KEY"].some(isSet));
-  return {
-    server: options.server ?? (takesServer ? server : undefined),
-    files: takesFiles ? files : options,
-  };
 }

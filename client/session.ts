@@ -115,6 +115,16 @@ export class Session implements Disposable {
   }
 
   /**
+   * Makes the connection for calls, where there is none.
+   *
+   * @throws {ConnectionFailure} There is no way to the server.
+   * @throws The signal's reason.
+   */
+  async ready(signal?: AbortSignal): Promise<void> {
+    await unlessAborted(this.#connection ??= this.#connectForCalls(), signal);
+  }
+
+  /**
    * Whether another try may help: a connection broke, or cannot be made again. One that could never
    * be made is given up: it is the address or the server's absence that has to be mended.
    */

@@ -54,6 +54,8 @@ export class BulkConnection implements Disposable {
     endpoint: Endpoint,
     certificate: Uint8Array,
   ): Promise<BulkConnection | undefined> {
+    // Another runtime has other ways, and no need of this one.
+    if (globalThis.Deno === undefined) return undefined;
     const connection = await connect(endpoint, certificate);
     return connection && new BulkConnection(connection, endpoint.address.text);
   }

@@ -1,10 +1,17 @@
 import { Option } from "commander";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
-import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
+import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { formatJson } from "../format.ts";
 import { formatTemplate } from "../format_template.ts";
+import {
+  isJobState,
+  JOB_STATES,
+  type JobFilter,
+  type JobState,
+  toListRequest,
+} from "../job_state.ts";
 import { listJobs } from "../list.ts";
 import { collectedOption, labelOption, parsedOption, parsePairs } from "../options.ts";
 import { formatTable } from "../table.ts";
@@ -23,8 +30,6 @@ interface ListOptions {
   readonly format?: string;
 }
 
-const STATES = ["running", "stopping", "exited", "lost"] as const;
-
 const ENCODER = new TextEncoder();
 
 /** `list`: prints jobs, the newest first. */
@@ -39,7 +44,7 @@ export const listVerb: Verb = {
     );
     command.addOption(new Option("-a, --all", "those that have ended, too").conflicts("state"));
     command.addOption(
-      collectedOption("--state <state>", `${STATES.join(", ")}; may be repeated`),
+      collectedOption("--state <state>", `${JOB_STATES.join(", ")}; may be repeated`),
     );
     command.addOption(labelOption());
     command.addOption(new Option("--owner <name>", "started by this certificate's name"));
@@ -71,15 +76,9 @@ Examples:
 
   async run({ session, terminal }, command) {
     const options = command.opts<ListOptions>();
-    const jobs: QueryResponse__Output[] = [];
-    const limit = options.limit ?? Infinity;
-    const request = toRequest(options);
-    for await (const job of listJobs(session, request)) {
-      if (jobs.length < limit) jobs.push(job);
-      // Before the next one is asked for, which may be another page.
-      if (jobs.length >= limit) break;
-    }
-    const { quiet, json, format } = options;
+    const { quiet, json, format, limit } = options;
+    const request = toListRequest(toFilter(options));
+    const jobs = await Array.fromAsync(listJobs(session, request, { limit }));
     if (quiet || json || format !== undefined) {
       const line = quiet
         ? ({ jobID }: QueryResponse__Output) => jobID
@@ -95,24 +94,21 @@ Examples:
   },
 };
 
-function parseState(text: string): NonNullable<ListRequest["states"]>[number] {
-  const states: readonly string[] = STATES;
-  if (!states.includes(text.toLowerCase())) {
-    throw new ClientError(
-      `There is no state "${text}". Choose of ${STATES.join(", ")}.`,
-      ExitStatus.usage,
-    );
-  }
-  return `JOB_STATE_${text.toUpperCase() as Uppercase<typeof STATES[number]>}`;
+function parseState(text: string): JobState {
+  const word = text.toLowerCase();
+  if (isJobState(word)) return word;
+  throw new ClientError(
+    `There is no state "${text}". Choose of ${JOB_STATES.join(", ")}.`,
+    ExitStatus.usage,
+  );
 }
 
-function toRequest({ all, state, label, owner, since, limit }: ListOptions): ListRequest {
+function toFilter({ all, state, label, owner, since }: ListOptions): JobFilter {
   const states = state ?? (all ? [] : ["running", "stopping"]);
   return {
     states: states.map(parseState),
     labels: parsePairs(label, "--label"),
-    ...(owner !== undefined && { owner }),
+    owner,
     ...(since !== undefined && { startedAfterMs: Date.now() - since }),
-    ...(limit !== undefined && { pageSize: Math.max(1, Math.min(limit, 500)) }),
   };
 }

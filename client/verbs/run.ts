@@ -1,5 +1,6 @@
 import { Option } from "commander";
 import type { VerbContext } from "../context.ts";
+import { stopJob } from "../end_of_job.ts";
 import {
   ClientError,
   ClosedOutputError,
@@ -10,8 +11,8 @@ import {
 import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../follow.ts";
 import type { Verb } from "../verb.ts";
-import { defineProgram, startJob } from "./start.ts";
-import { stopJob, type StopOptions } from "./stop.ts";
+import { defineProgram, startProgram } from "./start.ts";
+import type { StopOptions } from "./stop.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 import { waitForExit } from "./wait.ts";
 
@@ -52,7 +53,7 @@ Examples:
   run(context, command) {
     const options = command.opts<RunOptions>();
     const run = new Run(context, options);
-    return run.finish(startJob(context, command));
+    return run.finish(startProgram(context, command));
   },
 };
 
@@ -128,7 +129,7 @@ class Run {
 
   async #stop(jobID: string): Promise<void> {
     try {
-      await stopJob(this.#context.session, jobID, this.#options);
+      await stopJob(this.#context.session, { jobID, graceMs: this.#options.grace });
     } catch (error) {
       const hasEnded = error instanceof RefusedCallError &&
         error.code === GrpcStatus.failedPrecondition;

@@ -3,7 +3,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { binaryBytes, describeCommand, toJson } from "../format.ts";
 import { labelOption, parsePairs } from "../options.ts";
 import { formatRows } from "../table.ts";
-import { type Rated, ratesOf, sampleUsage } from "../usage.ts";
+import { measureUsage, type Rated } from "../usage.ts";
 import type { Verb } from "../verb.ts";
 
 interface StatsOptions {
@@ -41,11 +41,7 @@ Examples:
   async run({ session, terminal }, command) {
     const { label, json } = command.opts<StatsOptions>();
     const labels = parsePairs(label, "--label");
-    const look = () => sampleUsage(session, labels);
-    const before = await look();
-    if (before.jobs.length > 0) await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
-    const after = before.jobs.length > 0 ? await look() : before;
-    const rows = ratesOf(before, after);
+    const rows = await measureUsage(session, { labels, intervalMs: INTERVAL_MS });
     const text = json
       ? rows.map((row) =>
         `${JSON.stringify({ ...toJson(row.job, row.job.jobID), ...row.rates })}\n`

@@ -1,7 +1,9 @@
 import type { VerbContext } from "../context.ts";
+import { stopJob } from "../end_of_job.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { forEachJob } from "../for_each_job.ts";
+import { toListRequest } from "../job_state.ts";
 import { listJobs } from "../list.ts";
 import { collectedOption, parsedOption, parsePairs } from "../options.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
@@ -57,7 +59,11 @@ Examples:
     const options = command.opts<StopOptions & Selection>();
     const ids = await selectJobs(session, command.args, options);
     if (ids.length === 0) terminal.note("no running job matches");
-    return await forEachJob(ids, terminal, (jobID) => stopJob(session, jobID, options));
+    return await forEachJob(
+      ids,
+      terminal,
+      (jobID) => stopJob(session, { jobID, graceMs: options.grace }),
+    );
   },
 };
 
@@ -77,7 +83,7 @@ async function selectJobs(
   // Everybody's jobs are ended only by their labels, never by a mere --all.
   const owner = all ? session.userName : "";
   const jobs = await Array.fromAsync(
-    listJobs(session, { states: ["JOB_STATE_RUNNING"], labels, owner }),
+    listJobs(session, toListRequest({ states: ["running"], labels, owner })),
   );
   return jobs.map(({ jobID }) => jobID);
 }
@@ -95,18 +101,4 @@ function parseGraceMs(text: string): number {
   const graceMs = parseDurationMs(text);
   if (graceMs > LONGEST_GRACE_MS) throw new RangeError("Expected at most 49 days.");
   return graceMs;
-}
-
-/**
- * Stops a job and waits until all its processes are gone.
- *
- * @throws {ClientError} As the server says.
- */
-export async function stopJob(
-  session: VerbContext["session"],
-  jobID: string,
-  { grace }: StopOptions,
-): Promise<void> {
-  const request = { jobID, ...(grace !== undefined && { gracePeriodMs: grace }) };
-  await session.call("Stop", request, { pulseOf: jobID });
 }

@@ -1,5 +1,6 @@
 import type { VerbContext } from "../context.ts";
 import { ClientError } from "../errors.ts";
+import { waitForJob } from "../end_of_job.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../job_id.ts";
 import type { Verb } from "../verb.ts";
@@ -56,8 +57,7 @@ export async function waitForExit(
   jobID: string,
   { retryForMs }: { retryForMs: number },
 ): Promise<number> {
-  const job = await session.call("Wait", { jobID }, {
-    pulseOf: jobID,
+  const job = await waitForJob(session, jobID, {
     retryForMs,
     onLost: () => terminal.note(`connection lost while waiting for ${jobID}, trying again...`),
   });
