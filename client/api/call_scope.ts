@@ -5,7 +5,8 @@ import type { CallControl } from "./types.ts";
 export class CallScope implements Disposable {
   readonly #controller = new AbortController();
   readonly #sources: readonly AbortSignal[];
-  readonly #onAbort = (event: Event) => this.#controller.abort((event.target as AbortSignal).reason);
+  readonly #onAbort = (event: Event) =>
+    this.#controller.abort((event.target as AbortSignal).reason);
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
