@@ -17,7 +17,9 @@ export async function sampleUsage(
   signal?: AbortSignal,
 ): Promise<Sample> {
   const request = toListRequest({ states: ["running", "stopping"], labels, withUsage: true });
-  const jobs = await Array.fromAsync(listJobs(session, request, { signal }));
+  const jobs: QueryResponse__Output[] = [];
+  // The library goes to runtimes without Array.fromAsync.
+  for await (const job of listJobs(session, request, { signal })) jobs.push(job);
   return { atMs: performance.now(), jobs };
 }
 

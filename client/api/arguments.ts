@@ -4,7 +4,7 @@
  */
 import type { JobSpec } from "../start_job.ts";
 import { isJobState, JOB_STATES, type JobFilter } from "../job_state.ts";
-import { invalid } from "./errors.ts";
+import { invalid } from "./error_mapping.ts";
 import type { CallControl, JobLimits, ListOptions, StartOptions, StreamOptions } from "./types.ts";
 
 /** The fields of requests that hold graces are uint32. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Identity, readIdentity } from "../identity.ts";
-import { invalid, JobWorkerError } from "./errors.ts";
+import { invalid } from "./error_mapping.ts";
+import { JobWorkerError } from "./errors.ts";
 import { checkText } from "./arguments.ts";
 import type { IdentityOptions } from "./types.ts";
 

@@ -23,7 +23,8 @@ import {
   toJobSpec,
 } from "./arguments.ts";
 import { CallScope } from "./call_scope.ts";
-import { JobWorkerError, toJobWorkerError } from "./errors.ts";
+import { toJobWorkerError } from "./error_mapping.ts";
+import { JobWorkerError } from "./errors.ts";
 import type { Gap } from "./gap.ts";
 import { identityOf } from "./identity.ts";
 import { toJob, toServerInfo, toStats } from "./job.ts";

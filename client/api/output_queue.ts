@@ -22,8 +22,8 @@ export class OutputQueue implements OutputSink {
   #items: { chunk: Uint8Array | Gap; offset: number }[] = [];
   #waitingBytes = 0;
   #end: { error?: unknown } | undefined;
-  #arrival = Promise.withResolvers<void>();
-  #room: PromiseWithResolvers<void> | undefined;
+  #arrive = () => {};
+  #room: { promise: Promise<void>; open: () => void } | undefined;
 
   constructor(listeners: QueueListeners) {
     this.#listeners = listeners;
@@ -50,7 +50,9 @@ export class OutputQueue implements OutputSink {
 
   room(): Promise<void> | undefined {
     if (this.#room === undefined && this.#waitingBytes > MAX_WAITING_BYTES) {
-      this.#room = Promise.withResolvers<void>();
+      let open = () => {};
+      const promise = new Promise<void>((resolve) => open = resolve);
+      this.#room = { promise, open };
     }
     return this.#room?.promise;
   }
@@ -58,7 +60,7 @@ export class OutputQueue implements OutputSink {
   /** Nothing will come any more, for this reason, if it is an error. */
   finish(end: { error?: unknown }): void {
     this.#end ??= end;
-    this.#arrival.resolve();
+    this.#arrive();
   }
 
   /**
@@ -78,20 +80,19 @@ export class OutputQueue implements OutputSink {
         if ("error" in this.#end) throw this.#end.error;
         return undefined;
       }
-      this.#arrival = Promise.withResolvers<void>();
-      await this.#arrival.promise;
+      await new Promise<void>((resolve) => this.#arrive = resolve);
     }
   }
 
   #release(length: number): void {
     this.#waitingBytes -= length;
     if (this.#room === undefined || this.#waitingBytes > RESUME_BELOW_BYTES) return;
-    this.#room.resolve();
+    this.#room.open();
     this.#room = undefined;
   }
 
   #push(item: { chunk: Uint8Array | Gap; offset: number }): void {
     this.#items.push(item);
-    this.#arrival.resolve();
+    this.#arrive();
   }
 }

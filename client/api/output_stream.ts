@@ -1,18 +1,9 @@
-import { resolveJobID } from "../job_id.ts";
-import { DEFAULT_RETRY_FOR_MS, readJobOutput } from "../job_output.ts";
-import type { Session } from "../session.ts";
 import { CallScope } from "./call_scope.ts";
-import { JobWorkerError, toJobWorkerError } from "./errors.ts";
+import { JobWorkerError } from "./errors.ts";
 import type { Gap } from "./gap.ts";
+import { fillQueue, type OutputSource } from "./fill_queue.ts";
 import { OutputQueue } from "./output_queue.ts";
 import type { StreamOptions } from "./types.ts";
-
-/** Where the output comes from; the library makes it. */
-export interface OutputSource {
-  readonly session: Session;
-  /** Aborted when the client is closed. */
-  readonly life: AbortSignal;
-}
 
 /**
  * A job's output: bytes as they come, and a {@linkcode Gap} in the place of what was rotated away.
@@ -72,7 +63,7 @@ export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
     // It waits for nobody: an abort is told though the reader is in the middle of something else.
     const onAbort = () => queue.finish({ error: signal.reason });
     signal.addEventListener("abort", onAbort);
-    const reading = readInto(queue, { session, signal, text, options });
+    const reading = fillQueue(queue, { session, signal, text, options });
     try {
       for (;;) {
         signal.throwIfAborted();
@@ -87,30 +78,5 @@ export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
       scope.leave();
       await reading;
     }
-  }
-}
-
-/** Fills the queue to its end; never fails itself. */
-async function readInto(
-  queue: OutputQueue,
-  { session, signal, text, options }: {
-    session: Session;
-    signal: AbortSignal;
-    text: string;
-    options: StreamOptions;
-  },
-): Promise<void> {
-  try {
-    const jobID = await resolveJobID(session, text, signal);
-    const { offset, tailLines, tailBytes, follow = true } = options;
-    const { retryForMs = DEFAULT_RETRY_FOR_MS } = options;
-    await readJobOutput({ jobID, offset, tailLines, tailBytes, follow, retryForMs }, {
-      session,
-      sink: queue,
-      signal,
-    });
-    queue.finish({});
-  } catch (error) {
-    queue.finish({ error: toJobWorkerError(error) });
   }
 }
