@@ -45,7 +45,7 @@ Deno.test("docs/library.md: what it shows is what the types allow, and does what
   const flags = [
     "--no-config",
     "--no-prompt",
-    `--allow-net=${server.address}`,
+    `--allow-net=localhost,127.0.0.1:${server.port}`,
     "--allow-read=alice.pem",
   ];
   const { code, stdout, stderr } = await run(Deno.execPath(), ["run", ...flags, "program.ts"], {
