@@ -41,7 +41,7 @@ export type Config = v.InferOutput<typeof CONFIG>;
  *
  * @returns Undefined where there is no home.
  */
-export function configPath(terminal: Terminal): string | undefined {
+export function configPath(terminal: Pick<Terminal, "environment">): string | undefined {
   const home = terminal.environment("HOME");
   const folder = terminal.environment("XDG_CONFIG_HOME") ?? (home && `${home}/.config`);
   return folder && `${folder}/job-worker/config.json`;

@@ -4,6 +4,7 @@ import type {
   QueryResponse__Output,
 } from "../proto/contract.ts";
 import { oneLine } from "./errors.ts";
+import { exitCodeOf, stateOf } from "./job_state.ts";
 
 /** The one line of `query`. */
 export function formatLine(job: QueryResponse__Output): string {
@@ -33,7 +34,7 @@ export function toJson(
     pid: job.pid,
     exitCode: exitCodeOf(job) ?? null,
     exited: job.exited,
-    state: stateOf(job),
+    state: stateOf(job).toUpperCase(),
     signal: job.signal || null,
     oomKilled: job.oomKilled,
     name: job.name,
@@ -63,7 +64,7 @@ function toTime(timeMs: number): string | null {
 
 /** A state in a word. */
 export function shortState(job: QueryResponse__Output): string {
-  const state = stateOf(job).toLowerCase();
+  const state = stateOf(job);
   if (job.oomKilled) return "oom";
   if (job.timedOut && job.exited) return "timeout";
   return state;
@@ -93,7 +94,7 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     ["Directory", job.workingDirectory || undefined],
     ["User", job.user || undefined],
     ["Isolation", describeIsolation(job)],
-    ["State", `${stateOf(job).toLowerCase()}${job.timedOut ? " (its time was up)" : ""}`],
+    ["State", `${stateOf(job)}${job.timedOut ? " (its time was up)" : ""}`],
     ["Pid", String(job.pid)],
     ["Exit code", describeExit(job)],
     ["Reason", oneLine(job.reason) || undefined],
@@ -121,18 +122,6 @@ function describeIsolation({ isolation }: QueryResponse__Output): string | undef
     isolation?.noNetwork ? "no network" : undefined,
     isolation?.ownProcesses ? "own processes" : undefined,
   ]);
-}
-
-/** The exit code, where the job has one. */
-function exitCodeOf(job: QueryResponse__Output): number | undefined {
-  return job.exited && job.state !== "JOB_STATE_LOST" ? job.exitCode : undefined;
-}
-
-function stateOf(job: QueryResponse__Output): string {
-  const state = job.state.replace("JOB_STATE_", "");
-  // A server that knows only the first fields of the contract does not say it.
-  if (state !== "UNSPECIFIED") return state;
-  return job.exited ? "EXITED" : "RUNNING";
 }
 
 /** The fields of a message that are there: proto-loader leaves out optional ones or sets null. */

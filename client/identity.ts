@@ -36,7 +36,28 @@ export interface IdentitySources {
 export function loadIdentity(sources: IdentitySources): Identity {
   const named = chooseNamedFiles(sources);
   const files = named ?? findDefaultIdentity(sources.environment);
-  return checkIdentity(readParts(files), sources.nowMs);
+  return readIdentity(files, { nowMs: sources.nowMs });
+}
+
+/** How the files of an identity are read, and when that is. */
+export interface IdentityReading {
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly nowMs: number;
+  /** The text of a file. */
+  readonly read?: (file: string) => string;
+}
+
+/**
+ * Reads and checks an identity.
+ *
+ * @param files Either a bundle, or all three of the others.
+ * @throws {ClientError} It cannot work; the message says which file.
+ */
+export function readIdentity(
+  files: IdentityFiles,
+  { nowMs, read = readText }: IdentityReading,
+): Identity {
+  return checkIdentity(readParts(files, read), nowMs);
 }
 
 /** The files that flags and environment name, or nothing where they name none. */
@@ -101,23 +122,28 @@ export interface IdentityParts {
   readonly caFile: string;
 }
 
-function readParts(files: IdentityFiles): IdentityParts {
+function readParts(files: IdentityFiles, read: (file: string) => string): IdentityParts {
   const keyFile = files.key ?? files.identity ?? "";
   const certFile = files.cert ?? files.identity ?? "";
   const caFile = files.ca ?? files.identity ?? "";
   return {
-    keys: readBlocks(keyFile, "key"),
-    certificates: readBlocks(certFile, "certificate"),
-    authorities: files.ca === undefined ? undefined : readBlocks(caFile, "certificate"),
+    keys: findBlocks(read(keyFile), { file: keyFile, kind: "key" }),
+    certificates: findBlocks(read(certFile), { file: certFile, kind: "certificate" }),
+    authorities: files.ca === undefined
+      ? undefined
+      : findBlocks(read(caFile), { file: caFile, kind: "certificate" }),
     keyFile,
     certFile,
     caFile,
   };
 }
 
-/** The blocks of one kind in a PEM file; at least one. */
-function readBlocks(file: string, kind: "key" | "certificate"): string[] {
-  const blocks = splitPem(readText(file));
+/** The blocks of one kind in a PEM file's text; at least one. */
+function findBlocks(
+  text: string,
+  { file, kind }: { file: string; kind: "key" | "certificate" },
+): string[] {
+  const blocks = splitPem(text);
   const wanted = blocks.filter((block) =>
     kind === "key" ? isKeyLabel(block.label) : block.label === "CERTIFICATE"
   );

@@ -9,8 +9,12 @@ const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  * @param text An id, the beginning of one, or a name.
  * @throws {ClientError} There is no such job.
  */
-export async function resolveJobID(session: Session, text: string): Promise<string> {
+export async function resolveJobID(
+  session: Session,
+  text: string,
+  signal?: AbortSignal,
+): Promise<string> {
   if (JOB_ID.test(text)) return text;
-  const { jobID } = await session.call("Query", { jobID: text });
+  const { jobID } = await session.call("Query", { jobID: text }, { signal });
   return jobID === "" ? text : jobID;
 }

@@ -1,3 +1,5 @@
+import { unlessAborted } from "./abort.ts";
+
 /** The first pause between two tries; each is twice the one before. */
 const FIRST_PAUSE_MS = 250;
 
@@ -46,7 +48,19 @@ export class Patience {
   }
 }
 
-/** Waits. */
-export function pause(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
+/**
+ * Waits.
+ *
+ * @param durationMs Milliseconds.
+ * @param signal Ends the wait.
+ * @throws The signal's reason.
+ */
+export async function pause(durationMs: number, signal?: AbortSignal): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const waiting = new Promise<void>((resolve) => timer = setTimeout(resolve, durationMs));
+  try {
+    await unlessAborted(waiting, signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }

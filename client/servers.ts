@@ -1,6 +1,7 @@
 /** The servers that a command line is for: usually one, of some verbs several. */
 import { type Config, configPath, contextOf, readConfig } from "./config_file.ts";
-import { type Destination, destinationOf, openSession } from "./context.ts";
+import { type Destination, destinationOf } from "./choose_endpoint.ts";
+import { openSession } from "./context.ts";
 import { ClientError } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import type { CommonOptions } from "./options.ts";

@@ -1,3 +1,4 @@
+import { unlessAborted } from "./abort.ts";
 import { Connection, type RequestOf, type ResponseOf, type UnaryMethod } from "./connection.ts";
 import { ConnectionFailure } from "./diagnosis.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -50,11 +51,13 @@ export interface CallOptions {
    */
   readonly pulseOf?: string;
   /** How long a broken connection is tried again, in milliseconds; 0: not at all. */
-  readonly retryForMs?: number;
+  readonly retryForMs?: number | undefined;
   /** Called once when a connection broke that is tried again. */
-  readonly onLost?: () => void;
+  readonly onLost?: (() => void) | undefined;
+  /** Gives the call up; what it is aborted with is thrown. */
+  readonly signal?: AbortSignal | undefined;
   /** Whether nothing shall be said of a slow answer: there is no place for it on the screen. */
-  readonly isQuiet?: boolean;
+  readonly isQuiet?: boolean | undefined;
 }
 
 /** What a function needs that asks one server and says what it finds. */
@@ -101,26 +104,40 @@ export class Session implements Disposable {
    * Makes a connection of its own for a long stream; the caller closes it.
    *
    * @throws {ConnectionFailure} There is no way to the server.
+   * @throws The signal's reason.
    */
-  async connect({ isQuiet = false }: Pick<CallOptions, "isQuiet"> = {}): Promise<Connection> {
+  async connect(
+    { signal, isQuiet = false }: Pick<CallOptions, "signal" | "isQuiet"> = {},
+  ): Promise<Connection> {
     using _note = isQuiet ? undefined : this.#noteWhenSlow?.(this.server);
     const patience = new Patience(this.#firstRetryForMs, {
       longestPauseMs: FIRST_LONGEST_PAUSE_MS,
     });
     for (;;) {
       try {
-        const connection = await Connection.open(this.#endpoint);
+        const opening = Connection.open(this.#endpoint);
+        const connection = await unlessAborted(opening, signal, (late) => late[Symbol.dispose]());
         this.#wasConnected = true;
         return connection;
       } catch (error) {
-        if (this.#wasConnected || !isPassing(error)) throw error;
+        if (signal?.aborted || this.#wasConnected || !isPassing(error)) throw error;
         const isNewTrouble = !patience.isTried;
         const pauseMs = patience.nextPauseMs();
         if (pauseMs === undefined) throw error;
         if (isNewTrouble) this.#onAbsent?.(this.#endpoint.address.text);
-        await pause(pauseMs);
+        await pause(pauseMs, signal);
       }
     }
+  }
+
+  /**
+   * Makes the connection for calls, where there is none.
+   *
+   * @throws {ConnectionFailure} There is no way to the server.
+   * @throws The signal's reason.
+   */
+  async ready(signal?: AbortSignal): Promise<void> {
+    await unlessAborted(this.#connection ??= this.#connectForCalls(), signal);
   }
 
   /**
@@ -140,27 +157,32 @@ export class Session implements Disposable {
    * @param options See {@linkcode CallOptions}.
    * @returns The answer; an empty one where an earlier try, whose answer was lost, had done it.
    * @throws {ClientError} The server's refusal, or the last try's failure.
+   * @throws The signal's reason.
    */
   async call<Method extends UnaryMethod>(
     method: Method,
     request: RequestOf<Method>,
     options: CallOptions = {},
   ): Promise<ResponseOf<Method>> {
+    const { signal } = options;
     const patience = new Patience(options.retryForMs ?? RETRY_FOR_MS);
     let isRepeated = false;
     for (;;) {
-      const connecting = this.#connection ??= this.connect(options);
+      signal?.throwIfAborted();
+      const connecting = this.#connection ??= this.#connectForCalls(options);
       let calledAtMs = Infinity;
       try {
-        const connection = await connecting;
+        const connection = await unlessAborted(connecting, signal);
         calledAtMs = performance.now();
-        const { pulseOf, isQuiet = false } = options;
-        if (pulseOf !== undefined) {
-          return await this.#callWithPulse(connection, { method, request, jobID: pulseOf });
+        const { pulseOf: jobID, isQuiet = false } = options;
+        if (jobID !== undefined) {
+          return await this.#callWithPulse(connection, { method, request, jobID, signal });
         }
         using _note = isQuiet ? undefined : this.#noteWhenSlow?.(this.server);
-        return await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS });
+        return await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS, signal });
       } catch (error) {
+        // The connection is whole: it is this one call that nobody wants any more.
+        signal?.throwIfAborted();
         if (isRepeated && isSettledByEarlierTry(error, method)) return {} as ResponseOf<Method>;
         // The connection of a refused call is whole, and other calls may wait on it.
         if (!(error instanceof RefusedCallError)) this.#drop(connecting);
@@ -170,7 +192,7 @@ export class Session implements Disposable {
         const pauseMs = patience.nextPauseMs();
         if (pauseMs === undefined) throw error;
         if (isNewTrouble) options.onLost?.();
-        await pause(pauseMs);
+        await pause(pauseMs, signal);
         isRepeated = true;
       }
     }
@@ -179,9 +201,16 @@ export class Session implements Disposable {
   /** One try that is given up when the server does not even answer a question any more. */
   async #callWithPulse<Method extends UnaryMethod>(
     connection: Connection,
-    { method, request, jobID }: { method: Method; request: RequestOf<Method>; jobID: string },
+    { method, request, jobID, signal }: {
+      method: Method;
+      request: RequestOf<Method>;
+      jobID: string;
+      signal: AbortSignal | undefined;
+    },
   ): Promise<ResponseOf<Method>> {
     const dead = new AbortController();
+    const giveUp = () => dead.abort();
+    signal?.addEventListener("abort", giveUp);
     const { intervalMs, timeoutMs } = this.#pulse;
     const timer = setInterval(async () => {
       try {
@@ -197,7 +226,16 @@ export class Session implements Disposable {
       return await connection.call(method, request, { signal: dead.signal });
     } finally {
       clearInterval(timer);
+      signal?.removeEventListener("abort", giveUp);
     }
+  }
+
+  /** The connection that all calls share, so that no single one's signal ends it. */
+  #connectForCalls({ isQuiet }: Pick<CallOptions, "isQuiet"> = {}): Promise<Connection> {
+    const connecting = this.connect({ isQuiet });
+    // Where the calls that wait for it are given up, nobody else would leave it behind.
+    connecting.catch(() => this.#drop(connecting));
+    return connecting;
   }
 
   /** Leaves a connection behind, unless another call has already done so. */

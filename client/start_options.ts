@@ -1,10 +1,10 @@
 import { type Command, Option } from "commander";
 import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../common/limits.ts";
 import { parseCount, parseDurationMs } from "../common/quantities.ts";
-import type { StartRequest } from "../proto/contract.ts";
 import { ClientError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { collectedOption, parsedOption, parsePairs } from "./options.ts";
+import { type JobSpec, MAX_INPUT_BYTES } from "./start_job.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a user may choose about a Start. */
@@ -33,9 +33,6 @@ export interface StartOptions {
   readonly network: boolean;
   readonly ownProcesses?: true;
 }
-
-/** Of input and variables: the server takes no more, and its refusal of a message that is far too long says little. */
-const MAX_INPUT_BYTES = 2 * 1024 ** 2;
 
 /** Adds the options of a Start. */
 export function defineStartOptions(command: Command): void {
@@ -97,15 +94,14 @@ export function defineStartOptions(command: Command): void {
 }
 
 /**
- * The request that the options and the program make.
+ * What the options say about the job, with what is in the files that they name.
  *
  * @throws {ClientError} A file cannot be read, or an option says something that cannot be.
  */
-export async function toStartRequest(
-  [name = "", ...args]: readonly string[],
+export async function readJobSpec(
   options: StartOptions & { idempotencyKey: string },
   terminal: Terminal,
-): Promise<StartRequest> {
+): Promise<JobSpec> {
   const { cpu, memory, diskIo, processes, privateTmp, network, ownProcesses } = options;
   const limits = {
     ...(cpu !== undefined && { cpuCores: cpu }),
@@ -115,19 +111,19 @@ export async function toStartRequest(
   };
   const isIsolated = privateTmp || !network || ownProcesses;
   return {
-    name,
-    args: [...args],
     idempotencyKey: options.idempotencyKey,
-    title: options.name ?? "",
+    title: options.name,
     labels: parsePairs(options.label, "--label"),
     env: { ...await readEnvFile(options, terminal), ...parsePairs(options.env, "--env") },
-    workingDirectory: options.cwd ?? "",
-    user: options.user ?? "",
-    timeoutMs: options.timeout ?? 0,
-    stopSignal: options.stopSignal ?? "",
-    ...(options.stdin !== undefined && { stdin: await readInput(options.stdin, terminal) }),
-    ...(options.umask !== undefined && { umask: options.umask }),
-    ...(options.grace !== undefined && { gracePeriodMs: options.grace }),
+    workingDirectory: options.cwd,
+    user: options.user,
+    umask: options.umask,
+    ...(options.stdin !== undefined && {
+      stdin: await readInput(options.stdin, terminal),
+    }),
+    timeoutMs: options.timeout,
+    stopSignal: options.stopSignal,
+    graceMs: options.grace,
     ...(Object.keys(limits).length > 0 && { limits }),
     ...(isIsolated && {
       isolation: {

@@ -1,6 +1,8 @@
 import type { QueryResponse__Output } from "../proto/contract.ts";
-import { listJobs } from "./list.ts";
-import type { CallOptions, Session } from "./session.ts";
+import { toListRequest } from "./job_state.ts";
+import { listJobs, type ListOptions } from "./list.ts";
+import { pause } from "./patience.ts";
+import type { Session } from "./session.ts";
 
 /** What one look at the running jobs has found. */
 export interface Sample {
@@ -12,13 +14,33 @@ export interface Sample {
 export async function sampleUsage(
   session: Session,
   labels: Readonly<Record<string, string>>,
-  options: CallOptions = {},
+  options: ListOptions = {},
 ): Promise<Sample> {
-  const states = ["JOB_STATE_RUNNING", "JOB_STATE_STOPPING"] as const;
-  const jobs = await Array.fromAsync(
-    listJobs(session, { states: [...states], labels, withUsage: true }, options),
-  );
+  const request = toListRequest({ states: ["running", "stopping"], labels, withUsage: true });
+  const jobs: QueryResponse__Output[] = [];
+  // The library goes to runtimes without Array.fromAsync.
+  for await (const job of listJobs(session, request, options)) jobs.push(job);
   return { atMs: performance.now(), jobs };
+}
+
+/**
+ * What running jobs use, measured between two looks.
+ *
+ * @throws {ClientError} As the server says.
+ * @throws The signal's reason.
+ */
+export async function measureUsage(
+  session: Session,
+  { labels, intervalMs, signal }: {
+    labels: Readonly<Record<string, string>>;
+    intervalMs: number;
+    signal?: AbortSignal;
+  },
+): Promise<Rated[]> {
+  const before = await sampleUsage(session, labels, { signal });
+  if (before.jobs.length === 0) return [];
+  await pause(intervalMs, signal);
+  return ratesOf(before, await sampleUsage(session, labels, { signal }));
 }
 
 /** A job, and what it has used a second between two looks. */

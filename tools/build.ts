@@ -1,15 +1,17 @@
 /**
- * Makes the binaries: bundles each program into one file and compiles that with its permissions.
+ * Makes the binaries: bundles each program into one file and compiles that with its permissions; and
+ * the client's library, as one ES module beside them.
  *
  * Usage: deno task build [--out DIR] [--log-dir DIR]
  */
 import { build as bundle, stop as stopBundler } from "esbuild";
 import { createHash } from "node:crypto";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { findRuntime, realSources, type Runtime } from "./denort.ts";
 import { embeddedProtos } from "./embedded_protos.ts";
+import { makeLibrary } from "./library.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "./log_directory.ts";
 import { type BinaryName, compileFlags, permissionsOf } from "./permissions.ts";
 
@@ -69,19 +71,19 @@ async function buildAll(options: BuildOptions): Promise<void> {
     const runtime = await findRuntime(realSources(WORK_DIR, report));
     await Promise.all(stale.map((target) => compile(target, runtime)));
   }
-  await writeChecksums(targets);
+  const library = await makeLibrary(ROOT, BANNER);
+  for (const { name, text } of library) await Deno.writeTextFile(join(options.outDir, name), text);
+  await writeChecksums(options.outDir, [...targets, ...library].map(({ name }) => name));
 }
 
-/** Writes what `sha256sum --check` takes, beside the binaries. */
-async function writeChecksums(targets: readonly Target[]): Promise<void> {
-  const lines = await Promise.all(targets.map(async ({ name, out }) => {
-    const digest = createHash("sha256").update(await Deno.readFile(out)).digest("hex");
+/** Writes what `sha256sum --check` takes, beside the files. */
+async function writeChecksums(folder: string, names: readonly string[]): Promise<void> {
+  const lines = await Promise.all(names.map(async (name) => {
+    const bytes = await Deno.readFile(join(folder, name));
+    const digest = createHash("sha256").update(bytes).digest("hex");
     return `${digest}  ${name}\n`;
   }));
-  const [first] = targets;
-  if (first !== undefined) {
-    await Deno.writeTextFile(join(dirname(first.out), CHECKSUM_FILE), lines.join(""));
-  }
+  await Deno.writeTextFile(join(folder, CHECKSUM_FILE), lines.join(""));
 }
 
 async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<Target> {

@@ -28,6 +28,8 @@ export interface BulkRequest {
   readonly signal: AbortSignal;
   /** Called with each message. What it throws ends the stream, and is thrown on. */
   readonly onMessage: (message: StreamResponse__Output) => void;
+  /** A promise while nothing more should be read; TCP then holds back the server. */
+  readonly room?: (() => Promise<void> | undefined) | undefined;
 }
 
 /** A connection that takes one stream. */
@@ -52,6 +54,8 @@ export class BulkConnection implements Disposable {
     endpoint: Endpoint,
     certificate: Uint8Array,
   ): Promise<BulkConnection | undefined> {
+    // Another runtime has other ways, and no need of this one.
+    if (globalThis.Deno === undefined) return undefined;
     const connection = await connect(endpoint, certificate);
     return connection && new BulkConnection(connection, endpoint.address.text);
   }
@@ -110,6 +114,8 @@ export class BulkConnection implements Disposable {
         takenBytes = 0;
       }
       for (const reply of replies.splice(0)) await this.#write(reply);
+      const waiting = options.room?.();
+      if (waiting !== undefined) await waiting;
     }
   }
 

@@ -1,15 +1,20 @@
 import { Option } from "commander";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
-import type { ListRequest } from "../../proto/contract.ts";
 import { askAll, newestFirst, type PlacedJob } from "../ask_all.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { formatJson } from "../format.ts";
 import { formatTemplate } from "../format_template.ts";
+import {
+  isJobState,
+  JOB_STATES,
+  type JobFilter,
+  type JobState,
+  toListRequest,
+} from "../job_state.ts";
 import { listJobs } from "../list.ts";
 import { collectedOption, labelOption, parsedOption, parsePairs } from "../options.ts";
 import { placedID } from "../servers.ts";
-import type { Session } from "../session.ts";
 import { formatTable } from "../table.ts";
 import type { Verb } from "../verb.ts";
 
@@ -26,8 +31,6 @@ interface ListOptions {
   readonly format?: string;
 }
 
-const STATES = ["running", "stopping", "exited", "lost"] as const;
-
 const ENCODER = new TextEncoder();
 
 /** `list`: prints jobs, the newest first. */
@@ -43,7 +46,7 @@ export const listVerb: Verb = {
     );
     command.addOption(new Option("-a, --all", "those that have ended, too").conflicts("state"));
     command.addOption(
-      collectedOption("--state <state>", `${STATES.join(", ")}; may be repeated`),
+      collectedOption("--state <state>", `${JOB_STATES.join(", ")}; may be repeated`),
     );
     command.addOption(labelOption());
     command.addOption(new Option("--owner <name>", "started by this certificate's name"));
@@ -79,11 +82,12 @@ Examples:
 
   async run(call, command) {
     const options = command.opts<ListOptions>();
-    const limit = options.limit ?? Infinity;
-    const request = toRequest(options);
+    const { limit } = options;
+    const request = toListRequest(toFilter(options));
     const { answers, exitStatus } = await askAll(
       call,
-      (session) => collect(session, request, limit),
+      async (session) =>
+        await Array.fromAsync(listJobs(session, request, { limit }), (job) => ({ job })),
     );
     const jobs = newestFirst(answers).slice(0, limit);
     const { areSeveral: withContext } = call.servers;
@@ -95,21 +99,6 @@ Examples:
     return exitStatus;
   },
 };
-
-/** The newest jobs of one server. */
-async function collect(
-  session: Session,
-  request: ListRequest,
-  limit: number,
-): Promise<Pick<PlacedJob, "job">[]> {
-  const jobs: Pick<PlacedJob, "job">[] = [];
-  for await (const job of listJobs(session, request)) {
-    if (jobs.length < limit) jobs.push({ job });
-    // Before the next one is asked for, which may be another page.
-    if (jobs.length >= limit) break;
-  }
-  return jobs;
-}
 
 /** How a job is printed where it is not a row of a table. */
 function lineOf(
@@ -124,24 +113,21 @@ function lineOf(
   return ({ context, job }) => formatTemplate(format, job, context);
 }
 
-function parseState(text: string): NonNullable<ListRequest["states"]>[number] {
-  const states: readonly string[] = STATES;
-  if (!states.includes(text.toLowerCase())) {
-    throw new ClientError(
-      `There is no state "${text}". Choose of ${STATES.join(", ")}.`,
-      ExitStatus.usage,
-    );
-  }
-  return `JOB_STATE_${text.toUpperCase() as Uppercase<typeof STATES[number]>}`;
+function parseState(text: string): JobState {
+  const word = text.toLowerCase();
+  if (isJobState(word)) return word;
+  throw new ClientError(
+    `There is no state "${text}". Choose of ${JOB_STATES.join(", ")}.`,
+    ExitStatus.usage,
+  );
 }
 
-function toRequest({ all, state, label, owner, since, limit }: ListOptions): ListRequest {
+function toFilter({ all, state, label, owner, since }: ListOptions): JobFilter {
   const states = state ?? (all ? [] : ["running", "stopping"]);
   return {
     states: states.map(parseState),
     labels: parsePairs(label, "--label"),
-    ...(owner !== undefined && { owner }),
+    owner,
     ...(since !== undefined && { startedAfterMs: Date.now() - since }),
-    ...(limit !== undefined && { pageSize: Math.max(1, Math.min(limit, 500)) }),
   };
 }

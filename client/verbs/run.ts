@@ -1,4 +1,5 @@
 import { Option } from "commander";
+import { stopJob } from "../end_of_job.ts";
 import {
   ClientError,
   ClosedOutputError,
@@ -10,8 +11,8 @@ import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../follow.ts";
 import type { SessionContext } from "../session.ts";
 import type { Verb } from "../verb.ts";
-import { defineProgram, startJob } from "./start.ts";
-import { stopJob, type StopOptions } from "./stop.ts";
+import { defineProgram, startProgram } from "./start.ts";
+import type { StopOptions } from "./stop.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 import { waitForExit } from "./wait.ts";
 
@@ -53,7 +54,7 @@ Examples:
     const context = { session: await servers.one(), terminal };
     const options = command.opts<RunOptions>();
     const run = new Run(context, options);
-    return await run.finish(startJob(context, command));
+    return await run.finish(startProgram(context, command));
   },
 };
 
@@ -129,7 +130,7 @@ class Run {
 
   async #stop(jobID: string): Promise<void> {
     try {
-      await stopJob(this.#context.session, jobID, this.#options);
+      await stopJob(this.#context.session, { jobID, graceMs: this.#options.grace });
     } catch (error) {
       const hasEnded = error instanceof RefusedCallError &&
         error.code === GrpcStatus.failedPrecondition;

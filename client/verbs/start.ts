@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
-import { defineStartOptions, type StartOptions, toStartRequest } from "../start_options.ts";
+import { startJob, toStartRequest, UnknownOutcomeError } from "../start_job.ts";
+import { defineStartOptions, readJobSpec, type StartOptions } from "../start_options.ts";
 import { defineGrace } from "./stop.ts";
-import { ClientError, RefusedCallError } from "../errors.ts";
+import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { SessionContext } from "../session.ts";
 import type { Verb } from "../verb.ts";
@@ -37,7 +38,7 @@ itself be run again.`,
 
   async run({ servers, terminal }, command) {
     const session = await servers.one();
-    const jobID = await startJob({ session, terminal }, command);
+    const jobID = await startProgram({ session, terminal }, command);
     const { quiet } = command.opts<{ quiet?: true }>();
     terminal.write(new TextEncoder().encode(quiet ? `${jobID}\n` : `Job ID: ${jobID} Started\n`));
     return ExitStatus.ok;
@@ -59,28 +60,20 @@ export function defineProgram(command: Command): void {
  * @returns The job's id.
  * @throws {ClientError} It was not started, or nobody knows; then the message says how to find out.
  */
-export async function startJob(
+export async function startProgram(
   { session, terminal }: SessionContext,
   command: Command,
 ): Promise<string> {
   const options = { idempotencyKey: crypto.randomUUID(), ...command.opts<StartOptions>() };
   const { idempotencyKey } = options;
-  const request = await toStartRequest(command.args, options, terminal);
+  const spec = await readJobSpec(options, terminal);
   try {
-    const { jobID } = await session.call("Start", request);
-    return jobID;
+    return await startJob(session, { ...toStartRequest(command.args, spec), idempotencyKey });
   } catch (error) {
-    if (!(error instanceof ClientError) || !isOutcomeUnknown(error)) throw error;
+    if (!(error instanceof UnknownOutcomeError)) throw error;
     throw new ClientError(
-      `${error.message} The job may have been started: ` +
-        `--idempotency-key ${idempotencyKey} finds it or starts it.`,
+      `${error.message.slice(0, -1)}: --idempotency-key ${idempotencyKey} finds it or starts it.`,
       error.exitStatus,
     );
   }
-}
-
-/** Whether the server may have done what it gave no answer to. */
-function isOutcomeUnknown(error: ClientError): boolean {
-  return error.exitStatus === ExitStatus.connection &&
-    (error.name === "ConnectionLostError" || error instanceof RefusedCallError);
 }

@@ -2,10 +2,8 @@ import { Option } from "commander";
 import { askAll, newestFirst } from "../ask_all.ts";
 import { toJson } from "../format.ts";
 import { labelOption, parsePairs } from "../options.ts";
-import type { Session } from "../session.ts";
 import { addColumn, formatRows } from "../table.ts";
-import { pause } from "../patience.ts";
-import { type Rated, ratesOf, sampleUsage } from "../usage.ts";
+import { measureUsage } from "../usage.ts";
 import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../usage_table.ts";
 import type { Verb } from "../verb.ts";
 
@@ -46,7 +44,10 @@ Examples:
   async run(call, command) {
     const { label, json } = command.opts<StatsOptions>();
     const labels = parsePairs(label, "--label");
-    const { answers, exitStatus } = await askAll(call, (session) => lookTwice(session, labels));
+    const { answers, exitStatus } = await askAll(
+      call,
+      (session) => measureUsage(session, { labels, intervalMs: INTERVAL_MS }),
+    );
     const jobs = newestFirst(answers);
     const { areSeveral } = call.servers;
     const rows = [USAGE_HEAD, ...jobs.map(usageCells)];
@@ -69,14 +70,3 @@ Examples:
     return exitStatus;
   },
 };
-
-/** What the jobs of one server use. */
-async function lookTwice(
-  session: Session,
-  labels: Readonly<Record<string, string>>,
-): Promise<readonly Rated[]> {
-  const before = await sampleUsage(session, labels);
-  if (before.jobs.length === 0) return [];
-  await pause(INTERVAL_MS);
-  return ratesOf(before, await sampleUsage(session, labels));
-}

@@ -1,12 +1,13 @@
+import { stopJob } from "../end_of_job.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { forEachJob } from "../for_each_job.ts";
+import { toListRequest } from "../job_state.ts";
 import { listJobs } from "../list.ts";
 import { collectedOption, parsedOption, parsePairs } from "../options.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
 import type { VerbCall } from "../servers.ts";
 import { PendingJobs } from "../slow_note.ts";
-import type { Session } from "../session.ts";
 import type { Verb } from "../verb.ts";
 import { type Command, Option } from "commander";
 
@@ -65,7 +66,7 @@ Examples:
     });
     return await forEachJob(ids, call, async ({ session, jobID, name }) => {
       try {
-        await stopJob(session, jobID, options);
+        await stopJob(session, { jobID, graceMs: options.grace });
       } finally {
         pending.settle(name);
       }
@@ -90,7 +91,7 @@ async function selectJobs(
   // Everybody's jobs are ended only by their labels, never by a mere --all.
   const owner = all ? session.userName : "";
   const jobs = await Array.fromAsync(
-    listJobs(session, { states: ["JOB_STATE_RUNNING"], labels, owner }),
+    listJobs(session, toListRequest({ states: ["running"], labels, owner })),
   );
   return jobs.map(({ jobID }) => jobID);
 }
@@ -108,18 +109,4 @@ function parseGraceMs(text: string): number {
   const graceMs = parseDurationMs(text);
   if (graceMs > LONGEST_GRACE_MS) throw new RangeError("Expected at most 49 days.");
   return graceMs;
-}
-
-/**
- * Stops a job and waits until all its processes are gone.
- *
- * @throws {ClientError} As the server says.
- */
-export async function stopJob(
-  session: Session,
-  jobID: string,
-  { grace }: StopOptions,
-): Promise<void> {
-  const request = { jobID, ...(grace !== undefined && { gracePeriodMs: grace }) };
-  await session.call("Stop", request, { pulseOf: jobID });
 }

@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
-import { DEFAULT_RETRY_FOR_MS, follow } from "../follow.ts";
+import { follow } from "../follow.ts";
 import { resolveJobID } from "../job_id.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../job_output.ts";
 import { parsedOption } from "../options.ts";
 import { Progress } from "../progress.ts";
 import type { Session } from "../session.ts";

@@ -1,4 +1,5 @@
 import { ClientError } from "../errors.ts";
+import { waitForJob } from "../end_of_job.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../job_id.ts";
 import { placedMessage } from "../for_each_job.ts";
@@ -65,8 +66,7 @@ export async function waitForExit(
   jobID: string,
   { retryForMs }: { retryForMs: number },
 ): Promise<number> {
-  const job = await session.call("Wait", { jobID }, {
-    pulseOf: jobID,
+  const job = await waitForJob(session, jobID, {
     retryForMs,
     onLost: () => terminal.note(`connection lost while waiting for ${jobID}, trying again...`),
   });

@@ -8,6 +8,9 @@ import { BIN_DIR, LOG_DIR, run } from "./harness.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 
+/** The client as an ES module, and its types. */
+const LIBRARY = ["worker-client.js", "worker-client.d.ts"];
+
 const LICENCES = new Set(["MIT", "ISC", "BSD-3-Clause", "BSD-2-Clause", "Apache-2.0", "0BSD"]);
 
 /** Every package that is installed, with its licence. */
@@ -57,7 +60,8 @@ Deno.test("binaries: the checksums beside them are theirs", async () => {
     cwd: BIN_DIR,
   });
   assert.equal(code, 0, stderr);
-  assert.equal(stdout, "worker-server: OK\nworker-client: OK\nworker-certs: OK\n");
+  const names = ["worker-server", "worker-client", "worker-certs", ...LIBRARY];
+  assert.equal(stdout, names.map((name) => `${name}: OK\n`).join(""));
 });
 
 Deno.test("binaries: the same sources make the same bytes, wherever and whenever", async () => {
@@ -68,7 +72,7 @@ Deno.test("binaries: the same sources make the same bytes, wherever and whenever
       cwd: ROOT,
     });
     assert.equal(again.code, 0, again.stderr);
-    for (const name of ["worker-server", "worker-client", "worker-certs"]) {
+    for (const name of ["worker-server", "worker-client", "worker-certs", ...LIBRARY]) {
       const [one, other] = await Promise.all(
         [BIN_DIR, folder].map(async (dir) =>
           createHash("sha256").update(await Deno.readFile(join(dir, name))).digest("hex")

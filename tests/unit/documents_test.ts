@@ -16,8 +16,8 @@ import {
 } from "../document_commands.ts";
 import { documentNames, readDocument, ROOT } from "../documents.ts";
 
-/** Languages of fences: the first two are run. */
-const LANGUAGES = ["sh", "console", "text", "json", "yaml"];
+/** Languages of fences: the first two are run; `ts` is by library_module_test.ts. */
+const LANGUAGES = ["sh", "console", "ts", "text", "json", "yaml"];
 
 Deno.test("blocksOf: language, text, line and the reason not to run it", () => {
   const text = "# A\n\n```sh\none\n\ntwo\n```\n\n<!-- not run: no host -->\n\n- x\n\n  ```text\n" +

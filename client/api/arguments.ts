@@ -1,0 +1,172 @@
+/**
+ * What a caller hands over, checked: the compiler does not see programs in JavaScript, and what makes
+ * messages would take NaN for 0 and say nothing.
+ */
+import type { JobSpec } from "../start_job.ts";
+import { isJobState, JOB_STATES, type JobFilter } from "../job_state.ts";
+import { invalid } from "./error_mapping.ts";
+import type { CallControl, JobLimits, ListOptions, StartOptions, StreamOptions } from "./types.ts";
+
+/** The fields of requests that hold graces are uint32. */
+const MAX_UINT32 = 2 ** 32 - 1;
+
+/** A timer of the runtime that is longer ends at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Which numbers are taken. */
+interface NumberRange {
+  readonly max?: number;
+  readonly isFraction?: boolean;
+}
+
+/** @throws {JobWorkerError} It is none of these; undefined is. */
+export function checkNumber(
+  name: string,
+  value: unknown,
+  { max = Number.MAX_SAFE_INTEGER, isFraction = false }: NumberRange = {},
+): void {
+  if (value === undefined) return;
+  const isKind = isFraction ? Number.isFinite(value) : Number.isSafeInteger(value);
+  if (isKind && (value as number) >= 0 && (value as number) <= max) return;
+  const kind = isFraction ? "a number" : "a whole number";
+  throw invalid(`Cannot use ${name} ${String(value)}: expected ${kind} from 0 to ${max}.`);
+}
+
+/** @throws {JobWorkerError} It is not undefined, and no text. */
+export function checkText(name: string, value: unknown): void {
+  if (value === undefined || typeof value === "string") return;
+  throw invalid(`Cannot use ${name}: expected a text, not ${kindOf(value)}.`);
+}
+
+/** @throws {JobWorkerError} It is no id, no beginning of one, and no name. */
+export function checkJobID(jobID: unknown): void {
+  if (typeof jobID === "string" && jobID !== "") return;
+  throw invalid("Cannot tell which job is meant: expected its id, or its name, as a text.");
+}
+
+/** @throws {JobWorkerError} Anything in it is no signal and no time. */
+export function checkControl({ signal, callTimeoutMs }: CallControl): void {
+  checkNumber("callTimeoutMs", callTimeoutMs, { max: MAX_TIMER_MS });
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid(`Cannot use signal: expected an AbortSignal, not ${kindOf(signal)}.`);
+  }
+}
+
+/** @throws {JobWorkerError} It is no time between two signals. */
+export function checkGrace(graceMs: number | undefined): void {
+  checkNumber("graceMs", graceMs, { max: MAX_UINT32 });
+}
+
+/**
+ * The program and its arguments.
+ *
+ * @throws {JobWorkerError} It is one text, as a shell would take it, or names no program.
+ */
+export function checkCommand(command: readonly string[]): void {
+  if (!Array.isArray(command)) {
+    throw invalid(
+      `Cannot start ${kindOf(command)}: expected the program and its arguments as an array, ` +
+        'for instance ["ls", "-la"]; for a shell ["sh", "-c", "…"].',
+    );
+  }
+  for (const word of command) checkText("the command", word);
+  if (!command[0]) throw invalid("Cannot start a job: the command names no program.");
+}
+
+/**
+ * What is said about the job before it is started.
+ *
+ * @throws {JobWorkerError} Something in it cannot be.
+ */
+export function toJobSpec(options: StartOptions): JobSpec {
+  const texts = ["idempotencyKey", "title", "workingDirectory", "user", "stopSignal"] as const;
+  for (const name of texts) checkText(name, options[name]);
+  checkRecord("labels", options.labels);
+  checkRecord("env", options.env);
+  checkNumber("umask", options.umask, { max: 0o777 });
+  checkNumber("timeoutMs", options.timeoutMs);
+  checkGrace(options.graceMs);
+  const { idempotencyKey = "", stdin, limits, isolation } = options;
+  return {
+    title: options.title,
+    labels: options.labels,
+    env: options.env,
+    workingDirectory: options.workingDirectory,
+    user: options.user,
+    umask: options.umask,
+    timeoutMs: options.timeoutMs,
+    stopSignal: options.stopSignal,
+    graceMs: options.graceMs,
+    idempotencyKey: idempotencyKey === "" ? crypto.randomUUID() : idempotencyKey,
+    ...(stdin !== undefined && { stdin: toBytes(stdin) }),
+    ...(limits !== undefined && { limits: toLimits(limits) }),
+    ...(isolation !== undefined && { isolation: { ...isolation } }),
+  };
+}
+
+function toBytes(stdin: string | Uint8Array): Uint8Array {
+  if (stdin instanceof Uint8Array) return stdin;
+  checkText("stdin", stdin);
+  return new TextEncoder().encode(stdin);
+}
+
+function toLimits(limits: JobLimits): JobSpec["limits"] {
+  const known = ["memoryBytes", "readBytesPerSecond", "writeBytesPerSecond", "processes"] as const;
+  checkNumber("limits.cpuCores", limits.cpuCores, { isFraction: true });
+  for (const name of known) checkNumber(`limits.${name}`, limits[name]);
+  return Object.fromEntries(
+    ["cpuCores" as const, ...known]
+      .map((name) => [name, limits[name]] as const)
+      .filter(([, value]) => value !== undefined),
+  );
+}
+
+/** @throws {JobWorkerError} The filter or the bound makes no sense. */
+export function toJobFilter(options: ListOptions): JobFilter {
+  const { states, labels, owner, startedAfter, startedBefore, withUsage } = options;
+  for (const state of states ?? []) {
+    if (!isJobState(state)) {
+      throw invalid(`There is no state "${state}". Choose of ${JOB_STATES.join(", ")}.`);
+    }
+  }
+  checkRecord("labels", labels);
+  checkText("owner", owner);
+  checkNumber("limit", options.limit);
+  return {
+    states,
+    labels,
+    owner,
+    withUsage,
+    startedAfterMs: toMs("startedAfter", startedAfter),
+    startedBeforeMs: toMs("startedBefore", startedBefore),
+  };
+}
+
+function toMs(name: string, time: Date | undefined): number | undefined {
+  if (time === undefined) return undefined;
+  if (time instanceof Date && Number.isFinite(time.getTime())) return time.getTime();
+  throw invalid(`Cannot use ${name}: expected a valid Date.`);
+}
+
+/** @throws {JobWorkerError} It names more than one place to begin, or none that can be. */
+export function checkStreamOptions(options: StreamOptions): void {
+  const places = ["offset", "tailLines", "tailBytes"] as const;
+  for (const name of places) checkNumber(name, options[name]);
+  checkNumber("retryForMs", options.retryForMs);
+  const given = places.filter((name) => options[name] !== undefined);
+  if (given.length > 1) throw invalid(`Cannot begin at two places: ${given.join(" and ")}.`);
+}
+
+/** @throws {JobWorkerError} A value is no text. */
+export function checkRecord(name: string, record: unknown): void {
+  if (record === undefined) return;
+  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+    throw invalid(`Cannot use ${name}: expected an object of texts, not ${kindOf(record)}.`);
+  }
+  // Its value may be a secret: only its name is said.
+  for (const [key, value] of Object.entries(record)) checkText(`${name}.${key}`, value);
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+}

@@ -1,0 +1,62 @@
+import { ConnectionFailure } from "../diagnosis.ts";
+import { ClientError, GrpcStatus, RefusedCallError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { UnknownOutcomeError } from "../start_job.ts";
+import { JobWorkerError, type JobWorkerErrorCode } from "./errors.ts";
+
+/** An argument that can never do. */
+export function invalid(message: string): JobWorkerError {
+  return new JobWorkerError(message, "INVALID_ARGUMENT");
+}
+
+/** Turns the client's own errors into what the library throws, and leaves all others as they are. */
+export function toJobWorkerError(error: unknown): unknown {
+  if (!(error instanceof ClientError)) return error;
+  const idempotencyKey = error instanceof UnknownOutcomeError ? error.idempotencyKey : undefined;
+  return new JobWorkerError(withoutFlags(error.message), codeOf(error), {
+    cause: error,
+    idempotencyKey,
+  });
+}
+
+function codeOf(error: ClientError): JobWorkerErrorCode {
+  if (error instanceof UnknownOutcomeError) return "UNKNOWN_OUTCOME";
+  if (error instanceof RefusedCallError) return codeOfStatus(error.code);
+  if (error.exitStatus === ExitStatus.refused) return "IDENTITY";
+  if (error instanceof ConnectionFailure) return "UNAVAILABLE";
+  if (error.exitStatus === ExitStatus.connection) return "UNAVAILABLE";
+  return error.exitStatus === ExitStatus.usage ? "INVALID_ARGUMENT" : "FAILED";
+}
+
+function codeOfStatus(status: number): JobWorkerErrorCode {
+  switch (status) {
+    case GrpcStatus.invalidArgument:
+      return "INVALID_ARGUMENT";
+    case GrpcStatus.deadlineExceeded:
+      return "DEADLINE_EXCEEDED";
+    case GrpcStatus.notFound:
+      return "NOT_FOUND";
+    case GrpcStatus.permissionDenied:
+      return "PERMISSION_DENIED";
+    case GrpcStatus.resourceExhausted:
+      return "RESOURCE_EXHAUSTED";
+    case GrpcStatus.failedPrecondition:
+      return "FAILED_PRECONDITION";
+    case GrpcStatus.unavailable:
+      return "UNAVAILABLE";
+    case GrpcStatus.dataLoss:
+      return "DATA_LOSS";
+    case GrpcStatus.unauthenticated:
+      return "IDENTITY";
+    default:
+      return "FAILED";
+  }
+}
+
+/** The command line's options have the library's names: only their look is another. */
+function withoutFlags(message: string): string {
+  return message.replace(
+    /--(server|identity|ca|cert|key)( FILE| HOST:PORT)?\b/g,
+    (_, name: string) => `the option "${name}"`,
+  );
+}

@@ -1,0 +1,38 @@
+import { resolveJobID } from "../job_id.ts";
+import { DEFAULT_RETRY_FOR_MS, readJobOutput } from "../job_output.ts";
+import type { Session } from "../session.ts";
+import { toJobWorkerError } from "./error_mapping.ts";
+import type { OutputQueue } from "./output_queue.ts";
+import type { StreamOptions } from "./types.ts";
+
+/** Where the output comes from. */
+export interface OutputSource {
+  readonly session: Session;
+  /** Aborted when the client is closed. */
+  readonly life: AbortSignal;
+}
+
+/** Fills the queue to its end; never fails itself. */
+export async function fillQueue(
+  queue: OutputQueue,
+  { session, signal, text, options }: {
+    session: Session;
+    signal: AbortSignal;
+    text: string;
+    options: StreamOptions;
+  },
+): Promise<void> {
+  try {
+    const jobID = await resolveJobID(session, text, signal);
+    const { offset, tailLines, tailBytes, follow = true } = options;
+    const { retryForMs = DEFAULT_RETRY_FOR_MS } = options;
+    await readJobOutput({ jobID, offset, tailLines, tailBytes, follow, retryForMs }, {
+      session,
+      sink: queue,
+      signal,
+    });
+    queue.finish({});
+  } catch (error) {
+    queue.finish({ error: toJobWorkerError(error) });
+  }
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import { type Identity, readIdentity } from "../identity.ts";
+import { invalid } from "./error_mapping.ts";
+import { JobWorkerError } from "./errors.ts";
+import { checkText } from "./arguments.ts";
+import type { IdentityOptions } from "./types.ts";
+
+const PARTS = ["identity", "ca", "cert", "key"] as const;
+
+/**
+ * Reads and checks who the program is.
+ *
+ * @throws {JobWorkerError} Parts are missing or exclude each other, or a file cannot be read.
+ * @throws {ClientError} The identity cannot work.
+ */
+export function identityOf(options: IdentityOptions): Identity {
+  for (const part of PARTS) checkText(part, options[part]);
+  requireParts(options);
+  const texts = new Map<string, string>();
+  // A text has no file: messages name the option, and never the text, which may hold the key.
+  const nameOf = (part: typeof PARTS[number]) => {
+    const value = options[part];
+    if (!value?.includes("-----BEGIN ")) return value;
+    const name = `the text of the option "${part}"`;
+    texts.set(name, value);
+    return name;
+  };
+  const files = {
+    identity: nameOf("identity"),
+    ca: nameOf("ca"),
+    cert: nameOf("cert"),
+    key: nameOf("key"),
+  };
+  const read = (name: string) => texts.get(name) ?? readText(name);
+  return readIdentity(files, { nowMs: Date.now(), read });
+}
+
+function requireParts({ identity, ca, cert, key }: IdentityOptions): void {
+  if (identity !== undefined) {
+    if (cert === undefined && key === undefined) return;
+    throw invalid('Cannot use "identity" together with "cert" or "key": give one or the other.');
+  }
+  const parts = { ca, cert, key };
+  const missing = Object.entries(parts).filter(([, value]) => value === undefined);
+  if (missing.length === 0) return;
+  const names = missing.map(([name]) => `"${name}"`).join(" and ");
+  throw invalid(
+    `Cannot tell who the program is to the server: ${names} missing. ` +
+      'Give a bundle as "identity", or all three of "ca", "cert" and "key".',
+  );
+}
+
+/** By node:fs, which other runtimes have as well. */
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new JobWorkerError(`Cannot read ${file}: ${text}.`, "IDENTITY", { cause: error });
+  }
+}

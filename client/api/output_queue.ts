@@ -1,0 +1,98 @@
+import { BULK_AFTER_BYTES, type OutputSink } from "../job_output.ts";
+import { Gap } from "./gap.ts";
+
+/**
+ * So much waits for a slow reader; then the server is held back. Not below what a first stream brings
+ * before the second connection, which knows how to wait.
+ */
+const MAX_WAITING_BYTES = 2 * BULK_AFTER_BYTES;
+
+/** Reading goes on when no more than that is left. */
+const RESUME_BELOW_BYTES = MAX_WAITING_BYTES / 2;
+
+/** What happens to the connection on the way. */
+export interface QueueListeners {
+  readonly onLost: (offset: number | undefined) => void;
+  readonly onResumed: (offset: number) => void;
+}
+
+/** What has come of a job's output and was not asked for yet, in order. */
+export class OutputQueue implements OutputSink {
+  readonly #listeners: QueueListeners;
+  #items: { chunk: Uint8Array | Gap; offset: number }[] = [];
+  #waitingBytes = 0;
+  #end: { error?: unknown } | undefined;
+  #arrive = () => {};
+  #room: { promise: Promise<void>; open: () => void } | undefined;
+
+  constructor(listeners: QueueListeners) {
+    this.#listeners = listeners;
+  }
+
+  take(bytes: Uint8Array, offset: number): void {
+    // A view of another kind of its own (Buffer) is the library's business alone.
+    const chunk = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+    this.#waitingBytes += chunk.length;
+    this.#push({ chunk, offset });
+  }
+
+  skip(gapBytes: number, offset: number): void {
+    this.#push({ chunk: new Gap(offset - gapBytes, gapBytes), offset: offset - gapBytes });
+  }
+
+  lose(offset: number | undefined): void {
+    this.#listeners.onLost(offset);
+  }
+
+  resume(offset: number): void {
+    this.#listeners.onResumed(offset);
+  }
+
+  room(): Promise<void> | undefined {
+    if (this.#room === undefined && this.#waitingBytes > MAX_WAITING_BYTES) {
+      let open = () => {};
+      const promise = new Promise<void>((resolve) => open = resolve);
+      this.#room = { promise, open };
+    }
+    return this.#room?.promise;
+  }
+
+  /** Nothing will come any more, for this reason, if it is an error. */
+  finish(end: { error?: unknown }): void {
+    this.#end ??= end;
+    this.#arrive();
+  }
+
+  /**
+   * The next chunk, and where it begins.
+   *
+   * @returns Undefined behind the last one.
+   * @throws What ended the output.
+   */
+  async next(): Promise<{ chunk: Uint8Array | Gap; offset: number } | undefined> {
+    for (;;) {
+      const item = this.#items.shift();
+      if (item !== undefined) {
+        if (!(item.chunk instanceof Gap)) this.#release(item.chunk.length);
+        return item;
+      }
+      if (this.#end !== undefined) {
+        if ("error" in this.#end) throw this.#end.error;
+        return undefined;
+      }
+      await new Promise<void>((resolve) => this.#arrive = resolve);
+    }
+  }
+
+  #release(length: number): void {
+    this.#waitingBytes -= length;
+    if (this.#room === undefined || this.#waitingBytes > RESUME_BELOW_BYTES) return;
+    this.#room.open();
+    this.#room = undefined;
+  }
+
+  #push(item: { chunk: Uint8Array | Gap; offset: number }): void {
+    this.#items.push(item);
+    this.#arrive();
+  }
+}

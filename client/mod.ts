@@ -1,0 +1,38 @@
+/**
+ * What worker-client does, for programs: start, watch and stop jobs of a job worker, over mutual TLS.
+ *
+ * It is the command line's own code; docs/library.md shows how it is used.
+ *
+ * @module
+ */
+export {
+  JobWorkerError,
+  type JobWorkerErrorCode,
+  type JobWorkerErrorOptions,
+} from "./api/errors.ts";
+export { Gap } from "./api/gap.ts";
+export { JobWorkerClient } from "./api/job_worker_client.ts";
+export type { OutputStream } from "./api/output_stream.ts";
+export type {
+  CallControl,
+  ConnectionOptions,
+  EnvironmentOptions,
+  IdentityOptions,
+  Isolation,
+  Job,
+  JobLimits,
+  JobState,
+  JobStats,
+  JobUsage,
+  ListOptions,
+  OpenOptions,
+  RetryOptions,
+  RunOptions,
+  RunResult,
+  ServerInfo,
+  StartOptions,
+  StatsOptions,
+  StopOptions,
+  StreamOptions,
+  WaitOptions,
+} from "./api/types.ts";
