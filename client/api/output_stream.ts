@@ -60,9 +60,6 @@ export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
       onLost: (offset) => options.onLost?.(offset),
       onResumed: (offset) => options.onResumed?.(offset),
     });
-    // It waits for nobody: an abort is told though the reader is in the middle of something else.
-    const onAbort = () => queue.finish({ error: signal.reason });
-    signal.addEventListener("abort", onAbort);
     const reading = fillQueue(queue, { session, signal, text, options });
     try {
       for (;;) {
@@ -74,7 +71,6 @@ export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
         yield next.chunk;
       }
     } finally {
-      signal.removeEventListener("abort", onAbort);
       scope.leave();
       await reading;
     }

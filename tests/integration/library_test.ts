@@ -374,6 +374,41 @@ test("stream: an abort ends it while it waits, and its call", async ({ server, c
   assert.equal((await client.query(jobID)).state, "running");
 });
 
+test("stream: an abort ends a long one that waits on its second connection", async ({ server, client }) => {
+  const script = "head -c 5000000 /dev/zero; exec sleep 600";
+  const jobID = await client.start(["sh", "-c", script]);
+  const controller = new AbortController();
+  let length = 0;
+  const reading = (async () => {
+    for await (const chunk of client.stream(jobID, { signal: controller.signal })) {
+      length += chunk.length;
+    }
+  })();
+  const ended = assert.rejects(reading, /enough/);
+  await until("all that there is", () => length === 5_000_000);
+  const abortedAtMs = performance.now();
+  controller.abort(new Error("enough"));
+  await ended;
+  assert(performance.now() - abortedAtMs < 2_000);
+  await until("the streams to be closed", async () => (await openAt(server)).streams === 0);
+});
+
+test("wait: an abort of one leaves the others and their connection alone", async ({ server, client }) => {
+  const jobID = await client.start(["sleep", "600"]);
+  const controller = new AbortController();
+  const given = assert.rejects(client.wait(jobID, { signal: controller.signal }), /enough/);
+  let losses = 0;
+  const other = client.wait(jobID, { onLost: () => losses++ });
+  await client.info();
+  const { connections } = await openAt(server);
+  controller.abort(new Error("enough"));
+  await given;
+  await client.info();
+  assert.equal((await openAt(server)).connections, connections);
+  await client.stop(jobID, { graceMs: 0 });
+  assert.deepEqual([(await other).signal, losses], [9, 0]);
+});
+
 test("stream: an abort in the middle of much output ends it at once", async ({ server, client }) => {
   const jobID = await client.start(["yes"]);
   const controller = new AbortController();
