@@ -2,10 +2,9 @@ import type { ServiceError } from "@grpc/grpc-js";
 import type { StreamRequest, StreamResponse__Output } from "../proto/contract.ts";
 import { BulkConnection } from "./bulk/connection.ts";
 import { type Connection, MAX_MESSAGE_BYTES } from "./connection.ts";
-import { ConnectionLostError, fromServiceError } from "./errors.ts";
+import { ClosedOutputError, ConnectionLostError, fromServiceError } from "./errors.ts";
 import { Patience, pause } from "./patience.ts";
 import type { Session } from "./session.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** How long a broken stream is tried again when nobody says: a reboot of the server's host fits. */
 export const DEFAULT_RETRY_FOR_MS = 10 * 60_000;
@@ -32,39 +31,55 @@ export interface FollowOptions {
   readonly retryForMs: number;
   /** After how many seconds of silence the server gives a sign of life; 10 unless given. */
   readonly heartbeatSeconds?: number;
+  /** Ends it, as output that nobody reads any more does. */
+  readonly signal?: AbortSignal;
+}
+
+/** Where output goes. A terminal is one. */
+export interface Sink {
+  /**
+   * Takes bytes, in order.
+   *
+   * @param offset Where in the job's output they begin.
+   */
+  write(bytes: Uint8Array, offset: number): void;
+  /** Takes one line of ours: what is missing, and how the connection does. */
+  note(text: string): void;
 }
 
 /**
- * Writes a job's output to the terminal until it ends, over as many connections as it takes,
+ * Writes a job's output to the sink until it ends, over as many connections as it takes,
  * without a lost or doubled byte.
  *
- * @throws {ClosedOutputError} Nobody reads our output any more.
+ * @throws {ClosedOutputError} Nobody reads our output any more, or the signal says so.
  * @throws {ClientError} The server's refusal, or the connection's failure after all tries.
  */
 export async function follow(
   options: FollowOptions,
-  { session, terminal }: { session: Session; terminal: Terminal },
+  { session, sink }: { session: Session; sink: Sink },
 ): Promise<void> {
-  const position = new Position(options, terminal);
+  const { signal } = options;
+  const position = new Position(options, sink);
   const patience = new Patience(options.retryForMs);
   const onMessage = (message: StreamResponse__Output) => {
     if (patience.isTried) {
       patience.reset();
-      terminal.note(`resumed${position.describe(message.offset)}`);
+      sink.note(`resumed${position.describe(message.offset)}`);
     }
     position.take(message);
   };
   for (;;) {
+    if (signal?.aborted) throw new ClosedOutputError();
     try {
       using connection = await session.connect();
-      await readOutput(connection, position, onMessage);
+      await readOutput(connection, position, { onMessage, signal });
       return;
     } catch (error) {
       if (!session.isWorthRetrying(error)) throw error;
       const isNewTrouble = !patience.isTried;
       const pauseMs = patience.nextPauseMs();
       if (pauseMs === undefined) throw error;
-      if (isNewTrouble) terminal.note(`connection lost${position.describe()}, trying again...`);
+      if (isNewTrouble) sink.note(`connection lost${position.describe()}, trying again...`);
       await pause(pauseMs);
     }
   }
@@ -73,13 +88,13 @@ export async function follow(
 /** How far the output has been written, whichever connection it came over. */
 class Position {
   readonly #options: FollowOptions;
-  readonly #terminal: Terminal;
+  readonly #sink: Sink;
   /** The offset of the next byte; not known for a tail before the first message. */
   #next: number | undefined;
 
-  constructor(options: FollowOptions, terminal: Terminal) {
+  constructor(options: FollowOptions, sink: Sink) {
     this.#options = options;
-    this.#terminal = terminal;
+    this.#sink = sink;
     const isTail = options.tailLines !== undefined || options.tailBytes !== undefined;
     this.#next = isTail ? undefined : options.offset ?? 0;
   }
@@ -108,11 +123,12 @@ class Position {
     const { offset, gapBytes, output } = message;
     const next = this.#next ?? offset - gapBytes;
     if (offset > next) {
-      this.#terminal.note(`${offset - next} bytes rotated away`);
+      this.#sink.note(`${offset - next} bytes rotated away`);
       this.#next = offset;
     }
-    const bytes = output.subarray(Math.max(0, next - offset));
-    if (bytes.length > 0) this.#terminal.write(bytes);
+    const known = Math.max(0, next - offset);
+    const bytes = output.subarray(known);
+    if (bytes.length > 0) this.#sink.write(bytes, offset + known);
     this.#next = Math.max(next, offset + output.length);
   }
 }
@@ -125,22 +141,23 @@ class Position {
 async function readOutput(
   connection: Connection,
   position: Position,
-  onMessage: (message: StreamResponse__Output) => void,
+  { onMessage, signal }: Pick<ReadOptions, "onMessage" | "signal">,
 ): Promise<void> {
   const { endpoint, serverCertificate } = connection;
   // This stream ends before the second connection is made: it would leave no time for a handshake.
   const limitBytes = serverCertificate === undefined ? Infinity : BULK_AFTER_BYTES;
-  if (await readStream(connection, { request: position.request(), onMessage, limitBytes })) return;
+  const first = { request: position.request(), onMessage, signal, limitBytes };
+  if (await readStream(connection, first)) return;
   using bulk = serverCertificate && await BulkConnection.open(endpoint, serverCertificate);
   const request = position.request();
   using silence = new Silence(request.heartbeatSeconds);
   await bulk?.read({
     request,
     maxMessageBytes: MAX_MESSAGE_BYTES,
-    signal: silence.signal,
+    signal: signal === undefined ? silence.signal : AbortSignal.any([silence.signal, signal]),
     onMessage: silence.listen(onMessage),
   });
-  await readStream(connection, { request: position.request(), onMessage });
+  await readStream(connection, { request: position.request(), onMessage, signal });
 }
 
 /** What is read of a stream. */
@@ -148,6 +165,8 @@ interface ReadOptions {
   readonly request: StreamRequest & { heartbeatSeconds: number };
   /** Called with each message. */
   readonly onMessage: (message: StreamResponse__Output) => void;
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
   /** The stream is left when it has brought so many bytes. */
   readonly limitBytes?: number;
 }
@@ -160,16 +179,19 @@ interface ReadOptions {
  *
  * @returns Whether it was read to its end.
  * @throws {ConnectionLostError} The connection broke, or is silent though heartbeats were asked for.
+ * @throws {ClosedOutputError} The signal says that nobody waits for it.
  * @throws Whatever `onMessage` throws, and the server's refusal.
  */
 async function readStream(
   connection: Connection,
-  { request, onMessage, limitBytes = Infinity }: ReadOptions,
+  { request, onMessage, signal, limitBytes = Infinity }: ReadOptions,
 ): Promise<boolean> {
+  if (signal?.aborted) throw new ClosedOutputError();
   using silence = new Silence(request.heartbeatSeconds);
   const call = connection.stream(request);
   const { server } = connection;
   let receivedBytes = 0;
+  let leave = () => {};
   const take = silence.listen((message: StreamResponse__Output) => {
     onMessage(message);
     receivedBytes += message.output.length;
@@ -181,6 +203,8 @@ async function readStream(
         isOver = true;
         settle();
       };
+      leave = () => finish(() => reject(new ClosedOutputError()));
+      signal?.addEventListener("abort", leave);
       silence.signal.addEventListener("abort", () => {
         const seconds = silence.deadAfterSeconds;
         const text = `Lost the connection to ${server}: silent for ${seconds} seconds. Try again.`;
@@ -202,6 +226,7 @@ async function readStream(
       call.on("end", () => finish(() => resolve(true)));
     });
   } finally {
+    signal?.removeEventListener("abort", leave);
     call.cancel();
   }
 }

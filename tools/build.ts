@@ -10,6 +10,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { findRuntime, realSources, type Runtime } from "./denort.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "./log_directory.ts";
+import { makePage } from "./page.ts";
 import { type BinaryName, compileFlags, permissionsOf } from "./permissions.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
@@ -57,6 +58,7 @@ function report(line: string): void {
 async function buildAll(options: BuildOptions): Promise<void> {
   await Deno.mkdir(options.outDir, { recursive: true });
   await Deno.mkdir(join(WORK_DIR, "stamps"), { recursive: true });
+  await makePage();
   const names = Object.keys(ENTRY_POINTS) as BinaryName[];
   const targets = await Promise.all(names.map((name) => prepareTarget(name, options)));
   const stale: Target[] = [];
@@ -93,6 +95,8 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
     platform: "node",
     target: "esnext",
     banner: { js: BANNER },
+    // The page's own: it is bundled by tools/page.ts.
+    loader: { ".html": "text" },
     define: { BUILD_LOG_DIR: JSON.stringify(options.logDir) },
     logLevel: "warning",
   });

@@ -63,9 +63,9 @@ Examples:
     );
   },
 
-  async run(context, command) {
+  async run({ session, terminal }, command) {
     const [text = ""] = command.args;
-    const jobID = await resolveJobID(context.session, text);
+    const jobID = await resolveJobID(session, text);
     const options = command.opts<StreamOptions>();
     await follow({
       jobID,
@@ -74,7 +74,7 @@ Examples:
       tailBytes: options.tailBytes,
       follow: options.follow,
       retryForMs: retryForMs(options),
-    }, context);
+    }, { session, sink: terminal });
     return ExitStatus.ok;
   },
 };
