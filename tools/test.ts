@@ -17,6 +17,7 @@ const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
 /** Debian packages whose programs tests call, by program. */
 const PACKAGES: Readonly<Record<string, string>> = {
+  chromium: "chromium",
   ip: "iproute2",
   jq: "jq",
   openssl: "openssl",

@@ -11,6 +11,7 @@ import { readJson } from "./body.ts";
 import { findJobs } from "./find_jobs.ts";
 import { findText } from "./find_text.ts";
 import { feedOutput } from "./output_feed.ts";
+import type { About } from "./protocol.ts";
 import { reply, replyJson } from "./replies.ts";
 import { START_FORM, toRequest } from "./start_form.ts";
 
@@ -49,17 +50,6 @@ const FIND = v.strictObject({
   text: v.pipe(SEARCH_TEXT, v.nonEmpty("expected a text")),
   offset: COUNT,
 });
-
-/** What the page is told on its first look. */
-export interface About {
-  readonly server: string;
-  readonly clientVersion: string;
-  readonly serverVersion: string;
-  readonly userName: string;
-  readonly roles: readonly string[];
-  /** Whom jobs run as where a start does not say. */
-  readonly jobUser: string;
-}
 
 /** All there is, by path; each is a POST. */
 export const API: ReadonlyMap<string, Handler> = new Map<string, Handler>([

@@ -2,6 +2,7 @@
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
 import { describeCommand } from "../format.ts";
 import type { Session } from "../session.ts";
+import type { FoundJobs } from "./protocol.ts";
 
 /** Jobs in one answer of the server while a text is looked for. */
 const SCAN_PAGE_SIZE = 500;
@@ -15,15 +16,6 @@ export interface JobSearch extends ListRequest {
   readonly pageToken: string;
   /** What stands in a job's id, name, command, owner, user or labels; empty: all. */
   readonly text: string;
-}
-
-/** A part of the jobs that match, the newest first. */
-export interface FoundJobs {
-  readonly jobs: readonly QueryResponse__Output[];
-  /** Empty: there are no more. */
-  readonly nextPageToken: string;
-  /** How many jobs were looked at for these. */
-  readonly scannedJobs: number;
 }
 
 /**

@@ -90,7 +90,7 @@ function decodeFrame(code: number | undefined, payload: Uint8Array): Frame {
       return { kind, text: new TextDecoder().decode(payload) };
     case "end":
       return { kind };
-    case undefined:
+    default:
       throw new Error("A frame is of no known kind.");
   }
 }

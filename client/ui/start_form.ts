@@ -6,38 +6,27 @@ import type { StartRequest } from "../../proto/contract.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parsePairs } from "../options.ts";
+import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
 
 /** A field is a text as it was typed; an empty one says nothing. */
-const FIELD = v.optional(v.string(), "");
+const TEXT = v.optional(v.string(), "");
 
-/** What the form holds. */
+const SWITCH = v.optional(v.boolean(), false);
+
+/** What the form holds; see `StartForm`. */
 export const START_FORM = v.strictObject({
-  /** The program and its arguments. */
   words: v.array(v.string()),
-  /** The same for every try of one start. */
   idempotencyKey: v.pipe(v.string(), v.nonEmpty("expected a key")),
-  name: FIELD,
-  /** One KEY=VALUE a line. */
-  labels: FIELD,
-  /** One NAME=VALUE a line. */
-  env: FIELD,
-  cwd: FIELD,
-  user: FIELD,
-  stdin: FIELD,
-  timeout: FIELD,
-  grace: FIELD,
-  stopSignal: FIELD,
-  cpu: FIELD,
-  memory: FIELD,
-  diskIo: FIELD,
-  processes: FIELD,
-  privateTmp: v.optional(v.boolean(), false),
-  noNetwork: v.optional(v.boolean(), false),
-  ownProcesses: v.optional(v.boolean(), false),
+  ...entriesOf(TEXT_FIELDS, TEXT),
+  ...entriesOf(SWITCHES, SWITCH),
 });
 
-/** See {@linkcode START_FORM}. */
-export type StartForm = v.InferInput<typeof START_FORM>;
+function entriesOf<Name extends string, Schema>(
+  names: readonly Name[],
+  schema: Schema,
+): Record<Name, Schema> {
+  return Object.fromEntries(names.map((name) => [name, schema])) as Record<Name, Schema>;
+}
 
 /**
  * The request that a form makes.

@@ -48,7 +48,9 @@ export function App() {
       {route.view === "job" && (
         <JobView key={route.jobID} jobID={route.jobID} histories={histories} />
       )}
-      {isHelp && <KeysDialog onClose={() => setIsHelp(false)} />}
+      {isHelp && (
+        <KeysDialog onClose={() => setIsHelp(false)} />
+      )}
     </>
   );
 }

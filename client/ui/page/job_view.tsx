@@ -30,7 +30,9 @@ export function JobView({ jobID, histories }: JobViewProps) {
   if (job === undefined) {
     return (
       <main>
-        {error ? <p class="trouble" role="alert">{error.message}</p> : <p class="empty">Loading…</p>}
+        {error
+          ? <p class="trouble" role="alert">{error.message}</p>
+          : <p class="empty">Loading…</p>}
         <p>
           <a href={linkTo({ view: "jobs" })}>All jobs</a>
         </p>

@@ -1,7 +1,7 @@
 /** The table of jobs. */
 import { useCallback, useState } from "preact/hooks";
 import { describeCommand, describeDuration, shortState } from "../../format.ts";
-import { bytesText, exitText, tookText, toneOf } from "./facts.ts";
+import { bytesText, exitText, toneOf, tookText } from "./facts.ts";
 import { usePoll } from "./poll.ts";
 import { type Job, requests } from "./requests.ts";
 import { linkTo } from "./route.ts";
@@ -93,8 +93,7 @@ export function JobsView({ filter, setFilter, histories }: JobsViewProps) {
           <input
             type="checkbox"
             checked={isRefreshed}
-            onChange={(event) =>
-              setFilter({ ...filter, isRefreshed: event.currentTarget.checked })}
+            onChange={(event) => setFilter({ ...filter, isRefreshed: event.currentTarget.checked })}
           />
           Refresh
         </label>

@@ -150,7 +150,7 @@ function drawPiece({ text, look }: Piece): Node {
   const node = document.createTextNode(text);
   if (Object.keys(look).length === 0) return node;
   const element = document.createElement("span");
-  const { foreground, background, ...flags } = look;
+  const { foreground: _foreground, background: _background, ...flags } = look;
   element.classList.add(...Object.keys(flags));
   paint(element, look);
   element.append(node);

@@ -18,13 +18,13 @@ interface Machine {
 export function OutputView({ job }: { readonly job: Job }) {
   const { jobID } = job;
   const pane = useRef<HTMLDivElement>(null);
-  const machine = useRef<Machine>();
+  const machine = useRef<Machine>(undefined);
   const isPinned = useRef(true);
   const [, redraw] = useState(0);
   const [search, setSearch] = useState("");
   const [isWrapped, setIsWrapped] = useState(true);
   const [searched, setSearched] = useState<string>();
-  const searching = useRef<AbortController>();
+  const searching = useRef<AbortController>(undefined);
 
   useEffect(() => {
     const element = pane.current;
@@ -76,10 +76,11 @@ export function OutputView({ job }: { readonly job: Job }) {
     lines?.search(text);
     if (text !== "") park(() => lines?.showCurrent());
   };
-  const step = (direction: 1 | -1) => park(() => {
-    lines?.step(direction);
-    redraw((count) => count + 1);
-  });
+  const step = (direction: 1 | -1) =>
+    park(() => {
+      lines?.step(direction);
+      redraw((count) => count + 1);
+    });
   const findInAll = async () => {
     if (controller === undefined || search === "") return;
     searching.current?.abort();
@@ -136,9 +137,10 @@ export function OutputView({ job }: { readonly job: Job }) {
             type="checkbox"
             id="follow"
             checked={isFollowing || state.kind === "ended"}
-            onChange={(event) => event.currentTarget.checked ? follow() : park(() => {
-              controller?.park();
-            })}
+            onChange={(event) =>
+              event.currentTarget.checked ? follow() : park(() => {
+                controller?.park();
+              })}
           />
           Follow
         </label>
@@ -181,8 +183,7 @@ export function OutputView({ job }: { readonly job: Job }) {
       )}
       {state.kind === "failed" && (
         <p class="trouble" role="alert">
-          {state.message}{" "}
-          <button type="button" onClick={follow}>Try again</button>
+          {state.message} <button type="button" onClick={follow}>Try again</button>
         </p>
       )}
     </section>

@@ -65,7 +65,7 @@ interface PlotProps {
 
 function Plot({ spec, samples, lastMs }: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot>();
+  const plot = useRef<uPlot>(undefined);
   useEffect(() => {
     const element = place.current;
     if (element === null) return;

@@ -1,9 +1,7 @@
 /** Requests to the local worker-client, which passes them on to the server. */
 import type { QueryResponse__Output } from "../../../proto/contract.ts";
-import type { About } from "../api.ts";
-import type { FoundJobs } from "../find_jobs.ts";
 import { type Frame, FrameReader } from "../frames.ts";
-import type { StartForm } from "../start_form.ts";
+import type { About, FoundJobs, StartForm } from "../protocol.ts";
 
 /** A job as the server tells it. */
 export type Job = QueryResponse__Output;

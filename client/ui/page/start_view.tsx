@@ -1,6 +1,6 @@
 /** The form that starts a job. */
 import { useMemo, useRef, useState } from "preact/hooks";
-import type { About } from "../api.ts";
+import { type About, SWITCHES, TEXT_FIELDS, type TextField } from "../protocol.ts";
 import { RequestError, requests } from "./requests.ts";
 import { linkTo } from "./route.ts";
 import { QuoteError, shellHint, splitLines, splitWords } from "./words.ts";
@@ -22,28 +22,11 @@ const LIMITS: readonly FieldSpec[] = [
   ["grace", "Grace period", "the server's; 10s"],
   ["stopSignal", "Stop signal", "TERM"],
 ];
-const SWITCHES = [
-  ["privateTmp", "A private /tmp"],
-  ["noNetwork", "No network"],
-  ["ownProcesses", "Sees its own processes only"],
-] as const;
-
-const TEXT_FIELDS = [
-  "name",
-  "labels",
-  "env",
-  "cwd",
-  "user",
-  "stdin",
-  "timeout",
-  "grace",
-  "stopSignal",
-  "cpu",
-  "memory",
-  "diskIo",
-  "processes",
-] as const;
-type TextField = typeof TEXT_FIELDS[number];
+const SWITCH_LABELS: Readonly<Record<typeof SWITCHES[number], string>> = {
+  privateTmp: "A private /tmp",
+  noNetwork: "No network",
+  ownProcesses: "Sees its own processes only",
+};
 
 /** How the command is written. */
 type Mode = "words" | "lines";
@@ -78,7 +61,7 @@ export function StartView({ about }: { readonly about: About | undefined }) {
         words,
         idempotencyKey: key.current,
         ...Object.fromEntries(TEXT_FIELDS.map((name) => [name, text(name)])),
-        ...Object.fromEntries(SWITCHES.map(([name]) => [name, form.has(name)])),
+        ...Object.fromEntries(SWITCHES.map((name) => [name, form.has(name)])),
       });
       location.hash = linkTo({ view: "job", jobID });
     } catch (thrown) {
@@ -107,8 +90,8 @@ export function StartView({ about }: { readonly about: About | undefined }) {
         <h1>Start a job</h1>
         {isReader && (
           <p class="trouble">
-            You are {about.userName}, {about.roles.join(" and ")} on this server: only a writer may
-            start jobs, and the server will refuse it.
+            You are {about.userName}, {about.roles.join(" and ")}{" "}
+            on this server: only a writer may start jobs, and the server will refuse it.
           </p>
         )}
         <fieldset class="choices">
@@ -147,7 +130,7 @@ export function StartView({ about }: { readonly about: About | undefined }) {
         </label>
         <p id="rule" class="hint">
           {mode === "words"
-            ? "Blanks separate words; '…' is taken as it is, \\ takes the meaning of what follows, \"…\" knows \\\" and \\\\. Nothing else has a meaning: no shell is between."
+            ? 'Blanks separate words; \'…\' is taken as it is, \\ takes the meaning of what follows, "…" knows \\" and \\\\. Nothing else has a meaning: no shell is between.'
             : "Each line is one word, taken as it is, blanks and quotes included; an empty line is an empty argument."}
         </p>
         {problem && <p class="trouble" role="alert">{problem}</p>}
@@ -176,10 +159,10 @@ export function StartView({ about }: { readonly about: About | undefined }) {
           <summary>Limits, end and isolation</summary>
           <div class="fields">{LIMITS.map(field)}</div>
           <div class="switches">
-            {SWITCHES.map(([name, label]) => (
+            {SWITCHES.map((name) => (
               <label key={name}>
                 <input type="checkbox" name={name} />
-                {label}
+                {SWITCH_LABELS[name]}
               </label>
             ))}
           </div>
