@@ -95,7 +95,6 @@ function pressKey(key: string, route: Route, showHelp: () => void): boolean {
       return focus(route.view === "jobs" ? "#search" : "#find");
     case "n":
       location.hash = linkTo({ view: "start" });
-      requestAnimationFrame(() => focus("#command"));
       return true;
     case "f":
       document.querySelector<HTMLInputElement>("#follow")?.click();

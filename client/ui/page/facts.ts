@@ -1,5 +1,5 @@
 /** What is known of a job, in words. Pure. */
-import { describeCommand, describeDuration, shortState } from "../../format.ts";
+import { describeDuration, shortState } from "../../format.ts";
 import type { Job } from "./requests.ts";
 
 /** Bytes for reading; `-` where they are not known. */
@@ -103,7 +103,6 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
         job.outputFirstOffset > 0 && `the first ${bytesText(job.outputFirstOffset)} rotated away`,
       ]),
     ],
-    ["Command", describeCommand(job)],
     ["Job ID", job.jobID],
   ];
   return facts.filter(([, text]) => text !== "");

@@ -47,7 +47,7 @@ export function JobsView({ filter, setFilter, histories }: JobsViewProps) {
   const ask = useCallback(async () => {
     const found = await requests.jobs({
       states: CHOICES.find(([name]) => name === choice)?.[1] ?? [],
-      labels: label.trim() === "" ? [] : label.trim().split(/\s+/),
+      labels: labelsOf(label),
       text,
       pageSize: PAGE_SIZE,
       pageToken,
@@ -87,7 +87,7 @@ export function JobsView({ filter, setFilter, histories }: JobsViewProps) {
           aria-label="Label"
           placeholder="Label KEY=VALUE"
           value={label}
-          onChange={(event) => change({ label: event.currentTarget.value })}
+          onInput={(event) => change({ label: event.currentTarget.value })}
         />
         <label class="refresh">
           <input
@@ -99,6 +99,9 @@ export function JobsView({ filter, setFilter, histories }: JobsViewProps) {
         </label>
         {!isRefreshed && <button type="button" onClick={again}>Now</button>}
       </form>
+      {label.trim() !== "" && labelsOf(label).length === 0 && (
+        <p class="hint">A label is written KEY=VALUE; several stand side by side.</p>
+      )}
       {error && <p class="trouble" role="alert">{error.message}</p>}
       {answer && <Table jobs={answer.jobs} histories={histories} />}
       {answer?.jobs.length === 0 && (
@@ -194,6 +197,11 @@ function Row({ job, nowMs, histories }: RowProps) {
       <td class="wide number">{job.exited ? "" : bytesText(job.usage?.memoryBytes)}</td>
     </tr>
   );
+}
+
+/** The labels in a text that may still be being typed. */
+function labelsOf(text: string): string[] {
+  return text.trim().split(/\s+/).filter((word) => word.indexOf("=") > 0);
 }
 
 /** The state, and what the job has come to. */

@@ -6,6 +6,9 @@ import { type OutputRequest, readOutput, requests } from "./requests.ts";
 /** What is fetched at once: more than a screen, and quick over a slow network. */
 const STEP_BYTES = 256 * 1024;
 
+/** No more lines at once, so that what is shown and what comes have room beside each other. */
+const STEP_LINES = 2_500;
+
 /** A line's beginning is looked for that far behind the place where a window begins. */
 const LEAD_BYTES = 8 * 1024;
 
@@ -74,23 +77,25 @@ export class OutputController {
   }
 
   /** Shows the part that begins with the line at an offset. */
-  goTo(offset: number): void {
+  async goTo(offset: number): Promise<void> {
     this.#window = new OutputWindow();
-    this.#run({ offset, follow: false, length: STEP_BYTES }, { isTail: offset > 0 });
+    await this.#run({ offset, follow: false, length: STEP_BYTES }, { isTail: offset > 0 });
   }
 
   /** Shows the part around an offset. */
-  show(offset: number): void {
-    this.goTo(Math.max(0, offset - STEP_BYTES / 4));
+  async show(offset: number): Promise<void> {
+    await this.goTo(Math.max(0, offset - LEAD_BYTES));
   }
 
   /** Adds what stands before the window. */
   async earlier(): Promise<void> {
     const end = this.#window.begin;
     const offset = Math.max(0, end - STEP_BYTES);
-    const part = new OutputWindow();
+    const part = new OutputWindow({ maxLines: STEP_LINES, maxBytes: STEP_BYTES });
     const length = end - offset;
-    await this.#load({ offset, follow: false, length }, { isTail: offset > 0, target: part });
+    const options = { isTail: offset > 0, target: part };
+    // The window stays where it is when something else is asked for meanwhile.
+    if (!await this.#load({ offset, follow: false, length }, options)) return;
     this.#window.prepend(part);
     this.#set({ kind: "parked" });
   }
@@ -102,15 +107,16 @@ export class OutputController {
   }
 
   /**
-   * Looks for a text behind an offset in the whole output, and shows the place.
+   * Looks for a text in the whole output, from an offset on and then from the beginning, and shows
+   * the place.
    *
-   * @returns Whether it was found.
+   * @returns Where it is; null where it is nowhere.
    */
-  async find(text: string, offset: number, signal: AbortSignal): Promise<boolean> {
-    const place = await requests.find({ jobID: this.#jobID, text, offset }, signal);
-    if (place === null) return false;
-    this.show(place);
-    return true;
+  async find(text: string, offset: number, signal: AbortSignal): Promise<number | null> {
+    const look = (offset: number) => requests.find({ jobID: this.#jobID, text, offset }, signal);
+    const place = await look(offset) ?? (offset > 0 ? await look(0) : null);
+    if (place !== null) await this.show(place);
+    return place;
   }
 
   async #run(
@@ -118,18 +124,23 @@ export class OutputController {
     { isTail = false }: { isTail?: boolean },
   ): Promise<void> {
     this.#set({ kind: request.follow ? "following" : "loading" });
-    await this.#load(request, { isTail, target: this.#window });
+    const maxLines = request.follow ? Infinity : STEP_LINES;
+    await this.#load(request, { isTail, maxLines, target: this.#window });
   }
 
-  /** Reads a part into a window. What else is being read is left. */
+  /**
+   * Reads a part into a window. What else is being read is left.
+   *
+   * @returns Whether it has been read.
+   */
   async #load(
     request: Omit<OutputRequest, "jobID">,
-    { isTail, target }: { isTail: boolean; target: OutputWindow },
-  ): Promise<void> {
+    { target, ...options }: { isTail: boolean; maxLines?: number; target: OutputWindow },
+  ): Promise<boolean> {
     this.#leave.abort();
     const leave = new AbortController();
     this.#leave = leave;
-    const taker = new FrameTaker(target, { isTail });
+    const taker = new FrameTaker(target, options);
     let sinceDraw = 0;
     try {
       for await (const frames of readOutput({ ...request, jobID: this.#jobID }, leave.signal)) {
@@ -139,15 +150,23 @@ export class OutputController {
           if (last?.kind === "end") this.#set({ kind: request.follow ? "ended" : "parked" });
           if (frame.kind === "bytes") sinceDraw += frame.bytes.length;
         }
-        if (!leave.signal.aborted) this.#onChange();
+        if (leave.signal.aborted) return false;
+        this.#onChange();
+        if (taker.isFull) {
+          leave.abort();
+          this.#set({ kind: "parked" });
+          return true;
+        }
         if (sinceDraw > DRAW_AFTER_BYTES) {
           await nextDrawing();
           sinceDraw = 0;
         }
       }
+      return true;
     } catch (error) {
-      if (leave.signal.aborted) return;
+      if (leave.signal.aborted) return false;
       this.#set({ kind: "failed", message: error instanceof Error ? error.message : `${error}` });
+      return false;
     }
   }
 
@@ -161,10 +180,20 @@ export class OutputController {
 class FrameTaker {
   readonly #window: OutputWindow;
   #isInLine: boolean;
+  #roomLines: number;
 
-  constructor(window: OutputWindow, { isTail }: { isTail: boolean }) {
+  constructor(
+    window: OutputWindow,
+    { isTail, maxLines = Infinity }: { isTail: boolean; maxLines?: number },
+  ) {
     this.#window = window;
+    this.#roomLines = maxLines;
     this.#isInLine = isTail;
+  }
+
+  /** Whether it has taken as many lines as it may. */
+  get isFull(): boolean {
+    return this.#roomLines <= 0;
   }
 
   /** @returns The frame, where it is the last one. */
@@ -189,7 +218,20 @@ class FrameTaker {
       if (end >= 0) cut = end + 1;
     }
     this.#isInLine = false;
-    this.#window.append(bytes.subarray(cut), offset + cut);
+    this.#window.append(bytes.subarray(cut, this.#endOfRoom(bytes, cut)), offset + cut);
+  }
+
+  /** Up to where the bytes may be taken. */
+  #endOfRoom(bytes: Uint8Array, begin: number): number {
+    if (this.#roomLines === Infinity) return bytes.length;
+    let end = begin;
+    while (this.#roomLines > 0) {
+      const index = bytes.indexOf(0x0a, end);
+      if (index < 0) return bytes.length;
+      end = index + 1;
+      this.#roomLines -= 1;
+    }
+    return end;
   }
 }
 

@@ -44,9 +44,11 @@ export class OutputLines {
     return this.#current?.line.offset;
   }
 
-  /** Draws these lines in the place of those before. */
+  /** Draws these lines in the place of those before; what is in sight stays where it is. */
   draw(lines: readonly Line[]): void {
     const wanted = new Set(lines);
+    const anchor = this.#shown.find(({ line }) => wanted.has(line))?.element;
+    const anchorTop = anchor?.offsetTop ?? 0;
     const kept = this.#shown.filter(({ line, element }) => {
       if (wanted.has(line)) return true;
       element.remove();
@@ -67,6 +69,7 @@ export class OutputLines {
     });
     this.#root.prepend(before);
     this.#root.append(after);
+    this.#root.scrollTop += (anchor?.offsetTop ?? 0) - anchorTop;
     this.search(this.#search);
   }
 
@@ -102,7 +105,11 @@ export class OutputLines {
   /** Scrolls to the current place. */
   showCurrent(): void {
     const element = this.#shown.find(({ line }) => line === this.#current?.line)?.element;
-    element?.scrollIntoView({ block: "center" });
+    if (element === undefined) return;
+    // The pane alone: the page stays where it is.
+    const { top, height } = element.getBoundingClientRect();
+    const pane = this.#root.getBoundingClientRect();
+    this.#root.scrollTop += top - pane.top - (pane.height - height) / 2;
   }
 
   #indexOf(match: Match): number {

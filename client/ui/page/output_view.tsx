@@ -89,8 +89,13 @@ export function OutputView({ job }: { readonly job: Job }) {
     setSearched("Searching all of the output…");
     isPinned.current = false;
     try {
-      const isFound = await controller.find(search, from, leave.signal);
-      setSearched(isFound ? undefined : `Not found from byte ${from} on, in this very spelling.`);
+      const place = await controller.find(search, from, leave.signal);
+      setSearched(
+        place === null ? "It is nowhere in the output in this very spelling." : undefined,
+      );
+      if (place === null) return;
+      lines?.draw(controller.window.lines);
+      lines?.choose(place);
     } catch (error) {
       if (!leave.signal.aborted) setSearched(error instanceof Error ? error.message : `${error}`);
     }

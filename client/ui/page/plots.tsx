@@ -15,10 +15,18 @@ interface PlotSpec {
   readonly text: (value: number) => string;
   /** The axis goes up to here at least. */
   readonly least: number;
+  /** Between two marks of the axis; uPlot's own choice where there are none. */
+  readonly steps?: number[];
 }
 
 const percent = (value: number) => `${Math.round(value)} %`;
 const rate = (value: number) => `${bytesText(value)}/s`;
+
+/** Bytes are marked at round numbers of KiB and MiB. */
+const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
+
+/** A clock of 24 hours, in the time zone of whoever looks. */
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
 const PLOTS: readonly PlotSpec[] = [
   {
@@ -32,6 +40,7 @@ const PLOTS: readonly PlotSpec[] = [
     lines: [{ label: "memory", colour: "--plot-2", value: ({ memoryBytes }) => memoryBytes }],
     text: bytesText,
     least: 1024 ** 2,
+    steps: BINARY_STEPS,
   },
   {
     title: "Disk",
@@ -41,6 +50,7 @@ const PLOTS: readonly PlotSpec[] = [
     ],
     text: rate,
     least: 1024,
+    steps: BINARY_STEPS,
   },
 ];
 
@@ -136,8 +146,19 @@ function optionsOf(spec: PlotSpec, element: HTMLElement): uPlot.Options {
       y: { range: (_plot, _least, most) => [0, Math.max(spec.least, (most ?? 0) * 1.1)] },
     },
     axes: [
-      { ...axis, space: 70, size: 24 },
-      { ...axis, size: 66, space: 28, values: (_plot, ticks) => ticks.map(spec.text) },
+      {
+        ...axis,
+        space: 70,
+        size: 24,
+        values: (_plot, seconds) => seconds.map((second) => CLOCK.format(second * 1000)),
+      },
+      {
+        ...axis,
+        size: 66,
+        space: 28,
+        ...(spec.steps && { incrs: spec.steps }),
+        values: (_plot, ticks) => ticks.map(spec.text),
+      },
     ],
     series: [
       {},

@@ -1,5 +1,5 @@
 /** The form that starts a job. */
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type About, SWITCHES, TEXT_FIELDS, type TextField } from "../protocol.ts";
 import { RequestError, requests } from "./requests.ts";
 import { linkTo } from "./route.ts";
@@ -49,6 +49,8 @@ export function StartView({ about }: { readonly about: About | undefined }) {
   const [isStarting, setIsStarting] = useState(false);
   // While it is not known what became of a start, another try must not run the job twice.
   const key = useRef(crypto.randomUUID());
+  const line = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => line.current?.focus(), []);
   const { words, problem } = useMemo(() => readCommand(command, mode), [command, mode]);
   const start = async (event: SubmitEvent) => {
     event.preventDefault();
@@ -118,7 +120,7 @@ export function StartView({ about }: { readonly about: About | undefined }) {
         <label>
           Command
           <textarea
-            id="command"
+            ref={line}
             class="code"
             rows={mode === "words" ? 3 : 6}
             spellcheck={false}
