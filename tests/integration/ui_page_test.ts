@@ -69,9 +69,9 @@ async function browse(
     };
     try {
       await test({ server, host, page, complaints, picture });
-    } catch (e) {
-      await page.screenshot({ path: "/tmp/pics/FAIL-" + Date.now() + ".png" });
-      throw e;
+    } catch (error) {
+      await picture("failed");
+      throw error;
     }
     assert.deepEqual(complaints, []);
   } finally {
@@ -236,6 +236,7 @@ testUnless(reason, {
       await page.getByText("A ' is not closed.").waitFor();
       assert(await page.getByRole("button", { name: "Start", exact: true }).isDisabled());
       await startByForm(page, "sh -c 'echo hello' > file", "");
+      await page.getByText("No shell is between: |").waitFor();
       await page.getByText("bob is reader and may not call Start").waitFor();
       assert.equal((await server.client().list()).jobs.length, 0);
       await picture("refused");
@@ -257,6 +258,8 @@ testUnless(reason, {
       await page.getByText(/resumed at byte/).waitFor();
       const away = page.getByText("does not answer, trying again…");
       await until("the trouble to be over", async () => await away.count() === 0);
+      await page.emulateMedia({ colorScheme: "dark" });
+      await page.setViewportSize({ width: 390, height: 900 });
       await picture("resumed");
       await host.end();
       await page.getByText('The "worker-client ui" behind this page has ended.').first().waitFor();

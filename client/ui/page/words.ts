@@ -63,8 +63,8 @@ export function splitLines(text: string): string[] {
 
 /** What a shell would do with these words and nobody does here; undefined: nothing. */
 export function shellHint(words: readonly string[]): string | undefined {
-  const isShell = words.some((word) => /^([|&;<>]+|[12]?>+.*|2>&1|\$\(.*|\$\w+)$/.test(word));
-  return isShell && !/(^|\/)(ba|z|da|fi)?sh$/.test(words[0] ?? "")
+  // A script for a shell is one word, with all of these inside of it.
+  return words.some((word) => /^([|&;<>]+|\d?>+.*|\$\w+|\*)$/.test(word))
     ? "No shell is between: |, >, &&, $ and * reach the program as they are. For a shell: sh -c '…'"
     : undefined;
 }
