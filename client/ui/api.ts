@@ -108,7 +108,8 @@ export const API: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ["/api/output", async (request, session) => {
     const range = await readJson(request, OUTPUT);
     const jobID = await resolveJobID(session, range.jobID);
-    return reply(feedOutput({ ...range, jobID }, session), { type: "application/octet-stream" });
+    const output = feedOutput({ ...range, jobID }, { session, signal: request.signal });
+    return reply(output, { type: "application/octet-stream" });
   }],
   ["/api/find", async (request, session) => {
     const wanted = await readJson(request, FIND);

@@ -16,15 +16,22 @@ export interface OutputRange {
   readonly length?: number | undefined;
 }
 
-/** The output as frames, as it comes; whoever cancels the stream ends the reading from the server. */
+/**
+ * The output as frames, as it comes.
+ *
+ * @param range Which output.
+ * @param from The session, and a signal that nobody takes the output any more: a silent job gives no
+ * other occasion to notice.
+ */
 export function feedOutput(
   range: OutputRange,
-  session: Session,
+  { session, signal }: { session: Session; signal: AbortSignal },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const queue = new OutputQueue();
   const left = new AbortController();
   let isDone = false;
-  readInto(queue, { range, session, signal: left.signal }).then(() => isDone = true);
+  const isLeft = AbortSignal.any([signal, left.signal]);
+  readInto(queue, { range, session, signal: isLeft }).then(() => isDone = true);
   return new ReadableStream({
     async pull(controller) {
       controller.enqueue(await queue.take());
