@@ -1,6 +1,5 @@
 import { type OutputOptions, type OutputSink, readJobOutput } from "./job_output.ts";
 import type { Session } from "./session.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** Which output of a job, how stubbornly, and who counts it. */
 export interface FollowOptions extends OutputOptions {
@@ -8,27 +7,40 @@ export interface FollowOptions extends OutputOptions {
   readonly onBytes?: (length: number) => void;
 }
 
+/** Where output goes. A terminal is one. */
+export interface Sink {
+  /**
+   * Takes bytes, in order.
+   *
+   * @param offset Where in the job's output they begin.
+   */
+  write(bytes: Uint8Array, offset: number): void;
+  /** Takes one line of ours: what is missing, and how the connection does. */
+  note(text: string): void;
+}
+
 /**
- * Writes a job's output to the terminal until it ends, and notes what happens to it on the way.
+ * Writes a job's output to the sink until it ends, and notes what happens to it on the way.
  *
  * @throws {ClosedOutputError} Nobody reads our output any more.
  * @throws {ClientError} The server's refusal, or the connection's failure after all tries.
+ * @throws The signal's reason.
  */
 export async function follow(
   { onBytes, ...options }: FollowOptions,
-  { session, terminal }: { session: Session; terminal: Terminal },
+  { session, sink, signal }: { session: Session; sink: Sink; signal?: AbortSignal },
 ): Promise<void> {
   // A terminal that takes nothing blocks the process: it always has room.
-  const sink: OutputSink = {
-    take: (bytes) => {
-      terminal.write(bytes);
+  const noting: OutputSink = {
+    take: (bytes, offset) => {
+      sink.write(bytes, offset);
       onBytes?.(bytes.length);
     },
-    skip: (gapBytes) => terminal.note(`${gapBytes} bytes rotated away`),
-    lose: (offset) => terminal.note(`connection lost${describe(offset)}, trying again...`),
-    resume: (offset) => terminal.note(`resumed${describe(offset)}`),
+    skip: (gapBytes) => sink.note(`${gapBytes} bytes rotated away`),
+    lose: (offset) => sink.note(`connection lost${describe(offset)}, trying again...`),
+    resume: (offset) => sink.note(`resumed${describe(offset)}`),
   };
-  await readJobOutput(options, { session, sink });
+  await readJobOutput(options, { session, sink: noting, signal });
 }
 
 /** ` at byte N`, where that is known. */

@@ -19,6 +19,7 @@ import { startVerb } from "./verbs/start.ts";
 import { stopVerb } from "./verbs/stop.ts";
 import { streamVerb } from "./verbs/stream.ts";
 import { topVerb } from "./verbs/top.ts";
+import { uiVerb } from "./verbs/ui.ts";
 import { versionVerb } from "./verbs/version.ts";
 import { waitVerb } from "./verbs/wait.ts";
 
@@ -29,6 +30,7 @@ const VERBS: readonly Verb[] = [
   listVerb,
   statsVerb,
   topVerb,
+  uiVerb,
   streamVerb,
   waitVerb,
   runVerb,

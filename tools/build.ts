@@ -96,6 +96,8 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
     platform: "node",
     target: "esnext",
     banner: { js: BANNER },
+    // The page's own: it is bundled by tools/page.ts.
+    loader: { ".html": "text" },
     define: {
       BUILD_LOG_DIR: JSON.stringify(options.logDir),
       // Nothing lies beside a bundle; what packages would read from there the plugin gives them.

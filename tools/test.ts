@@ -17,6 +17,7 @@ const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
 /** Debian packages that tests call, by a program of theirs or a file that is there with them. */
 const PACKAGES: Readonly<Record<string, string>> = {
+  chromium: "chromium",
   ip: "iproute2",
   jq: "jq",
   openssl: "openssl",

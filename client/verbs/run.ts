@@ -106,9 +106,10 @@ class Run {
   }
 
   async #followStarted(jobID: string): Promise<number> {
+    const { session, terminal: sink } = this.#context;
     const retry = retryForMs(this.#options);
     try {
-      await follow({ jobID, offset: 0, follow: true, retryForMs: retry }, this.#context);
+      await follow({ jobID, offset: 0, follow: true, retryForMs: retry }, { session, sink });
     } catch (error) {
       if (!(error instanceof ClosedOutputError)) throw error;
       // As SIGPIPE would end a program that runs here.

@@ -86,7 +86,7 @@ Examples:
       follow: options.follow,
       retryForMs: retryForMs(options),
       onBytes: (length) => progress?.add(length),
-    }, { session, terminal });
+    }, { session, sink: terminal });
     return ExitStatus.ok;
   },
 };

@@ -225,7 +225,7 @@ testBulk(
     const identity = loadIdentity({ flags, environment: () => undefined, nowMs: Date.now() });
     using session = new Session({ address: parseAddress(path.address), identity });
     const options = { jobID: ID, follow: true, retryForMs: 0, heartbeatSeconds: 1 };
-    const ended = follow(options, { session, terminal });
+    const ended = follow(options, { session, sink: terminal });
     await until("the third request", () => server.requestsOf("Stream").length === 3);
     finish(job);
     await ended;

@@ -244,7 +244,7 @@ testResume("follow: three missed heartbeats are a broken connection", async (wor
   job.write("one\n");
   using session = world.session();
   const options = { jobID: ID, follow: true, retryForMs: 60_000, heartbeatSeconds: 1 };
-  const ended = follow(options, { session, terminal });
+  const ended = follow(options, { session, sink: terminal });
   await until("the output", () => terminal.text === "one\n");
   path.freeze(true);
   job.write("two\n");
@@ -262,7 +262,7 @@ testResume(
     const { path, job, terminal } = world;
     using session = world.session();
     const options = { jobID: ID, follow: true, retryForMs: 0, heartbeatSeconds: 1 };
-    const ended = follow(options, { session, terminal });
+    const ended = follow(options, { session, sink: terminal });
     const beganMs = performance.now();
     await until("a silence of four heartbeats", () => performance.now() - beganMs > 4_500);
     job.write("late\n");
@@ -277,7 +277,7 @@ testResume("follow: without heartbeats the silence is noticed, and said", async 
   using session = world.session();
   const options = { jobID: ID, follow: true, retryForMs: 0, heartbeatSeconds: 1 };
   await assert.rejects(
-    follow(options, { session, terminal: world.terminal }),
+    follow(options, { session, sink: world.terminal }),
     (error) => error instanceof ConnectionLostError && /silent for 3 seconds/.test(error.message),
   );
 });

@@ -1,0 +1,77 @@
+/** Looks for a text in a job's whole output, of which the page holds a small part. */
+import { Buffer } from "node:buffer";
+import { follow, type Sink } from "../follow.ts";
+import type { Session } from "../session.ts";
+
+/** What to look for, and from where on. */
+export interface Wanted {
+  readonly jobID: string;
+  readonly text: string;
+  readonly offset: number;
+}
+
+/** Finds bytes in pieces that are cut anywhere. Pure. */
+export class ByteFinder {
+  readonly #wanted: Buffer;
+  #tail = Buffer.alloc(0);
+
+  constructor(text: string) {
+    this.#wanted = Buffer.from(text);
+  }
+
+  /**
+   * Looks into the next piece.
+   *
+   * @param offset Where it begins.
+   * @returns Where the text begins, once it was found.
+   */
+  look(bytes: Uint8Array, offset: number): number | undefined {
+    const whole = Buffer.concat([this.#tail, bytes]);
+    const index = whole.indexOf(this.#wanted);
+    if (index >= 0) return offset - this.#tail.length + index;
+    // Pieces that are not next to each other make no match: the caller starts anew there.
+    this.#tail = whole.subarray(Math.max(0, whole.length - this.#wanted.length + 1));
+    return undefined;
+  }
+
+  /** Forgets what came before: something is missing in between. */
+  reset(): void {
+    this.#tail = Buffer.alloc(0);
+  }
+}
+
+/**
+ * Reads what the job has written so far, up to the first place where the text stands.
+ *
+ * @returns Its offset; `undefined` where there is none.
+ * @throws {ClientError} As the server says.
+ */
+export async function findText(
+  { jobID, text, offset }: Wanted,
+  { session, signal }: { session: Session; signal: AbortSignal },
+): Promise<number | undefined> {
+  const finder = new ByteFinder(text);
+  const found = new AbortController();
+  let next = offset;
+  let place: number | undefined;
+  const sink: Sink = {
+    write(bytes, begin) {
+      if (place !== undefined) return;
+      if (begin !== next) finder.reset();
+      next = begin + bytes.length;
+      place = finder.look(bytes, begin);
+      if (place !== undefined) found.abort();
+    },
+    note() {},
+  };
+  const ended = AbortSignal.any([signal, found.signal]);
+  try {
+    await follow(
+      { jobID, offset, follow: false, retryForMs: 0 },
+      { session, sink, signal: ended },
+    );
+  } catch (error) {
+    if (!ended.aborted) throw error;
+  }
+  return place;
+}

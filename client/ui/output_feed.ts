@@ -1,0 +1,93 @@
+/** A job's output on its way to the page. */
+import { ClientError, messageOf } from "../errors.ts";
+import { follow, type Sink } from "../follow.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../job_output.ts";
+import type { Session } from "../session.ts";
+import { OutputQueue } from "./output_queue.ts";
+
+/** Which part of a job's output. */
+export interface OutputRange {
+  readonly jobID: string;
+  /** Where to begin; at most one of the two. */
+  readonly offset?: number | undefined;
+  readonly tailBytes?: number | undefined;
+  /** Whether to go on while the job runs. */
+  readonly follow: boolean;
+  /** So many bytes are enough. */
+  readonly length?: number | undefined;
+}
+
+/**
+ * The output as frames, as it comes.
+ *
+ * @param range Which output.
+ * @param from The session, and a signal that nobody takes the output any more: a silent job gives no
+ * other occasion to notice.
+ */
+export function feedOutput(
+  range: OutputRange,
+  { session, signal }: { session: Session; signal: AbortSignal },
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const queue = new OutputQueue();
+  const left = new AbortController();
+  let isDone = false;
+  const isLeft = AbortSignal.any([signal, left.signal]);
+  readInto(queue, { range, session, signal: isLeft }).then(() => isDone = true);
+  return new ReadableStream({
+    async pull(controller) {
+      controller.enqueue(await queue.take());
+      if (isDone && queue.isEmpty) controller.close();
+    },
+    cancel() {
+      left.abort();
+    },
+  });
+}
+
+interface Reading {
+  readonly range: OutputRange;
+  readonly session: Session;
+  readonly signal: AbortSignal;
+}
+
+async function readInto(queue: OutputQueue, { range, session, signal }: Reading): Promise<void> {
+  const { length = Infinity, ...options } = range;
+  const enough = new AbortController();
+  const ended = AbortSignal.any([signal, enough.signal]);
+  const sink = length === Infinity ? queue : new FirstBytes(queue, length, enough);
+  try {
+    await follow(
+      { ...options, retryForMs: DEFAULT_RETRY_FOR_MS },
+      { session, sink, signal: ended },
+    );
+    queue.end();
+  } catch (error) {
+    if (ended.aborted) queue.end();
+    else if (error instanceof ClientError) queue.fail(messageOf(error));
+    else queue.fail(`Internal error: ${messageOf(error)}. Please report it.`);
+  }
+}
+
+/** Passes on so many bytes, and then says that it is enough. */
+class FirstBytes implements Sink {
+  readonly #sink: Sink;
+  readonly #enough: AbortController;
+  #leftBytes: number;
+
+  constructor(sink: Sink, length: number, enough: AbortController) {
+    this.#sink = sink;
+    this.#leftBytes = length;
+    this.#enough = enough;
+  }
+
+  write(bytes: Uint8Array, offset: number): void {
+    const part = bytes.subarray(0, this.#leftBytes);
+    if (part.length > 0) this.#sink.write(part, offset);
+    this.#leftBytes -= part.length;
+    if (this.#leftBytes === 0) this.#enough.abort();
+  }
+
+  note(text: string): void {
+    if (this.#leftBytes > 0) this.#sink.note(text);
+  }
+}

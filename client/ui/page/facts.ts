@@ -1,0 +1,114 @@
+/** What is known of a job, in words. Pure. */
+import { describeDuration, shortState } from "../../format.ts";
+import type { Job } from "./requests.ts";
+
+/** Bytes for reading; `-` where they are not known. */
+export function bytesText(bytes: number | null | undefined): string {
+  if (bytes === null || bytes === undefined) return "-";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${Number(value.toFixed(value < 10 ? 1 : 0))} ${units[unit]}`;
+}
+
+/** How a job has ended; `-` while it has not. */
+export function exitText(job: Job): string {
+  if (!job.exited || job.state === "JOB_STATE_LOST") return "-";
+  return job.signal ? `${job.exitCode} (signal ${job.signal})` : String(job.exitCode);
+}
+
+/** How long it has run. */
+export function tookText(job: Job, nowMs: number): string {
+  return describeDuration((job.endedAtMs || nowMs) - job.startedAtMs);
+}
+
+/** Which colour a state has. */
+export function toneOf(job: Job): "running" | "good" | "bad" | "unknown" {
+  if (!job.exited) return "running";
+  if (job.state === "JOB_STATE_LOST") return "unknown";
+  return job.exitCode === 0 ? "good" : "bad";
+}
+
+/** All facts of a job, each with its name; what is not known is left out. */
+export function factsOf(job: Job, nowMs: number): readonly (readonly [string, string])[] {
+  const { usage, limits, isolation } = job;
+  const list = (parts: readonly (string | false | undefined)[]) =>
+    parts.filter((part) => part).join(", ");
+  const limit = (value: number | null | undefined, text: (value: number) => string) =>
+    typeof value === "number" && `limit ${text(value)}`;
+  const facts: readonly (readonly [string, string])[] = [
+    ["State", `${shortState(job)}${job.reason ? `: ${job.reason}` : ""}`],
+    ["Exit code", list([exitText(job), job.oomKilled && "out of memory"])],
+    ["Started", timeText(job.startedAtMs)],
+    ["Ended", job.endedAtMs ? timeText(job.endedAtMs) : ""],
+    ["Took", tookText(job, nowMs)],
+    ["Timeout", job.timeoutMs ? describeDuration(job.timeoutMs) : ""],
+    ["Owner", job.owner],
+    ["User", job.user],
+    ["Directory", job.workingDirectory],
+    ["Pid", job.pid ? String(job.pid) : ""],
+    ["Labels", Object.entries(job.labels).map(([key, value]) => `${key}=${value}`).join(", ")],
+    [
+      "Isolation",
+      list([
+        isolation?.privateTmp && "private /tmp",
+        isolation?.noNetwork && "no network",
+        isolation?.ownProcesses && "own processes",
+      ]),
+    ],
+    [
+      "CPU",
+      list([
+        typeof usage?.cpuUsec === "number" && `${(usage.cpuUsec / 1e6).toFixed(1)} s used`,
+        limit(limits?.cpuCores, (cores) => `${cores * 100} %`),
+      ]),
+    ],
+    [
+      "Memory",
+      list([
+        typeof usage?.memoryBytes === "number" && !job.exited && bytesText(usage.memoryBytes),
+        typeof usage?.memoryPeakBytes === "number" && `peak ${bytesText(usage.memoryPeakBytes)}`,
+        limit(limits?.memoryBytes, bytesText),
+      ]),
+    ],
+    [
+      "Disk read",
+      list([
+        typeof usage?.readBytes === "number" && bytesText(usage.readBytes),
+        limit(limits?.readBytesPerSecond, (rate) => `${bytesText(rate)}/s`),
+      ]),
+    ],
+    [
+      "Disk written",
+      list([
+        typeof usage?.writtenBytes === "number" && bytesText(usage.writtenBytes),
+        limit(limits?.writeBytesPerSecond, (rate) => `${bytesText(rate)}/s`),
+      ]),
+    ],
+    [
+      "Processes",
+      list([
+        typeof usage?.processes === "number" && !job.exited && String(usage.processes),
+        limit(limits?.processes, String),
+      ]),
+    ],
+    [
+      "Output",
+      list([
+        bytesText(job.outputBytes),
+        job.outputFirstOffset > 0 && `the first ${bytesText(job.outputFirstOffset)} rotated away`,
+      ]),
+    ],
+    ["Job ID", job.jobID],
+  ];
+  return facts.filter(([, text]) => text !== "");
+}
+
+/** In the time zone of whoever looks. */
+function timeText(timeMs: number): string {
+  return new Date(timeMs).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+}

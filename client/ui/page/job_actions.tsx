@@ -1,0 +1,126 @@
+/** What can be done with a job. */
+import { useState } from "preact/hooks";
+import { Confirm } from "./dialog.tsx";
+import { type Job, requests } from "./requests.ts";
+import { linkTo } from "./route.ts";
+
+/** Signals that a server sends. */
+const SIGNALS = [
+  "HUP",
+  "INT",
+  "QUIT",
+  "KILL",
+  "USR1",
+  "USR2",
+  "ALRM",
+  "TERM",
+  "CONT",
+  "STOP",
+  "WINCH",
+];
+
+interface JobActionsProps {
+  readonly job: Job;
+  /** Called when something has been done. */
+  readonly onDone: () => void;
+}
+
+/** What is asked before it is done. */
+type Question = "stop" | "remove" | undefined;
+
+/** Stop and signal for a job that runs, remove for one that has ended. */
+export function JobActions({ job, onDone }: JobActionsProps) {
+  const [question, setQuestion] = useState<Question>();
+  const [grace, setGrace] = useState("");
+  const [signal, setSignal] = useState("HUP");
+  const [isBusy, setIsBusy] = useState(false);
+  const [error, setError] = useState<string>();
+  const act = async (action: () => Promise<unknown>) => {
+    setQuestion(undefined);
+    setError(undefined);
+    setIsBusy(true);
+    try {
+      await action();
+      onDone();
+    } catch (thrown) {
+      setError(thrown instanceof Error ? thrown.message : String(thrown));
+    } finally {
+      setIsBusy(false);
+    }
+  };
+  const close = () => setQuestion(undefined);
+  const name = job.title || job.jobID.slice(0, 8);
+  const remove = async () => {
+    await requests.remove(job.jobID);
+    location.hash = linkTo({ view: "jobs" });
+  };
+  return (
+    <div class="actions">
+      {job.exited
+        ? (
+          <button type="button" disabled={isBusy} onClick={() => setQuestion("remove")}>
+            Remove…
+          </button>
+        )
+        : (
+          <>
+            <span class="signal">
+              <select
+                aria-label="Signal"
+                value={signal}
+                onChange={(event) => setSignal(event.currentTarget.value)}
+              >
+                {SIGNALS.map((name) => <option key={name}>{name}</option>)}
+              </select>
+              <button
+                type="button"
+                disabled={isBusy}
+                onClick={() => act(() => requests.signal(job.jobID, signal))}
+              >
+                Send
+              </button>
+            </span>
+            <button
+              type="button"
+              class="danger"
+              disabled={isBusy}
+              onClick={() => setQuestion("stop")}
+            >
+              {isBusy ? "Working…" : "Stop…"}
+            </button>
+          </>
+        )}
+      {error && <p class="trouble" role="alert">{error}</p>}
+      {question === "stop" && (
+        <Confirm
+          title={`Stop ${name}?`}
+          action="Stop"
+          onClose={close}
+          onConfirm={() => act(() => requests.stop(job.jobID, grace))}
+        >
+          <p>
+            All its processes are asked to end, and are killed when the grace period is over.
+          </p>
+          <label>
+            Grace period
+            <input
+              value={grace}
+              placeholder="the job's own; 0 kills at once"
+              onInput={(event) => setGrace(event.currentTarget.value)}
+            />
+          </label>
+        </Confirm>
+      )}
+      {question === "remove" && (
+        <Confirm
+          title={`Remove ${name}?`}
+          action="Remove"
+          onClose={close}
+          onConfirm={() => act(remove)}
+        >
+          <p>The job is forgotten, and its output is deleted.</p>
+        </Confirm>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,71 @@
+/** One job: what is known of it, what it uses, what it prints, and what can be done with it. */
+import { useCallback, useState } from "preact/hooks";
+import { describeCommand, shortState } from "../../format.ts";
+import { exitText, factsOf, toneOf } from "./facts.ts";
+import { JobActions } from "./job_actions.tsx";
+import { OutputView } from "./output_view.tsx";
+import { Plots } from "./plots.tsx";
+import { usePoll } from "./poll.ts";
+import { requests } from "./requests.ts";
+import { linkTo } from "./route.ts";
+import type { UsageHistories } from "./usage_history.ts";
+
+const REFRESH_MS = 1_000;
+
+interface JobViewProps {
+  readonly jobID: string;
+  readonly histories: UsageHistories;
+}
+
+/** A job that is looked at until it has ended. */
+export function JobView({ jobID, histories }: JobViewProps) {
+  const [hasEnded, setHasEnded] = useState(false);
+  const ask = useCallback(async () => {
+    const job = await requests.job(jobID);
+    histories.take(job, Date.now());
+    setHasEnded(job.exited);
+    return job;
+  }, [jobID]);
+  const { answer: job, error, again } = usePoll(ask, hasEnded ? 0 : REFRESH_MS);
+  if (job === undefined) {
+    return (
+      <main>
+        {error
+          ? <p class="trouble" role="alert">{error.message}</p>
+          : <p class="empty">Loading…</p>}
+        <p>
+          <a href={linkTo({ view: "jobs" })}>All jobs</a>
+        </p>
+      </main>
+    );
+  }
+  const { samples } = histories.take(job, Date.now());
+  const state = shortState(job);
+  return (
+    <main class="job">
+      <header class="title">
+        <a href={linkTo({ view: "jobs" })} aria-label="All jobs">←</a>
+        <h1>{job.title || job.jobID.slice(0, 8)}</h1>
+        <span class={`state ${toneOf(job)}`}>
+          {job.exited && job.state !== "JOB_STATE_LOST" ? `${state} ${exitText(job)}` : state}
+        </span>
+        <JobActions job={job} onDone={again} />
+      </header>
+      <p class="commandline code">{describeCommand(job)}</p>
+      {error && <p class="trouble" role="alert">{error.message}</p>}
+      <details class="about" open>
+        <summary>About this job</summary>
+        <dl class="facts">
+          {factsOf(job, Date.now()).map(([name, text]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{text}</dd>
+            </div>
+          ))}
+        </dl>
+      </details>
+      {(!job.exited || samples.length > 1) && <Plots samples={samples} />}
+      <OutputView key={job.jobID} job={job} />
+    </main>
+  );
+}

@@ -1,0 +1,244 @@
+/** Which part of a job's output is shown, and how it gets here. */
+import type { Frame } from "../frames.ts";
+import { OutputWindow } from "./output_window.ts";
+import { type OutputRequest, readOutput, requests } from "./requests.ts";
+
+/** What is fetched at once: more than a screen, and quick over a slow network. */
+const STEP_BYTES = 256 * 1024;
+
+/** No more lines at once, so that what is shown and what comes have room beside each other. */
+const STEP_LINES = 2_500;
+
+/** A line's beginning is looked for that far behind the place where a window begins. */
+const LEAD_BYTES = 8 * 1024;
+
+/** After so many bytes the browser gets to draw, and what comes meanwhile waits or is left out. */
+const DRAW_AFTER_BYTES = 256 * 1024;
+
+/** How it is going. */
+export type OutputState =
+  | { readonly kind: "loading" }
+  /** Going on while the job runs. */
+  | { readonly kind: "following" }
+  /** A part somewhere in the output. */
+  | { readonly kind: "parked" }
+  /** All is there, and no more will come. */
+  | { readonly kind: "ended" }
+  | { readonly kind: "failed"; readonly message: string };
+
+/** Fetches the output of one job for a view. */
+export class OutputController {
+  readonly #jobID: string;
+  readonly #onChange: () => void;
+  #window = new OutputWindow();
+  #state: OutputState = { kind: "loading" };
+  #leave = new AbortController();
+
+  /** @param onChange Called whenever the window or the state has changed. */
+  constructor(jobID: string, onChange: () => void) {
+    this.#jobID = jobID;
+    this.#onChange = onChange;
+  }
+
+  get window(): OutputWindow {
+    return this.#window;
+  }
+
+  get state(): OutputState {
+    return this.#state;
+  }
+
+  /** Shows the end, and what comes. */
+  follow(): void {
+    this.#window = new OutputWindow();
+    this.#run({ tailBytes: STEP_BYTES, follow: true }, { isTail: true });
+  }
+
+  /** Goes on after a pause, at the very byte. */
+  resume(): void {
+    if (this.#state.kind !== "following" && this.#state.kind !== "failed") return;
+    this.#run({ offset: this.#window.end, follow: true }, {});
+  }
+
+  /** Takes nothing more for now. */
+  pause(): void {
+    this.#leave.abort();
+  }
+
+  /** Stays where it is. */
+  park(): void {
+    this.#leave.abort();
+    this.#set({ kind: "parked" });
+  }
+
+  /** Shows the first part. */
+  begin(): void {
+    this.goTo(0);
+  }
+
+  /** Shows the part that begins with the line at an offset. */
+  async goTo(offset: number): Promise<void> {
+    this.#window = new OutputWindow();
+    await this.#run({ offset, follow: false, length: STEP_BYTES }, { isTail: offset > 0 });
+  }
+
+  /** Shows the part around an offset. */
+  async show(offset: number): Promise<void> {
+    await this.goTo(Math.max(0, offset - LEAD_BYTES));
+  }
+
+  /** Adds what stands before the window. */
+  async earlier(): Promise<void> {
+    const end = this.#window.begin;
+    const offset = Math.max(0, end - STEP_BYTES);
+    const part = new OutputWindow({ maxLines: STEP_LINES, maxBytes: STEP_BYTES });
+    const length = end - offset;
+    const options = { isTail: offset > 0, target: part };
+    // The window stays where it is when something else is asked for meanwhile.
+    if (!await this.#load({ offset, follow: false, length }, options)) return;
+    this.#window.prepend(part);
+    this.#set({ kind: "parked" });
+  }
+
+  /** Adds what stands behind it. */
+  later(): void {
+    const offset = this.#window.end;
+    this.#run({ offset, follow: false, length: STEP_BYTES }, {});
+  }
+
+  /**
+   * Looks for a text in the whole output, from an offset on and then from the beginning, and shows
+   * the place.
+   *
+   * @returns Where it is; null where it is nowhere.
+   */
+  async find(text: string, offset: number, signal: AbortSignal): Promise<number | null> {
+    const look = (offset: number) => requests.find({ jobID: this.#jobID, text, offset }, signal);
+    const place = await look(offset) ?? (offset > 0 ? await look(0) : null);
+    if (place !== null) await this.show(place);
+    return place;
+  }
+
+  async #run(
+    request: Omit<OutputRequest, "jobID">,
+    { isTail = false }: { isTail?: boolean },
+  ): Promise<void> {
+    this.#set({ kind: request.follow ? "following" : "loading" });
+    const maxLines = request.follow ? Infinity : STEP_LINES;
+    await this.#load(request, { isTail, maxLines, target: this.#window });
+  }
+
+  /**
+   * Reads a part into a window. What else is being read is left.
+   *
+   * @returns Whether it has been read.
+   */
+  async #load(
+    request: Omit<OutputRequest, "jobID">,
+    { target, ...options }: { isTail: boolean; maxLines?: number; target: OutputWindow },
+  ): Promise<boolean> {
+    this.#leave.abort();
+    const leave = new AbortController();
+    this.#leave = leave;
+    const taker = new FrameTaker(target, options);
+    let sinceDraw = 0;
+    try {
+      for await (const frames of readOutput({ ...request, jobID: this.#jobID }, leave.signal)) {
+        for (const frame of frames) {
+          const last = taker.take(frame);
+          if (last?.kind === "error") this.#set({ kind: "failed", message: last.text });
+          if (last?.kind === "end") this.#set({ kind: request.follow ? "ended" : "parked" });
+          if (frame.kind === "bytes") sinceDraw += frame.bytes.length;
+        }
+        if (leave.signal.aborted) return false;
+        this.#onChange();
+        if (taker.isFull) {
+          leave.abort();
+          this.#set({ kind: "parked" });
+          return true;
+        }
+        if (sinceDraw > DRAW_AFTER_BYTES) {
+          await nextDrawing();
+          sinceDraw = 0;
+        }
+      }
+      return true;
+    } catch (error) {
+      if (leave.signal.aborted) return false;
+      this.#set({ kind: "failed", message: error instanceof Error ? error.message : `${error}` });
+      return false;
+    }
+  }
+
+  #set(state: OutputState): void {
+    this.#state = state;
+    this.#onChange();
+  }
+}
+
+/** Puts frames into a window, from the first whole line on where it begins somewhere in the middle. */
+class FrameTaker {
+  readonly #window: OutputWindow;
+  #isInLine: boolean;
+  #roomLines: number;
+
+  constructor(
+    window: OutputWindow,
+    { isTail, maxLines = Infinity }: { isTail: boolean; maxLines?: number },
+  ) {
+    this.#window = window;
+    this.#roomLines = maxLines;
+    this.#isInLine = isTail;
+  }
+
+  /** Whether it has taken as many lines as it may. */
+  get isFull(): boolean {
+    return this.#roomLines <= 0;
+  }
+
+  /** @returns The frame, where it is the last one. */
+  take(frame: Frame): Frame | undefined {
+    switch (frame.kind) {
+      case "bytes":
+        this.#takeBytes(frame.bytes, frame.offset);
+        return undefined;
+      case "note":
+        this.#window.note(frame.text);
+        return undefined;
+      default:
+        return frame;
+    }
+  }
+
+  #takeBytes(bytes: Uint8Array, offset: number): void {
+    let cut = 0;
+    if (this.#isInLine && offset > 0) {
+      const end = bytes.subarray(0, LEAD_BYTES).indexOf(0x0a);
+      // A line that is longer is shown from somewhere in it.
+      if (end >= 0) cut = end + 1;
+    }
+    this.#isInLine = false;
+    this.#window.append(bytes.subarray(cut, this.#endOfRoom(bytes, cut)), offset + cut);
+  }
+
+  /** Up to where the bytes may be taken. */
+  #endOfRoom(bytes: Uint8Array, begin: number): number {
+    if (this.#roomLines === Infinity) return bytes.length;
+    let end = begin;
+    while (this.#roomLines > 0) {
+      const index = bytes.indexOf(0x0a, end);
+      if (index < 0) return bytes.length;
+      end = index + 1;
+      this.#roomLines -= 1;
+    }
+    return end;
+  }
+}
+
+/** Waits until the browser has drawn; a page that is hidden draws nothing. */
+function nextDrawing(): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.hidden) setTimeout(resolve, 0);
+    else requestAnimationFrame(() => setTimeout(resolve, 0));
+  });
+}

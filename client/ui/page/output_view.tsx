@@ -1,0 +1,211 @@
+/** A job's output: live or any part of it, with search. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { bytesText } from "./facts.ts";
+import { OutputController } from "./output_controller.ts";
+import { OutputLines } from "./output_lines.ts";
+import type { Job } from "./requests.ts";
+
+/** The end counts as reached that near to it. */
+const NEAR_END_PX = 40;
+
+/** Draws and fetches; changes when the job does. */
+interface Machine {
+  readonly controller: OutputController;
+  readonly lines: OutputLines;
+}
+
+/** The output of one job. */
+export function OutputView({ job }: { readonly job: Job }) {
+  const { jobID } = job;
+  const pane = useRef<HTMLDivElement>(null);
+  const machine = useRef<Machine>(undefined);
+  const isPinned = useRef(true);
+  const [, redraw] = useState(0);
+  const [search, setSearch] = useState("");
+  const [isWrapped, setIsWrapped] = useState(true);
+  const [searched, setSearched] = useState<string>();
+  const searching = useRef<AbortController>(undefined);
+
+  useEffect(() => {
+    const element = pane.current;
+    if (element === null) return;
+    const lines = new OutputLines(element);
+    let isDue = false;
+    const draw = () => {
+      isDue = false;
+      lines.draw(controller.window.lines);
+      if (isPinned.current) element.scrollTop = element.scrollHeight;
+      redraw((count) => count + 1);
+    };
+    const controller = new OutputController(jobID, () => {
+      if (isDue) return;
+      isDue = true;
+      requestAnimationFrame(draw);
+    });
+    machine.current = { controller, lines };
+    controller.follow();
+    // A browser opens six connections to one address: tabs that nobody looks at leave theirs.
+    const look = () => document.hidden ? controller.pause() : controller.resume();
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      document.removeEventListener("visibilitychange", look);
+      controller.pause();
+      searching.current?.abort();
+    };
+  }, [jobID]);
+
+  const { controller, lines } = machine.current ?? {};
+  const state = controller?.state ?? { kind: "loading" };
+  const isFollowing = state.kind === "following";
+  const begin = controller?.window.begin ?? 0;
+  const end = controller?.window.end ?? 0;
+  const hidden = begin - job.outputFirstOffset;
+  const behind = state.kind === "parked" ? job.outputBytes - end : 0;
+
+  const follow = () => {
+    isPinned.current = true;
+    controller?.follow();
+  };
+  const park = (move: () => unknown) => {
+    isPinned.current = false;
+    move();
+  };
+  const find = (text: string) => {
+    setSearch(text);
+    setSearched(undefined);
+    lines?.search(text);
+    if (text !== "") park(() => lines?.showCurrent());
+  };
+  const step = (direction: 1 | -1) =>
+    park(() => {
+      lines?.step(direction);
+      redraw((count) => count + 1);
+    });
+  const findInAll = async () => {
+    if (controller === undefined || search === "") return;
+    searching.current?.abort();
+    const leave = searching.current = new AbortController();
+    const from = lines?.currentOffset === undefined ? 0 : end;
+    setSearched("Searching all of the output…");
+    isPinned.current = false;
+    try {
+      const place = await controller.find(search, from, leave.signal);
+      setSearched(
+        place === null ? "It is nowhere in the output in this very spelling." : undefined,
+      );
+      if (place === null) return;
+      lines?.draw(controller.window.lines);
+      lines?.choose(place);
+    } catch (error) {
+      if (!leave.signal.aborted) setSearched(error instanceof Error ? error.message : `${error}`);
+    }
+  };
+  const count = lines?.count ?? { all: 0, current: 0 };
+  return (
+    <section class="output" aria-label="Output">
+      <div class="toolbar">
+        <h2>Output</h2>
+        <span class="status" role="status">{statusText(state.kind, job.exited)}</span>
+        <span class="find">
+          <input
+            type="search"
+            id="find"
+            aria-label="Search the output"
+            placeholder="Search (/)"
+            value={search}
+            onInput={(event) => find(event.currentTarget.value)}
+            onKeyDown={(event) => {
+              if (event.key === "Enter") step(event.shiftKey ? 1 : -1);
+            }}
+          />
+          {search !== "" && (
+            <>
+              <span class="count">{count.current}/{count.all}</span>
+              <button type="button" aria-label="Previous" onClick={() => step(-1)}>↑</button>
+              <button type="button" aria-label="Next" onClick={() => step(1)}>↓</button>
+              {(hidden > 0 || behind > 0) && (
+                <button type="button" onClick={findInAll}>In all</button>
+              )}
+            </>
+          )}
+        </span>
+        <label>
+          <input
+            type="checkbox"
+            checked={isWrapped}
+            onChange={(event) => setIsWrapped(event.currentTarget.checked)}
+          />
+          Wrap
+        </label>
+        <label>
+          <input
+            type="checkbox"
+            id="follow"
+            checked={isFollowing || state.kind === "ended"}
+            onChange={(event) =>
+              event.currentTarget.checked ? follow() : park(() => {
+                controller?.park();
+              })}
+          />
+          Follow
+        </label>
+      </div>
+      {searched && <p class="hint" role="status">{searched}</p>}
+      {job.outputFirstOffset > 0 && (
+        <p class="gap">The first {bytesText(job.outputFirstOffset)} were rotated away.</p>
+      )}
+      {hidden > 0 && end > begin && (
+        <p class="gap">
+          {bytesText(hidden)} before this are not shown.{" "}
+          <button type="button" onClick={() => park(() => controller?.earlier())}>Earlier</button>
+          {" "}
+          <button type="button" onClick={() => park(() => controller?.begin())}>
+            From the beginning
+          </button>
+        </p>
+      )}
+      <div
+        ref={pane}
+        class={isWrapped ? "pane wrapped" : "pane"}
+        tabIndex={0}
+        role="log"
+        aria-live="off"
+        aria-label="Lines of output"
+        onScroll={(event) => {
+          const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
+          isPinned.current = isFollowing && scrollHeight - clientHeight - scrollTop < NEAR_END_PX;
+        }}
+      />
+      {end === begin && state.kind !== "loading" && state.kind !== "failed" && (
+        <p class="empty">{job.exited ? "It has printed nothing." : "Nothing yet."}</p>
+      )}
+      {behind > 0 && (
+        <p class="gap">
+          {bytesText(behind)} behind this are not shown.{" "}
+          <button type="button" onClick={() => park(() => controller?.later())}>Later</button>{" "}
+          <button type="button" onClick={follow}>To the end</button>
+        </p>
+      )}
+      {state.kind === "failed" && (
+        <p class="trouble" role="alert">
+          {state.message} <button type="button" onClick={follow}>Try again</button>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function statusText(kind: string, hasEnded: boolean): string {
+  switch (kind) {
+    case "following":
+      return hasEnded ? "" : "live";
+    case "loading":
+      return "loading…";
+    case "parked":
+      return "a part";
+    case "ended":
+      return "complete";
+    default:
+      return "";
+  }
+}

@@ -1,0 +1,111 @@
+/** Requests to the local worker-client, which passes them on to the server. */
+import type { QueryResponse__Output } from "../../../proto/contract.ts";
+import { type Frame, FrameReader } from "../frames.ts";
+import type { About, FoundJobs, StartForm } from "../protocol.ts";
+
+/** A job as the server tells it. */
+export type Job = QueryResponse__Output;
+
+/** Which jobs the table shows. */
+export interface JobsRequest {
+  readonly states: readonly string[];
+  readonly labels: readonly string[];
+  readonly text: string;
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+/** Which part of a job's output. */
+export interface OutputRequest {
+  readonly jobID: string;
+  readonly offset?: number;
+  readonly tailBytes?: number;
+  readonly follow: boolean;
+  readonly length?: number;
+}
+
+/** A request that did not succeed; the message is for the user. */
+export class RequestError extends Error {
+  override name = "RequestError";
+  /** Whether it is the way to the server that is broken, and another try may help. */
+  readonly isPassing: boolean;
+
+  constructor(message: string, { isPassing }: { isPassing: boolean }) {
+    super(message);
+    this.isPassing = isPassing;
+  }
+}
+
+/** No answer means that the program behind the page has ended. */
+const GONE =
+  'The "worker-client ui" behind this page has ended. Start it again, and open the address that it prints.';
+
+/** Of HTTP: the way to the server is broken. */
+const UNAVAILABLE = 503;
+
+async function post(
+  path: string,
+  body: object,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(`api/${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+      ...(signal && { signal }),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new RequestError(GONE, { isPassing: true });
+  }
+  if (response.ok) return response;
+  const answer: { error?: unknown } = await response.json().catch(() => ({}));
+  throw new RequestError(
+    typeof answer.error === "string" ? answer.error : `The request failed (${response.status}).`,
+    { isPassing: response.status === UNAVAILABLE },
+  );
+}
+
+async function ask<Answer>(path: string, body: object): Promise<Answer> {
+  return await (await post(path, body)).json();
+}
+
+export const requests = {
+  about: () => ask<About>("about", {}),
+  jobs: (request: JobsRequest) => ask<FoundJobs>("jobs", request),
+  job: (jobID: string) => ask<Job>("job", { jobID }),
+  start: (form: StartForm) => ask<{ jobID: string }>("start", form),
+  stop: (jobID: string, grace: string) => ask<object>("stop", { jobID, grace }),
+  signal: (jobID: string, signal: string) => ask<object>("signal", { jobID, signal }),
+  remove: (jobID: string) => ask<object>("remove", { jobID }),
+  async find(
+    wanted: { jobID: string; text: string; offset: number },
+    signal: AbortSignal,
+  ): Promise<number | null> {
+    const answer: { offset: number | null } = await (await post("find", wanted, { signal })).json();
+    return answer.offset;
+  },
+};
+
+/** A job's output, frame by frame; pieces are taken only as fast as the caller asks for them. */
+export async function* readOutput(
+  request: OutputRequest,
+  signal: AbortSignal,
+): AsyncGenerator<readonly Frame[]> {
+  const { body } = await post("output", request, { signal });
+  if (body === null) return;
+  const reader = body.getReader();
+  const frames = new FrameReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield frames.read(value);
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new RequestError(GONE, { isPassing: true });
+  }
+}

@@ -1,0 +1,87 @@
+/** The page's form as a Start, with the same rules as the options of `worker-client start`. */
+import * as v from "valibot";
+import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
+import { parseCount, parseDurationMs } from "../../common/quantities.ts";
+import type { StartRequest } from "../../proto/contract.ts";
+import { ClientError, messageOf } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { parsePairs } from "../options.ts";
+import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
+
+/** A field is a text as it was typed; an empty one says nothing. */
+const TEXT = v.optional(v.string(), "");
+
+const SWITCH = v.optional(v.boolean(), false);
+
+/** What the form holds; see `StartForm`. */
+export const START_FORM = v.strictObject({
+  words: v.array(v.string()),
+  idempotencyKey: v.pipe(v.string(), v.nonEmpty("expected a key")),
+  ...entriesOf(TEXT_FIELDS, TEXT),
+  ...entriesOf(SWITCHES, SWITCH),
+});
+
+function entriesOf<Name extends string, Schema>(
+  names: readonly Name[],
+  schema: Schema,
+): Record<Name, Schema> {
+  return Object.fromEntries(names.map((name) => [name, schema])) as Record<Name, Schema>;
+}
+
+/**
+ * The request that a form makes.
+ *
+ * @throws {ClientError} A field says what cannot be; the message names it.
+ */
+export function toRequest(form: v.InferOutput<typeof START_FORM>): StartRequest {
+  const [name = "", ...args] = form.words;
+  if (name === "") throw wrong("the program is missing.");
+  const { stdin, stopSignal, privateTmp, noNetwork, ownProcesses } = form;
+  const cpuCores = parsed(form.cpu, "CPU", parseCpuLimit);
+  const memoryBytes = parsed(form.memory, "memory", parseMemoryLimit);
+  const processes = parsed(form.processes, "processes", parseCount);
+  const gracePeriodMs = parsed(form.grace, "grace period", parseDurationMs);
+  const limits = {
+    ...(cpuCores !== undefined && { cpuCores }),
+    ...(memoryBytes !== undefined && { memoryBytes }),
+    ...parsed(form.diskIo, "disk I/O", parseDiskIoLimit),
+    ...(processes !== undefined && { processes }),
+  };
+  return {
+    name,
+    args,
+    idempotencyKey: form.idempotencyKey,
+    title: form.name.trim(),
+    labels: pairs(form.labels, "Labels"),
+    env: pairs(form.env, "Environment"),
+    workingDirectory: form.cwd.trim(),
+    user: form.user.trim(),
+    timeoutMs: parsed(form.timeout, "timeout", parseDurationMs) ?? 0,
+    stopSignal: stopSignal.trim(),
+    ...(stdin !== "" && { stdin: new TextEncoder().encode(stdin) }),
+    ...(gracePeriodMs !== undefined && { gracePeriodMs }),
+    ...(Object.keys(limits).length > 0 && { limits }),
+    isolation: { privateTmp, noNetwork, ownProcesses },
+  };
+}
+
+function pairs(text: string, field: string): Record<string, string> {
+  return parsePairs(text.split(/\r?\n/).filter((line) => line.trim() !== ""), field);
+}
+
+function parsed<Value>(
+  text: string,
+  field: string,
+  parse: (text: string) => Value,
+): Value | undefined {
+  if (text.trim() === "") return undefined;
+  try {
+    return parse(text.trim());
+  } catch (error) {
+    throw wrong(`${field}: ${messageOf(error)}`);
+  }
+}
+
+function wrong(problem: string): ClientError {
+  return new ClientError(`Cannot start the job: ${problem}`, ExitStatus.usage);
+}

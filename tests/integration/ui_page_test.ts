@@ -1,0 +1,293 @@
+/** The page of `worker-client ui` in a browser. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { testUnless } from "../skip.ts";
+import { TestServer, until } from "./harness.ts";
+import { UiHost } from "./ui_host.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+
+const isThere = await Deno.stat(CHROMIUM).then(() => true, () => false);
+const reason = isThere ? undefined : `${CHROMIUM} is not installed`;
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Where pictures are kept, if somebody wants to look at them. */
+const PICTURES = Deno.env.get("JOB_WORKER_TEST_PICTURES");
+
+interface World {
+  readonly server: TestServer;
+  readonly host: UiHost;
+  readonly page: Page;
+  /** What the browser complained of: errors of scripts, and what the policy has kept out. */
+  readonly complaints: string[];
+  /** Takes a picture, for whoever looks at it. */
+  picture(name: string): Promise<void>;
+}
+
+/** The library keeps timers and a connection to the browser between tests. */
+const BROWSER_TEST = { sanitizeOps: false, sanitizeResources: false };
+
+/** Opens the page in a browser of its own. */
+async function browse(
+  { identity = "alice" }: { identity?: string },
+  test: (world: World) => Promise<void>,
+): Promise<void> {
+  await using server = await TestServer.start();
+  await using host = await UiHost.start(server, { identity });
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-browser-" });
+  let browser: Browser | undefined;
+  try {
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: FLAGS,
+      env: { ...Deno.env.toObject(), HOME: folder, TMPDIR: folder },
+    });
+    const page = await browser.newPage({ viewport: { width: 1280, height: 850 } });
+    const complaints: string[] = [];
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("console", (message) => {
+      // What the server refuses is shown on the page; the browser says it too.
+      const isRefusal = message.text().startsWith("Failed to load resource");
+      if (message.type() === "error" && !isRefusal) complaints.push(message.text());
+    });
+    await page.goto(host.url);
+    const picture = async (name: string) => {
+      const path = join(PICTURES ?? folder, `${name}.png`);
+      await page.screenshot({ path });
+      assert((await Deno.stat(path)).size > 5_000, name);
+    };
+    try {
+      await test({ server, host, page, complaints, picture });
+    } catch (error) {
+      await picture("failed");
+      throw error;
+    }
+    assert.deepEqual(complaints, []);
+  } finally {
+    await browser?.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Fills in the form, and presses its button. */
+async function startByForm(page: Page, command: string, name: string): Promise<void> {
+  await page.getByRole("link", { name: "Start a job" }).click();
+  await page.getByLabel("Command", { exact: true }).fill(command);
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+}
+
+/** A job that counts, and keeps a core and a disk a bit busy. */
+const COUNTER =
+  `sh -c 'i=0; while :; do i=$((i+1)); printf "\\033[32mtick\\033[0m %d <b>no</b>\\n" $i; ` +
+  `j=0; while [ $j -lt 20000 ]; do j=$((j+1)); done; done'`;
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: a job is started by the form, followed, searched, plotted and stopped",
+  fn: () =>
+    browse({}, async ({ server, page, picture }) => {
+      await startByForm(page, COUNTER, "counter");
+      const pane = page.getByRole("log");
+      await pane.getByText("tick 3 <b>no</b>").waitFor();
+      assert.equal(await pane.locator("b").count(), 0, "output became markup");
+      assert.equal(await pane.locator("span.foreground-2").first().textContent(), "tick");
+      await page.getByText("live").waitFor();
+      const canvases = page.locator(".plot canvas");
+      assert.equal(await canvases.count(), 3);
+      await page.locator(".plot", { hasText: "CPU" }).getByText(/\d+ %/).waitFor();
+      await page.getByLabel("Search the output").fill("tick 2 ");
+      await page.getByText("1/1").waitFor();
+      // There is something to see in the plots by then.
+      await until("some looks", async () => {
+        const text = await page.locator(".facts").textContent();
+        return /CPU[4-9]\.\d s used/.test(text ?? "");
+      });
+      await picture("job");
+      await page.getByRole("button", { name: "Stop…" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+      assert.equal((await server.client().list()).jobs[0]?.exited, false, "Cancel stopped it");
+      await page.getByRole("button", { name: "Stop…" }).click();
+      await picture("stop");
+      await page.getByRole("dialog").getByRole("button", { name: "Stop" }).click();
+      await page.getByText("143 (signal 15)").first().waitFor();
+      await page.getByText("complete").waitFor();
+      await page.getByRole("button", { name: "Remove…" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+      await page.getByText("There are no jobs yet.").waitFor();
+    }),
+});
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: the table is filtered by state, text and label, in light, dark and narrow",
+  fn: () =>
+    browse({}, async ({ server, page, picture }) => {
+      const client = server.client();
+      const labels = { team: "billing" };
+      await client.startWith({ name: "sleep", args: ["600"], title: "nightly-report", labels });
+      for (const code of [0, 3]) await client.wait(await client.shell(`exit ${code}`));
+      await client.wait(await client.shell("kill -9 $$"));
+      for (let count = 0; count < 55; count += 1) await client.startWith({ name: "true" });
+      const rows = page.locator("tbody tr");
+      await until("a page of jobs", async () => await rows.count() === 50);
+      await page.getByRole("button", { name: "Older →" }).click();
+      await until("the rest", async () => await rows.count() === 9);
+      await page.getByText("nightly-report").waitFor();
+      await picture("jobs");
+      await page.getByRole("radio", { name: "Running" }).check();
+      await until("the running ones", async () => await rows.count() === 1);
+      await page.getByRole("radio", { name: "All" }).check();
+      await page.getByPlaceholder(/^Search id/).fill("kill -9");
+      await until("the one that was killed", async () => await rows.count() === 1);
+      assert.match(await rows.first().textContent() ?? "", /137 \(signal 9\)/);
+      await page.getByText("All 59 jobs were searched.").waitFor();
+      await page.getByPlaceholder(/^Search id/).fill("");
+      const label = page.getByPlaceholder("Label KEY=VALUE");
+      await label.fill("team=billing");
+      await until("the labelled one", async () => await rows.count() === 1);
+      await label.fill("nonsense");
+      await page.getByText("A label is written KEY=VALUE").waitFor();
+      await label.fill("");
+      await until("all again", async () => await rows.count() === 50);
+      await page.emulateMedia({ colorScheme: "dark" });
+      await picture("jobs-dark");
+      await page.setViewportSize({ width: 390, height: 800 });
+      const overflow = await page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth",
+      );
+      assert.equal(overflow, 0, "the page is wider than a narrow window");
+      await picture("jobs-narrow");
+    }),
+});
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: large output is shown in part, with words for what is left out",
+  fn: () =>
+    browse({}, async ({ server, page, picture }) => {
+      const client = server.client();
+      const id = await client.shell("seq 1 400000; echo the end");
+      await client.wait(id);
+      await page.goto(`${page.url()}#/job/${id}`);
+      const pane = page.getByRole("log");
+      await pane.getByText("the end").waitFor();
+      assert(await pane.locator(".line").count() <= 50_000);
+      await page.getByText(/MiB before this are not shown/).waitFor();
+      const text = await pane.textContent();
+      assert(!text?.includes("the beginning"));
+      await page.getByLabel("Search the output").fill("123456");
+      await page.getByText("0/0").waitFor();
+      await page.getByRole("button", { name: "In all" }).click();
+      await pane.getByText("123456", { exact: true }).waitFor();
+      await page.getByText("1/1").waitFor();
+      await picture("part");
+      await page.getByLabel("Search the output").fill("there is no such thing");
+      await page.getByRole("button", { name: "In all" }).click();
+      await page.getByText("It is nowhere in the output").waitFor();
+      await page.getByRole("button", { name: "From the beginning" }).click();
+      await pane.getByText("1", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "To the end" }).click();
+      await pane.getByText("the end").waitFor();
+      await page.getByRole("button", { name: "Earlier" }).click();
+      await page.getByText("a part").waitFor();
+    }),
+});
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: a job that writes without end does not sink it",
+  fn: () =>
+    browse({}, async ({ server, host, page }) => {
+      const id = await server.client().shell("yes 'more and more and more of it'");
+      await page.goto(`${page.url()}#/job/${id}`);
+      await page.getByText(/left out: they came faster/).first().waitFor();
+      const lines = await page.locator(".line").count();
+      assert(lines <= 5_000, `${lines} lines`);
+      // It still answers.
+      await page.getByRole("button", { name: "Stop…" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Stop" }).click();
+      await page.getByText("143 (signal 15)").first().waitFor();
+      const status = await Deno.readTextFile(`/proc/${host.pid}/status`);
+      const kibibytes = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
+      assert(kibibytes < 400 * 1024, `${kibibytes} KiB`);
+    }),
+});
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: a reader sees why it may not start, and what is wrong with a form",
+  fn: () =>
+    browse({ identity: "bob" }, async ({ server, page, picture }) => {
+      await page.getByRole("link", { name: "Start a job" }).click();
+      await page.getByText("only a writer may start jobs").waitFor();
+      await page.getByLabel("Command", { exact: true }).fill("ls 'a b");
+      await page.getByText("A ' is not closed.").waitFor();
+      assert(await page.getByRole("button", { name: "Start", exact: true }).isDisabled());
+      await startByForm(page, "sh -c 'echo hello' > file", "");
+      await page.getByText("No shell is between: |").waitFor();
+      await page.getByText("bob is reader and may not call Start").waitFor();
+      assert.equal((await server.client().list()).jobs.length, 0);
+      await picture("refused");
+    }),
+});
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: it goes on by itself when the server comes back, and says when the client has gone",
+  fn: () =>
+    browse({}, async ({ server, host, page, picture }) => {
+      const id = await server.client().shell("while :; do echo tock; sleep 0.2; done");
+      await page.goto(`${page.url()}#/job/${id}`);
+      await page.getByText("tock").first().waitFor();
+      await server.end();
+      await page.getByText("does not answer, trying again…").waitFor();
+      await page.getByText(/connection lost at byte/).waitFor();
+      await server.launch();
+      await page.getByText(/resumed at byte/).waitFor();
+      const away = page.getByText("does not answer, trying again…");
+      await until("the trouble to be over", async () => await away.count() === 0);
+      await page.emulateMedia({ colorScheme: "dark" });
+      await page.setViewportSize({ width: 390, height: 900 });
+      await picture("resumed");
+      await host.end();
+      await page.getByText('The "worker-client ui" behind this page has ended.').first().waitFor();
+    }),
+});
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: keys do all of it",
+  fn: () =>
+    browse({}, async ({ server, page }) => {
+      await page.getByText("There are no jobs yet.").waitFor();
+      await page.keyboard.press("n");
+      await page.getByLabel("Command", { exact: true }).waitFor();
+      await until("the focus", () =>
+        page.evaluate("document.activeElement.tagName === 'TEXTAREA'") as Promise<boolean>);
+      await page.keyboard.type("echo by key");
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: "Start", exact: true }).press("Enter");
+      await page.getByRole("log").getByText("by key").waitFor();
+      await page.keyboard.press("?");
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("Escape");
+      await page.getByRole("table").waitFor();
+      await page.keyboard.press("j");
+      await page.keyboard.press("Enter");
+      await page.getByText("complete").waitFor();
+      assert.equal((await server.client().list()).jobs.length, 1);
+    }),
+});
