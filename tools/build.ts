@@ -6,13 +6,14 @@
  */
 import { build as bundle, stop as stopBundler } from "esbuild";
 import { createHash } from "node:crypto";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { findRuntime, realSources, type Runtime } from "./denort.ts";
 import { embeddedProtos } from "./embedded_protos.ts";
 import { makeLibrary } from "./library.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "./log_directory.ts";
+import { makePage } from "./page.ts";
 import { type BinaryName, compileFlags, permissionsOf } from "./permissions.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
@@ -41,6 +42,8 @@ interface Target {
   readonly name: BinaryName;
   readonly out: string;
   readonly code: string;
+  /** Texts that lie beside the code, by name; read at run time. */
+  readonly files: ReadonlyMap<string, string>;
   readonly flags: readonly string[];
   /** Changes when anything that goes into the binary changes. */
   readonly inputHash: string;
@@ -96,8 +99,6 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
     platform: "node",
     target: "esnext",
     banner: { js: BANNER },
-    // The page's own: it is bundled by tools/page.ts.
-    loader: { ".html": "text" },
     define: {
       BUILD_LOG_DIR: JSON.stringify(options.logDir),
       // Nothing lies beside a bundle; what packages would read from there the plugin gives them.
@@ -107,9 +108,11 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
     logLevel: "warning",
   });
   const code = outputFiles[0]?.text ?? "";
+  const files = name === "worker-client" ? await makePage() : new Map<string, string>();
   const flags = compileFlags(permissionsOf(name, options.logDir));
   const inputs = [
     code,
+    [...files],
     COMPILE_FLAGS,
     flags,
     Deno.version.deno,
@@ -117,7 +120,7 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
     Deno.env.get("DENORT_BIN"),
   ];
   const inputHash = createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
-  return { name, out: join(options.outDir, name), code, flags, inputHash };
+  return { name, out: join(options.outDir, name), code, files, flags, inputHash };
 }
 
 /**
@@ -142,14 +145,18 @@ async function compile(target: Target, runtime: Runtime): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: WORK_DIR, prefix: "compile-" });
   try {
     const code = join(folder, `${target.name}.js`);
-    await Deno.writeTextFile(code, target.code);
-    // The binary says when its source was written: the same source shall make the same bytes.
-    await Deno.utime(code, 0, 0);
+    const files = new Map([...target.files, [basename(code), target.code]]);
+    for (const [name, text] of files) {
+      await Deno.writeTextFile(join(folder, name), text);
+      // The binary says when its source was written: the same source shall make the same bytes.
+      await Deno.utime(join(folder, name), 0, 0);
+    }
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "compile",
         ...COMPILE_FLAGS,
         ...target.flags,
+        ...[...target.files.keys()].flatMap((name) => ["--include", name]),
         "--output",
         target.out,
         code,

@@ -1,13 +1,10 @@
 /**
- * Makes what the code is built on, into build/gen/ (never committed): from proto/job_service.proto the
- * TypeScript types, the code that reads and writes messages, and descriptors for reflection; and from
- * client/ui/page/ the page of `worker-client ui`.
+ * Makes from proto/job_service.proto what the code is built on, into build/gen/ (never committed):
+ * the TypeScript types, the code that reads and writes messages, and descriptors for reflection.
  */
-import { stop as stopBundler } from "esbuild";
 import protobuf from "protobufjs";
 import { codecOf } from "./codec.ts";
 import { descriptorsModule, PROTOS } from "./descriptors.ts";
-import { makePage } from "./page.ts";
 
 const PROTO = new URL("../proto/job_service.proto", import.meta.url).pathname;
 const TOOLS = ["gen.ts", "codec.ts", "descriptors.ts", "buf.ts"].map((name) =>
@@ -71,10 +68,4 @@ async function isNewer(file: string, than: readonly string[]): Promise<boolean> 
   }
 }
 
-if (import.meta.main) {
-  try {
-    await Promise.all([generate(), makePage()]);
-  } finally {
-    await stopBundler();
-  }
-}
+if (import.meta.main) await generate();

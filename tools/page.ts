@@ -1,23 +1,25 @@
 /**
- * Makes the page of `worker-client ui` from client/ui/page/: one script and one style sheet in
- * build/gen/page/ (never committed), which the client's bundle takes in as texts.
+ * Makes the page of `worker-client ui` from client/ui/page/. The build puts its files into the binary
+ * beside the program, where they cost the other verbs nothing.
  */
 import { build } from "esbuild";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
-const OUT = join(ROOT, "build", "gen", "page");
+const SOURCE = join(ROOT, "client", "ui", "page");
 
 /** Browsers of the last two years. */
 const TARGET = ["chrome120", "firefox140", "safari17.4"];
 
-/** Bundles the page. */
-export async function makePage(): Promise<void> {
-  await build({
+/** The texts of the page's files, by name. */
+export async function makePage(): Promise<ReadonlyMap<string, string>> {
+  const { outputFiles } = await build({
     absWorkingDir: ROOT,
-    entryPoints: ["client/ui/page/main.tsx"],
+    entryPoints: [join(SOURCE, "main.tsx")],
     bundle: true,
-    outdir: OUT,
+    write: false,
+    // Nothing is written there: it tells scripts from style sheets.
+    outdir: "page",
     format: "esm",
     platform: "browser",
     target: TARGET,
@@ -27,4 +29,8 @@ export async function makePage(): Promise<void> {
     legalComments: "inline",
     logLevel: "warning",
   });
+  return new Map([
+    ["index.html", await Deno.readTextFile(join(SOURCE, "index.html"))],
+    ...outputFiles.map(({ path, text }) => [basename(path), text] as const),
+  ]);
 }

@@ -1,12 +1,25 @@
-/** The page itself, as tools/page.ts has bundled it from client/ui/page/. */
-import script from "../../build/gen/page/main.js" with { type: "text" };
-import style from "../../build/gen/page/main.css" with { type: "text" };
-import markup from "./page/index.html" with { type: "text" };
+/**
+ * The page itself. tools/build.ts has put its files into the binary beside the program; they are read
+ * when somebody asks for them.
+ */
+import { join } from "node:path";
 
-/** What a GET finds. */
-export const ASSETS: ReadonlyMap<string, { readonly type: string; readonly text: string }> =
-  new Map([
-    ["/", { type: "text/html; charset=utf-8", text: markup }],
-    ["/main.js", { type: "text/javascript; charset=utf-8", text: script }],
-    ["/main.css", { type: "text/css; charset=utf-8", text: style }],
-  ]);
+/** What a GET finds, by path: a file's name and type. */
+const FILES: ReadonlyMap<string, readonly [name: string, type: string]> = new Map([
+  ["/", ["index.html", "text/html; charset=utf-8"]],
+  ["/main.js", ["main.js", "text/javascript; charset=utf-8"]],
+  ["/main.css", ["main.css", "text/css; charset=utf-8"]],
+]);
+
+/** Whether there is something at this path. */
+export function isAsset(path: string): boolean {
+  return FILES.has(path);
+}
+
+/** What is at this path; undefined: nothing. */
+export async function readAsset(path: string): Promise<{ type: string; text: string } | undefined> {
+  const file = FILES.get(path);
+  if (file === undefined) return undefined;
+  const [name, type] = file;
+  return { type, text: await Deno.readTextFile(join(import.meta.dirname ?? ".", name)) };
+}

@@ -3,7 +3,7 @@ import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { Session } from "../session.ts";
 import { API } from "./api.ts";
-import { ASSETS } from "./assets.ts";
+import { isAsset, readAsset } from "./assets.ts";
 import { LongBodyError, MAX_BODY_BYTES } from "./body.ts";
 import { type Gate, judge, makeToken } from "./gate.ts";
 import { reply, replyError, replyRefusal } from "./replies.ts";
@@ -74,7 +74,7 @@ async function answer(
   if (verdict.kind === "refused") return replyRefusal(verdict.reason, verdict.status);
   const { path } = verdict;
   if (method === "GET") {
-    const asset = ASSETS.get(path);
+    const asset = await readAsset(path);
     if (asset !== undefined) return reply(asset.text, asset);
     return API.has(path)
       ? replyRefusal("This must be a POST.", 405)
@@ -82,7 +82,7 @@ async function answer(
   }
   const handler = API.get(path);
   if (handler === undefined) {
-    return ASSETS.has(path)
+    return isAsset(path)
       ? replyRefusal("This must be a GET.", 405)
       : replyRefusal("There is nothing at this address.", 404);
   }
