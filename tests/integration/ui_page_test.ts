@@ -250,7 +250,8 @@ testUnless(reason, {
     browse({}, async ({ server, host, page, picture }) => {
       const id = await server.client().shell("while :; do echo tock; sleep 0.2; done");
       await page.goto(`${page.url()}#/job/${id}`);
-      await page.getByText("tock").first().waitFor();
+      // The command above holds the word as well.
+      await page.getByRole("log").getByText("tock").first().waitFor();
       await server.end();
       await page.getByText("does not answer, trying again…").waitFor();
       await page.getByText(/connection lost at byte/).waitFor();
