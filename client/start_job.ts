@@ -24,6 +24,9 @@ export interface JobSpec {
   readonly isolation?: StartRequest["isolation"];
 }
 
+/** A start that can be repeated without being done twice. */
+export type KeyedStart = StartRequest & { readonly idempotencyKey: string };
+
 /** A start that the server gave no answer to: it may have done it. */
 export class UnknownOutcomeError extends ClientError {
   override name = "UnknownOutcomeError";
@@ -44,7 +47,7 @@ export class UnknownOutcomeError extends ClientError {
 export function toStartRequest(
   [name = "", ...args]: readonly string[],
   spec: JobSpec,
-): StartRequest {
+): KeyedStart {
   const { stdin, umask, graceMs, limits, isolation } = spec;
   if (stdin !== undefined && stdin.length > MAX_INPUT_BYTES) {
     throw new ClientError(
@@ -75,7 +78,6 @@ export function toStartRequest(
 /**
  * Starts a job, once, however often the answer is lost.
  *
- * @param request With an idempotency key.
  * @returns The job's id.
  * @throws {UnknownOutcomeError} Nobody knows whether it was started.
  * @throws {ClientError} It was not started.
@@ -83,7 +85,7 @@ export function toStartRequest(
  */
 export async function startJob(
   session: Session,
-  request: StartRequest & { readonly idempotencyKey: string },
+  request: KeyedStart,
   { signal }: Pick<CallOptions, "signal"> = {},
 ): Promise<string> {
   try {

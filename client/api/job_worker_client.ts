@@ -165,7 +165,7 @@ export class JobWorkerClient implements Disposable {
     checkCommand(command);
     const spec = toJobSpec(options);
     return await this.#do("start", options, async (signal) => {
-      const request = { ...toStartRequest(command, spec), idempotencyKey: spec.idempotencyKey };
+      const request = toStartRequest(command, spec);
       return await startJob(this.#session, request, { signal });
     });
   }

@@ -40,7 +40,7 @@ export async function runJob(
   checkNumber("retryForMs", retryForMs);
   const { session, signal } = context;
   const spec = toJobSpec(options);
-  const request = { ...toStartRequest(command, spec), idempotencyKey: spec.idempotencyKey };
+  const request = toStartRequest(command, spec);
   const jobID = await startJob(session, request, { signal });
   let isLeft = false;
   const leaveIfThrown = async (call: () => void | Promise<void>) => {

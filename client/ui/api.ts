@@ -2,11 +2,13 @@
 import * as v from "valibot";
 import config from "../../deno.json" with { type: "json" };
 import { parseDurationMs } from "../../common/quantities.ts";
+import { stopJob } from "../end_of_job.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../job_id.ts";
 import { parsePairs } from "../options.ts";
 import type { Session } from "../session.ts";
+import { startJob } from "../start_job.ts";
 import { readJson } from "./body.ts";
 import { findJobs } from "./find_jobs.ts";
 import { findText } from "./find_text.ts";
@@ -81,19 +83,14 @@ export const API: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   }],
   ["/api/start", async (request, session) => {
     const form = await readJson(request, START_FORM);
-    return replyJson(await session.call("Start", toRequest(form)));
+    return replyJson({ jobID: await startJob(session, toRequest(form)) });
   }],
   ["/api/stop", async (request, session) => {
     const { jobID, grace } = await readJson(
       request,
       v.strictObject({ jobID: JOB_ID, grace: v.optional(v.string(), "") }),
     );
-    const gracePeriodMs = parseGrace(grace);
-    await session.call(
-      "Stop",
-      { jobID, ...(gracePeriodMs !== undefined && { gracePeriodMs }) },
-      { pulseOf: jobID },
-    );
+    await stopJob(session, { jobID, graceMs: parseGrace(grace) });
     return replyJson({});
   }],
   ["/api/signal", async (request, session) => {

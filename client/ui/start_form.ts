@@ -2,10 +2,10 @@
 import * as v from "valibot";
 import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
-import type { StartRequest } from "../../proto/contract.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parsePairs } from "../options.ts";
+import { type KeyedStart, toStartRequest } from "../start_job.ts";
 import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
 
 /** A field is a text as it was typed; an empty one says nothing. */
@@ -33,36 +33,33 @@ function entriesOf<Name extends string, Schema>(
  *
  * @throws {ClientError} A field says what cannot be; the message names it.
  */
-export function toRequest(form: v.InferOutput<typeof START_FORM>): StartRequest {
-  const [name = "", ...args] = form.words;
-  if (name === "") throw wrong("the program is missing.");
+export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
+  if ((form.words[0] ?? "") === "") throw wrong("the program is missing.");
   const { stdin, stopSignal, privateTmp, noNetwork, ownProcesses } = form;
   const cpuCores = parsed(form.cpu, "CPU", parseCpuLimit);
   const memoryBytes = parsed(form.memory, "memory", parseMemoryLimit);
   const processes = parsed(form.processes, "processes", parseCount);
-  const gracePeriodMs = parsed(form.grace, "grace period", parseDurationMs);
+  const graceMs = parsed(form.grace, "grace period", parseDurationMs);
   const limits = {
     ...(cpuCores !== undefined && { cpuCores }),
     ...(memoryBytes !== undefined && { memoryBytes }),
     ...parsed(form.diskIo, "disk I/O", parseDiskIoLimit),
     ...(processes !== undefined && { processes }),
   };
-  return {
-    name,
-    args,
+  return toStartRequest(form.words, {
     idempotencyKey: form.idempotencyKey,
     title: form.name.trim(),
     labels: pairs(form.labels, "Labels"),
     env: pairs(form.env, "Environment"),
     workingDirectory: form.cwd.trim(),
     user: form.user.trim(),
-    timeoutMs: parsed(form.timeout, "timeout", parseDurationMs) ?? 0,
+    timeoutMs: parsed(form.timeout, "timeout", parseDurationMs),
     stopSignal: stopSignal.trim(),
-    ...(stdin !== "" && { stdin: new TextEncoder().encode(stdin) }),
-    ...(gracePeriodMs !== undefined && { gracePeriodMs }),
+    stdin: stdin === "" ? undefined : new TextEncoder().encode(stdin),
+    graceMs,
     ...(Object.keys(limits).length > 0 && { limits }),
     isolation: { privateTmp, noNetwork, ownProcesses },
-  };
+  });
 }
 
 function pairs(text: string, field: string): Record<string, string> {
