@@ -71,8 +71,8 @@ Exit status:
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const call: Call = { exitStatus: ExitStatus.ok, verb: undefined };
   try {
-    const verbs = namedVerbs(args);
-    await createProgram({ call, terminal, verbs }).parseAsync(args, { from: "user" });
+    const program = createProgram({ call, terminal, verbs: namedVerbs(args) });
+    await program.parseAsync(withoutVainHelp(args, program), { from: "user" });
     return call.exitStatus;
   } catch (error) {
     return report(error, call, terminal);
@@ -96,6 +96,18 @@ function namedVerbs(args: readonly string[]): readonly Verb[] {
     words.includes(name) || words.includes(alias)
   );
   return named.length > 0 ? named : VERBS;
+}
+
+/** Asked for the help of what it does not know, commander would print the general one, without a word. */
+function withoutVainHelp(args: readonly string[], program: Command): readonly string[] {
+  const [first, name] = args;
+  if (first !== "help" || name === undefined || name.startsWith("-")) return args;
+  const isKnown = [
+    "help",
+    ...program.commands.flatMap((command) => [command.name(), ...command.aliases()]),
+  ]
+    .includes(name);
+  return isKnown ? args : [name];
 }
 
 /** What a program is made for. */

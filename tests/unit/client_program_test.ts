@@ -50,6 +50,14 @@ for (const verb of VERBS) {
   });
 }
 
+Deno.test("main: help VERB is VERB --help, also of what is no verb of a server's", async () => {
+  for (const verb of ["start", "rm", "context", "completion"]) {
+    const { status, text, notes } = await runClient(["help", verb]);
+    assert.deepEqual([status, notes], [0, []], verb);
+    assert.match(text, /^Usage: worker-client /, verb);
+  }
+});
+
 Deno.test("main: help that nobody reads to its end is no failure", async () => {
   const terminal = new FakeTerminal();
   terminal.onWrite = () => {
@@ -70,6 +78,8 @@ const WRONG: readonly (readonly [args: string[], note: string])[] = [
   [["strat", "ls"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
   [["logs", ID], `Unknown command 'logs' (Did you mean stream?). See "worker-client --help".`],
   [["kill", ID], `Unknown command 'kill' (Did you mean signal?). See "worker-client --help".`],
+  [["help", "strat"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
+  [["help", "ps"], `Unknown command 'ps' (Did you mean list?). See "worker-client --help".`],
   [["toString"], `Unknown command 'toString'. See "worker-client --help".`],
   [
     ["list", "--al"],
