@@ -171,9 +171,12 @@ for (const [what, count, question] of EXCESSES) {
     assert(grown < 50e6, `${Math.round(grown / 1e6)} MB`);
     call.resume();
     const { code, details } = await refused;
-    assert.equal(code, status.RESOURCE_EXHAUSTED, details);
-    // The words for HTTP/2's code; a client that finds an answer too long has others.
-    assert.match(details, /^Bandwidth exhausted/);
+    // One that goes on writing to what was reset may find its connection closed before it hears why.
+    if (!/EPIPE|ECONNRESET/.test(details)) {
+      assert.equal(code, status.RESOURCE_EXHAUSTED, details);
+      // The words for HTTP/2's code; a client that finds an answer too long has others.
+      assert.match(details, /^Bandwidth exhausted/);
+    }
     await ask(server.client("alice"), "v1", [LIST]);
   });
 }
