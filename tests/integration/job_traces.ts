@@ -43,7 +43,7 @@ export function groupsOf(jobId: string): Promise<string[]> {
   return findGroups(new RegExp(`^${jobId}$`));
 }
 
-/** The processes of a job and its launcher, wherever they hide: each inherits the job's id. */
+/** The processes of a job, wherever they hide: each inherits the job's id. */
 export async function processesOf(jobId: string): Promise<number[]> {
   const found: number[] = [];
   for await (const { name } of Deno.readDir("/proc")) {
