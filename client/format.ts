@@ -213,8 +213,12 @@ function seconds(microseconds: number): string {
   return `${(microseconds / 1_000_000).toFixed(1)} s`;
 }
 
-/** `268435456` as `256 MiB`. */
-export function binaryBytes(bytes: number): string {
+/**
+ * `268435456` as `256 MiB`.
+ *
+ * @param options Whether two digits are enough, as where there is little room.
+ */
+export function binaryBytes(bytes: number, { isShort = false } = {}): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let value = bytes;
   let unit = 0;
@@ -222,7 +226,7 @@ export function binaryBytes(bytes: number): string {
     value /= 1024;
     unit += 1;
   }
-  return `${Number(value.toFixed(1))} ${units[unit]}`;
+  return `${Number(value.toFixed(isShort && value >= 10 ? 0 : 1))} ${units[unit]}`;
 }
 
 /**

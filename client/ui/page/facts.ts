@@ -1,18 +1,11 @@
 /** What is known of a job, in words. Pure. */
-import { describeDuration, shortState } from "../../format.ts";
+import { binaryBytes, describeDuration, shortState } from "../../format.ts";
 import type { Job } from "./requests.ts";
 
 /** Bytes for reading; `-` where they are not known. */
 export function bytesText(bytes: number | null | undefined): string {
   if (bytes === null || bytes === undefined) return "-";
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${Number(value.toFixed(value < 10 ? 1 : 0))} ${units[unit]}`;
+  return binaryBytes(bytes, { isShort: true });
 }
 
 /** How a job has ended; `-` while it has not. */
