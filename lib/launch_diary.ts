@@ -14,7 +14,7 @@ export interface ProcessIdentity {
 /** What the launcher has written so far. */
 export interface LaunchDiary {
   launcher?: ProcessIdentity & { bootId: string };
-  job?: ProcessIdentity;
+  job?: { pid: number };
   /** Present when the record of the job's end is complete. */
   exit?: { status: number; bySignal: boolean; counters: Map<CounterName, string> };
 }
@@ -27,9 +27,9 @@ export function parseDiary(text: string): LaunchDiary {
   if (launcher === null) return diary;
   const [, pid = "", startTime = "", bootId = ""] = launcher;
   diary.launcher = { pid: Number(pid), startTime, bootId };
-  const job = /^job (\d+) (\d+)$/.exec(lines[1] ?? "");
+  const job = /^job (\d+)$/.exec(lines[1] ?? "");
   if (job === null) return diary;
-  diary.job = { pid: Number(job[1]), startTime: job[2] ?? "" };
+  diary.job = { pid: Number(job[1]) };
   const exitLine = lines.findIndex((line) => /^exit \d+$/.test(line));
   const endLine = lines.indexOf("end", exitLine);
   if (exitLine === -1 || endLine === -1) return diary;

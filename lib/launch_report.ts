@@ -12,7 +12,7 @@ export type LaunchReport =
 
 /** Parses the launcher's report; what is not one is a defect, or a launcher that was killed. */
 export function parseLaunchReport(text: string, commandName: string): LaunchReport {
-  const pid = /^started (\d+) \d+$/m.exec(text)?.[1];
+  const pid = /^started (\d+)\n/m.exec(text)?.[1];
   if (pid !== undefined) return { kind: "started", pid: Number(pid) };
   const [kind = "", ...details] = [...text.matchAll(/^refused (.*)$/gm)].map((match) =>
     (match[1] ?? "").replace(/\p{Cc}/gu, " ")

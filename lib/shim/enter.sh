@@ -3,7 +3,7 @@
 #
 # $1 the stage: namespaces, parent, first, user or command; then the command.
 # In the environment, and gone from the command's:
-#   job_worker_enter (this text)     job_worker_started (PID START_TIME)
+#   job_worker_enter (this text)     job_worker_started (PID)
 #   job_worker_isolation (of tmp, network, processes)    job_worker_user (empty: stay root)
 #   job_worker_folder    job_worker_names, and for each of them job_worker_env_NAME
 # Descriptor 3 is where the launcher reports to, 9 its diary.

@@ -12,13 +12,17 @@
 # this launcher runs the job or a server has given the start up. It is filled with blanks at once and
 # from then on written in place, so that a disk that fills up cannot swallow an exit status:
 #   launcher PID START_TIME BOOT_ID
-#   job PID START_TIME
+#   job PID
 #   (what the shell says of a signal that ended the job: only for signals does it say anything)
 #   exit STATUS, counter NAME and its lines, end
 #
-# On stdout, for each job: `started PID START_TIME`, or `refused KIND` and details, a line each; then
+# On stdout, for each job: `started PID`, or `refused KIND` and details, a line each; then
 # `ended` when nothing of the job is left but its groups, which the server removes. A launcher that
-# refuses ends itself.
+# refuses ends itself. What the shell itself has to say goes nowhere: stderr is /dev/null, but for
+# the diary while a job runs.
+#
+# Many short jobs at once are bound by what is done here for each of them, and of that by system
+# calls: a redirection is six, a line that is read is one for each of its bytes.
 set -uf
 umask 022
 # A host that shuts down sends everybody SIGTERM: the launcher stays to write down how the job ends.
@@ -30,8 +34,8 @@ newline='
 IFS=$newline
 
 refuse() { # KIND DETAIL...
-  printf 'refused %s\n' "$@" 2>/dev/null
-  rmdir -- $groups 2>/dev/null
+  printf 'refused %s\n' "$@"
+  rmdir -- $groups
   exit 0
 }
 
@@ -42,7 +46,7 @@ set_file() { # [?]FILE VALUE
     set -- "${1#\?}" "$2"
     ;;
   esac
-  { echo "$2" >"$1"; } 2>/dev/null && return
+  echo "$2" >"$1" && return
   reason=$({ env printf '%s' "$2" >"$1"; } 2>&1) && return
   refuse limit "$1" "$2" "${reason##*: }"
 }
@@ -94,7 +98,7 @@ prepare_entry() {
     set_user "$entry"
     [ -z "$job_worker_input" ] || chown -- "$job_worker_user" "$folder/input"
   fi
-  { cd -- "$job_worker_folder"; } 2>/dev/null || refuse working-directory
+  cd -- "$job_worker_folder" || refuse working-directory
 }
 
 set_user() { # LINE of passwd(5)
@@ -126,16 +130,16 @@ has_processes() {
       return 1
       ;;
     *) read -r process <"$census" ;;
-  esac 2>/dev/null
+  esac
 }
 
 signal_all() { # SIGNAL GROUP, with the groups that the job has made in it
   while read -r process; do kill -s "$1" "$process"; done <"$2/cgroup.procs"
   for inner in "$2"/*/; do [ ! -d "$inner" ] || signal_all "$1" "$inner"; done
-} 2>/dev/null
+}
 
 kill_all() { # cgroup.kill (Linux 5.14) leaves nobody the time to fork
-  { echo 1 >"${census%/*}/cgroup.kill"; } 2>/dev/null || signal_all KILL "${census%/*}"
+  echo 1 >"${census%/*}/cgroup.kill" || signal_all KILL "${census%/*}"
 }
 
 # What the main process leaves behind gets SIGTERM, the grace period and SIGKILL. Where a server is
@@ -159,14 +163,14 @@ set_record() { # STATUS
     record=${record}counter\ ${counter%% *}$newline
     while read -r line; do
       record=$record$line$newline
-    done 2>/dev/null <"${counter#* }"
+    done <"${counter#* }"
   done
   record=${record}end
 }
 
 begin_diary() {
   set -C
-  { printf '%4096s' '' >"$folder/launch"; } 2>/dev/null || {
+  printf '%4096s' '' >"$folder/launch" || {
     [ -s "$folder/launch" ] || refuse no-space
     exit 0
   }
@@ -198,20 +202,22 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
   [ -z "$disk_settings" ] || set_disks
 
   # In the foreground, since a shell makes what it runs in the background deaf to SIGINT and SIGQUIT.
-  exec 2>&9
+  exec 3>&2 2>&9
   (
+    exec 2>&3
     for group in $groups; do
-      { echo 0 >"$group/cgroup.procs"; } 2>/dev/null || {
+      echo 0 >"$group/cgroup.procs" || {
         printf 'refused %s\n' limit "$group/cgroup.procs" 0 "the group cannot be joined"
         exit 125
       }
     done
-    read -r stat </proc/self/stat
-    set_start_time "$stat"
-    printf 'job %s %s\n' "${stat%% *}" "$start_time" >&9
+    # The only way for a shell that was forked to hear its own number without forking.
+    cd -P /proc/self && pid=${PWD##*/} && cd /
+    unset OLDPWD
+    printf 'job %s\n' "$pid" >&9
     if [ -n "${job_worker_enter-}" ]; then
-      export job_worker_started="${stat%% *} $start_time"
-      exec 3>&1 4>&- 5>&- 6>&- 7>&- 8>&- </dev/null >>"$output" 2>&1
+      export job_worker_started="$pid"
+      exec 3>&1 </dev/null >>"$output" 2>&1
       [ -z "$job_worker_input" ] || exec <"$folder/input"
       umask "$job_worker_umask"
       enter='eval "$job_worker_enter"'
@@ -219,16 +225,17 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
       [ -n "$namespaces" ] || set -- /bin/sh -c "$enter" job-worker user "$@"
       [ -z "$namespaces" ] ||
         set -- unshare $namespaces -- /bin/sh -c "$enter" job-worker namespaces "$@"
-      exec setsid -- "$@"
+      exec "$setsid" -- "$@"
     fi
-    printf 'started %s %s\n' "${stat%% *}" "$start_time" 2>/dev/null
+    printf 'started %s\n' "$pid"
     trap - HUP INT TERM PIPE
-    exec </dev/null >>"$output" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-    exec setsid -- "$@"
+    exec </dev/null >>"$output" 2>&1 3>&- 9>&-
+    exec "$setsid" -- "$@"
   )
   status=$?
-  exec 2>/dev/null
-  clear_remains
+  exec 2>&3 3>&-
+  # This census counts the groups that the job has made as well, the other does not.
+  case $census in */cgroup.events) has_processes ;; esac && clear_remains
   set_record "$status"
   # Where it cannot be written, the end of this process says that the job has ended.
   printf '%s\n' "$record" >&9 || exit 0
@@ -237,8 +244,13 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
   printf 'ended\n' || remove_groups $groups
 }
 
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+IFS=:
+for entry in $PATH; do [ ! -x "$entry/setsid" ] || break; done
+setsid=$entry/setsid
+IFS=$newline
 read -r stat </proc/self/stat
 read -r boot_id </proc/sys/kernel/random/boot_id
 set_start_time "$stat"
 myself="$$ $start_time $boot_id"
-{ echo 0 >"$launchers/cgroup.procs"; } 2>/dev/null
+echo 0 >"$launchers/cgroup.procs"

@@ -3,7 +3,7 @@ import { parseDiary } from "../../lib/launch_diary.ts";
 import { NO_SPACE, parseLaunchReport } from "../../lib/launch_report.ts";
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
-const BEGUN = `launcher 5498 270688 ${BOOT}\njob 5499 270690\n`;
+const BEGUN = `launcher 5498 270688 ${BOOT}\njob 5499\n`;
 
 /** The launcher writes in place, into a file of blanks. */
 function inPlace(text: string): string {
@@ -28,7 +28,7 @@ Deno.test("parseDiary: the end counts only with its last line", () => {
     "Terminated\nexit 143\ncounter memory.events\noom_kill 1\ncounter pids.current\n0\nend\n";
   for (let length = 0; length < end.length; length++) {
     const { job, exit } = parseDiary(inPlace(BEGUN + end.slice(0, length)));
-    assert.deepEqual(job, { pid: 5499, startTime: "270690" });
+    assert.deepEqual(job, { pid: 5499 });
     assert.equal(exit, undefined, JSON.stringify(end.slice(0, length)));
   }
   assert.deepEqual(parseDiary(inPlace(BEGUN + end)).exit, {
@@ -63,7 +63,7 @@ Deno.test("parseDiary: lines before their time count for nothing", () => {
 });
 
 Deno.test("parseLaunchReport: started", () => {
-  assert.deepEqual(parseLaunchReport("started 5499 270690\n", "ls"), {
+  assert.deepEqual(parseLaunchReport("started 5499\n", "ls"), {
     kind: "started",
     pid: 5499,
   });
@@ -92,7 +92,9 @@ Deno.test("parseLaunchReport: each refusal says what to do, and tells no path of
 });
 
 Deno.test("parseLaunchReport: silence and junk are the launcher's failure, never a start", () => {
-  for (const text of ["", "\n", "started\n", "started x 1\n", "start 1 2\n", "started 12"]) {
+  for (
+    const text of ["", "\n", "started\n", "started x\n", "started 1 2\n", "start 1\n", "started 12"]
+  ) {
     const report = parseLaunchReport(text, "ls");
     assert(report.kind === "refused", text);
     assert.equal(report.error.kind, "internal");
