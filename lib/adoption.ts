@@ -62,7 +62,7 @@ export class AdoptedJobs {
     if (!request.wasRunning && await withdraw(folder)) return await neverStarted(request);
     const diary = await readStartedDiary(folder);
     const { launcher, job } = diary ?? {};
-    const ending = await endingOf(folder);
+    const ending = endingOf(folder);
     if (ending !== undefined) {
       await removeGroups(placement.groups);
       return { kind: "ended", pid: job?.pid ?? 0, ending };
@@ -81,7 +81,7 @@ export class AdoptedJobs {
   async #whenBegun(request: AdoptionRequest, launcher: ProcessIdentity): Promise<Adoption> {
     for (;;) {
       const isAlive = await areAlive([launcher]);
-      const job = (await readDiary(request.folder))?.job;
+      const job = readDiary(request.folder)?.job;
       if (job !== undefined) {
         return { kind: "running", pid: job.pid, ended: this.#await(request, launcher) };
       }
@@ -113,7 +113,7 @@ export class AdoptedJobs {
     for await (const { paths } of watcher) {
       for (const path of paths) {
         const adopted = this.#waiting.get(path);
-        if (adopted !== undefined) await this.#settle(path, adopted);
+        if (adopted !== undefined) this.#settle(path, adopted);
       }
       if (this.#waiting.size === 0) this.#closeWatcher();
     }
@@ -131,15 +131,15 @@ export class AdoptedJobs {
     const waiting = [...this.#waiting];
     const alive = await areAlive(waiting.map(([, { launcher }]) => launcher));
     for (const [path, adopted] of waiting) {
-      if (alive.has(processName(adopted.launcher)) || await this.#settle(path, adopted)) continue;
+      if (alive.has(processName(adopted.launcher)) || this.#settle(path, adopted)) continue;
       if (!this.#waiting.delete(path)) continue;
       log.warn("the launcher of a job is gone", { job: adopted.request.jobId });
       void whenOrphanEnds(adopted.request).then(adopted.end);
     }
   }
 
-  async #settle(path: string, { request, end }: Adopted): Promise<boolean> {
-    const ending = await endingOf(request.folder);
+  #settle(path: string, { request, end }: Adopted): boolean {
+    const ending = endingOf(request.folder);
     if (ending === undefined) return false;
     this.#waiting.delete(path);
     end(ending);
@@ -155,7 +155,7 @@ export async function whenOrphanEnds(
 ): Promise<Ending> {
   await whenEmpty(placement);
   await removeGroups(placement.groups);
-  return await endingOf(folder) ?? {
+  return endingOf(folder) ?? {
     kind: "lost",
     reason: "the job's launcher was killed, and the job's exit status with it",
     endedAtMs: Date.now(),
@@ -196,10 +196,10 @@ async function isWithdrawn(folder: string): Promise<boolean> {
 }
 
 /** Reads a diary, and waits for its first line when the launcher has only just made it. */
-async function readStartedDiary(folder: string): ReturnType<typeof readDiary> {
+async function readStartedDiary(folder: string): Promise<ReturnType<typeof readDiary>> {
   const deadline = Date.now() + FIRST_LINE_TIMEOUT_MS;
   for (;;) {
-    const diary = await readDiary(folder);
+    const diary = readDiary(folder);
     if (diary === undefined || diary.launcher !== undefined || Date.now() > deadline) return diary;
     await delay(10);
   }

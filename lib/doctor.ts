@@ -53,8 +53,8 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
       await RuleFile.open(config.rules, config.jobUser);
       return config.rules === "" ? "none: roles alone decide" : `${config.rules} is understood`;
     }),
-    await check("limit files", async () => {
-      const limits = Object.entries(await readLimits(config.limitsDir));
+    await check("limit files", () => {
+      const limits = Object.entries(readLimits(config.limitsDir));
       const text = limits.map(([name, value]) => `${name} ${value}`).join(", ");
       return `${config.limitsDir}: ${text === "" ? "no limits" : text}`;
     }),
@@ -109,7 +109,10 @@ async function examineHost({ cgroupParent, maxProcesses }: ServerConfig): Promis
 const KILL_WARNING =
   "no cgroup v2 tree is mounted: a job's processes are frozen and killed one by one";
 
-async function check(subject: string, look: () => Promise<string | Warning>): Promise<Finding> {
+async function check(
+  subject: string,
+  look: () => string | Warning | Promise<string | Warning>,
+): Promise<Finding> {
   try {
     const text = await look();
     if (typeof text === "string") return { state: "ok", subject, text };

@@ -147,9 +147,9 @@ export class JobManager {
       throw new JobError("invalid", `Cannot stop job ${id}: the grace period is above an hour`);
     }
     const killAtMs = Date.now() + graceMs;
-    if (state.kind === "running") this.#change(job, { ...state, kind: "stopping", killAtMs });
+    if (state.kind === "running") await this.#change(job, { ...state, kind: "stopping", killAtMs });
     else if (state.kind === "stopping" && killAtMs < state.killAtMs) {
-      this.#change(job, { ...state, killAtMs });
+      await this.#change(job, { ...state, killAtMs });
     }
     await this.#endProcesses(job, state.kind === "running");
     await job.ended;
@@ -214,15 +214,15 @@ export class JobManager {
     const placements = running.map(({ placement }) => placement);
     const usages = placements.length === 0 ? [] : await this.#options.executor.usages(placements);
     const usageOf = new Map(running.map(({ id }, index) => [id, usages[index] ?? {}]));
-    return await Promise.all(records.map(async (record) => {
-      const bytes = await this.#outputBytes(record);
+    return records.map((record) => {
+      const bytes = this.#outputBytes(record);
       // The job may have ended, or been removed, while its counters were read. An ended one is as it is.
       const latest = hasEnded(record.state) ? record : this.#find(record.id) ?? record;
       const usage = hasEnded(latest.state)
         ? recordedUsage(latest.state)
         : usageOf.get(record.id) ?? {};
       return { record: latest, usage, outputBytes: bytes };
-    }));
+    });
   }
 
   /** The output of a job. @throws {JobError} "not-found". */
@@ -249,6 +249,7 @@ export class JobManager {
     // The record goes last: should the server die in between, the job can be removed again.
     await this.#removeFolder(id);
     this.#store.delete(id);
+    await this.#store.synced();
   }
 
   /** Cuts the output of the jobs that have written beyond the bound. */
@@ -259,12 +260,13 @@ export class JobManager {
   async #rotate(jobs: readonly ActiveJob[]): Promise<void> {
     const cuts: Cut[] = [];
     for (const { record, output } of jobs) {
-      const { bytes } = await output.size().catch(() => ({ bytes: 0 }));
+      const { bytes } = sizeOf(output);
       const offset = cutOffset(bytes, output.firstOffset, this.#options.maxOutputBytes);
       if (offset === undefined) continue;
       try {
         // On record before the first byte goes: what is gone is never taken for zeros.
         this.#store.setFirstOffset(record.id, offset);
+        await this.#store.synced();
       } catch (error) {
         log.error("cannot rotate output", { job: record.id, error: messageOf(error) });
         continue;
@@ -311,7 +313,7 @@ export class JobManager {
   ): Promise<string> {
     const { executor, maxProcesses } = this.#options;
     const allowed: Limits = {
-      ...await readLimits(this.#options.limitsFolder),
+      ...readLimits(this.#options.limitsFolder),
       ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
     };
     const limits = narrowLimits(allowed, asked);
@@ -330,9 +332,9 @@ export class JobManager {
     const folder = this.#folder(id);
     try {
       this.#store.insert(record);
-      await Deno.mkdir(folder, { mode: 0o700 });
+      Deno.mkdirSync(folder, { mode: 0o700 });
       const output = join(folder, OUTPUT_FILE);
-      (await Deno.open(output, { write: true, createNew: true, mode: 0o600 })).close();
+      Deno.openSync(output, { write: true, createNew: true, mode: 0o600 }).close();
       const { placement } = record;
       const running = await executor.launch({
         jobId: id,
@@ -345,7 +347,7 @@ export class JobManager {
         output,
         graceMs: settings.graceMs ?? this.#options.graceMs,
       });
-      this.#began(record, running, Date.now());
+      await this.#began(record, running, Date.now()).stored;
     } catch (error) {
       await this.#forget(id);
       throw isDiskFull(error) ? new JobError("exhausted", NO_SPACE, { cause: error }) : error;
@@ -353,7 +355,11 @@ export class JobManager {
     return id;
   }
 
-  #began(record: JobRecord, { pid, ended }: Running, startedAtMs: number): ActiveJob {
+  #began(
+    record: JobRecord,
+    { pid, ended }: Running,
+    startedAtMs: number,
+  ): { job: ActiveJob; stored: Promise<void> } {
     const output = new OutputLog(join(this.#folder(record.id), OUTPUT_FILE), {
       firstOffset: record.firstOffset,
       finished: false,
@@ -361,9 +367,11 @@ export class JobManager {
     const job: ActiveJob = { record, output, ended: Promise.resolve() };
     job.ended = ended.then((ending) => this.#ended(job, ending));
     this.#active.set(record.id, job);
-    if (record.state.kind === "starting") this.#change(job, { kind: "running", pid, startedAtMs });
+    const stored = record.state.kind === "starting"
+      ? this.#change(job, { kind: "running", pid, startedAtMs })
+      : Promise.resolve();
     this.#timeOut(job);
-    return job;
+    return { job, stored };
   }
 
   /** Stops a job when its time is up; one that was adopted when that was long ago, at once. */
@@ -396,11 +404,11 @@ export class JobManager {
       timers.delete(record.id);
     }
     await this.#rotate([job]);
-    const { diskBytes } = await output.size().catch(() => ({ diskBytes: 0 }));
+    const { diskBytes } = sizeOf(output);
     const { pid, startedAtMs } = state;
     // The launcher's word of the start arrives a moment after it; a job may have ended by then.
     const endedAtMs = Math.max(ending.endedAtMs, startedAtMs);
-    this.#change(job, { pid, startedAtMs, ...ending, endedAtMs }, diskBytes);
+    await this.#change(job, { pid, startedAtMs, ...ending, endedAtMs }, diskBytes);
     output.finish();
     log.info("job ended", {
       job: record.id,
@@ -412,20 +420,21 @@ export class JobManager {
   }
 
   /** Changes a job's state in memory and on disk; a full disk is waited out, and nothing forgotten. */
-  #change(job: ActiveJob, state: JobState, outputBytes = 0): void {
+  async #change(job: ActiveJob, state: JobState, outputBytes = 0): Promise<void> {
     requireTransition(job.record.state, state);
     job.record.state = state;
-    this.#save(job, outputBytes);
+    await this.#save(job, outputBytes);
   }
 
-  #save(job: ActiveJob, outputBytes: number): void {
+  async #save(job: ActiveJob, outputBytes: number): Promise<void> {
     const { id, state } = job.record;
     try {
       this.#store.update(job.record, outputBytes);
+      await this.#store.synced();
       if (hasEnded(state)) this.#active.delete(id);
     } catch (error) {
       log.error("cannot store a job's record, trying again", { job: id, error: messageOf(error) });
-      const retry = () => job.record.state === state && this.#save(job, outputBytes);
+      const retry = () => job.record.state === state && void this.#save(job, outputBytes);
       Deno.unrefTimer(setTimeout(retry, STORE_RETRY_MS));
     }
   }
@@ -470,7 +479,8 @@ export class JobManager {
   async #adopt(record: JobRecord, adoption: Adoption): Promise<void> {
     if (adoption.kind === "never-started") return await this.#forget(record.id);
     const ended = adoption.kind === "running" ? adoption.ended : Promise.resolve(adoption.ending);
-    const job = this.#began(record, { pid: adoption.pid, ended }, record.createdAtMs);
+    const { job, stored } = this.#began(record, { pid: adoption.pid, ended }, record.createdAtMs);
+    await stored;
     if (adoption.kind === "ended") await job.ended;
     else if (record.state.kind === "stopping") await this.#endProcesses(job, true);
   }
@@ -493,9 +503,9 @@ export class JobManager {
   }
 
   /** Of a job whose removal has begun the output is gone, and the record still there. */
-  async #outputBytes(record: JobRecord): Promise<number> {
+  #outputBytes(record: JobRecord): number {
     try {
-      return (await this.#output(record).size()).bytes;
+      return this.#output(record).size().bytes;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return 0;
       throw error;
@@ -523,6 +533,15 @@ export class JobManager {
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
+  }
+}
+
+/** Of output that is gone, or cannot be looked at, nothing. */
+function sizeOf(output: OutputLog): { bytes: number; diskBytes: number } {
+  try {
+    return output.size();
+  } catch {
+    return { bytes: 0, diskBytes: 0 };
   }
 }
 

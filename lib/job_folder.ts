@@ -14,9 +14,9 @@ export const OUTPUT_FILE = "output";
 export const INPUT_FILE = "input";
 
 /** Reads a job's diary; undefined when there is none. */
-export async function readDiary(folder: string): Promise<LaunchDiary | undefined> {
+export function readDiary(folder: string): LaunchDiary | undefined {
   try {
-    return parseDiary(await Deno.readTextFile(join(folder, DIARY_FILE)));
+    return parseDiary(Deno.readTextFileSync(join(folder, DIARY_FILE)));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
@@ -24,11 +24,11 @@ export async function readDiary(folder: string): Promise<LaunchDiary | undefined
 }
 
 /** How a job ended, from its diary; undefined while that is not written. */
-export async function endingOf(folder: string): Promise<Ending | undefined> {
-  const exit = (await readDiary(folder))?.exit;
+export function endingOf(folder: string): Ending | undefined {
+  const exit = readDiary(folder)?.exit;
   if (exit === undefined) return undefined;
   // The end is the last thing that the launcher writes, so the file's time is the job's.
-  const { mtime } = await Deno.stat(join(folder, DIARY_FILE));
+  const { mtime } = Deno.statSync(join(folder, DIARY_FILE));
   return {
     kind: "exited",
     exitCode: exit.status,

@@ -32,10 +32,10 @@ const MAX_FILE_BYTES = 4096;
  * @throws {JobError} "precondition", with the file's name, its text and what was expected. A missing
  * file is an error too: a limit that somebody believes in must not vanish with its file.
  */
-export async function readLimits(folder: string): Promise<Limits> {
-  const cpu = await readLimit(folder, LIMIT_FILES.cpu, parseCpuLimit);
-  const memory = await readLimit(folder, LIMIT_FILES.memory, parseMemoryLimit);
-  const diskIo = await readLimit(folder, LIMIT_FILES.diskIo, parseDiskIoLimit);
+export function readLimits(folder: string): Limits {
+  const cpu = readLimit(folder, LIMIT_FILES.cpu, parseCpuLimit);
+  const memory = readLimit(folder, LIMIT_FILES.memory, parseMemoryLimit);
+  const diskIo = readLimit(folder, LIMIT_FILES.diskIo, parseDiskIoLimit);
   return {
     ...(cpu === undefined ? {} : { cpuCores: cpu }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
@@ -82,9 +82,9 @@ const LEAST: Record<keyof Limits, { least: number; text: string }> = {
 
 const LIMIT_NAMES = Object.keys(LEAST) as (keyof Limits)[];
 
-async function readLimit<T>(folder: string, name: string, parse: (text: string) => T): Promise<T> {
+function readLimit<T>(folder: string, name: string, parse: (text: string) => T): T {
   try {
-    return parse(await readShortFile(join(folder, name)));
+    return parse(readShortFile(join(folder, name)));
   } catch (error) {
     throw new JobError(
       "precondition",
@@ -101,12 +101,14 @@ function problemOf(error: unknown): string {
 }
 
 /** Reads a file of bounded length. A longer one is refused: what follows may say something else. */
-async function readShortFile(path: string): Promise<string> {
-  using file = await Deno.open(path);
+function readShortFile(path: string): string {
+  // What is no file (a pipe, say) could keep the server waiting.
+  if (!Deno.statSync(path).isFile) throw new Error("it is no file");
+  using file = Deno.openSync(path);
   const buffer = new Uint8Array(MAX_FILE_BYTES);
   let length = 0;
   while (length < buffer.length) {
-    const read = await file.read(buffer.subarray(length));
+    const read = file.readSync(buffer.subarray(length));
     if (read === null) break;
     length += read;
   }

@@ -147,7 +147,7 @@ export class LocalExecutor implements Executor {
 
   async #makeGroups(groups: readonly string[]): Promise<void> {
     try {
-      for (const group of groups) await Deno.mkdir(group);
+      await Promise.all(groups.map((group) => Deno.mkdir(group)));
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       // Another server with the same parent group has ended, and removed it when it was empty.
@@ -158,7 +158,7 @@ export class LocalExecutor implements Executor {
 
   async #ending(request: LaunchRequest, launched: Promise<unknown>): Promise<Ending> {
     await launched;
-    const ending = await endingOf(request.folder);
+    const ending = endingOf(request.folder);
     if (ending !== undefined) {
       await removeGroups(request.placement.groups);
       return ending;

@@ -70,9 +70,13 @@ export class OutputLog {
     this.#growth.finish();
   }
 
-  /** Bytes written so far, and those that still take room on the disk. */
-  async size(): Promise<{ bytes: number; diskBytes: number }> {
-    const { size, blocks } = await Deno.stat(this.#path);
+  /**
+   * Bytes written so far, and those that still take room on the disk.
+   *
+   * @throws {Deno.errors.NotFound} When the file is gone.
+   */
+  size(): { bytes: number; diskBytes: number } {
+    const { size, blocks } = Deno.statSync(this.#path);
     return { bytes: size, diskBytes: (blocks ?? 0) * 512 };
   }
 

@@ -118,7 +118,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: NO_PACKAGE,
   },
   store: {
-    files: /^lib\/store\.ts$/,
+    files: /^lib\/(store|log_sync)\.ts$/,
     imports: ["state", ...COMMON],
     packages: NO_PACKAGE,
   },
