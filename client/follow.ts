@@ -1,4 +1,4 @@
-import { type OutputOptions, type OutputSink, readJobOutput } from "./job_output.ts";
+import type { OutputOptions, OutputSink } from "./job_output.ts";
 import type { Session } from "./session.ts";
 
 /** Which output of a job, how stubbornly, and who counts it. */
@@ -40,6 +40,8 @@ export async function follow(
     lose: (offset) => sink.note(`connection lost${describe(offset)}, trying again...`),
     resume: (offset) => sink.note(`resumed${describe(offset)}`),
   };
+  // Loaded when it is needed, as all that speaks gRPC is (client/context.ts).
+  const { readJobOutput } = await import("./job_output.ts");
   await readJobOutput(options, { session, sink: noting, signal });
 }
 

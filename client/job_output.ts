@@ -8,9 +8,6 @@ import { Patience, pause } from "./patience.ts";
 import type { Session } from "./session.ts";
 import { Silence } from "./silence.ts";
 
-/** How long a broken stream is tried again when nobody says: a reboot of the server's host fits. */
-export const DEFAULT_RETRY_FOR_MS = 10 * 60_000;
-
 /** After so many seconds of silence the server is asked to send an empty message. */
 const HEARTBEAT_SECONDS = 10;
 

@@ -1,5 +1,8 @@
 import { unlessAborted } from "./abort.ts";
 
+/** How long a broken stream is tried again when nobody says: a reboot of the server's host fits. */
+export const DEFAULT_RETRY_FOR_MS = 10 * 60_000;
+
 /** The first pause between two tries; each is twice the one before. */
 const FIRST_PAUSE_MS = 250;
 

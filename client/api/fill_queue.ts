@@ -1,5 +1,6 @@
 import { resolveJobID } from "../job_id.ts";
-import { DEFAULT_RETRY_FOR_MS, readJobOutput } from "../job_output.ts";
+import { readJobOutput } from "../job_output.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
 import type { Session } from "../session.ts";
 import { toJobWorkerError } from "./error_mapping.ts";
 import type { OutputQueue } from "./output_queue.ts";

@@ -4,7 +4,7 @@ import { chooseEndpoint } from "../choose_endpoint.ts";
 import { stopJob, waitForJob } from "../end_of_job.ts";
 import type { Endpoint } from "../endpoint.ts";
 import { resolveJobID } from "../job_id.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../job_output.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
 import { toListRequest } from "../job_state.ts";
 import { listJobs } from "../list.ts";
 import { Session } from "../session.ts";

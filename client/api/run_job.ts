@@ -1,6 +1,6 @@
 import { stopJob, waitForJob } from "../end_of_job.ts";
 import { GrpcStatus, RefusedCallError } from "../errors.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../job_output.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
 import type { Session } from "../session.ts";
 import { startJob, toStartRequest } from "../start_job.ts";
 import { checkCommand, checkNumber, toJobSpec } from "./arguments.ts";

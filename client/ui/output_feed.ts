@@ -1,7 +1,7 @@
 /** A job's output on its way to the page. */
 import { ClientError, messageOf } from "../errors.ts";
 import { follow, type Sink } from "../follow.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../job_output.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
 import type { Session } from "../session.ts";
 import { OutputQueue } from "./output_queue.ts";
 

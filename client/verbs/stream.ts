@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../follow.ts";
 import { resolveJobID } from "../job_id.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../job_output.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
 import { parsedOption } from "../options.ts";
 import { Progress } from "../progress.ts";
 import type { Session } from "../session.ts";

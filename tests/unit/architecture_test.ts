@@ -273,6 +273,29 @@ Deno.test("architecture: no two layers claim a file", async () => {
   }
 });
 
+Deno.test("architecture: the client loads what speaks gRPC when it calls, and not for its help", async () => {
+  const loaded = new Set<string>();
+  const load = async (path: string) => {
+    if (loaded.has(path)) return;
+    loaded.add(path);
+    if (!path.endsWith(".ts")) return;
+    const source = withoutComments(await Deno.readTextFile(join(ROOT, path)));
+    for (const [, clause = "", from = ""] of source.matchAll(STATIC_IMPORT)) {
+      if (/^\s*type\s/.test(clause)) continue;
+      await load(from.startsWith(".") ? posix.join(posix.dirname(path), from) : from);
+    }
+  };
+  await load("client.ts");
+  assert(loaded.has("client/verbs/stream.ts"), "the walk misses what is loaded");
+  const dear = [...loaded].filter((path) =>
+    /grpc|^proto\/|client\/(session|connection)/.test(path)
+  );
+  assert.deepEqual(dear, []);
+});
+
+/** `import CLAUSE from "PATH"` and `import "PATH"`, but not `import("PATH")`. */
+const STATIC_IMPORT = /^import\s+(?:([^"']*?)\s+from\s+)?["']([^"']+)["']/gm;
+
 /** What a file might hold, and what the rules say of it: undefined is nothing. */
 const CASES: readonly (readonly [path: string, source: string, found: RegExp | undefined])[] = [
   ["lib/service.ts", 'import * as grpc from "@grpc/grpc-js";', undefined],
