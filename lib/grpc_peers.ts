@@ -1,5 +1,6 @@
 /** Who is at the other end of each connection, and whether they still may be. */
 import type { Http2SecureServer, Http2Session, ServerHttp2Session } from "node:http2";
+import { setImmediate } from "node:timers";
 import type { TLSSocket } from "node:tls";
 import { type ClientTrust, EXPIRED, type Standing } from "./client_trust.ts";
 import { JobError, messageOf } from "./errors.ts";
@@ -50,11 +51,15 @@ export class PeerWatch implements Disposable {
     this.#timer = setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS);
   }
 
-  /** Watches the connections of a server. */
+  /**
+   * Watches the connections of a server. A certificate is read while its owner is still busy with
+   * the handshake, and not when the first call waits for it.
+   */
   watch(server: Http2SecureServer): void {
     server.on("session", (session: ServerHttp2Session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
+      setImmediate(() => this.#sessions.has(session) && this.#examine(session, Date.now()));
     });
   }
 
@@ -127,15 +132,17 @@ export class PeerWatch implements Disposable {
   /** A connection that cannot be judged is closed, and none keeps the others from being judged. */
   #sweep(): void {
     const nowMs = Date.now();
-    for (const session of this.#sessions) {
-      try {
-        const peer = this.identify(session) as KnownPeer | undefined;
-        if (peer?.refusedAtMs === undefined) continue;
-        if (nowMs - peer.refusedAtMs >= CLOSE_DELAY_MS) this.#end(session, peer);
-      } catch (error) {
-        log.error("a connection cannot be judged and is closed", { error: messageOf(error) });
-        session.destroy();
-      }
+    for (const session of this.#sessions) this.#examine(session, nowMs);
+  }
+
+  #examine(session: Http2Session, nowMs: number): void {
+    try {
+      const peer = this.identify(session) as KnownPeer | undefined;
+      if (peer?.refusedAtMs === undefined) return;
+      if (nowMs - peer.refusedAtMs >= CLOSE_DELAY_MS) this.#end(session, peer);
+    } catch (error) {
+      log.error("a connection cannot be judged and is closed", { error: messageOf(error) });
+      session.destroy();
     }
   }
 
