@@ -33,6 +33,8 @@ export interface ServerConfig {
   maxJobsPerUser: number;
   /** Connections that are open at once; Infinity: no bound. */
   maxConnections: number;
+  /** How many of them may be one user's, by the certificate's name; Infinity: no bound. */
+  maxConnectionsPerUser: number;
   /** Connections whose handshake is under way; Infinity: no bound. */
   maxHandshakes: number;
   /** Streams that one connection has open at once. */
@@ -128,6 +130,7 @@ function options(): Option[] {
     number("max-jobs", "<n>", "jobs running at once, or max", "4000", checkBound),
     number("max-jobs-per-user", "<n>", "those of one user, or max", "2000", checkBound),
     number("max-connections", "<n>", "connections open at once, or max", "10000", checkBound),
+    number("max-connections-per-user", "<n>", "those of one user, or max", "2000", checkBound),
     number("max-handshakes", "<n>", "handshakes under way at once, or max", "2000", checkBound),
     number("max-streams", "<n>", "streams open on one connection", "2000", checkStreams),
     number(

@@ -10,14 +10,17 @@ import {
 } from "@grpc/grpc-js";
 import type { AuditTrail } from "./audit.ts";
 import type { CallCounter } from "./call_bounds.ts";
-import { messageOf } from "./errors.ts";
+import { JobError } from "./errors.ts";
+import { toStatus } from "./grpc_endings.ts";
 import { http2StreamOf } from "./grpc_internals.ts";
 import { type Peer, peerOf, type PeerWatch } from "./grpc_peers.ts";
 import { type Caller, isAllowed, isHealthMethod } from "./rbac.ts";
 
 const NOBODY: Peer = {
   caller: { name: "", serial: "", roles: [] },
-  access: AbortSignal.abort(new Error("a client certificate is required")),
+  access: AbortSignal.abort(
+    new JobError("unauthenticated", "a client certificate is required"),
+  ),
 };
 
 /** Who calls, for a handler: the interceptor has let the call through. */
@@ -72,9 +75,7 @@ export function authorizationInterceptor(
 }
 
 function refusalOf({ caller, access }: Peer, path: string) {
-  if (access.aborted) {
-    return { code: status.UNAUTHENTICATED, details: messageOf(access.reason) };
-  }
+  if (access.aborted) return toStatus(access.reason);
   if (isAllowed(caller.roles, path)) return undefined;
   const method = path.slice(path.lastIndexOf("/") + 1);
   const roles = caller.roles.length === 0 ? "has no role" : `is ${caller.roles.join(" and ")}`;

@@ -27,7 +27,7 @@ interface KnownPeer extends Peer {
   standing: Standing;
   /** Which trust the standing is by. */
   trust: ClientTrust;
-  refusedAtMs: number | undefined;
+  refusal: { readonly atMs: number; readonly reason: string } | undefined;
 }
 
 const peers = new WeakMap<Http2Session, KnownPeer>();
@@ -40,14 +40,24 @@ export function peerOf(session: Http2Session | undefined): Peer | undefined {
 /** Judges peers, at each call and while their connections are open. */
 export class PeerWatch implements Disposable {
   readonly #roleOid: string;
+  readonly #maxPerUser: number;
   readonly #sessions = new Set<Http2Session>();
+  /** How many connections each user has, by the certificate's name. */
+  readonly #open = new Map<string, number>();
   readonly #timer: ReturnType<typeof setInterval>;
   #trust: ClientTrust;
 
-  /** @param roleOid The OID of the role extension. */
-  constructor(trust: ClientTrust, roleOid: string) {
+  /**
+   * @param options The OID of the role extension, and how many connections one user may have;
+   * Infinity: no bound.
+   */
+  constructor(
+    trust: ClientTrust,
+    { roleOid, maxConnectionsPerUser }: { roleOid: string; maxConnectionsPerUser: number },
+  ) {
     this.#trust = trust;
     this.#roleOid = roleOid;
+    this.#maxPerUser = maxConnectionsPerUser;
     this.#timer = setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS);
   }
 
@@ -77,15 +87,34 @@ export class PeerWatch implements Disposable {
   identify(session: Http2Session | undefined): Peer | undefined {
     const socket = socketOf(session);
     if (session === undefined || socket === undefined) return undefined;
-    const known = peers.get(session) ?? this.#meet(socket);
-    if (known === undefined) return undefined;
-    peers.set(session, known);
-    this.#judge(known, Date.now());
+    const known = peers.get(session) ?? this.#admit(session, this.#meet(socket));
+    if (known !== undefined) this.#judge(known, Date.now());
     return known;
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+  }
+
+  /** Counts a connection while it is open, and refuses it where it is one too many. */
+  #admit(session: Http2Session, peer: KnownPeer | undefined): KnownPeer | undefined {
+    if (peer === undefined) return undefined;
+    peers.set(session, peer);
+    const { name } = peer.caller;
+    const open = (this.#open.get(name) ?? 0) + 1;
+    if (session.destroyed) return peer;
+    this.#open.set(name, open);
+    session.on("close", () => {
+      const left = (this.#open.get(name) ?? 1) - 1;
+      if (left > 0) this.#open.set(name, left);
+      else this.#open.delete(name);
+    });
+    if (open > this.#maxPerUser) {
+      const reason = `has ${this.#maxPerUser} connections open, the most that ` +
+        "--max-connections-per-user allows";
+      refuse(peer, reason, new JobError("exhausted", `${name} ${reason}; end some, or share one`));
+    }
+    return peer;
   }
 
   /** Reading a certificate is dear, and it cannot change while the connection lives. */
@@ -106,7 +135,7 @@ export class PeerWatch implements Disposable {
       access: control.signal,
       standing: this.#trust.standing(raw, Date.now()),
       trust: this.#trust,
-      refusedAtMs: undefined,
+      refusal: undefined,
     };
   }
 
@@ -119,8 +148,9 @@ export class PeerWatch implements Disposable {
       peer.standing = EXPIRED;
     }
     if (peer.standing.kind === "good" || peer.access.aborted) return;
-    peer.refusedAtMs = nowMs;
-    peer.control.abort(
+    refuse(
+      peer,
+      peer.standing.reason,
       new JobError(
         "unauthenticated",
         `the certificate ${peer.caller.serial} of ${peer.caller.name} ${peer.standing.reason}; ` +
@@ -138,18 +168,24 @@ export class PeerWatch implements Disposable {
   #examine(session: Http2Session, nowMs: number): void {
     try {
       const peer = this.identify(session) as KnownPeer | undefined;
-      if (peer?.refusedAtMs === undefined) return;
-      if (nowMs - peer.refusedAtMs >= CLOSE_DELAY_MS) this.#end(session, peer);
+      if (peer?.refusal === undefined) return;
+      if (nowMs - peer.refusal.atMs >= CLOSE_DELAY_MS) this.#end(session, peer);
     } catch (error) {
       log.error("a connection cannot be judged and is closed", { error: messageOf(error) });
       session.destroy();
     }
   }
 
-  #end(session: Http2Session, { caller, standing }: KnownPeer): void {
+  #end(session: Http2Session, { caller, refusal }: KnownPeer): void {
     this.#sessions.delete(session);
-    const reason = standing.kind === "refused" ? standing.reason : "";
+    const reason = refusal?.reason;
     log.warn("a connection is closed", { who: caller.name, serial: caller.serial, reason });
     session.destroy();
   }
+}
+
+/** @param reason For the log; @param error For the caller. */
+function refuse(peer: KnownPeer, reason: string, error: JobError): void {
+  peer.refusal = { atMs: Date.now(), reason };
+  peer.control.abort(error);
 }

@@ -47,6 +47,8 @@ const OPTIONS: ChannelOptions = {
 export interface ServerBounds extends CallBounds {
   /** Connections that are open at once, whoever made them; Infinity: no bound. */
   readonly maxConnections: number;
+  /** Connections of one certificate name; Infinity: no bound. */
+  readonly maxConnectionsPerUser: number;
   /** Connections whose handshake is under way; Infinity: no bound. */
   readonly maxHandshakes: number;
   /** Streams that one connection has open at once. */
@@ -91,7 +93,8 @@ export async function listen(
     options;
   // What grpc-js would print beside an error is in the error, and the log is JSON.
   setLogVerbosity(logVerbosity.NONE);
-  const peers = new PeerWatch(trust, roleOid);
+  const { maxConnectionsPerUser } = bounds;
+  const peers = new PeerWatch(trust, { roleOid, maxConnectionsPerUser });
   const calls = new CallCounter(bounds);
   const interceptors = [authorizationInterceptor({ peers, calls, trail })];
   const server = new Server({

@@ -125,3 +125,44 @@ Deno.test("bounds: connections, whoever makes them, and there is room when they 
   for (const connection of connections) connection.close();
   await until("room for another", async () => (await server.cli(["query", job])).code === 0);
 });
+
+Deno.test("bounds: connections of one user; the calls on one too many are refused, and it is closed", async () => {
+  await issueEve();
+  await using server = await TestServer.start({ flags: ["--max-connections-per-user", "3"] });
+  const alice = server.client("alice");
+  const job = await alice.start("true");
+  const eves = [server.client("eve"), server.client("eve"), server.client("eve")];
+  for (const eve of eves) await eve.query(job);
+  const why = /eve has 3 connections open, the most that --max-connections-per-user allows/;
+  const fourth = server.client("eve");
+  await assertStatus(fourth.query(job), status.RESOURCE_EXHAUSTED, why);
+  const cli = await server.cli(["query", job], "eve");
+  assert.notEqual(cli.code, 0);
+  assert.match(cli.stderr, why);
+  // Who is there is served, and others are not concerned.
+  for (const client of [...eves, alice, server.client("alice")]) await client.query(job);
+  await until(
+    "the end of her fourth",
+    () => /"a connection is closed","who":"eve"/.test(server.log),
+  );
+  eves[0]?.raw.close();
+  fourth.raw.close();
+  await until("room for another", async () => (await server.cli(["query", job], "eve")).code === 0);
+});
+
+Deno.test("bounds: connections that nobody calls on are counted by the name in their certificates", async () => {
+  await issueEve();
+  await using server = await TestServer.start({ flags: ["--max-connections-per-user", "2"] });
+  const job = await server.client("alice").start("true");
+  const silent = [server.client("eve"), server.client("eve")];
+  for (const { raw } of silent) {
+    await new Promise<void>((resolve, reject) => {
+      raw.waitForReady(Date.now() + 10_000, (error) => error ? reject(error) : resolve());
+    });
+  }
+  await assertStatus(
+    server.client("eve").query(job),
+    status.RESOURCE_EXHAUSTED,
+    /eve has 2 connections open/,
+  );
+});
