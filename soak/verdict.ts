@@ -6,6 +6,12 @@ const MIB_BYTES = 1024 ** 2;
 /** What is judged, and how much more than before is still level: this and a quarter. */
 const TOLERANCES = { descriptors: 32, threads: 4, queryMs: 100 } as const;
 
+/**
+ * With fewer samples, a second apart, the time of a query says more of the machine than of the server:
+ * other work on it can halve its speed for as long as a third of them takes.
+ */
+const MIN_SAMPLES_OF_TIME = 180;
+
 /** A server may be past its limit by what comes within a second and what is in flight. */
 const MEMORY_TOLERANCE_BYTES = 64 * MIB_BYTES;
 
@@ -23,6 +29,7 @@ export function findGrowth(samples: readonly Sample[], limitBytes: number): stri
   const last = samples.slice(2 * third);
   const found: string[] = [];
   for (const name of ["descriptors", "threads", "queryMs"] as const) {
+    if (name === "queryMs" && samples.length < MIN_SAMPLES_OF_TIME) continue;
     const [before, after] = [median(middle, name), median(last, name)];
     if (after <= before * 1.25 + TOLERANCES[name]) continue;
     found.push(`${name} grew from ${Math.round(before)} to ${Math.round(after)}`);

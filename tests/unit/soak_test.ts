@@ -6,9 +6,12 @@ import { findGrowth } from "../../soak/verdict.ts";
 const MIB_BYTES = 1024 ** 2;
 const LIMIT_BYTES = 256 * MIB_BYTES;
 
-/** Thirty samples, a second apart, of a server that is level but for what `change` says. */
-function samples(change: (second: number) => Partial<Sample> = () => ({})): Sample[] {
-  return Array.from({ length: 30 }, (_, second) => ({
+/** Samples, a second apart, of a server that is level but for what `change` says. */
+function samples(
+  change: (second: number) => Partial<Sample> = () => ({}),
+  seconds = 30,
+): Sample[] {
+  return Array.from({ length: seconds }, (_, second) => ({
     atSeconds: second,
     residentBytes: 200 * MIB_BYTES,
     descriptors: 40,
@@ -33,9 +36,17 @@ Deno.test("findGrowth: what grows to the end is named, with its figures", () => 
   assert.deepEqual(grown((second) => ({ threads: 12 + 2 * second })), [
     "threads grew from 42 to 62",
   ]);
-  assert.deepEqual(grown((second) => ({ queryMs: 120 + 30 * second })), [
-    "queryMs grew from 570 to 870",
+});
+
+Deno.test("findGrowth: the time of a query is judged where there is enough of it, and not before", () => {
+  const slower = (second: number) => ({ queryMs: 120 + 30 * second });
+  assert.deepEqual(grown(slower), []);
+  assert.deepEqual(findGrowth(samples(slower, 179), LIMIT_BYTES), []);
+  assert.deepEqual(findGrowth(samples(slower, 180), LIMIT_BYTES), [
+    "queryMs grew from 2820 to 4620",
   ]);
+  const slowMoment = (second: number) => second > 150 && second < 160 ? { queryMs: 5000 } : {};
+  assert.deepEqual(findGrowth(samples(slowMoment, 180), LIMIT_BYTES), []);
 });
 
 Deno.test("findGrowth: memory that outgrows its limit once is growth, one below is none", () => {
