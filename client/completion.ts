@@ -59,10 +59,15 @@ function bashScript(program: Command): string {
   const below = program.commands.find((verb) => verb.name() === "context")?.commands ?? [];
   return `_worker_client() {
   local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} verb= options= word
-  # "--context=x" comes as three words.
+  # "--context=x" comes as three words from bash.
   if [[ $current == = ]]; then current=; before=\${COMP_WORDS[COMP_CWORD-1]}
   elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD-2]}; fi
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+  # From zsh it is one.
+  local option=
+  if [[ $current == --context=* ]]; then
+    option=--context= before=--context current=\${current#*=}
+  fi
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD-1))}"; do
     case $word in ${verbs.join("|")}) verb=$word; break ;; esac
   done
   case $verb in
@@ -74,7 +79,7 @@ ${cases.join("\n")}
     # Of several, what stands in front of the last comma is there already.
     local earlier=
     [[ $current == *,* ]] && earlier=\${current%,*},
-    COMPREPLY=($(compgen -P "$earlier" -W "$(${CONTEXTS})" -- "\${current##*,}"))
+    COMPREPLY=($(compgen -P "$option$earlier" -W "$(${CONTEXTS})" -- "\${current##*,}"))
   elif [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))
   elif [[ -z $verb ]]; then
@@ -101,7 +106,21 @@ complete -o default -F _worker_client worker-client
 }
 
 function fishScript(program: Command): string {
-  const lines = ["complete -c worker-client -f"];
+  const lines = [
+    "function __worker_client_jobs",
+    "  set -l word (commandline -ct)",
+    "  if string match -q '*/*' -- $word",
+    `    ${LIST_JOBS} --context (string split -m 1 / -- $word)[1] ${PLACED_JOBS} |`,
+    "      string match -v '*/-'",
+    "  else",
+    `    ${JOBS} | string match -v -- -`,
+    "  end",
+    "end",
+    "complete -c worker-client -f",
+    ...visible(program).map((option) =>
+      `complete -c worker-client -n __fish_use_subcommand ${fishOption(option)}`
+    ),
+  ];
   for (const verb of program.commands) {
     const isVerb = `-n '__fish_seen_subcommand_from ${verb.name()}'`;
     lines.push(
@@ -110,13 +129,16 @@ function fishScript(program: Command): string {
       ...visible(verb).map((option) => `complete -c worker-client ${isVerb} ${fishOption(option)}`),
     );
     if (JOB_VERBS.has(verb.name())) {
-      lines.push(`complete -c worker-client ${isVerb} -a "(${JOBS} | string match -v -- -)"`);
+      lines.push(`complete -c worker-client ${isVerb} -a "(__worker_client_jobs)"`);
     }
     if (verb.name() === "context") {
       const isBelow = `-n '__fish_seen_subcommand_from ${CONTEXT_VERBS.join(" ")}'`;
+      const below = verb.commands.flatMap((command) => [command.name(), ...command.aliases()]);
+      const isAbove = `-n '__fish_seen_subcommand_from ${verb.name()}; and ` +
+        `not __fish_seen_subcommand_from ${below.join(" ")}'`;
       lines.push(
         ...verb.commands.map((command) =>
-          `complete -c worker-client ${isVerb} -a ${command.name()} -d ${quote(command.summary())}`
+          `complete -c worker-client ${isAbove} -a ${command.name()} -d ${quote(command.summary())}`
         ),
         `complete -c worker-client ${isBelow} -a "(${CONTEXTS})"`,
       );
@@ -146,8 +168,7 @@ function fishOption(option: Option): string {
   return [
     ...(short === undefined ? [] : [`-s ${short.slice(1)}`]),
     ...(long === undefined || long === null ? [] : [`-l ${long.slice(2)}`]),
-    ...(required ? ["-r"] : []),
-    ...(long === "--context" ? [`-a "(${CONTEXTS})"`] : []),
+    ...(long === "--context" ? [`-x -a "(${CONTEXTS})"`] : required ? ["-r"] : []),
     `-d ${quote(description)}`,
   ].join(" ");
 }

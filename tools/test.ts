@@ -18,9 +18,11 @@ const ROOT = resolve(import.meta.dirname ?? ".", "..");
 /** Debian packages that tests call, by a program of theirs or a file that is there with them. */
 const PACKAGES: Readonly<Record<string, string>> = {
   chromium: "chromium",
+  fish: "fish",
   ip: "iproute2",
   jq: "jq",
   openssl: "openssl",
+  zsh: "zsh",
   // A client in another language.
   protoc: "protobuf-compiler",
   "/usr/share/grpc-proto/grpc/health/v1/health.proto": "grpc-proto",
