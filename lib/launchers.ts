@@ -33,6 +33,12 @@ const MAX_INPUT_COMMAND_BYTES = 64 * 1024;
 /** The longest line of a refusal is a path and a value; what is longer is not from the launcher. */
 const MAX_REPORT_BYTES = 16 * 1024;
 
+/**
+ * Most of what it says fits in it. A read that waits has its buffer all the while, and the runtime's
+ * own would be 64 KiB for each launcher.
+ */
+const READ_BYTES = 1024;
+
 /** What process lists show of a launcher. */
 const LABEL = "job-worker-launcher";
 
@@ -166,7 +172,7 @@ class Launcher {
   /** Settles when the process has ended. */
   readonly gone: Promise<unknown>;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #output: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #output: ReadableStreamBYOBReader;
   readonly #decoder = new TextDecoder();
   #isNew = true;
   /** What it has said of its present job. */
@@ -177,7 +183,7 @@ class Launcher {
     const child = listeningShell(args, environment).spawn();
     this.gone = child.status;
     this.#input = child.stdin.getWriter();
-    this.#output = child.stdout.getReader();
+    this.#output = child.stdout.getReader({ mode: "byob" });
   }
 
   /**
@@ -213,7 +219,7 @@ class Launcher {
 
   async #readUntil(word: RegExp): Promise<boolean> {
     while (!word.test(this.#said)) {
-      const { done, value } = await this.#output.read();
+      const { done, value } = await this.#output.read(new Uint8Array(READ_BYTES));
       if (done || this.#said.length > MAX_REPORT_BYTES) return false;
       this.#said += this.#decoder.decode(value, { stream: true });
     }
