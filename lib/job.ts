@@ -20,7 +20,7 @@ import { NO_SPACE } from "./launch_report.ts";
 import { type Limits, narrowLimits, readLimits } from "./limits.ts";
 import { log } from "./log.ts";
 import { OutputLog } from "./logs.ts";
-import { type Cut, cutOffset, freeHeads } from "./rotation.ts";
+import { cutOffset, freeHeads } from "./rotation.ts";
 import type { JobStore } from "./store.ts";
 
 /** How long a record that could not be stored is kept before the next try. */
@@ -258,24 +258,35 @@ export class JobManager {
   }
 
   async #rotate(jobs: readonly ActiveJob[]): Promise<void> {
-    const cuts: Cut[] = [];
-    for (const { record, output } of jobs) {
+    const cuts: { job: ActiveJob; offset: number }[] = [];
+    for (const job of jobs) {
+      const { record, output } = job;
       const { bytes } = sizeOf(output);
       const offset = cutOffset(bytes, output.firstOffset, this.#options.maxOutputBytes);
       if (offset === undefined) continue;
       try {
-        // On record before the first byte goes: what is gone is never taken for zeros.
         this.#store.setFirstOffset(record.id, offset);
-        await this.#store.synced();
+        cuts.push({ job, offset });
       } catch (error) {
         log.error("cannot rotate output", { job: record.id, error: messageOf(error) });
-        continue;
       }
+    }
+    if (cuts.length === 0) return;
+    try {
+      // On record before the first byte goes: what is gone is never taken for zeros.
+      await this.#store.synced();
+    } catch (error) {
+      log.error("cannot rotate output", { jobs: cuts.length, error: messageOf(error) });
+      return;
+    }
+    for (const { job: { record, output }, offset } of cuts) {
       record.firstOffset = offset;
       output.firstOffset = offset;
-      cuts.push({ file: join(this.#folder(record.id), OUTPUT_FILE), length: offset });
     }
-    await freeHeads(cuts);
+    await freeHeads(cuts.map(({ job: { record }, offset }) => ({
+      file: join(this.#folder(record.id), OUTPUT_FILE),
+      length: offset,
+    })));
   }
 
   async #start(
@@ -469,20 +480,29 @@ export class JobManager {
       folder: this.#folder(record.id),
       wasRunning: record.state.kind !== "starting",
     })));
+    const ended: Promise<void>[] = [];
     for (const record of records) {
       const adoption = adoptions.get(record.id);
-      if (adoption !== undefined) await this.#adopt(record, adoption);
+      if (adoption === undefined) continue;
+      const job = await this.#adopt(record, adoption);
+      if (job !== undefined && adoption.kind === "ended") ended.push(job.ended);
     }
+    // Together, since they wait for the disk together.
+    await Promise.all(ended);
     if (records.length > 0) log.info("adopted jobs of an earlier server", { jobs: records.length });
   }
 
-  async #adopt(record: JobRecord, adoption: Adoption): Promise<void> {
-    if (adoption.kind === "never-started") return await this.#forget(record.id);
+  async #adopt(record: JobRecord, adoption: Adoption): Promise<ActiveJob | undefined> {
+    if (adoption.kind === "never-started") {
+      await this.#forget(record.id);
+      return undefined;
+    }
     const ended = adoption.kind === "running" ? adoption.ended : Promise.resolve(adoption.ending);
-    const { job, stored } = this.#began(record, { pid: adoption.pid, ended }, record.createdAtMs);
-    await stored;
-    if (adoption.kind === "ended") await job.ended;
-    else if (record.state.kind === "stopping") await this.#endProcesses(job, true);
+    const { job } = this.#began(record, { pid: adoption.pid, ended }, record.createdAtMs);
+    if (adoption.kind === "running" && record.state.kind === "stopping") {
+      await this.#endProcesses(job, true);
+    }
+    return job;
   }
 
   #running(id: string, verb: string): ActiveJob {
