@@ -147,7 +147,7 @@ export class LocalExecutor implements Executor {
 
   async #makeGroups(groups: readonly string[]): Promise<void> {
     try {
-      await Promise.all(groups.map((group) => Deno.mkdir(group)));
+      for (const group of groups) await Deno.mkdir(group);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       // Another server with the same parent group has ended, and removed it when it was empty.
