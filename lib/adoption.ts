@@ -1,9 +1,10 @@
 /** Takes over the jobs that an earlier server left on this host. */
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { removeGroups, whenEmpty } from "./cgroup_files.ts";
 import type { Adoption, AdoptionRequest, Ending } from "./executor.ts";
 import { endingOf, readDiary } from "./job_folder.ts";
-import { DIARY_FILE, type ProcessIdentity, WITHDRAWN } from "./launch_diary.ts";
+import { DIARY_FILE, type LaunchDiary, type ProcessIdentity, WITHDRAWN } from "./launch_diary.ts";
 import { log } from "./log.ts";
 import { scripts } from "./scripts.ts";
 import { runScript } from "./shell.ts";
@@ -196,7 +197,7 @@ async function isWithdrawn(folder: string): Promise<boolean> {
 }
 
 /** Reads a diary, and waits for its first line when the launcher has only just made it. */
-async function readStartedDiary(folder: string): Promise<ReturnType<typeof readDiary>> {
+async function readStartedDiary(folder: string): Promise<LaunchDiary | undefined> {
   const deadline = Date.now() + FIRST_LINE_TIMEOUT_MS;
   for (;;) {
     const diary = readDiary(folder);
@@ -212,8 +213,4 @@ async function areAlive(processes: readonly ProcessIdentity[]): Promise<Set<stri
 
 function processName({ pid, startTime }: ProcessIdentity): string {
   return `${pid}:${startTime}`;
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

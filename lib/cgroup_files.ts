@@ -1,4 +1,5 @@
 /** Control groups as they stand in the kernel: counted, awaited, removed. */
+import { setTimeout as delay } from "node:timers/promises";
 import type { CounterName, Placement } from "./cgroup.ts";
 import { scripts } from "./scripts.ts";
 import { runScript } from "./shell.ts";
@@ -34,7 +35,7 @@ export async function hasProcesses(placement: Placement): Promise<boolean> {
 /** Waits until no process of the job is left. */
 export async function whenEmpty(placement: Placement): Promise<void> {
   while (await hasProcesses(placement)) {
-    await new Promise((resolve) => setTimeout(resolve, CENSUS_INTERVAL_MS));
+    await delay(CENSUS_INTERVAL_MS);
   }
 }
 

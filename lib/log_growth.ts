@@ -3,6 +3,7 @@
  * hundred thousand small writes a second and an event for each would cost more than the reading, it
  * looks at the size on a timer until the file has been quiet for a while.
  */
+import { setTimeout as delay } from "node:timers/promises";
 
 /** How often the size is looked at while the file grows: the delay that a reader feels. */
 const GROWING_INTERVAL_MS = 4;
@@ -109,8 +110,4 @@ export class GrowthSignal {
     this.#watcher?.close();
     this.#watcher = undefined;
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

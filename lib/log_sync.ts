@@ -1,4 +1,5 @@
 /** Waits for the disk in the background, one wait for all who have come meanwhile. */
+import { setTimeout as delay } from "node:timers/promises";
 
 /**
  * Between two waits' beginnings. A wait takes the processor a tenth of a millisecond or more, so
@@ -41,15 +42,12 @@ export class LogSync {
 
   async #run(previous: Promise<void> | undefined): Promise<void> {
     await previous?.catch(() => {}); // Whoever waits for that one hears of it.
-    await delay(this.#lastMs + MIN_INTERVAL_MS - performance.now());
+    const pauseMs = this.#lastMs + MIN_INTERVAL_MS - performance.now();
+    if (pauseMs > 0) await delay(pauseMs);
     this.#lastMs = performance.now();
     this.#running = this.#next;
     this.#next = undefined;
-    this.#file ??= Deno.openSync(this.#path, { read: true, write: true });
+    this.#file ??= Deno.openSync(this.#path, { write: true });
     await this.#file.syncData();
   }
-}
-
-async function delay(ms: number): Promise<void> {
-  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
 }
