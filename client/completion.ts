@@ -58,12 +58,11 @@ function bashScript(program: Command): string {
   const jobs = verbs.filter((verb) => JOB_VERBS.has(verb)).join("|");
   const below = program.commands.find((verb) => verb.name() === "context")?.commands ?? [];
   return `_worker_client() {
-  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} verb= options= word
+  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} verb= options= option= word
   # "--context=x" comes as three words from bash.
   if [[ $current == = ]]; then current=; before=\${COMP_WORDS[COMP_CWORD-1]}
   elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD-2]}; fi
   # From zsh it is one.
-  local option=
   if [[ $current == --context=* ]]; then
     option=--context= before=--context current=\${current#*=}
   fi

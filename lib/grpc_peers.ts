@@ -100,9 +100,9 @@ export class PeerWatch implements Disposable {
   #admit(session: Http2Session, peer: KnownPeer | undefined): KnownPeer | undefined {
     if (peer === undefined) return undefined;
     peers.set(session, peer);
+    if (session.destroyed) return peer;
     const { name } = peer.caller;
     const open = (this.#open.get(name) ?? 0) + 1;
-    if (session.destroyed) return peer;
     this.#open.set(name, open);
     session.on("close", () => {
       const left = (this.#open.get(name) ?? 1) - 1;

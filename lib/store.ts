@@ -305,7 +305,7 @@ function reading<T>(read: () => T): T {
     return read();
   } catch (error) {
     throw new Error(
-      `cannot read the records of jobs in jobs.db: ${
+      `cannot read the records of jobs in ${DATABASE_FILE}: ${
         messageOf(error)
       }; put a copy of it back, or ` +
         "move it away to begin without records",

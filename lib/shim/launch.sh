@@ -194,10 +194,7 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
   begin_diary
   [ -z "${job_worker_enter-}" ] || prepare_entry
   find_command "$1"
-  [ -z "${job_worker_enter-}" ] || {
-    cd /
-    unset OLDPWD
-  }
+  [ -z "${job_worker_enter-}" ] || cd /
   for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
   [ -z "$disk_settings" ] || set_disks
 

@@ -15,7 +15,7 @@ const SEED = 'syntax = "proto3";\n' + await Deno.readTextFile(join(FIXTURES, "se
 const RELEASED = await Deno.readTextFile(join(FIXTURES, "released.proto"));
 
 /** Checks one rule set in the place of those of buf.yaml. */
-function only(rules: string): string[] {
+function flagsOfRules(rules: string): string[] {
   const [kind = "", name = ""] = rules.split(":");
   return ["--config", JSON.stringify({ version: "v2", [kind]: { use: [name] } })];
 }
@@ -42,7 +42,7 @@ async function breaking(contract: string, against: string, flags: string[]): Pro
   }
 }
 
-const STRICTEST = only("breaking:FILE");
+const STRICTEST = flagsOfRules("breaking:FILE");
 
 Deno.test("contract rules: buf finds nothing but what buf.yaml gives a reason for", async () => {
   assert.deepEqual(findings(await runBuf(["lint"], { cwd: ROOT })), []);
@@ -51,7 +51,7 @@ Deno.test("contract rules: buf finds nothing but what buf.yaml gives a reason fo
 Deno.test("contract rules: names are lower_snake_case but for the seed's own", async () => {
   const folder = join(ROOT, "proto");
   const found = findings(
-    await runBuf(["lint", ".", ...only("lint:FIELD_LOWER_SNAKE_CASE")], { cwd: folder }),
+    await runBuf(["lint", ".", ...flagsOfRules("lint:FIELD_LOWER_SNAKE_CASE")], { cwd: folder }),
   );
   const names = new Set(found.map((line) => /^Field name "(\w+)"/.exec(line)?.[1]));
   assert.deepEqual([...names].sort(), ["exitCode", "jobID"]);
@@ -66,7 +66,7 @@ Deno.test("contract rules: the seed's clients go on working, and output is bytes
     'Field "1" with name "output" on message "StreamResponse" changed type from "string" to "bytes".',
   ]);
   // On the wire the two are the same.
-  assert.deepEqual(await breaking(CONTRACT, SEED, only("breaking:WIRE")), []);
+  assert.deepEqual(await breaking(CONTRACT, SEED, flagsOfRules("breaking:WIRE")), []);
 });
 
 /** Changes that break clients, and what the finding says. */
