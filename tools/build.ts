@@ -10,6 +10,7 @@ import { basename, join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { findRuntime, realSources, type Runtime } from "./denort.ts";
+import { clientParts } from "./client_parts.ts";
 import { embeddedProtos } from "./embedded_protos.ts";
 import { makeLibrary } from "./library.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "./log_directory.ts";
@@ -104,7 +105,7 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
       // Nothing lies beside a bundle; what packages would read from there the plugin gives them.
       __dirname: '""',
     },
-    plugins: [embeddedProtos(ROOT)],
+    plugins: name === "worker-client" ? [clientParts()] : [embeddedProtos(ROOT)],
     logLevel: "warning",
   });
   const code = outputFiles[0]?.text ?? "";
