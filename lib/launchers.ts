@@ -22,7 +22,7 @@ const IDLE_TIMEOUT_MS = 10_000;
  * Launches under way at once. More of them would not start jobs sooner, as the processors are busy
  * with these, but would make each of them take longer.
  */
-const MAX_LAUNCHING = 4 * navigator.hardwareConcurrency;
+const MAX_LAUNCHING = 3 * navigator.hardwareConcurrency;
 
 /** A launch that takes longer waits for something else (a dead file server), and holds up no other. */
 const TURN_MS = 500;

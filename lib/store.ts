@@ -10,6 +10,12 @@ import { hasEnded } from "./job_state.ts";
 /** Where the records are, in the log directory. */
 const DATABASE_FILE = "jobs.db";
 
+/**
+ * The log is brought into the file when it is so long (16 MiB): that waits for the disk with the
+ * server's only thread, and a page that has changed often by then is written once.
+ */
+const CHECKPOINT_PAGES = 4000;
+
 /** Grows by one with each change of the tables; a newer file is refused, an older one is brought up. */
 const SCHEMA_VERSION = 2;
 
@@ -271,7 +277,10 @@ function openDatabase(folder: string): DatabaseSync {
     // The lock goes with the process, however it ends.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;");
     // NORMAL: it is not in each commit that the disk is waited for, see LogSync.
-    database.exec("PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE; COMMIT;");
+    database.exec(
+      `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; ` +
+        "BEGIN EXCLUSIVE; COMMIT;",
+    );
     prepareSchema(database);
     return database;
   } catch (error) {
