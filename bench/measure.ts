@@ -1,28 +1,26 @@
 /** How it is measured. */
 import { type Options, runChild } from "./child.ts";
 
-/** Values of both sides, a value for each run. */
-export interface Pair {
-  readonly ours: number[];
-  readonly theirs: number[];
-}
-
 /**
- * Measures two things in turns (A B A B), so that whatever else the machine does hits both alike;
- * the first turn of each warms up and does not count.
+ * Measures things in turns (A B A B), so that whatever else the machine does hits all alike; the
+ * first turn of each warms up and does not count.
+ *
+ * @returns The values of each, one for each run.
  */
-export async function alternate(
+export async function alternate<Side extends string>(
   runs: number,
-  { ours, theirs }: { ours: () => Promise<number>; theirs: () => Promise<number> },
-): Promise<Pair> {
-  const pair: Pair = { ours: [], theirs: [] };
-  await ours();
-  await theirs();
+  sides: Readonly<Record<Side, () => Promise<number>>>,
+): Promise<Record<Side, number[]>> {
+  const entries = Object.entries(sides) as [Side, () => Promise<number>][];
+  const values = Object.fromEntries(entries.map(([side]) => [side, []])) as unknown as Record<
+    Side,
+    number[]
+  >;
+  for (const [, measure] of entries) await measure();
   for (let turn = 0; turn < runs; turn++) {
-    pair.ours.push(await ours());
-    pair.theirs.push(await theirs());
+    for (const [side, measure] of entries) values[side].push(await measure());
   }
-  return pair;
+  return values;
 }
 
 /** The same with one side only. */

@@ -1,5 +1,5 @@
 import type { Benchmark } from "./benchmark.ts";
-import { alternate, processMs, repeat } from "./measure.ts";
+import { alternate, processMs } from "./measure.ts";
 import { CLIENT } from "./world.ts";
 
 const RUNS = 15;
@@ -9,20 +9,23 @@ export const query: Benchmark = {
   name: "query",
   measures:
     "`worker-client query ID` of a finished job against `ssh host true`: whole processes, " +
-    "a new connection each, and a compiled program that does nothing.",
+    "a new connection each; and a compiled program that does nothing, and one that makes the same " +
+    "call by hand and does not look at the answer.",
 
   async run(world) {
-    const [ssh, floor] = [await world.ssh(), await world.floor()];
+    const [ssh, floor, bare] = [await world.ssh(), await world.floor(), await world.bareCall()];
     await using server = await world.server();
     const client = server.client();
     const job = await client.start("true");
     await client.wait(job);
     const env = server.cliEnvironment();
-    const { ours, theirs } = await alternate(RUNS, {
+    const bareArgs = [server.address, server.pki.file("alice.pem"), server.pki.file("ca.crt"), job];
+    const { ours, theirs, empty, call } = await alternate(RUNS, {
       ours: () => processMs(CLIENT, ["query", job], { env }),
       theirs: () => processMs("ssh", ssh.args("true")),
+      empty: () => processMs(floor, []),
+      call: () => processMs(bare, bareArgs),
     });
-    const empty = await repeat(RUNS, () => processMs(floor, []));
     return [
       {
         what: "`worker-client query`, whole process, new connection",
@@ -37,6 +40,18 @@ export const query: Benchmark = {
         ours,
         alternative: { name: "an empty program", values: empty },
         target: { text: "at most 1.7 of the floor", isMet: (mine, other) => mine <= 1.7 * other },
+      },
+      {
+        what: "the same beside the least that such a call takes",
+        unit: "ms",
+        ours,
+        alternative: { name: "a handshake and a request by hand", values: call },
+      },
+      {
+        what: "of which the handshake and the request",
+        unit: "ms",
+        ours: call,
+        alternative: { name: "an empty program", values: empty },
       },
     ];
   },

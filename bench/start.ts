@@ -1,5 +1,5 @@
 import type { Benchmark } from "./benchmark.ts";
-import { alternate, processMs, repeat } from "./measure.ts";
+import { alternate, processMs } from "./measure.ts";
 import { CLIENT } from "./world.ts";
 
 const RUNS = 15;
@@ -14,11 +14,11 @@ export const start: Benchmark = {
     const [ssh, floor] = [await world.ssh(), await world.floor()];
     await using server = await world.server();
     const env = server.cliEnvironment();
-    const { ours, theirs } = await alternate(RUNS, {
+    const { ours, theirs, empty } = await alternate(RUNS, {
       ours: () => processMs(CLIENT, ["start", "true"], { env }),
       theirs: () => processMs("ssh", ssh.args("true")),
+      empty: () => processMs(floor, []),
     });
-    const empty = await repeat(RUNS, () => processMs(floor, []));
     return [
       {
         what: "`worker-client start true`, whole process, new connection",

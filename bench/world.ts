@@ -16,6 +16,7 @@ export class World implements AsyncDisposable {
   readonly #report: (line: string) => void;
   #ssh: Promise<SshHost> | undefined;
   #floor: Promise<string> | undefined;
+  #bareCall: Promise<string> | undefined;
 
   private constructor(folder: string, report: (line: string) => void) {
     this.folder = folder;
@@ -39,7 +40,13 @@ export class World implements AsyncDisposable {
 
   /** A program that does nothing, compiled as ours are: what the runtime costs by itself. */
   floor(): Promise<string> {
-    return this.#floor ??= compileFloor(this.folder);
+    return this.#floor ??= compile(this.folder, { name: "floor", code: "" });
+  }
+
+  /** `bench/bare_call.ts`, compiled: what a call costs on this runtime with nothing of ours. */
+  bareCall(): Promise<string> {
+    return this.#bareCall ??= Deno.readTextFile(join(import.meta.dirname ?? ".", "bare_call.ts"))
+      .then((code) => compile(this.folder, { name: "bare_call", code }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -48,17 +55,24 @@ export class World implements AsyncDisposable {
   }
 }
 
-async function compileFloor(folder: string): Promise<string> {
+/** A program of one file, compiled as ours are. */
+async function compile(
+  folder: string,
+  { name, code }: { name: string; code: string },
+): Promise<string> {
   const runtime = await findRuntime(realSources(BUILD_DIR, () => {}));
-  const program = join(folder, "floor.js");
-  await Deno.writeTextFile(program, "");
-  const out = join(folder, "floor");
+  const program = join(folder, `${name}.ts`);
+  await Deno.writeTextFile(program, code);
+  const out = join(folder, name);
   const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["compile", "--quiet", "--no-config", "--output", out, program],
+    args: [
+      ...["compile", "--quiet", "--no-config", "--node-modules-dir=none", "--no-code-cache"],
+      ...["--allow-net", "--allow-read", "--output", out, program],
+    ],
     cwd: folder,
     env: runtime.kind === "file" ? { DENORT_BIN: runtime.path } : {},
     stdin: "null",
   }).output();
-  if (!success) throw new Error("Cannot compile the empty program");
+  if (!success) throw new Error(`Cannot compile ${name}`);
   return out;
 }
