@@ -243,9 +243,9 @@ function checkGrace(given: string): number {
 
 function checkBound(given: string): number {
   if (given === "max") return Infinity;
-  const count = parseCount(given);
-  if (count >= 1) return count;
-  throw new InvalidArgumentError("Expected 1 or more.");
+  const count = /^\d+$/.test(given) ? Number(given) : 0;
+  if (count >= 1 && Number.isSafeInteger(count)) return count;
+  throw new InvalidArgumentError('Expected a whole number, 1 or more, or "max" for no bound.');
 }
 
 /** The protocol has no word for "no bound". */
