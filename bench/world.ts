@@ -1,6 +1,7 @@
 /** What benchmarks are run with: compiled binaries, OpenSSH, and the runtime's own floor. */
-import { join } from "node:path";
+import { join, parse } from "node:path";
 import { BIN_DIR, type ServerOptions, TestServer } from "../tests/integration/harness.ts";
+import { compileProgram } from "../tools/compile.ts";
 import { findRuntime, realSources } from "../tools/denort.ts";
 import { SshHost } from "./ssh_host.ts";
 
@@ -40,39 +41,29 @@ export class World implements AsyncDisposable {
 
   /** A program that does nothing, compiled as ours are: what the runtime costs by itself. */
   floor(): Promise<string> {
-    return this.#floor ??= compile(this.folder, { name: "floor", code: "" });
+    return this.#floor ??= this.#compileFloor();
   }
 
   /** `bench/bare_call.ts`, compiled: what a call costs on this runtime with nothing of ours. */
   bareCall(): Promise<string> {
-    return this.#bareCall ??= Deno.readTextFile(join(import.meta.dirname ?? ".", "bare_call.ts"))
-      .then((code) => compile(this.folder, { name: "bare_call", code }));
+    return this.#bareCall ??= this.#compile(join(import.meta.dirname ?? ".", "bare_call.ts"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await (await this.#ssh)?.[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });
   }
-}
 
-/** A program of one file, compiled as ours are. */
-async function compile(
-  folder: string,
-  { name, code }: { name: string; code: string },
-): Promise<string> {
-  const runtime = await findRuntime(realSources(BUILD_DIR, () => {}));
-  const program = join(folder, `${name}.ts`);
-  await Deno.writeTextFile(program, code);
-  const out = join(folder, name);
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["compile", "--quiet", "--no-config", "--node-modules-dir=none", "--no-code-cache"],
-      ...["--allow-net", "--allow-read", "--output", out, program],
-    ],
-    cwd: folder,
-    env: runtime.kind === "file" ? { DENORT_BIN: runtime.path } : {},
-    stdin: "null",
-  }).output();
-  if (!success) throw new Error(`Cannot compile ${name}`);
-  return out;
+  async #compileFloor(): Promise<string> {
+    const code = join(this.folder, "floor.js");
+    await Deno.writeTextFile(code, "");
+    return await this.#compile(code);
+  }
+
+  async #compile(code: string): Promise<string> {
+    const runtime = await findRuntime(realSources(BUILD_DIR, () => {}));
+    const out = join(this.folder, parse(code).name);
+    await compileProgram(code, { out, flags: ["--allow-net", "--allow-read"], runtime });
+    return out;
+  }
 }

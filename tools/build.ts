@@ -9,8 +9,9 @@ import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { findRuntime, realSources, type Runtime } from "./denort.ts";
 import { clientParts } from "./client_parts.ts";
+import { COMPILE_FLAGS, compileProgram } from "./compile.ts";
+import { findRuntime, realSources, type Runtime } from "./denort.ts";
 import { embeddedProtos } from "./embedded_protos.ts";
 import { makeLibrary } from "./library.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "./log_directory.ts";
@@ -124,23 +125,6 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
   return { name, out: join(options.outDir, name), code, files, flags, inputHash };
 }
 
-/**
- * No configuration and no node_modules: either would be embedded, with everything in it. No code
- * cache: the runtime takes it from a file in /tmp, where anyone could put code for root to run.
- *
- * A small young generation (MiB): what streams leave behind lies outside of V8's heap, so with a large
- * one it waits for full collections, which took a third of the server's time.
- */
-const COMPILE_FLAGS = [
-  "--quiet",
-  "--no-config",
-  "--node-modules-dir=none",
-  "--no-remote",
-  "--no-npm",
-  "--no-code-cache",
-  "--v8-flags=--max-semi-space-size=1",
-];
-
 async function compile(target: Target, runtime: Runtime): Promise<void> {
   const startedMs = performance.now();
   const folder = await Deno.makeTempDir({ dir: WORK_DIR, prefix: "compile-" });
@@ -152,22 +136,8 @@ async function compile(target: Target, runtime: Runtime): Promise<void> {
       // The binary says when its source was written: the same source shall make the same bytes.
       await Deno.utime(join(folder, name), 0, 0);
     }
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "compile",
-        ...COMPILE_FLAGS,
-        ...target.flags,
-        ...[...target.files.keys()].flatMap((name) => ["--include", name]),
-        "--output",
-        target.out,
-        code,
-      ],
-      cwd: folder,
-      env: runtime.kind === "file" ? { DENORT_BIN: runtime.path } : {},
-      stdin: "null",
-    }).output();
-    const lines = new TextDecoder().decode(stderr).trim();
-    if (!success) throw new Error(`Cannot compile ${target.name}: ${lines}`);
+    const includes = [...target.files.keys()].flatMap((name) => ["--include", name]);
+    await compileProgram(code, { out: target.out, flags: [...target.flags, ...includes], runtime });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
