@@ -11,23 +11,15 @@ export async function alternate<Side extends string>(
   runs: number,
   sides: Readonly<Record<Side, () => Promise<number>>>,
 ): Promise<Record<Side, number[]>> {
-  const entries = Object.entries(sides) as [Side, () => Promise<number>][];
-  const values = Object.fromEntries(entries.map(([side]) => [side, []])) as unknown as Record<
-    Side,
-    number[]
-  >;
-  for (const [, measure] of entries) await measure();
-  for (let turn = 0; turn < runs; turn++) {
-    for (const [side, measure] of entries) values[side].push(await measure());
+  const names = Object.keys(sides) as Side[];
+  const values = {} as Record<Side, number[]>;
+  for (const side of names) {
+    values[side] = [];
+    await sides[side]();
   }
-  return values;
-}
-
-/** The same with one side only. */
-export async function repeat(runs: number, measure: () => Promise<number>): Promise<number[]> {
-  const values: number[] = [];
-  await measure();
-  for (let turn = 0; turn < runs; turn++) values.push(await measure());
+  for (let turn = 0; turn < runs; turn++) {
+    for (const side of names) values[side].push(await sides[side]());
+  }
   return values;
 }
 

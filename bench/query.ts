@@ -1,4 +1,5 @@
 import type { Benchmark } from "./benchmark.ts";
+import { callRows } from "./call_rows.ts";
 import { alternate, processMs } from "./measure.ts";
 import { CLIENT } from "./world.ts";
 
@@ -27,20 +28,7 @@ export const query: Benchmark = {
       call: () => processMs(bare, bareArgs),
     });
     return [
-      {
-        what: "`worker-client query`, whole process, new connection",
-        unit: "ms",
-        ours,
-        alternative: { name: "`ssh host true`", values: theirs },
-        target: { text: "at most 0.4 of ssh", isMet: (mine, other) => mine <= 0.4 * other },
-      },
-      {
-        what: "the same beside the runtime's floor",
-        unit: "ms",
-        ours,
-        alternative: { name: "an empty program", values: empty },
-        target: { text: "at most 1.7 of the floor", isMet: (mine, other) => mine <= 1.7 * other },
-      },
+      ...callRows("worker-client query", { ours, theirs, empty }),
       {
         what: "the same beside the least that such a call takes",
         unit: "ms",
