@@ -40,9 +40,15 @@ export function parseDurationMs(text: string): number {
  * @throws {RangeError} The text is none, or beyond 2^53.
  */
 export function parseCount(text: string): number {
-  const count = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(count)) throw new RangeError(`Expected a whole number, 0 or more.`);
+  const count = countWithin(text, 0, Number.MAX_SAFE_INTEGER);
+  if (count === undefined) throw new RangeError(`Expected a whole number, 0 or more.`);
   return count;
+}
+
+/** Reads a whole number within bounds; undefined: the text is none, for a caller that says which. */
+export function countWithin(text: string, least: number, most: number): number | undefined {
+  const count = /^\d+$/.test(text) ? Number(text) : NaN;
+  return count >= least && count <= most ? count : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The server's settings: flags, environment variables, defaults. */
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { isAbsolute, relative } from "node:path";
-import { parseBytes, parseCount, parseDurationMs } from "../common/quantities.ts";
+import { countWithin, parseBytes, parseCount, parseDurationMs } from "../common/quantities.ts";
 import { LOG_DIR, VERSION } from "./build_info.ts";
 import { isUserName, MAX_GRACE_MS } from "./job_settings.ts";
 import { DEFAULT_ROLE_OID, isRoleOid } from "./rbac.ts";
@@ -243,15 +243,15 @@ function checkGrace(given: string): number {
 
 function checkBound(given: string): number {
   if (given === "max") return Infinity;
-  const count = /^\d+$/.test(given) ? Number(given) : 0;
-  if (count >= 1 && Number.isSafeInteger(count)) return count;
+  const count = countWithin(given, 1, Number.MAX_SAFE_INTEGER);
+  if (count !== undefined) return count;
   throw new InvalidArgumentError('Expected a whole number, 1 or more, or "max" for no bound.');
 }
 
 /** The protocol has no word for "no bound". */
 function checkStreams(given: string): number {
-  const count = parseCount(given);
-  if (count >= 1 && count <= 1_000_000) return count;
+  const count = countWithin(given, 1, 1_000_000);
+  if (count !== undefined) return count;
   throw new InvalidArgumentError("Expected 1 to 1000000.");
 }
 
