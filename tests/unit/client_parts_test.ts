@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { build, type BuildOptions, stop } from "esbuild";
+import { build, type Plugin, stop } from "esbuild";
 import { join } from "node:path";
 import { clientParts } from "../../tools/client_parts.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 
 /** Bundles a module as the client is, and names what is in it. */
-async function filesOf(contents: string, options: BuildOptions = {}): Promise<string[]> {
+async function filesOf(contents: string, plugins: Plugin[] = []): Promise<string[]> {
   const { metafile } = await build({
-    ...options,
     stdin: { contents, resolveDir: ROOT },
     bundle: true,
+    plugins,
     write: false,
     metafile: true,
     format: "esm",
@@ -26,7 +26,7 @@ const OF_BUNDLER = { sanitizeOps: false, sanitizeResources: false };
 Deno.test("client parts: what only servers use of grpc-js is left out", OF_BUNDLER, async () => {
   const entry = 'export { Client, credentials } from "@grpc/grpc-js";';
   const whole = await filesOf(entry);
-  const files = await filesOf(entry, { plugins: [clientParts()] });
+  const files = await filesOf(entry, [clientParts()]);
   await stop();
   const unused = /\/(server|server-interceptors|orca|load-balancer-round-robin)\.js$|protobufjs/;
   assert.ok(whole.some((file) => unused.test(file)), "nothing to leave out");
@@ -38,7 +38,7 @@ Deno.test("client parts: what only servers use of grpc-js is left out", OF_BUNDL
 
 Deno.test("client parts: a part that the library lacks stops the build", OF_BUNDLER, async () => {
   await assert.rejects(
-    filesOf("export {};", { plugins: [clientParts()] }),
+    filesOf("export {};", [clientParts()]),
     /grpc-js has no \.\/server, .*@grpc\/proto-loader any more/,
   );
   await stop();
