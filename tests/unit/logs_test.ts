@@ -247,19 +247,26 @@ Deno.test("OutputLog.read: where all that was asked for is gone, there is a gap 
 Deno.test("OutputLog.read: rotation under readers of any speed makes gaps, and never zeros", async () => {
   await using output = await Output.make();
   const maxBytes = 100_000;
-  const readers = [0, 1, 3, 7].map(async (pauseMs) => {
+  const steps = 200;
+  let step = 0;
+  let stepped = Promise.withResolvers<void>();
+  // Slow in steps of the writer, not in time: how long a step takes is the machine's.
+  const readers = [0, 1, 3, 7].map(async (pauseSteps) => {
     const chunks: Chunk[] = [];
     for await (const chunk of output.read({ follow: true })) {
       chunks.push(chunk);
-      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      const resumeAt = Math.min(step + pauseSteps, steps);
+      while (step < resumeAt) await stepped.promise;
     }
     return assertPattern(chunks, 0);
   });
-  const steps = 200;
-  for (let step = 1; step <= steps; step++) {
+  while (step < steps) {
     await output.grow(20_000);
-    const cut = Math.floor((step * 20_000 - maxBytes) / 4096) * 4096;
+    const cut = Math.floor(((step + 1) * 20_000 - maxBytes) / 4096) * 4096;
     if (cut > 0) await output.cut(cut);
+    step++;
+    stepped.resolve();
+    stepped = Promise.withResolvers();
   }
   output.log.finish();
   const results = await Promise.all(readers);
