@@ -10,6 +10,7 @@
 import { resolve } from "node:path";
 import process from "node:process";
 import { BIN_DIR, LOG_DIR } from "../tests/binaries.ts";
+import { makePki } from "../tests/pki.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { readSkips, readTally, readTotal, readUnexplained, type Tally } from "./test_output.ts";
 
@@ -70,11 +71,14 @@ async function runGate(name: string, args: string[]): Promise<void> {
 }
 
 /** Runs a command of Deno and shows what it prints as it comes. */
-async function runShown(args: string[]): Promise<{ output: string; succeeded: boolean }> {
+async function runShown(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ output: string; succeeded: boolean }> {
   const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
@@ -98,9 +102,13 @@ function settleAll(name: string, tally: Tally, output: string): void {
   skips.push(...readSkips(output));
 }
 
-async function runSuite(name: string, args: string[]): Promise<void> {
+async function runSuite(
+  name: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<void> {
   console.log(`\n== ${name} tests`);
-  const { output, succeeded } = await runShown(["test", ...args]);
+  const { output, succeeded } = await runShown(["test", ...args], env);
   settleAll(name, readTally(output, succeeded), output);
   const unexplained = readUnexplained(output);
   if (unexplained.length > 0) settle(`reasons for ignoring ${unexplained.join(", ")}`, false);
@@ -174,7 +182,14 @@ async function runIntegration(filter: string[]): Promise<void> {
   await runGate("binaries are built", ["run", "--allow-all", "tools/build.ts", ...flags]);
   const before = await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR });
   const folders = ["tests/integration", "tests/fuzz"];
-  await runSuite("integration", ["--allow-all", "--no-check", ...filter, ...folders]);
+  const pki = await Deno.makeTempDir({ prefix: "job-worker-pki-" });
+  try {
+    await makePki(BIN_DIR, pki);
+    const args = ["--allow-all", "--no-check", ...filter, ...folders];
+    await runSuite("integration", args, { JOB_WORKER_TEST_PKI: pki });
+  } finally {
+    await Deno.remove(pki, { recursive: true });
+  }
   await checkLeftovers(before);
   await removeLogDir();
 }

@@ -9,6 +9,7 @@
 import { build as bundle, stop as stopBundler } from "esbuild";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { makePki } from "../tests/pki.ts";
 import { readTally, readUnexplained } from "./test_output.ts";
 import { bootGuest, QEMU } from "./vm_boot.ts";
 import { makeDisk } from "./vm_disk.ts";
@@ -174,18 +175,6 @@ async function bundleTests(folder: string): Promise<void> {
 }
 
 /** Made here, since RSA keys would take the guest minutes. */
-async function makeCertificates(folder: string): Promise<void> {
-  await Deno.remove(folder, { recursive: true }).catch(() => {});
-  const certs = (...args: string[]) => runProgram(join(BIN_DIR, "worker-certs"), args);
-  await certs("init", "--dir", folder);
-  const issue = (name: string, ...rest: string[]) =>
-    certs("issue", "--dir", folder, "--name", name, ...rest);
-  await Promise.all([
-    issue("server", "--server", "--san", "localhost,127.0.0.1"),
-    issue("alice", "--role", "writer", "--bundle"),
-    issue("bob", "--role", "reader", "--bundle"),
-  ]);
-}
 
 async function buildBinaries(): Promise<void> {
   const { success } = await new Deno.Command(Deno.execPath(), {
@@ -226,7 +215,8 @@ async function testAll(filter: string): Promise<void> {
   await skipUnlessPossible("in guests", async () => {
     await installPrograms();
     await buildBinaries();
-    await makeCertificates(PKI_DIR);
+    await Deno.remove(PKI_DIR, { recursive: true }).catch(() => {});
+    await makePki(BIN_DIR, PKI_DIR);
     for (const release of RELEASES) {
       await skipUnlessPossible(`in a guest of Debian ${release}`, () => testGuest(release, filter));
     }

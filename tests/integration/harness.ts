@@ -4,6 +4,7 @@
  */
 import { type Client, credentials, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
+import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import {
@@ -17,13 +18,17 @@ import {
   type StreamResponse__Output,
 } from "../../proto/contract.ts";
 import { BIN_DIR, LOG_DIR } from "../binaries.ts";
+import { makePki, runCerts } from "../pki.ts";
 
 export { BIN_DIR, LOG_DIR };
 
 /** A condition that has not come true by then fails the test; an emulated machine needs longer. */
 const DEADLINE_MS = Number(Deno.env.get("JOB_WORKER_TEST_DEADLINE_MS") ?? 30_000);
 
-/** A folder of certificates made beforehand, where making keys would take minutes. */
+/**
+ * A folder of certificates to take copies of: to make four keys takes seconds, in an emulated machine
+ * minutes.
+ */
 const GIVEN_PKI = Deno.env.get("JOB_WORKER_TEST_PKI");
 
 const decoder = new TextDecoder();
@@ -64,7 +69,7 @@ export async function run(
   };
 }
 
-/** Certificates of one CA: alice is a writer, bob a reader. Made once for each test process. */
+/** Certificates of one CA: alice is a writer, bob a reader. Each test process has its own folder. */
 export interface Pki {
   folder: string;
   /** The path of a file such as `ca.crt` or `alice.pem`. */
@@ -77,31 +82,20 @@ let pki: Promise<Pki> | undefined;
 
 /** The CA of this test process, with a server, alice (writer) and bob (reader). */
 export function testPki(): Promise<Pki> {
-  pki ??= makePki();
+  pki ??= preparePki();
   return pki;
 }
 
-async function makePki(): Promise<Pki> {
-  const folder = GIVEN_PKI ?? await Deno.makeTempDir({ prefix: "job-worker-pki-" });
-  const certs = async (...args: string[]) => {
-    const { code, stderr } = await run(join(BIN_DIR, "worker-certs"), args);
-    assert.equal(code, 0, stderr);
-  };
-  const issue = (name: string, ...rest: string[]) =>
-    certs("issue", "--dir", folder, "--name", name, ...rest);
-  if (GIVEN_PKI === undefined) {
-    globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-    await certs("init", "--dir", folder);
-    await Promise.all([
-      issue("server", "--server", "--san", "localhost,127.0.0.1"),
-      issue("alice", "--role", "writer", "--bundle"),
-      issue("bob", "--role", "reader", "--bundle"),
-    ]);
-  }
+async function preparePki(): Promise<Pki> {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-pki-" });
+  globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  if (GIVEN_PKI === undefined) await makePki(BIN_DIR, folder);
+  else await cp(GIVEN_PKI, folder, { recursive: true });
   return {
     folder,
     file: (name) => join(folder, name),
-    issue: (name, role) => issue(name, "--role", role, "--bundle"),
+    issue: (name, role) =>
+      runCerts(BIN_DIR, ["issue", "--dir", folder, "--name", name, "--role", role, "--bundle"]),
   };
 }
 

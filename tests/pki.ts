@@ -1,0 +1,31 @@
+/** Certificates for tests. */
+import { join } from "node:path";
+
+/**
+ * Makes a CA with a server, a writer (alice) and a reader (bob).
+ *
+ * @param binDir Where `worker-certs` is.
+ * @param folder Where the certificates go.
+ */
+export async function makePki(binDir: string, folder: string): Promise<void> {
+  await runCerts(binDir, ["init", "--dir", folder]);
+  const issue = (name: string, ...rest: string[]) =>
+    runCerts(binDir, ["issue", "--dir", folder, "--name", name, ...rest]);
+  await Promise.all([
+    issue("server", "--server", "--san", "localhost,127.0.0.1"),
+    issue("alice", "--role", "writer", "--bundle"),
+    issue("bob", "--role", "reader", "--bundle"),
+  ]);
+}
+
+/** Runs `worker-certs`. @throws When it fails, with what it said. */
+export async function runCerts(binDir: string, args: readonly string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(join(binDir, "worker-certs"), {
+    args: [...args],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (success) return;
+  throw new Error(`worker-certs ${args.join(" ")}: ${new TextDecoder().decode(stderr).trim()}`);
+}
