@@ -1,6 +1,7 @@
 /** One command of the compiled client that asks several servers. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { runCerts } from "../pki.ts";
 import { BIN_DIR, run, TestServer, until } from "./harness.ts";
 
 const CLIENT = join(BIN_DIR, "worker-client");
@@ -94,6 +95,35 @@ Deno.test("worker-client list: several servers in one table, and what fails hide
   assert.equal((await home.run("rm", "prod-b/work")).code, 0);
   assert.equal((await home.run("query", "prod-b/work")).code, 5);
   assert.equal((await home.run("query", "prod-a/work")).code, 0);
+});
+
+Deno.test("worker-client list: an identity that one of several servers refuses hides no other's jobs", async () => {
+  await using one = await TestServer.start();
+  const { pki } = one;
+  await pki.issue("carol", "writer");
+  await runCerts(BIN_DIR, ["revoke", "--dir", pki.folder, "carol"]);
+  await using other = await TestServer.start({ flags: ["--crl", pki.file("ca.crl")] });
+  const [alice, carol] = [pki.file("alice.pem"), pki.file("carol.pem")];
+  const home = new Home(one, {
+    mine: { server: one.address, identity: carol },
+    refused: { server: other.address, identity: carol },
+    others: { server: other.address, identity: alice },
+  });
+  const id = (await home.run("start", "-q", "sleep", "600")).stdout.trim();
+  await home.run("start", "-q", "--context", "others", "sleep", "600");
+
+  const { code, stdout, stderr } = await home.run("list", "-q", "--context", "refused,mine");
+  assert.equal(stdout, `mine/${id}\n`);
+  assert.match(
+    stderr,
+    /^worker-client: refused: the certificate [0-9A-F]+ of carol is revoked; ask for a new one\n$/,
+  );
+  assert.equal(code, 4);
+
+  const stopped = await home.run("stop", "--grace", "0", "refused/x", `mine/${id}`);
+  assert.match(stopped.stderr, /^worker-client: refused: .* is revoked; ask for a new one\n$/);
+  assert.equal(stopped.code, 4);
+  assert.equal((await home.run("list", "-q")).stdout, "", "the other job is stopped all the same");
 });
 
 /** `top` in a terminal. */
