@@ -68,7 +68,9 @@ function assertPattern(chunks: readonly Chunk[], begin: number): { end: number; 
   let gaps = 0;
   for (const { offset, bytes, gapBytes } of chunks) {
     assert.equal(offset, end + gapBytes, "a chunk does not begin where the one before has ended");
-    assert.deepEqual(bytes, bytesAt(offset, offset + bytes.length));
+    const expected = bytesAt(offset, offset + bytes.length);
+    const wrong = bytes.findIndex((byte, index) => byte !== expected[index]);
+    assert.equal(wrong, -1, `the byte at ${offset + wrong} is ${bytes[wrong]}`);
     end = offset + bytes.length;
     gaps += gapBytes;
   }
