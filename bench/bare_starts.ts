@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { LocalExecutor } from "../lib/local_executor.ts";
 
-/** As many shells as the server has at work at once. */
+/** Enough to keep the processors busy. */
 const SHELLS = 3 * navigator.hardwareConcurrency;
 
 /** Takes jobs, a line each: the groups of one. */

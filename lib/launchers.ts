@@ -18,12 +18,6 @@ const MAX_IDLE = 64;
 /** A launcher that finds no job within that ends. */
 const IDLE_TIMEOUT_MS = 10_000;
 
-/**
- * Launches under way at once. More of them would not start jobs sooner, as the processors are busy
- * with these, but would make each of them take longer.
- */
-const MAX_LAUNCHING = 3 * navigator.hardwareConcurrency;
-
 /** A launch that takes longer waits for something else (a dead file server), and holds up no other. */
 const TURN_MS = 500;
 
@@ -68,6 +62,7 @@ export interface Launched {
 export class Launchers {
   readonly #group: string;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #maxLaunching: number;
   readonly #idle = new Map<Launcher, ReturnType<typeof setTimeout>>();
   readonly #queue: (() => void)[] = [];
   #launching = 0;
@@ -75,10 +70,16 @@ export class Launchers {
   /**
    * @param group The control group that launchers go to.
    * @param environment What every job has in its environment.
+   * @param maxLaunching Launches under way at once; the others wait for their turn.
    */
-  constructor(group: string, environment: Readonly<Record<string, string>>) {
+  constructor(
+    group: string,
+    environment: Readonly<Record<string, string>>,
+    maxLaunching: number,
+  ) {
     this.#group = group;
     this.#environment = environment;
+    this.#maxLaunching = maxLaunching;
   }
 
   /**
@@ -109,7 +110,7 @@ export class Launchers {
 
   /** Waits, in the order of asking, until not too many launches are under way. */
   async #turn(): Promise<Disposable> {
-    if (this.#launching >= MAX_LAUNCHING) {
+    if (this.#launching >= this.#maxLaunching) {
       await new Promise<void>((resolve) => this.#queue.push(resolve));
     } else {
       this.#launching++;

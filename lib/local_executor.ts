@@ -47,7 +47,7 @@ export class LocalExecutor implements Executor {
     this.#host = host;
     this.inheritedDescriptors = report.inheritedDescriptors;
     this.#adopted = new AdoptedJobs(report.bootId);
-    this.#launchers = new Launchers(launchersGroup(host), JOB_ENVIRONMENT);
+    this.#launchers = new Launchers(launchersGroup(host), JOB_ENVIRONMENT, maxLaunching(host));
   }
 
   /**
@@ -231,6 +231,15 @@ async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
     return { ...hierarchy, controllers };
   }));
   return { ...host, hierarchies };
+}
+
+/**
+ * Launches under way at once. Where a job has groups in many hierarchies (cgroup v1), a few keep the
+ * processors busy, and with more of them each would only take longer. With one hierarchy (cgroup v2)
+ * most of a launch is waiting until the kernel lets the process into its group.
+ */
+function maxLaunching({ hierarchies }: CgroupHost): number {
+  return (hierarchies.length === 1 ? 16 : 3) * navigator.hardwareConcurrency;
 }
 
 async function makeParentGroup(group: string): Promise<void> {
