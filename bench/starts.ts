@@ -25,17 +25,12 @@ export const starts: Benchmark = {
     await using server = await world.server();
     await using bare = await BareStarts.open();
     const client = server.client();
-    const called = new Latencies(() => client.start("true"));
-    const byHand = new Latencies(() => bare.start());
+    const called = new Bursts(STARTS, () => client.start("true"));
+    const bySsh = new Bursts(SSH_COMMANDS, () => runChild("ssh", ssh.sharedArgs("true")));
+    const byHand = new Bursts(STARTS, () => bare.start());
     const { ours, theirs, least } = await alternate(RUNS, {
       ours: () => called.rate(),
-      theirs: async () => {
-        const command = () => runChild("ssh", ssh.sharedArgs("true"));
-        const totalMs = await elapsedMs(() =>
-          inFlight({ count: SSH_COMMANDS, atOnce: AT_ONCE }, command)
-        );
-        return SSH_COMMANDS / totalMs * 1000;
-      },
+      theirs: () => bySsh.rate(),
       least: () => byHand.rate(),
     });
     const name = "groups and shells by hand";
@@ -70,27 +65,28 @@ export const starts: Benchmark = {
   },
 };
 
-/** How long starts take, in turns of many at once. */
-class Latencies {
-  readonly #start: () => Promise<unknown>;
+/** The same thing done many times, some at once, in turns. */
+class Bursts {
+  readonly #count: number;
+  readonly #action: () => Promise<unknown>;
   readonly #turnsMs: number[][] = [];
 
-  constructor(start: () => Promise<unknown>) {
-    this.#start = start;
+  /** @param count How often in each turn. */
+  constructor(count: number, action: () => Promise<unknown>) {
+    this.#count = count;
+    this.#action = action;
   }
 
-  /** Makes one turn; how many started a second. */
+  /** Makes one turn; how many were done a second. */
   async rate(): Promise<number> {
-    const latencies: number[] = [];
-    this.#turnsMs.push(latencies);
-    const start = async () => {
-      latencies.push(await elapsedMs(this.#start));
-    };
-    const totalMs = await elapsedMs(() => inFlight({ count: STARTS, atOnce: AT_ONCE }, start));
-    return STARTS / totalMs * 1000;
+    const load = { count: this.#count, atOnce: AT_ONCE };
+    const totalMs = await elapsedMs(async () => {
+      this.#turnsMs.push(await inFlight(load, () => elapsedMs(this.#action)));
+    });
+    return this.#count / totalMs * 1000;
   }
 
-  /** A quantile for each turn but the first, which warms up; in milliseconds. */
+  /** A quantile of the time that each took, for each turn but the first, which warms up; in ms. */
   quantiles(share: number): number[] {
     return this.#turnsMs.slice(1).map((latencies) => quantile(latencies, share));
   }

@@ -1,5 +1,6 @@
 /** Certificates for tests. */
 import { join } from "node:path";
+import { runProgram } from "../tools/run_program.ts";
 
 /**
  * Makes a CA with a server, a writer (alice) and a reader (bob).
@@ -19,13 +20,6 @@ export async function makePki(binDir: string, folder: string): Promise<void> {
 }
 
 /** Runs `worker-certs`. @throws When it fails, with what it said. */
-export async function runCerts(binDir: string, args: readonly string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(join(binDir, "worker-certs"), {
-    args: [...args],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (success) return;
-  throw new Error(`worker-certs ${args.join(" ")}: ${new TextDecoder().decode(stderr).trim()}`);
+export function runCerts(binDir: string, args: readonly string[]): Promise<void> {
+  return runProgram(join(binDir, "worker-certs"), args);
 }

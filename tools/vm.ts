@@ -10,6 +10,7 @@ import { build as bundle, stop as stopBundler } from "esbuild";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { makePki } from "../tests/pki.ts";
+import { runProgram } from "./run_program.ts";
 import { readTally, readUnexplained } from "./test_output.ts";
 import { bootGuest, QEMU } from "./vm_boot.ts";
 import { makeDisk } from "./vm_disk.ts";
@@ -19,7 +20,6 @@ import {
   prepareSystem,
   type Release,
   RELEASES,
-  runProgram,
 } from "./vm_root.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
@@ -174,8 +174,6 @@ async function bundleTests(folder: string): Promise<void> {
   });
 }
 
-/** Made here, since RSA keys would take the guest minutes. */
-
 async function buildBinaries(): Promise<void> {
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", "tools/build.ts", "--out", BIN_DIR],
@@ -215,6 +213,7 @@ async function testAll(filter: string): Promise<void> {
   await skipUnlessPossible("in guests", async () => {
     await installPrograms();
     await buildBinaries();
+    // Made here, since RSA keys would take the guest minutes.
     await Deno.remove(PKI_DIR, { recursive: true }).catch(() => {});
     await makePki(BIN_DIR, PKI_DIR);
     for (const release of RELEASES) {

@@ -1,5 +1,5 @@
 /** Makes a disk image with one partition out of a folder, without mounting anything. */
-import { runProgram } from "./vm_root.ts";
+import { runProgram } from "./run_program.ts";
 
 const MIB = 1024 ** 2;
 

@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { runProgram } from "./run_program.ts";
 
 /** What the guest has, apart from dependencies. */
 const PACKAGES = [
@@ -107,24 +108,6 @@ export async function prepareSystem(
     throw error;
   }
   return system;
-}
-
-/** Runs a program to its end. @throws With what it wrote to its standard error. */
-export async function runProgram(
-  program: string,
-  args: readonly string[],
-  options: { cwd?: string } = {},
-): Promise<void> {
-  const output = await new Deno.Command(program, {
-    args: [...args],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-    ...options,
-  }).output();
-  if (output.success) return;
-  const text = new TextDecoder().decode(output.stderr).trim();
-  throw new Error(`Cannot run ${program}: it ended with status ${output.code}: ${text}`);
 }
 
 /** Fetches the packages with all that they depend on; returns the files. */

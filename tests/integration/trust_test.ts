@@ -1,6 +1,7 @@
 /** Both ends trust the private CA, and nothing that this machine or runtime trusts besides. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { runCerts } from "../pki.ts";
 import { BIN_DIR, run, testPki, TestServer } from "./harness.ts";
 
 Deno.test("worker-client: a server whose certificate another CA signed is refused, though the runtime trusts it", async () => {
@@ -25,21 +26,9 @@ Deno.test("worker-client: a server whose certificate another CA signed is refuse
 async function otherServer() {
   const pki = await testPki();
   const folder = await Deno.makeTempDir({ prefix: "job-worker-other-" });
-  const certs = async (...args: string[]) => {
-    const { code, stderr } = await run(join(BIN_DIR, "worker-certs"), args);
-    assert.equal(code, 0, stderr);
-  };
-  await certs("init", "--dir", folder);
-  await certs(
-    "issue",
-    "--dir",
-    folder,
-    "--name",
-    "server",
-    "--server",
-    "--san",
-    "localhost,127.0.0.1",
-  );
+  await runCerts(BIN_DIR, ["init", "--dir", folder]);
+  const names = ["--server", "--san", "localhost,127.0.0.1"];
+  await runCerts(BIN_DIR, ["issue", "--dir", folder, "--name", "server", ...names]);
   const both = await Deno.readTextFile(join(folder, "ca.crt")) +
     await Deno.readTextFile(pki.file("ca.crt"));
   await Deno.writeTextFile(join(folder, "both.crt"), both);
