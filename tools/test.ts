@@ -12,7 +12,18 @@ import process from "node:process";
 import { BIN_DIR, LOG_DIR } from "../tests/binaries.ts";
 import { makePki } from "../tests/pki.ts";
 import { findLeftovers } from "./leftovers.ts";
-import { readSkips, readTally, readTotal, readUnexplained, type Tally } from "./test_output.ts";
+import {
+  type Duration,
+  FileTimer,
+  readDurations,
+  readSkips,
+  readTally,
+  readTotal,
+  readUnexplained,
+  slowest,
+  type Tally,
+  tookLine,
+} from "./test_output.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
@@ -34,6 +45,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** A suite that runs longer than this hangs: it is ended and counts as failed. */
 const SUITE_TIMEOUT_MS = 55 * 60_000;
 
+/** How many of the slowest files, guests and gates are named at the end. */
+const SHOWN_DURATIONS = 10;
+
 /** What a test ended may take a moment to vanish from the process table. */
 const LEFTOVER_DEADLINE_MS = 5_000;
 
@@ -46,6 +60,7 @@ type Suite = typeof SUITES[number];
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const skips: string[] = [];
+const durations: Duration[] = [];
 
 function settle(name: string, passed: boolean): void {
   if (passed) {
@@ -60,6 +75,7 @@ function settle(name: string, passed: boolean): void {
 /** Runs a command of Deno that passes or fails as a whole: it counts as one test. */
 async function runGate(name: string, args: string[]): Promise<void> {
   console.log(`\n== ${name}: deno ${args.join(" ")}`);
+  const beganMs = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT,
@@ -68,13 +84,21 @@ async function runGate(name: string, args: string[]): Promise<void> {
     stderr: "inherit",
   }).spawn();
   settle(name, (await child.status).success);
+  took({ name, ms: performance.now() - beganMs });
+}
+
+/** Notes and prints how long a part of the run took. */
+function took(duration: Duration): void {
+  durations.push(duration);
+  console.log(tookLine(duration));
 }
 
 /** Runs a command of Deno and shows what it prints as it comes. */
 async function runShown(
   args: string[],
   env: Record<string, string> = {},
-): Promise<{ output: string; succeeded: boolean }> {
+): Promise<{ output: string; succeeded: boolean; files: readonly Duration[] }> {
+  const timer = new FileTimer();
   const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT,
@@ -88,9 +112,11 @@ async function runShown(
   let output = "";
   for await (const chunk of child.stdout) {
     process.stdout.write(chunk);
-    output += decoder.decode(chunk, { stream: true });
+    const text = decoder.decode(chunk, { stream: true });
+    timer.add(text);
+    output += text;
   }
-  return { output, succeeded: (await child.status).success };
+  return { output, succeeded: (await child.status).success, files: timer.durations };
 }
 
 /** Adds what tests came to, and notes why some were skipped. */
@@ -108,7 +134,8 @@ async function runSuite(
   env: Record<string, string> = {},
 ): Promise<void> {
   console.log(`\n== ${name} tests`);
-  const { output, succeeded } = await runShown(["test", ...args], env);
+  const { output, succeeded, files } = await runShown(["test", ...args], env);
+  for (const file of files) took(file);
   settleAll(name, readTally(output, succeeded), output);
   const unexplained = readUnexplained(output);
   if (unexplained.length > 0) settle(`reasons for ignoring ${unexplained.join(", ")}`, false);
@@ -118,6 +145,7 @@ async function runSuite(
 async function runGuest(filters: string[]): Promise<void> {
   console.log("\n== guest tests");
   const { output, succeeded } = await runShown(["run", "--allow-all", "tools/vm.ts", ...filters]);
+  durations.push(...readDurations(output));
   settleAll("guest", readTotal(output, succeeded), output);
 }
 
@@ -207,7 +235,9 @@ async function main(args: string[]): Promise<void> {
     console.error(error);
     settle("the test run itself", false);
   }
-  console.log("");
+  console.log(`\nthe ${SHOWN_DURATIONS} slowest parts of ${durations.length}:`);
+  for (const duration of slowest(durations, SHOWN_DURATIONS)) console.log(tookLine(duration));
+  console.log(tookLine({ name: "the whole run", ms: performance.now() }));
   for (const line of skips) console.log(line);
   for (const name of failures) console.log(`FAILED ${name}`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);

@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { makePki } from "../tests/pki.ts";
 import { runProgram } from "./run_program.ts";
-import { readTally, readUnexplained } from "./test_output.ts";
+import { readTally, readUnexplained, tookLine } from "./test_output.ts";
 import { bootGuest, QEMU } from "./vm_boot.ts";
 import { makeDisk } from "./vm_disk.ts";
 import {
@@ -193,7 +193,8 @@ async function runBoot(system: GuestSystem, boot: GuestBoot): Promise<void> {
     parameters: [`tests=${boot.tests}`, ...boot.parameters],
     timeoutSeconds: BOOT_TIMEOUT_SECONDS,
   });
-  console.log(`guest: ${((performance.now() - beginMs) / 1000).toFixed(0)} s`);
+  const name = `guest of Debian ${system.release}: ${boot.tests}`;
+  console.log(tookLine({ name, ms: performance.now() - beginMs }));
   const tally = readTally(output, /^guest: the tests ended with status 0$/m.test(output));
   total.passed += tally.passed;
   total.failed += tally.failed + readUnexplained(output).length;

@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { readSkips, readTally, readTotal, readUnexplained } from "../../tools/test_output.ts";
+import {
+  FileTimer,
+  readDurations,
+  readSkips,
+  readTally,
+  readTotal,
+  readUnexplained,
+  slowest,
+  tookLine,
+} from "../../tools/test_output.ts";
 
 const OUTPUT = `SKIP b: no openssl on this host
 running 3 tests from ./tests/unit/a_test.ts
@@ -57,4 +66,33 @@ Deno.test("readSkips: gives name and reason, and nothing that has no reason", ()
 Deno.test("readUnexplained: names what was ignored without a reason", () => {
   assert.deepEqual(readUnexplained(OUTPUT), []);
   assert.deepEqual(readUnexplained("bb ... ignored (0ms)\n" + OUTPUT), ["bb"]);
+});
+
+Deno.test("FileTimer: a file takes from its first line to the next file's, or the summary", () => {
+  let nowMs = 5;
+  const timer = new FileTimer(() => nowMs);
+  const add = (ms: number, text: string) => {
+    nowMs = ms;
+    timer.add(text);
+  };
+  add(10, "SKIP b: c\nrunning 3 tests from ./tests/unit/a_test.ts\na ... ok (1ms)\n");
+  add(30, "running 1 test from ./tests/un");
+  assert.deepEqual(timer.durations, []);
+  add(40, "it/b_test.ts\n  ok | 1 passed\n");
+  assert.deepEqual(timer.durations, [{ name: "tests/unit/a_test.ts", ms: 30 }]);
+  add(100, "\nok | 37 passed | 0 failed (203ms)\n");
+  add(200, "\nok | 37 passed | 0 failed (203ms)\n");
+  assert.deepEqual(timer.durations.slice(1), [{ name: "tests/unit/b_test.ts", ms: 60 }]);
+});
+
+Deno.test("readDurations: reads what tookLine writes, and nothing else", () => {
+  const written = [{ name: "guest of Debian x: first", ms: 61_200 }, { name: "a", ms: 0 }];
+  const output = `x took 1.0 s: a\n${written.map(tookLine).join("\n")}\ntook long: b\n`;
+  assert.deepEqual(readDurations(output), written);
+});
+
+Deno.test("slowest: the longest first, and no more than asked for", () => {
+  const durations = [1, 3, 2].map((ms) => ({ name: String(ms), ms }));
+  assert.deepEqual(slowest(durations, 2).map(({ ms }) => ms), [3, 2]);
+  assert.deepEqual(slowest([], 2), []);
 });
