@@ -7,7 +7,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { LocalExecutor } from "../lib/local_executor.ts";
+import { LocalExecutor } from "../lib/executor/local.ts";
 
 /** Enough to keep the processors busy. */
 const SHELLS = 3 * navigator.hardwareConcurrency;

@@ -1,6 +1,6 @@
 import { quantile } from "simple-statistics";
 import { join } from "node:path";
-import type { TestServer } from "../tests/integration/harness.ts";
+import type { TestServer } from "../tests/support/server.ts";
 import type { Benchmark } from "./benchmark.ts";
 import type { SshHost } from "./ssh_host.ts";
 import { CLIENT } from "./world.ts";

@@ -1,4 +1,4 @@
-import { until } from "../tests/integration/harness.ts";
+import { until } from "../tests/support/wait.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { cpuPercent } from "./process_cpu.ts";
 

@@ -1,5 +1,5 @@
-import { MAX_WINDOW_BYTES, RawConnection } from "../tests/integration/raw_reader.ts";
-import type { TestServer } from "../tests/integration/harness.ts";
+import { MAX_WINDOW_BYTES, RawConnection } from "../tests/support/raw_reader.ts";
+import type { TestServer } from "../tests/support/server.ts";
 import { inFlight } from "./measure.ts";
 import type { Benchmark, Row } from "./benchmark.ts";
 import type { World } from "./world.ts";

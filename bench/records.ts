@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import type { JobRecord } from "../lib/job_state.ts";
+import type { JobRecord } from "../lib/model/record.ts";
 import { JobStore } from "../lib/store.ts";
-import { LOG_DIR } from "../tests/binaries.ts";
+import { LOG_DIR } from "../tests/support/binaries.ts";
 import { elapsedMs } from "./measure.ts";
 import type { Benchmark, Row } from "./benchmark.ts";
 import type { World } from "./world.ts";

@@ -1,6 +1,6 @@
 /** The alternative: an OpenSSH server of the benchmark's own on a loopback port. */
 import { join } from "node:path";
-import { until } from "../tests/integration/harness.ts";
+import { until } from "../tests/support/wait.ts";
 import { runChild } from "./child.ts";
 
 const SSHD = "/usr/sbin/sshd";

@@ -1,4 +1,4 @@
-import type { TestClient } from "../tests/integration/harness.ts";
+import type { TestClient } from "../tests/support/client.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { alternate, processMs } from "./measure.ts";
 import { CLIENT } from "./world.ts";

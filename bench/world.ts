@@ -1,8 +1,9 @@
 /** What benchmarks are run with: compiled binaries, OpenSSH, and the runtime's own floor. */
 import { join, parse } from "node:path";
-import { BIN_DIR, type ServerOptions, TestServer } from "../tests/integration/harness.ts";
-import { compileProgram } from "../tools/compile.ts";
-import { findRuntime, realSources } from "../tools/denort.ts";
+import { BIN_DIR } from "../tests/support/binaries.ts";
+import { type ServerOptions, TestServer } from "../tests/support/server.ts";
+import { compileProgram } from "../tools/build/compile.ts";
+import { findRuntime, realSources } from "../tools/build/denort.ts";
 import { SshHost } from "./ssh_host.ts";
 
 const BUILD_DIR = join(import.meta.dirname ?? ".", "..", "build");

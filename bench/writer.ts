@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { CLIENT, type World } from "./world.ts";
 import { runChild } from "./child.ts";
 import type { Benchmark, Row } from "./benchmark.ts";
-import type { TestServer } from "../tests/integration/harness.ts";
+import type { TestServer } from "../tests/support/server.ts";
 import { alternate, elapsedMs } from "./measure.ts";
 
 const RUNS = 3;

@@ -1,6 +1,6 @@
 /** What may stand on the command line, and what it is turned into. Every refusal says what to do. */
 import { isIP } from "node:net";
-import { isRoleOid, parseRoles, type Role, RoleError, ROLES } from "../lib/role.ts";
+import { isRoleOid, parseRoles, type Role, RoleError, ROLES } from "../lib/tls/role.ts";
 import { CertsError } from "./errors.ts";
 
 /** A name a server certificate is valid for. */

@@ -1,6 +1,6 @@
 /** What stands in the certificates of this tool: RSA 4096, signed with sha256WithRSAEncryption. */
 import type { KeyObject } from "node:crypto";
-import { encodeRoles, type Role } from "../lib/role.ts";
+import { encodeRoles, type Role } from "../lib/tls/role.ts";
 import type { ServerName } from "./arguments.ts";
 import { publicKeyDer, signingKey } from "./keys.ts";
 import {

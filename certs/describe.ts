@@ -1,6 +1,6 @@
 /** What a certificate says, in plain data: the one place that turns X.509 into words. */
 import { createHash } from "node:crypto";
-import { type Role, RoleError, rolesOfCertificate } from "../lib/role.ts";
+import { type Role, RoleError, rolesOfCertificate } from "../lib/tls/role.ts";
 import { DAY_MS } from "./certificate.ts";
 import {
   BasicConstraintsExtension,

@@ -1,7 +1,7 @@
 /** The command line: verbs, options, help. What a verb does stands in a file of its name. */
 import { Command, CommanderError, Option } from "commander";
 import config from "../deno.json" with { type: "json" };
-import { DEFAULT_ROLE_OID, ROLES } from "../lib/role.ts";
+import { DEFAULT_ROLE_OID, ROLES } from "../lib/tls/role.ts";
 import {
   parseCommonName,
   parseDays,

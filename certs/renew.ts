@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Authority, loadAuthority } from "./authority.ts";
 import type { ServerName } from "./arguments.ts";
 import type { Purpose } from "./certificate.ts";
-import { RoleError, rolesOfCertificate } from "../lib/role.ts";
+import { RoleError, rolesOfCertificate } from "../lib/tls/role.ts";
 import { CertsError } from "./errors.ts";
 import { existingOf, readBytes } from "./files.ts";
 import { issue } from "./issue.ts";

@@ -1,13 +1,13 @@
 import { Argument, Command, CommanderError } from "commander";
 import config from "../deno.json" with { type: "json" };
-import { completionScript, type Shell, SHELLS } from "./completion.ts";
-import { addContextCommand } from "./context_command.ts";
+import { completionScript, type Shell, SHELLS } from "./command_line/completion.ts";
+import { addContextCommand } from "./verbs/context.ts";
 import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
-import { addCommonOptions, type CommonOptions } from "./options.ts";
-import { Servers } from "./servers.ts";
+import { addCommonOptions, type CommonOptions } from "./command_line/options.ts";
+import { Servers } from "./command_line/servers.ts";
 import type { Terminal } from "./terminal.ts";
-import type { Verb } from "./verb.ts";
+import type { Verb } from "./command_line/verb.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { listVerb } from "./verbs/list.ts";
 import { queryVerb } from "./verbs/query.ts";

@@ -4,96 +4,19 @@
  * Knows cgroupfs, touches nothing: the launcher and the one-shot scripts (lib/shim/) do the writing
  * and reading. Sources: the kernel's Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
  */
+import { isJobId } from "../common/job_id.ts";
+import type {
+  CgroupHost,
+  Controller,
+  ControllerFiles,
+  Hierarchy,
+  Plan,
+  Setting,
+} from "./cgroup/types.ts";
+import { v1Controllers } from "./cgroup/v1.ts";
+import { v2Controllers } from "./cgroup/v2.ts";
 import { JobError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
-import { v1Controllers } from "./cgroup_v1.ts";
-import { v2Controllers } from "./cgroup_v2.ts";
-
-/** The controllers that a job's limits and counters come from. */
-export const CONTROLLERS = ["cpu", "cpuacct", "memory", "io", "pids"] as const;
-export type Controller = (typeof CONTROLLERS)[number];
-
-/** A kernel file and what goes into it. An optional one is left out where the kernel lacks it. */
-export interface Setting {
-  file: string;
-  value: string;
-  optional?: boolean;
-}
-
-/** What a controller of one cgroup version does for a job: file names are relative to the group. */
-export interface ControllerFiles {
-  /** Files and values that hold the limits. */
-  settings(limits: Limits): Setting[];
-  /** The same, made once for each disk: the disk's MAJ:MIN number goes before the value. */
-  diskSettings?(limits: Limits): Setting[];
-  /** Files that count what a job uses, by the names that {@linkcode parseUsage} knows. */
-  counters: readonly CounterName[];
-}
-
-/** Counter files, named as the kernel names them. */
-export type CounterName =
-  | "cpu.stat"
-  | "cpuacct.usage"
-  | "memory.current"
-  | "memory.usage_in_bytes"
-  | "memory.peak"
-  | "memory.max_usage_in_bytes"
-  | "memory.events"
-  | "memory.oom_control"
-  | "io.stat"
-  | "blkio.throttle.io_service_bytes_recursive"
-  | "pids.current";
-
-/** What a job has used. An absent field is not counted on this host. */
-export interface Usage {
-  memoryBytes?: number;
-  memoryPeakBytes?: number;
-  cpuUsec?: number;
-  cpuThrottledUsec?: number;
-  readBytes?: number;
-  writtenBytes?: number;
-  processes?: number;
-}
-
-/** Where a job's processes are. Kept with the job's record, so that any later server finds them. */
-export interface Placement {
-  /** The job's groups, absolute: one for each hierarchy. */
-  groups: string[];
-  /** The group that signals are sent through and that tells whether a process is left. */
-  tracker: string;
-  /** The file of the tracker that tells whether a process is left. */
-  census: string;
-  counters: { name: CounterName; file: string }[];
-}
-
-/** All that the launcher is told about a job's control groups. */
-export interface Plan extends Placement {
-  settings: Setting[];
-  diskSettings: Setting[];
-}
-
-/** A hierarchy that is mounted on this host. */
-export interface Hierarchy {
-  version: 1 | 2;
-  folder: string;
-  controllers: readonly Controller[];
-}
-
-/** The control groups of this host. */
-export interface CgroupHost {
-  kind: "v1" | "hybrid" | "v2";
-  hierarchies: readonly Hierarchy[];
-  /** The group under which all jobs' groups are made, relative to each hierarchy's folder. */
-  parent: string;
-}
-
-/** Job ids are the only part of a group's path that is not configuration. */
-const JOB_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-/** Whether a text has the form of a job id; nothing else ever becomes part of a path. */
-export function isJobId(text: string): boolean {
-  return JOB_ID.test(text);
-}
 
 /**
  * Plans a job's groups.
@@ -143,76 +66,6 @@ export function launchersGroup(host: CgroupHost): string {
 /** Whether the host can hold a limit of this controller. */
 export function hasController(host: CgroupHost, controller: Controller): boolean {
   return host.hierarchies.some((hierarchy) => hierarchy.controllers.includes(controller));
-}
-
-/**
- * Reads counters. Unknown lines are passed over, since each kernel adds some.
- *
- * @param counters The counter files' texts by name.
- */
-export function parseUsage(counters: ReadonlyMap<CounterName, string>): Usage {
-  const usage: Usage = {};
-  for (const [name, text] of counters) Object.assign(usage, parseCounter(name, text));
-  return usage;
-}
-
-/** How many of the job's processes the kernel killed for want of memory. Never guessed from 137. */
-export function parseOomKills(counters: ReadonlyMap<CounterName, string>): number {
-  const text = counters.get("memory.events") ?? counters.get("memory.oom_control") ?? "";
-  return keyedNumber(text, "oom_kill") ?? 0;
-}
-
-function parseCounter(name: CounterName, text: string): Usage {
-  switch (name) {
-    case "cpu.stat":
-      return parseCpuStat(text);
-    case "cpuacct.usage": // nanoseconds
-      return number("cpuUsec", text, 1e-3);
-    case "memory.current":
-    case "memory.usage_in_bytes":
-      return number("memoryBytes", text);
-    case "memory.peak":
-    case "memory.max_usage_in_bytes":
-      return number("memoryPeakBytes", text);
-    case "pids.current":
-      return number("processes", text);
-    case "io.stat":
-      return {
-        readBytes: sum(text, /\brbytes=(\d+)/g),
-        writtenBytes: sum(text, /\bwbytes=(\d+)/g),
-      };
-    case "blkio.throttle.io_service_bytes_recursive":
-      return { readBytes: sum(text, /\bRead (\d+)/g), writtenBytes: sum(text, /\bWrite (\d+)/g) };
-    default:
-      return {};
-  }
-}
-
-/** cpu.stat counts in microseconds on v2 and throttling in nanoseconds (throttled_time) on v1. */
-function parseCpuStat(text: string): Usage {
-  const used = keyedNumber(text, "usage_usec");
-  const throttledNsec = keyedNumber(text, "throttled_time");
-  const throttled = keyedNumber(text, "throttled_usec") ??
-    (throttledNsec === undefined ? undefined : Math.floor(throttledNsec / 1000));
-  return {
-    ...(used === undefined ? {} : { cpuUsec: used }),
-    ...(throttled === undefined ? {} : { cpuThrottledUsec: throttled }),
-  };
-}
-
-function number(field: keyof Usage, text: string, factor = 1): Usage {
-  return /^\d+\s*$/.test(text) ? { [field]: Math.floor(Number(text) * factor) } : {};
-}
-
-function keyedNumber(text: string, key: string): number | undefined {
-  const digits = new RegExp(`^${key} (\\d+)$`, "m").exec(text)?.[1];
-  return digits === undefined ? undefined : Number(digits);
-}
-
-function sum(text: string, pattern: RegExp): number {
-  let total = 0;
-  for (const match of text.matchAll(pattern)) total += Number(match[1]);
-  return total;
 }
 
 function requireControllers(host: CgroupHost, limits: Limits): void {

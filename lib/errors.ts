@@ -55,3 +55,7 @@ export function quoted(text: string, maxCharacters = 60): string {
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
+
+/** Said whenever the log directory's disk is full. */
+export const NO_SPACE = "Cannot start the job: the disk of the server's log directory is full; " +
+  "remove finished jobs (worker-client remove ID) or make room";

@@ -1,34 +1,8 @@
-/** How jobs are run: the interface. The local one is lib/local_executor.ts. */
-import type { Placement, Usage } from "./cgroup.ts";
-import type { JobSecrets, JobSettings, SignalName } from "./job_settings.ts";
+/** How jobs are run: the interface. The local one is lib/executor/local.ts. */
+import type { Placement, Usage } from "./cgroup/types.ts";
 import type { Limits } from "./limits.ts";
-
-/** What a job runs. */
-export interface Command {
-  /** A path, or a name that is looked up in the PATH. */
-  name: string;
-  args: readonly string[];
-}
-
-/** How a job ended. */
-export type Ending =
-  | {
-    kind: "exited";
-    /** 128 + n when signal n ended the job, as shells say it. */
-    exitCode: number;
-    /** The signal that ended the job; 0: it ended by itself. */
-    signal: number;
-    /** Whether the kernel killed a process of the job for want of memory. */
-    oomKilled: boolean;
-    usage: Usage;
-    endedAtMs: number;
-  }
-  | {
-    /** The job is gone, and nobody can know how it ended. */
-    kind: "lost";
-    reason: string;
-    endedAtMs: number;
-  };
+import type { Command, Ending } from "./model/ending.ts";
+import type { JobSecrets, JobSettings, SignalName } from "./model/settings.ts";
 
 /** A job that runs. */
 export interface Running {

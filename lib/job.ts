@@ -1,26 +1,32 @@
 /** Jobs: started, stopped, asked about, remembered. The only writer of a job's state. */
 import { join } from "node:path";
-import type { Usage } from "./cgroup.ts";
-import { isJobId } from "./cgroup.ts";
+import { type Usage } from "./cgroup/types.ts";
+import { isJobId } from "../common/job_id.ts";
 import { isDiskFull, JobError, messageOf, quoted } from "./errors.ts";
-import type { Adoption, Ending, Executor, Running } from "./executor.ts";
-import { type JobBounds, requireRoom } from "./job_bounds.ts";
-import { JOBS_FOLDER, OUTPUT_FILE } from "./job_folder.ts";
-import { type JobQuery, listPage } from "./job_list.ts";
-import { checkCommand, checkIdempotencyKey, type JobRequest, sameRequest } from "./job_request.ts";
-import { DEFAULT_SETTINGS, MAX_GRACE_MS, type SignalName } from "./job_settings.ts";
+import type { Adoption, Executor, Running } from "./executor.ts";
+import type { Ending } from "./model/ending.ts";
+import { type JobBounds, requireRoom } from "./job/bounds.ts";
+import { JOBS_FOLDER, OUTPUT_FILE } from "./job/folder.ts";
+import { type JobQuery, listPage } from "./job/list.ts";
+import {
+  checkCommand,
+  checkIdempotencyKey,
+  type JobRequest,
+  sameRequest,
+} from "./model/request.ts";
+import { DEFAULT_SETTINGS, MAX_GRACE_MS, type SignalName } from "./model/settings.ts";
 import {
   hasEnded,
   type JobRecord,
   type JobState,
   recordedUsage,
   requireTransition,
-} from "./job_state.ts";
-import { NO_SPACE } from "./launch_report.ts";
+} from "./model/record.ts";
+import { NO_SPACE } from "./errors.ts";
 import { type Limits, narrowLimits, readLimits } from "./limits.ts";
 import { log } from "./log.ts";
 import { OutputLog } from "./logs.ts";
-import { cutOffset, freeHeads } from "./rotation.ts";
+import { cutOffset, freeHeads } from "./logs/rotation.ts";
 import type { JobStore } from "./store.ts";
 
 /** How long a record that could not be stored is kept before the next try. */

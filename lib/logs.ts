@@ -2,7 +2,8 @@
  * The output of one job: a byte log on disk that the job writes by itself, with any number of readers
  * that share nothing but the file.
  */
-import { GrowthSignal } from "./log_growth.ts";
+import { GrowthSignal } from "./logs/growth.ts";
+import { PositionedFile, readFully } from "./logs/positioned_file.ts";
 
 /** The most that is read and handed on at once. */
 export const CHUNK_BYTES = 64 * 1024;
@@ -166,45 +167,4 @@ const NEWLINE = 10;
 
 function emptyChunk(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(HEADROOM_BYTES).subarray(HEADROOM_BYTES);
-}
-
-async function readFully(
-  file: PositionedFile,
-  offset: number,
-  length: number,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const count = await file.read(bytes.subarray(filled), offset + filled);
-    if (count === 0) break;
-    filled += count;
-  }
-  return bytes.subarray(0, filled);
-}
-
-/** A file that is read at offsets; it seeks only where the last read did not end there. */
-class PositionedFile {
-  readonly #file: Deno.FsFile;
-  #position = 0;
-
-  /** @param file Nothing of it has been read yet. */
-  constructor(file: Deno.FsFile) {
-    this.#file = file;
-  }
-
-  async size(): Promise<number> {
-    return (await this.#file.stat()).size;
-  }
-
-  /** @returns How many bytes were read; 0 at the end of the file. */
-  async read(buffer: Uint8Array, offset: number): Promise<number> {
-    if (offset !== this.#position) {
-      await this.#file.seek(offset, Deno.SeekMode.Start);
-      this.#position = offset;
-    }
-    const length = await this.#file.read(buffer) ?? 0;
-    this.#position += length;
-    return length;
-  }
 }

@@ -1,5 +1,5 @@
 /** Which role may call which method. Deny by default. Pure. */
-import { DEFAULT_ROLE_OID, isRoleOid, type Role, ROLES, rolesOfCertificate } from "./role.ts";
+import { DEFAULT_ROLE_OID, isRoleOid, type Role, ROLES, rolesOfCertificate } from "./tls/role.ts";
 
 export { DEFAULT_ROLE_OID, isRoleOid, type Role, ROLES };
 

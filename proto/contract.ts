@@ -1,7 +1,7 @@
 /**
  * The wire contract as grpc-js takes it: the only thing that server and client share.
  *
- * The code and the types are made from job_service.proto by tools/gen.ts.
+ * The code and the types are made from job_service.proto by tools/build/gen.ts.
  */
 import { services } from "../build/gen/codec.ts";
 import { files } from "../build/gen/descriptors.ts";

@@ -1,7 +1,7 @@
 /** Keeps a compiled server under load, and starts it again whenever it hands over. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { TestServer } from "../tests/integration/harness.ts";
+import { TestServer } from "../tests/support/server.ts";
 import {
   assertCounted,
   callEveryMethod,
@@ -9,7 +9,7 @@ import {
   readAndVanish,
   reconnect,
   type Work,
-} from "../tests/integration/load.ts";
+} from "../tests/support/load.ts";
 import { type Sample, takeSample } from "./sample.ts";
 
 /** EX_TEMPFAIL: the server asks to be started afresh. */

@@ -1,5 +1,5 @@
 /** What a server is seen to use while it is under load. */
-import type { TestServer } from "../tests/integration/harness.ts";
+import type { TestServer } from "../tests/support/server.ts";
 
 /** The server at one moment. */
 export interface Sample {

@@ -2,8 +2,8 @@
  * What a caller hands over, checked: the compiler does not see programs in JavaScript, and what makes
  * messages would take NaN for 0 and say nothing.
  */
-import type { JobSpec } from "../start_job.ts";
-import { isJobState, JOB_STATES, type JobFilter } from "../job_state.ts";
+import type { JobSpec } from "../jobs/start.ts";
+import { isJobState, JOB_STATES, type JobFilter } from "../jobs/state.ts";
 import { invalid } from "./error_mapping.ts";
 import type { CallControl, JobLimits, ListOptions, StartOptions, StreamOptions } from "./types.ts";
 

@@ -1,7 +1,7 @@
-import { ConnectionFailure } from "../diagnosis.ts";
+import { ConnectionFailure } from "../connection/diagnosis.ts";
 import { ClientError, GrpcStatus, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { UnknownOutcomeError } from "../start_job.ts";
+import { UnknownOutcomeError } from "../jobs/start.ts";
 import { JobWorkerError, type JobWorkerErrorCode } from "./errors.ts";
 
 /** An argument that can never do. */

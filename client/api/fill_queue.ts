@@ -1,7 +1,7 @@
-import { resolveJobID } from "../job_id.ts";
-import { readJobOutput } from "../job_output.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
-import type { Session } from "../session.ts";
+import { resolveJobID } from "../jobs/resolve_id.ts";
+import { readJobOutput } from "../jobs/read_output.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import type { Session } from "../connection/session.ts";
 import { toJobWorkerError } from "./error_mapping.ts";
 import type { OutputQueue } from "./output_queue.ts";
 import type { StreamOptions } from "./types.ts";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Identity, readIdentity } from "../identity.ts";
+import { type Identity, readIdentity } from "../endpoint/identity.ts";
 import { invalid } from "./error_mapping.ts";
 import { JobWorkerError } from "./errors.ts";
 import { checkText } from "./arguments.ts";

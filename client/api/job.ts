@@ -1,6 +1,6 @@
 import type { InfoResponse__Output, QueryResponse__Output } from "../../proto/contract.ts";
-import { exitCodeOf, stateOf } from "../job_state.ts";
-import type { Rated } from "../usage.ts";
+import { exitCodeOf, stateOf } from "../jobs/state.ts";
+import type { Rated } from "../jobs/usage.ts";
 import type { Isolation, Job, JobLimits, JobStats, JobUsage, ServerInfo } from "./types.ts";
 
 /** Fields of the contract that have another name here, since they have another type. */

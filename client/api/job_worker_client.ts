@@ -1,15 +1,15 @@
 import process from "node:process";
-import { DEFAULT_SERVER, parseAddress } from "../address.ts";
-import { chooseEndpoint } from "../choose_endpoint.ts";
-import { stopJob, waitForJob } from "../end_of_job.ts";
-import type { Endpoint } from "../endpoint.ts";
-import { resolveJobID } from "../job_id.ts";
-import { toListRequest } from "../job_state.ts";
-import { listJobs } from "../list.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
-import { Session } from "../session.ts";
-import { startJob, toStartRequest } from "../start_job.ts";
-import { measureUsage } from "../usage.ts";
+import { DEFAULT_SERVER, parseAddress } from "../endpoint/address.ts";
+import { chooseEndpoint } from "../endpoint/choose_endpoint.ts";
+import { stopJob, waitForJob } from "../jobs/end.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
+import { resolveJobID } from "../jobs/resolve_id.ts";
+import { toListRequest } from "../jobs/state.ts";
+import { listJobs } from "../jobs/list.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import { Session } from "../connection/session.ts";
+import { startJob, toStartRequest } from "../jobs/start.ts";
+import { measureUsage } from "../jobs/usage.ts";
 import {
   checkCommand,
   checkControl,

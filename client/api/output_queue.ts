@@ -1,4 +1,4 @@
-import { BULK_AFTER_BYTES, type OutputSink } from "../job_output.ts";
+import { BULK_AFTER_BYTES, type OutputSink } from "../jobs/read_output.ts";
 import { Gap } from "./gap.ts";
 
 /**

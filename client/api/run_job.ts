@@ -1,8 +1,8 @@
-import { stopJob, waitForJob } from "../end_of_job.ts";
+import { stopJob, waitForJob } from "../jobs/end.ts";
 import { GrpcStatus, RefusedCallError } from "../errors.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
-import type { Session } from "../session.ts";
-import { startJob, toStartRequest } from "../start_job.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import type { Session } from "../connection/session.ts";
+import { startJob, toStartRequest } from "../jobs/start.ts";
 import { checkCommand, checkNumber, toJobSpec } from "./arguments.ts";
 import { toJob } from "./job.ts";
 import { OutputStream } from "./output_stream.ts";

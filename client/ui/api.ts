@@ -2,13 +2,13 @@
 import * as v from "valibot";
 import config from "../../deno.json" with { type: "json" };
 import { parseDurationMs } from "../../common/quantities.ts";
-import { stopJob } from "../end_of_job.ts";
+import { stopJob } from "../jobs/end.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { resolveJobID } from "../job_id.ts";
-import { parsePairs } from "../options.ts";
-import type { Session } from "../session.ts";
-import { startJob } from "../start_job.ts";
+import { resolveJobID } from "../jobs/resolve_id.ts";
+import { parsePairs } from "../command_line/options.ts";
+import type { Session } from "../connection/session.ts";
+import { startJob } from "../jobs/start.ts";
 import { readJson } from "./body.ts";
 import { findJobs } from "./find_jobs.ts";
 import { findText } from "./find_text.ts";

@@ -1,5 +1,5 @@
 /**
- * The page itself. tools/build.ts has put its files into the binary beside the program; they are read
+ * The page itself. tools/build/main.ts has put its files into the binary beside the program; they are read
  * when somebody asks for them.
  */
 import { join } from "node:path";

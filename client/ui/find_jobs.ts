@@ -1,7 +1,7 @@
 /** Jobs for the page's table, of which the text search is ours: the server knows no such thing. */
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
-import { describeCommand } from "../format.ts";
-import type { Session } from "../session.ts";
+import { describeCommand } from "../screen/format.ts";
+import type { Session } from "../connection/session.ts";
 import type { FoundJobs } from "./protocol.ts";
 
 /** Jobs in one answer of the server while a text is looked for. */

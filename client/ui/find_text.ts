@@ -1,7 +1,7 @@
 /** Looks for a text in a job's whole output, of which the page holds a small part. */
 import { Buffer } from "node:buffer";
-import { follow, type Sink } from "../follow.ts";
-import type { Session } from "../session.ts";
+import { follow, type Sink } from "../jobs/follow.ts";
+import type { Session } from "../connection/session.ts";
 
 /** What to look for, and from where on. */
 export interface Wanted {

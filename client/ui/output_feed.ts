@@ -1,8 +1,8 @@
 /** A job's output on its way to the page. */
 import { ClientError, messageOf } from "../errors.ts";
-import { follow, type Sink } from "../follow.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
-import type { Session } from "../session.ts";
+import { follow, type Sink } from "../jobs/follow.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import type { Session } from "../connection/session.ts";
 import { OutputQueue } from "./output_queue.ts";
 
 /** Which part of a job's output. */

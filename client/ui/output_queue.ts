@@ -1,5 +1,5 @@
 /** What of a job's output waits for the page to take it: bounded, the newest is kept. Pure. */
-import type { Sink } from "../follow.ts";
+import type { Sink } from "../jobs/follow.ts";
 import { encodeFrame, type Frame } from "./frames.ts";
 
 /** What a page that does not keep up is spared: nobody reads a megabyte that has scrolled by. */

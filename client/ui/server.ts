@@ -1,7 +1,7 @@
 /** The local page's server: answers its own page on the loopback, and nobody else. */
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import type { Session } from "../session.ts";
+import type { Session } from "../connection/session.ts";
 import { API } from "./api.ts";
 import { isAsset, readAsset } from "./assets.ts";
 import { LongBodyError, MAX_BODY_BYTES } from "./body.ts";

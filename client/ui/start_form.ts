@@ -4,8 +4,8 @@ import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { parsePairs } from "../options.ts";
-import { type KeyedStart, toStartRequest } from "../start_job.ts";
+import { parsePairs } from "../command_line/options.ts";
+import { type KeyedStart, toStartRequest } from "../jobs/start.ts";
 import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
 
 /** A field is a text as it was typed; an empty one says nothing. */

@@ -1,6 +1,6 @@
 import config from "../../deno.json" with { type: "json" };
 import { ExitStatus } from "../exit_status.ts";
-import type { Verb } from "../verb.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 /** Certificates are valid from a moment on: clocks that differ more than that make trouble. */
 const MAX_SKEW_MS = 60_000;

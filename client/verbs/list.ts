@@ -1,22 +1,23 @@
 import { Option } from "commander";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
-import { askAll, newestFirst, type PlacedJob } from "../ask_all.ts";
+import { askAll, newestFirst } from "../command_line/ask_all.ts";
+import { type PlacedJob } from "../jobs/placed_job.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { formatJson } from "../format.ts";
-import { formatTemplate } from "../format_template.ts";
+import { formatJson } from "../screen/format.ts";
+import { formatTemplate } from "../screen/format_template.ts";
 import {
   isJobState,
   JOB_STATES,
   type JobFilter,
   type JobState,
   toListRequest,
-} from "../job_state.ts";
-import { listJobs } from "../list.ts";
-import { collectedOption, labelOption, parsedOption, parsePairs } from "../options.ts";
-import { placedID } from "../servers.ts";
-import { formatTable } from "../table.ts";
-import type { Verb } from "../verb.ts";
+} from "../jobs/state.ts";
+import { listJobs } from "../jobs/list.ts";
+import { collectedOption, labelOption, parsedOption, parsePairs } from "../command_line/options.ts";
+import { placedID } from "../jobs/placed_job.ts";
+import { formatTable } from "../screen/table.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 interface ListOptions {
   readonly all?: true;

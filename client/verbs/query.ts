@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
-import { formatJson, formatLine, formatLong } from "../format.ts";
-import type { Verb } from "../verb.ts";
+import { formatJson, formatLine, formatLong } from "../screen/format.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 interface QueryOptions {
   readonly json?: true;

@@ -1,5 +1,5 @@
-import { forEachJob } from "../for_each_job.ts";
-import type { Verb } from "../verb.ts";
+import { forEachJob } from "../command_line/for_each_job.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 /** `remove ID...`: forgets jobs that have ended, and deletes their output. */
 export const removeVerb: Verb = {

@@ -1,5 +1,5 @@
 import { Option } from "commander";
-import { stopJob } from "../end_of_job.ts";
+import { stopJob } from "../jobs/end.ts";
 import {
   ClientError,
   ClosedOutputError,
@@ -8,9 +8,9 @@ import {
   RefusedCallError,
 } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { follow } from "../follow.ts";
-import type { SessionContext } from "../session.ts";
-import type { Verb } from "../verb.ts";
+import { follow } from "../jobs/follow.ts";
+import type { SessionContext } from "../connection/session.ts";
+import type { Verb } from "../command_line/verb.ts";
 import { defineProgram, startProgram } from "./start.ts";
 import type { StopOptions } from "./stop.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";

@@ -1,6 +1,6 @@
 import { Argument } from "commander";
 import { ExitStatus } from "../exit_status.ts";
-import type { Verb } from "../verb.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 /** `signal SIGNAL ID`: sends a signal to all processes of a job. */
 export const signalVerb: Verb = {

@@ -1,11 +1,15 @@
 import { type Command, Option } from "commander";
-import { startJob, toStartRequest, UnknownOutcomeError } from "../start_job.ts";
-import { defineStartOptions, readJobSpec, type StartOptions } from "../start_options.ts";
+import { startJob, toStartRequest, UnknownOutcomeError } from "../jobs/start.ts";
+import {
+  defineStartOptions,
+  readJobSpec,
+  type StartOptions,
+} from "../command_line/start_options.ts";
 import { defineGrace } from "./stop.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import type { SessionContext } from "../session.ts";
-import type { Verb } from "../verb.ts";
+import type { SessionContext } from "../connection/session.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 /** `start CMD [ARGS...]`: starts a job and prints its id. */
 export const startVerb: Verb = {

@@ -1,11 +1,11 @@
 import { Option } from "commander";
-import { askAll, newestFirst } from "../ask_all.ts";
-import { toJson } from "../format.ts";
-import { labelOption, parsePairs } from "../options.ts";
-import { addColumn, formatRows } from "../table.ts";
-import { measureUsage } from "../usage.ts";
-import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../usage_table.ts";
-import type { Verb } from "../verb.ts";
+import { askAll, newestFirst } from "../command_line/ask_all.ts";
+import { toJson } from "../screen/format.ts";
+import { labelOption, parsePairs } from "../command_line/options.ts";
+import { addColumn, formatRows } from "../screen/table.ts";
+import { measureUsage } from "../jobs/usage.ts";
+import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../screen/usage_table.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 interface StatsOptions {
   readonly label?: readonly string[];

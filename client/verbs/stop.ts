@@ -1,14 +1,14 @@
-import { stopJob } from "../end_of_job.ts";
+import { stopJob } from "../jobs/end.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { forEachJob } from "../for_each_job.ts";
-import { toListRequest } from "../job_state.ts";
-import { listJobs } from "../list.ts";
-import { collectedOption, parsedOption, parsePairs } from "../options.ts";
+import { forEachJob } from "../command_line/for_each_job.ts";
+import { toListRequest } from "../jobs/state.ts";
+import { listJobs } from "../jobs/list.ts";
+import { collectedOption, parsedOption, parsePairs } from "../command_line/options.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
-import type { VerbCall } from "../servers.ts";
-import { PendingJobs } from "../slow_note.ts";
-import type { Verb } from "../verb.ts";
+import type { VerbCall } from "../command_line/servers.ts";
+import { PendingJobs } from "../screen/slow_note.ts";
+import type { Verb } from "../command_line/verb.ts";
 import { type Command, Option } from "commander";
 
 /** What a user may choose about a Stop. */

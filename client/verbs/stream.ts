@@ -1,13 +1,13 @@
 import { type Command, Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
-import { follow } from "../follow.ts";
-import { resolveJobID } from "../job_id.ts";
-import { parsedOption } from "../options.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../patience.ts";
-import { Progress } from "../progress.ts";
-import type { Session } from "../session.ts";
+import { follow } from "../jobs/follow.ts";
+import { resolveJobID } from "../jobs/resolve_id.ts";
+import { parsedOption } from "../command_line/options.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import { Progress } from "../screen/progress.ts";
+import type { Session } from "../connection/session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
-import type { Verb } from "../verb.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 /** How stubbornly a broken connection is tried again. */
 export interface RetryOptions {

@@ -1,7 +1,7 @@
 import { parseCount } from "../../common/quantities.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { parsedOption } from "../options.ts";
-import type { Verb } from "../verb.ts";
+import { parsedOption } from "../command_line/options.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 interface UiOptions {
   readonly port?: number;

@@ -1,6 +1,6 @@
 import config from "../../deno.json" with { type: "json" };
 import { ExitStatus } from "../exit_status.ts";
-import type { Verb } from "../verb.ts";
+import type { Verb } from "../command_line/verb.ts";
 
 /** `version`: prints the versions of both sides. */
 export const versionVerb: Verb = {

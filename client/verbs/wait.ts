@@ -1,11 +1,11 @@
 import { ClientError } from "../errors.ts";
-import { waitForJob } from "../end_of_job.ts";
+import { waitForJob } from "../jobs/end.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { resolveJobID } from "../job_id.ts";
-import { placedMessage } from "../for_each_job.ts";
-import { PendingJobs } from "../slow_note.ts";
-import type { SessionContext } from "../session.ts";
-import type { Verb } from "../verb.ts";
+import { resolveJobID } from "../jobs/resolve_id.ts";
+import { placedMessage } from "../command_line/for_each_job.ts";
+import { PendingJobs } from "../screen/slow_note.ts";
+import type { SessionContext } from "../connection/session.ts";
+import type { Verb } from "../command_line/verb.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 
 /** `wait ID...`: returns when the jobs have ended, with their exit code. */

@@ -4,19 +4,29 @@ import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
-import { AnswerReader, FrameError } from "../../client/bulk/frames.ts";
+import { AnswerReader, FrameError } from "../../client/connection/bulk/frames.ts";
 import { CertsError } from "../../certs/errors.ts";
 import { isCertificate, isPrivateKey, pemBlocks } from "../../certs/pem.ts";
-import { frameMessage, MessageError, MessageReader } from "../../client/bulk/messages.ts";
-import { ClientTrust } from "../../lib/client_trust.ts";
-import { FrameReader } from "../../lib/grpc_frames.ts";
-import { DEFAULT_SETTINGS } from "../../lib/job_settings.ts";
-import { parseRevocationLists } from "../../lib/revocation_list.ts";
-import { decodeRoles, encodeRoles, RoleError, ROLES, rolesOfCertificate } from "../../lib/role.ts";
+import {
+  frameMessage,
+  MessageError,
+  MessageReader,
+} from "../../client/connection/bulk/messages.ts";
+import { ClientTrust } from "../../lib/tls/client_trust.ts";
+import { FrameReader } from "../../lib/grpc/frames.ts";
+import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
+import { parseRevocationLists } from "../../lib/tls/revocation_list.ts";
+import {
+  decodeRoles,
+  encodeRoles,
+  RoleError,
+  ROLES,
+  rolesOfCertificate,
+} from "../../lib/tls/role.ts";
 import { DEFAULT_ROLE_OID as OID, readRoles } from "../../lib/rbac.ts";
 import { JobStore } from "../../lib/store.ts";
 import { jobService } from "../../proto/contract.ts";
-import { Authority } from "../unit/client_certificates.ts";
+import { Authority } from "../support/client_certificates.ts";
 import { fuzz, mutated, mutatedText, succeeds } from "./fuzz.ts";
 
 const authority = await Authority.create();

@@ -2,8 +2,9 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import * as fc from "fast-check";
-import { concatenate, frame, requestHeaders, uint32 } from "../integration/raw_reader.ts";
-import { assertStatus, TestServer } from "../integration/harness.ts";
+import { concatenate, frame, requestHeaders, uint32 } from "../support/raw_reader.ts";
+import { assertStatus } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
 import { jobService } from "../../proto/contract.ts";
 import { fuzz, mutated } from "./fuzz.ts";
 

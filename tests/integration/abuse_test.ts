@@ -4,8 +4,10 @@
  */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
-import { assertStatus, TestServer, until } from "./harness.ts";
-import { concatenate, frame, requestHeaders, uint32 } from "./raw_reader.ts";
+import { assertStatus } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { concatenate, frame, requestHeaders, uint32 } from "../support/raw_reader.ts";
 
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 

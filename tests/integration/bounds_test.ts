@@ -1,7 +1,10 @@
 /** Bounds on what users may take: who is over one hears its name, and nobody else feels it. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
-import { assertStatus, testPki, TestServer, until } from "./harness.ts";
+import { assertStatus } from "../support/client.ts";
+import { testPki } from "../support/pki.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 let eveIssued: Promise<void> | undefined;
 

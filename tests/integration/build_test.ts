@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { elfLength } from "../../tools/denort.ts";
-import { BIN_DIR, LOG_DIR } from "../binaries.ts";
+import { elfLength } from "../../tools/build/denort.ts";
+import { BIN_DIR, LOG_DIR } from "../support/binaries.ts";
 
 const BUILD = join(import.meta.dirname ?? ".", "..", "..", "tools", "build.ts");
 const BINARIES = ["worker-server", "worker-client", "worker-certs"] as const;

@@ -1,14 +1,14 @@
 /** Most of a long output comes over a second connection, which must never cost a byte or a check. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { parseAddress } from "../../client/address.ts";
+import { parseAddress } from "../../client/endpoint/address.ts";
 import { ClosedOutputError } from "../../client/errors.ts";
-import { follow } from "../../client/follow.ts";
-import { loadIdentity } from "../../client/identity.ts";
+import { follow } from "../../client/jobs/follow.ts";
+import { loadIdentity } from "../../client/endpoint/identity.ts";
 import { main } from "../../client/program.ts";
-import { Session } from "../../client/session.ts";
-import { Authority, type Pair } from "../unit/client_certificates.ts";
-import { FakeTerminal } from "../unit/client_terminal.ts";
+import { Session } from "../../client/connection/session.ts";
+import { Authority, type Pair } from "../support/client_certificates.ts";
+import { FakeTerminal } from "../support/client_terminal.ts";
 import {
   type ClientHost,
   FakeJob,
@@ -17,8 +17,9 @@ import {
   LOOPBACK,
   placeIdentity,
   refusal,
-} from "./client_fake.ts";
-import { BIN_DIR, until } from "./harness.ts";
+} from "../support/client_fake.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { until } from "../support/wait.ts";
 
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 const MEBIBYTE = 1024 * 1024;

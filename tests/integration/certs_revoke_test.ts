@@ -2,7 +2,10 @@
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { BIN_DIR, run, TestServer, until } from "./harness.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const OTHER_OID = "1.2.840.10070.8.77";
 

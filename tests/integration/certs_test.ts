@@ -1,9 +1,9 @@
 /** worker-certs as an operator meets it: the compiled binary, judged by plain openssl. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { rolesOfCertificate } from "../../lib/role.ts";
-import { BIN_DIR } from "../binaries.ts";
-import { testUnless } from "../skip.ts";
+import { rolesOfCertificate } from "../../lib/tls/role.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { testUnless } from "../support/skip.ts";
 import config from "../../deno.json" with { type: "json" };
 
 const ROLE_OID = "1.2.840.10070.8.1";
@@ -154,7 +154,7 @@ Deno.test("worker-certs issue: makes a server that openssl accepts under each of
   assert.doesNotMatch(text, /1\.2\.840\.10070/);
 });
 
-Deno.test("worker-certs issue: writes roles that openssl and lib/role.ts read", async () => {
+Deno.test("worker-certs issue: writes roles that openssl and lib/tls/role.ts read", async () => {
   const dir = await pki();
   const options = ["--name", "both", "--role", "writer,reader", "--role", "reader"];
   await make("issue", "--dir", dir, ...options, "--oid", "1.3.6.1.4.1.99999.1");
@@ -519,7 +519,7 @@ Deno.test("docs/certificates.md: the openssl recipe makes what worker-certs make
   await opensslText(...verify, "sslclient", folder.of("carol.crt"));
 });
 
-Deno.test("lib/role.ts: refuses what openssl can put into the extension", async () => {
+Deno.test("lib/tls/role.ts: refuses what openssl can put into the extension", async () => {
   using folder = testFolder();
   const values: [string, string][] = [
     ["ASN1:PRINTABLESTRING:writer", "wrong-type"],

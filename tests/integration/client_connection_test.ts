@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { Authority, type Pair } from "../unit/client_certificates.ts";
+import { Authority, type Pair } from "../support/client_certificates.ts";
 import { main } from "../../client/program.ts";
-import { FakeTerminal, runClient } from "../unit/client_terminal.ts";
-import { exitedJob, FakeServer, LOOPBACK, placeIdentity } from "./client_fake.ts";
-import { until } from "./harness.ts";
+import { FakeTerminal, runClient } from "../support/client_terminal.ts";
+import { exitedJob, FakeServer, LOOPBACK, placeIdentity } from "../support/client_fake.ts";
+import { until } from "../support/wait.ts";
 
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,9 @@
 /** The compiled client's contexts: one file says where the servers are, and who calls. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { BIN_DIR, run, TestServer } from "./harness.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
 
 Deno.test("worker-client context: a server and an identity by name, from any folder", async () => {
   await using one = await TestServer.start();

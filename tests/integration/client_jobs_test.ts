@@ -1,7 +1,9 @@
 /** The compiled client's verbs about many jobs, and what start and run say of one, as a user types them. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { BIN_DIR, TestServer, until } from "./harness.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 /** Runs the client; it must succeed. Returns its output's lines. */
 async function lines(server: TestServer, ...args: string[]): Promise<string[]> {

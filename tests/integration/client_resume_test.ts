@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { parseAddress } from "../../client/address.ts";
+import { parseAddress } from "../../client/endpoint/address.ts";
 import { ConnectionLostError } from "../../client/errors.ts";
-import { follow } from "../../client/follow.ts";
-import { loadIdentity } from "../../client/identity.ts";
+import { follow } from "../../client/jobs/follow.ts";
+import { loadIdentity } from "../../client/endpoint/identity.ts";
 import { main } from "../../client/program.ts";
-import { Session } from "../../client/session.ts";
-import { Authority } from "../unit/client_certificates.ts";
-import { FakeTerminal } from "../unit/client_terminal.ts";
+import { Session } from "../../client/connection/session.ts";
+import { Authority } from "../support/client_certificates.ts";
+import { FakeTerminal } from "../support/client_terminal.ts";
 import {
   exitedJob,
   FakeJob,
@@ -15,8 +15,8 @@ import {
   LOOPBACK,
   placeIdentity,
   refusal,
-} from "./client_fake.ts";
-import { until } from "./harness.ts";
+} from "../support/client_fake.ts";
+import { until } from "../support/wait.ts";
 
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 

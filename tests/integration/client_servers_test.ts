@@ -1,8 +1,11 @@
 /** One command of the compiled client that asks several servers. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { runCerts } from "../pki.ts";
-import { BIN_DIR, run, TestServer, until } from "./harness.ts";
+import { runCerts } from "../support/pki.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const CLIENT = join(BIN_DIR, "worker-client");
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { ClosedOutputError } from "../../client/errors.ts";
 import { main } from "../../client/program.ts";
-import { Authority } from "../unit/client_certificates.ts";
-import { FakeTerminal, runClient } from "../unit/client_terminal.ts";
+import { Authority } from "../support/client_certificates.ts";
+import { FakeTerminal, runClient } from "../support/client_terminal.ts";
 import {
   exitedJob,
   FakeJob,
@@ -12,8 +12,8 @@ import {
   type Method,
   placeIdentity,
   refusal,
-} from "./client_fake.ts";
-import { until } from "./harness.ts";
+} from "../support/client_fake.ts";
+import { until } from "../support/wait.ts";
 
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 const OTHER = "0c7d5c38-6d0f-4f5a-9a52-6d3c8f6a3b11";

@@ -1,7 +1,9 @@
 /** Completion as the shells themselves do it, with the compiled client and a server's real jobs. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { BIN_DIR, run, TestServer } from "./harness.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
 
 /** What stands before the cursor, and what is offered for its last word. */
 type Case = readonly [line: string, offered: readonly string[]];

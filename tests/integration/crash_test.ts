@@ -3,7 +3,10 @@ import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
-import { assertStatus, run, type TestClient, TestServer, until } from "./harness.ts";
+import { assertStatus, type TestClient } from "../support/client.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 /** How often the storm kills the server. */
 const KILLS = 200;

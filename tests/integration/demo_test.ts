@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { findLeftovers } from "../../tools/leftovers.ts";
-import { testUnless } from "../skip.ts";
+import { findLeftovers } from "../../tools/test/leftovers.ts";
+import { testUnless } from "../support/skip.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 const PLACES = { binDir: join(ROOT, "build", "demo-bin"), logDir: "/run/job-worker-demo" };

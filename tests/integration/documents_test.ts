@@ -18,17 +18,18 @@ import {
   stepsOf,
   type Usage,
   verbsIn,
-} from "../document_commands.ts";
-import { documentNames, readDocument } from "../documents.ts";
-import { testUnless } from "../skip.ts";
+} from "../support/document_commands.ts";
+import { documentNames, readDocument } from "../support/documents.ts";
+import { testUnless } from "../support/skip.ts";
 import {
   buildForDocuments,
   DocumentHost,
   helpOf,
   type HostOptions,
   OUR_PROGRAMS,
-} from "./document_host.ts";
-import { run, until } from "./harness.ts";
+} from "../support/document_host.ts";
+import { run } from "../support/run.ts";
+import { until } from "../support/wait.ts";
 
 /** Hosts of documents that want other than a server that runs. */
 const HOSTS: Readonly<Record<string, HostOptions>> = {

@@ -1,13 +1,16 @@
 /** Health and reflection as another language's client sees them: Debian's Python, on gRPC's C core. */
 import { strict as assert } from "node:assert";
 import { dirname, join } from "node:path";
-import { testUnless } from "../skip.ts";
-import { run, testPki, TestServer, until } from "./harness.ts";
-import { CLIENT_EXTENSIONS, signCertificate } from "./openssl.ts";
+import { testUnless } from "../support/skip.ts";
+import { testPki } from "../support/pki.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { CLIENT_EXTENSIONS, signCertificate } from "../support/openssl.ts";
 
 const PYTHON = "/usr/bin/python3";
 
-const PEER = join(import.meta.dirname ?? ".", "foreign_peer.py");
+const PEER = join(import.meta.dirname ?? ".", "../support/foreign_peer.py");
 
 /** gRPC's own contracts, as Debian has them: not those that the server was made from. */
 const CONTRACTS = "/usr/share/grpc-proto/grpc";

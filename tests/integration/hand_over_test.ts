@@ -1,8 +1,8 @@
 /** A server that has grown too far is followed by a fresh one, and no client loses a byte or a call. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { TestServer } from "./harness.ts";
-import { assertCounted, callEveryMethod, COUNTING, reconnect } from "./load.ts";
+import { TestServer } from "../support/server.ts";
+import { assertCounted, callEveryMethod, COUNTING, reconnect } from "../support/load.ts";
 
 /** EX_TEMPFAIL: what a supervisor starts the server again on. */
 const HAND_OVER_STATUS = 75;

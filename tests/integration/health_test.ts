@@ -4,8 +4,11 @@ import { strict as assert } from "node:assert";
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { service } from "grpc-health-check";
-import { assertStatus, type TestClient, testPki, TestServer, until } from "./harness.ts";
-import { CLIENT_EXTENSIONS, makeRevocationList, signCertificate } from "./openssl.ts";
+import { assertStatus, type TestClient } from "../support/client.ts";
+import { testPki } from "../support/pki.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { CLIENT_EXTENSIONS, makeRevocationList, signCertificate } from "../support/openssl.ts";
 
 const METRICS_FLAGS = ["--metrics-listen", "127.0.0.1:0"];
 

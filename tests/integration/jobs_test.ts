@@ -2,8 +2,10 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { testUnless } from "../skip.ts";
-import { assertStatus, type TestClient, TestServer, until } from "./harness.ts";
+import { testUnless } from "../support/skip.ts";
+import { assertStatus, type TestClient } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 import {
   assertGone,
   assertNothingStarted,
@@ -12,7 +14,7 @@ import {
   jobFolders,
   lacksPerl,
   processesOf,
-} from "./job_traces.ts";
+} from "../support/job_traces.ts";
 
 /** Runs a script as a job to its end; returns its lines. */
 async function linesOf(client: TestClient, script: string): Promise<string[]> {

@@ -2,9 +2,11 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import type { StartRequest } from "../../proto/contract.ts";
-import { findGroups } from "../../tools/leftovers.ts";
-import { type TestClient, TestServer, until } from "./harness.ts";
-import { assertGone, endOf } from "./job_traces.ts";
+import { findGroups } from "../../tools/test/leftovers.ts";
+import { type TestClient } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { assertGone, endOf } from "../support/job_traces.ts";
 
 /** The process that started a job, from the job's diary. */
 async function launcherOf(server: TestServer, jobId: string): Promise<number> {

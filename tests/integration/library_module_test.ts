@@ -1,10 +1,13 @@
 /** The library as the build hands it out: alone in a folder, on both runtimes, and its document. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { blocksOf } from "../document_commands.ts";
-import { readDocument, ROOT } from "../documents.ts";
-import { testUnless } from "../skip.ts";
-import { BIN_DIR, run, TestServer, until } from "./harness.ts";
+import { blocksOf } from "../support/document_commands.ts";
+import { readDocument, ROOT } from "../support/documents.ts";
+import { testUnless } from "../support/skip.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const ENVIRONMENT = { NO_COLOR: "1" };
 

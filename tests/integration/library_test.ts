@@ -2,9 +2,10 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { Gap, JobWorkerClient, JobWorkerError, type StreamOptions } from "../../client/mod.ts";
-import { Authority } from "../unit/client_certificates.ts";
-import { FakeServer, LOOPBACK, refusal } from "./client_fake.ts";
-import { TestServer, until } from "./harness.ts";
+import { Authority } from "../support/client_certificates.ts";
+import { FakeServer, LOOPBACK, refusal } from "../support/client_fake.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const decoder = new TextDecoder();
 

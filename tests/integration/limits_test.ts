@@ -2,9 +2,10 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { testUnless } from "../skip.ts";
-import { assertStatus, TestServer } from "./harness.ts";
-import { assertNothingStarted, groupsOf } from "./job_traces.ts";
+import { testUnless } from "../support/skip.ts";
+import { assertStatus } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { assertNothingStarted, groupsOf } from "../support/job_traces.ts";
 
 const MIB = 1024 ** 2;
 

@@ -2,8 +2,9 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { assertStatus, type TestClient, TestServer } from "./harness.ts";
-import { endOf } from "./job_traces.ts";
+import { assertStatus, type TestClient } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { endOf } from "../support/job_traces.ts";
 
 /** The names of the jobs in a list, in its order. */
 async function titles(

@@ -1,6 +1,6 @@
 /** The server's log: JSON for collectors, with priorities where the journal reads it. */
 import { strict as assert } from "node:assert";
-import { TestServer } from "./harness.ts";
+import { TestServer } from "../support/server.ts";
 
 /** The lines that a server writes from its start to its end. */
 async function linesOf(prelude: string): Promise<string[]> {

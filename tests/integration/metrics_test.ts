@@ -3,8 +3,11 @@ import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { testUnless } from "../skip.ts";
-import { assertStatus, run, TestServer, until } from "./harness.ts";
+import { testUnless } from "../support/skip.ts";
+import { assertStatus } from "../support/client.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const FLAGS = ["--metrics-listen", "127.0.0.1:0"];
 

@@ -5,7 +5,9 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import protobuf from "protobufjs";
 import descriptor from "protobufjs/ext/descriptor/index.js";
-import { assertStatus, type TestClient, TestServer, until } from "./harness.ts";
+import { assertStatus, type TestClient } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 

@@ -3,7 +3,11 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
-import { assertStatus, run, testPki, TestServer, until } from "./harness.ts";
+import { assertStatus } from "../support/client.ts";
+import { testPki } from "../support/pki.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 import {
   CLIENT_EXTENSIONS,
   makeOtherAuthority,
@@ -11,7 +15,7 @@ import {
   ROLE_OID,
   signCertificate,
   WRITER_EXTENSIONS,
-} from "./openssl.ts";
+} from "../support/openssl.ts";
 
 const UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000";
 const SECOND_MS = 1000;

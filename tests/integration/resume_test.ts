@@ -2,7 +2,9 @@
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { BIN_DIR, TestServer, until } from "./harness.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const LINES = 10_000_000;
 

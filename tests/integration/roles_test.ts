@@ -5,8 +5,11 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { jobService } from "../../proto/contract.ts";
 import { METHOD_NAMES, methodNameOf } from "../../lib/rbac.ts";
-import { type Pki, type TestClient, testPki, TestServer, until } from "./harness.ts";
-import { CLIENT_EXTENSIONS, ROLE_OID, signCertificate } from "./openssl.ts";
+import { type TestClient } from "../support/client.ts";
+import { type Pki, testPki } from "../support/pki.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { CLIENT_EXTENSIONS, ROLE_OID, signCertificate } from "../support/openssl.ts";
 
 /** A call that is not answered by then fails the test. */
 const DEADLINE_MS = 30_000;

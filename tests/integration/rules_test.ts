@@ -2,8 +2,12 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { assertStatus, BIN_DIR, run, TestServer, until } from "./harness.ts";
-import { endOf } from "./job_traces.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { assertStatus } from "../support/client.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { endOf } from "../support/job_traces.ts";
 
 /** A server with a rule file, which the test may write anew. */
 async function startWithRules(rules: unknown) {

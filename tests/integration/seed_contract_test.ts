@@ -15,7 +15,9 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import protobuf from "protobufjs";
-import { assertStatus, TestServer, until } from "./harness.ts";
+import { assertStatus } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const SEED = join(import.meta.dirname ?? ".", "..", "fixtures", "seed.proto");
 

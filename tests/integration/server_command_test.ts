@@ -4,9 +4,14 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import config from "../../deno.json" with { type: "json" };
-import { testUnless } from "../skip.ts";
-import { assertStatus, BIN_DIR, LOG_DIR, run, testPki, TestServer, until } from "./harness.ts";
-import { CLIENT_EXTENSIONS, makeOtherAuthority, signCertificate } from "./openssl.ts";
+import { testUnless } from "../support/skip.ts";
+import { BIN_DIR, LOG_DIR } from "../support/binaries.ts";
+import { assertStatus } from "../support/client.ts";
+import { testPki } from "../support/pki.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { CLIENT_EXTENSIONS, makeOtherAuthority, signCertificate } from "../support/openssl.ts";
 
 const SERVER = join(BIN_DIR, "worker-server");
 

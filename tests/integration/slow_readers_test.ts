@@ -2,8 +2,11 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { BIN_DIR, type TestClient, TestServer, until } from "./harness.ts";
-import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES, RawConnection } from "./raw_reader.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { type TestClient } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES, RawConnection } from "../support/raw_reader.ts";
 
 /** What waits for a reader that does not come for it. */
 const LOG_BYTES = 300_000_000;

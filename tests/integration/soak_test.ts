@@ -1,7 +1,7 @@
 /** The soak itself, in short: it passes, and it draws what it saw. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { run } from "./harness.ts";
+import { run } from "../support/run.ts";
 
 const SOAK = join(import.meta.dirname ?? ".", "..", "..", "tools", "soak.ts");
 

@@ -4,8 +4,10 @@ import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import type { StartRequest } from "../../proto/contract.ts";
-import { assertStatus, TestClient, TestServer, until } from "./harness.ts";
-import { assertNothingStarted, endOf, processesOf } from "./job_traces.ts";
+import { assertStatus, TestClient } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { assertNothingStarted, endOf, processesOf } from "../support/job_traces.ts";
 
 /** A user that every Debian has, and that owns nothing. */
 const USER = "nobody";

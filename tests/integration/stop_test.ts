@@ -1,9 +1,11 @@
 /** Stop ends every process of a job, whatever they do about it. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
-import { assertStatus, TestServer, until } from "./harness.ts";
-import { assertGone, lacksPerl, processesOf } from "./job_traces.ts";
-import { testUnless } from "../skip.ts";
+import { assertStatus } from "../support/client.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { assertGone, lacksPerl, processesOf } from "../support/job_traces.ts";
+import { testUnless } from "../support/skip.ts";
 
 const STUBBORN = "trap '' TERM; echo begin; while :; do sleep 0.05; done";
 

@@ -2,7 +2,11 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { assertStatus, LOG_DIR, run, type TestClient, TestServer, until } from "./harness.ts";
+import { LOG_DIR } from "../support/binaries.ts";
+import { assertStatus, type TestClient } from "../support/client.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 
 const MIB = 1024 ** 2;
 

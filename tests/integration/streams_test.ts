@@ -5,8 +5,12 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { StreamRequest, StreamResponse__Output } from "../../proto/contract.ts";
-import { assertStatus, BIN_DIR, run, TestClient, TestServer, until } from "./harness.ts";
-import { MAX_WINDOW_BYTES, RawConnection } from "./raw_reader.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { assertStatus, TestClient } from "../support/client.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { MAX_WINDOW_BYTES, RawConnection } from "../support/raw_reader.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -3,8 +3,9 @@ import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
-import { testUnless } from "../skip.ts";
-import { BIN_DIR, LOG_DIR, run } from "./harness.ts";
+import { testUnless } from "../support/skip.ts";
+import { BIN_DIR, LOG_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 
@@ -68,7 +69,12 @@ Deno.test("binaries: the same sources make the same bytes, wherever and whenever
   const folder = await Deno.makeTempDir({ prefix: "job-worker-again-" });
   try {
     const flags = ["--out", folder, "--log-dir", LOG_DIR];
-    const again = await run(Deno.execPath(), ["run", "--allow-all", "tools/build.ts", ...flags], {
+    const again = await run(Deno.execPath(), [
+      "run",
+      "--allow-all",
+      "tools/build/main.ts",
+      ...flags,
+    ], {
       cwd: ROOT,
     });
     assert.equal(again.code, 0, again.stderr);

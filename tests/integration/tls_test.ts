@@ -2,7 +2,11 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { X509Certificate } from "node:crypto";
-import { assertStatus, type Pki, run, TestClient, testPki, TestServer, until } from "./harness.ts";
+import { assertStatus, TestClient } from "../support/client.ts";
+import { type Pki, testPki } from "../support/pki.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
 import {
   CLIENT_EXTENSIONS,
   makeOtherAuthority,
@@ -10,11 +14,11 @@ import {
   ROLE_OID,
   signCertificate,
   WRITER_EXTENSIONS,
-} from "./openssl.ts";
+} from "../support/openssl.ts";
 
 const UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000";
 
-/** The server closes a connection whose handshake takes longer (lib/grpc_server.ts). */
+/** The server closes a connection whose handshake takes longer (lib/grpc/server.ts). */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Whatever the server should close, it must have closed by then. */

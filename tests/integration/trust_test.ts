@@ -1,8 +1,10 @@
 /** Both ends trust the private CA, and nothing that this machine or runtime trusts besides. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { runCerts } from "../pki.ts";
-import { BIN_DIR, run, testPki, TestServer } from "./harness.ts";
+import { runCerts, testPki } from "../support/pki.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
 
 Deno.test("worker-client: a server whose certificate another CA signed is refused, though the runtime trusts it", async () => {
   await using other = await otherServer();

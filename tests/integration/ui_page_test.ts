@@ -2,9 +2,10 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { testUnless } from "../skip.ts";
-import { TestServer, until } from "./harness.ts";
-import { UiHost } from "./ui_host.ts";
+import { testUnless } from "../support/skip.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { UiHost } from "../support/ui_host.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 

@@ -1,7 +1,10 @@
 /** The local server of `worker-client ui`: who is let in, and what the page is answered. */
 import { strict as assert } from "node:assert";
-import { BIN_DIR, run, TestServer, until } from "./harness.ts";
-import { UiHost } from "./ui_host.ts";
+import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { until } from "../support/wait.ts";
+import { UiHost } from "../support/ui_host.ts";
 import { FrameReader } from "../../client/ui/frames.ts";
 
 const UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000";

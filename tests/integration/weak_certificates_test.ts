@@ -3,9 +3,12 @@ import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
-import { ClientTrust } from "../../lib/client_trust.ts";
-import { run, TestClient, testPki, TestServer } from "./harness.ts";
-import { ROLE_OID } from "./openssl.ts";
+import { ClientTrust } from "../../lib/tls/client_trust.ts";
+import { TestClient } from "../support/client.ts";
+import { testPki } from "../support/pki.ts";
+import { run } from "../support/run.ts";
+import { TestServer } from "../support/server.ts";
+import { ROLE_OID } from "../support/openssl.ts";
 
 const EXTENSIONS = "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n";
 

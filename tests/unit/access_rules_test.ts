@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
-import { parseRules } from "../../lib/access_rules.ts";
+import { parseRules } from "../../lib/access/rules.ts";
 import { JobError } from "../../lib/errors.ts";
-import type { JobRequest } from "../../lib/job_request.ts";
-import { DEFAULT_SETTINGS } from "../../lib/job_settings.ts";
+import type { JobRequest } from "../../lib/model/request.ts";
+import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import type { Caller } from "../../lib/rbac.ts";
 
 const ALICE: Caller = { name: "alice", serial: "1", roles: ["writer"] };

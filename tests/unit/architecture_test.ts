@@ -1,193 +1,252 @@
 /**
- * Holds who may import whom.
+ * Holds who may import whom: a row a room.
  *
- * A new file of lib/ belongs into {@linkcode LAYERS}: the test says so when it meets one.
+ * A new folder needs a row in {@linkcode ROOMS}: the test says so when it meets one.
  */
 import assert from "node:assert/strict";
 import { join, normalize, posix } from "node:path";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 
-/** A group of files that stand for one thing. */
-interface Layer {
-  /** Paths from the root of the repository. */
-  readonly files: RegExp;
-  /** Layers that these files may import from, besides their own. */
+/** What the files of one room may import, besides each other. */
+interface Room {
+  /** Rooms below this one in the table. */
   readonly imports: readonly string[];
-  /** npm packages that these files may import. */
-  readonly packages: RegExp;
+  /** npm packages; none unless given. */
+  readonly packages?: RegExp;
 }
 
-const NO_PACKAGE = /^$/;
 const ANY_PACKAGE = /^/;
 const GRPC = /^(@grpc\/|grpc-health-check$)/;
-const NOT_GRPC = /^(?!@grpc\/)/;
+const VALIBOT = /^valibot$/;
+const CERTIFICATES = /^(@peculiar\/|reflect-metadata$)/;
 
-/** Low things that many need and that need nothing themselves. */
-const COMMON = ["common", "shared"];
+/** Needed everywhere, need nothing themselves. */
+const BASE = ["common", "lib/errors", "lib/log"];
 
-/** Downward only: entry point, service, job, executor, cgroup; and job to logs, store, limits. */
-const LAYERS: Readonly<Record<string, Layer>> = {
-  server: {
-    files: /^(server|lib\/(config|doctor|housekeeping))\.ts$/,
+/** What each part of the client needs of the client as a whole. */
+const CLIENT_BASE = ["common", "client/errors", "client/exit_status", "client/terminal"];
+
+/**
+ * The rooms, the highest first. A room is a folder with the file of the same name beside it (lib/job
+ * is lib/job.ts and lib/job/), and may import rooms further down only: so there is no circle.
+ */
+const ROOMS: Readonly<Record<string, Room>> = {
+  "server": {
     imports: [
-      "service",
-      "rbac",
-      "shim",
-      "metrics",
-      "rules",
-      "choices",
-      "trust",
-      "job",
-      "executor",
-      "cgroup",
-      "store",
-      "logs",
-      "settings",
-      "readiness",
-      "memory",
-      ...COMMON,
+      "lib/service",
+      "lib/server",
+      "lib/grpc",
+      "lib/job",
+      "lib/executor",
+      "lib/store",
+      "lib/access",
+      "lib/logs",
+      "lib/tls",
+      ...BASE,
     ],
-    packages: ANY_PACKAGE,
+    packages: /^commander$/,
   },
-  client: {
-    files: /^client(\.ts$|\/)/,
-    imports: ["contract", "manifest", "shared"],
-    packages: ANY_PACKAGE,
+  "lib/service": {
+    imports: ["lib/grpc", "lib/job", "lib/access", "lib/model", "lib/rbac", "contract", ...BASE],
+    packages: GRPC,
   },
-  certs: {
-    files: /^certs\//,
-    imports: ["role", "manifest", "shared"],
-    packages: NOT_GRPC,
-  },
-  contract: {
-    files: /^(proto\/contract\.ts|build\/gen\/.+)$/,
-    imports: [],
-    packages: /^(@grpc\/|protobufjs$)/,
-  },
-  service: {
-    files: /^lib\/(service|pacing|audit|(grpc|tls)_\w+)\.ts$/,
+  "lib/server": {
     imports: [
-      "bounds",
-      "rbac",
-      "rules",
-      "role",
-      "trust",
-      "job",
-      "state",
-      "choices",
-      "logs",
+      "lib/job",
+      "lib/executor",
+      "lib/store",
+      "lib/access",
+      "lib/model",
+      "lib/cgroup",
+      "lib/rbac",
+      "lib/limits",
+      "lib/logs",
+      "lib/tls",
+      "lib/shim",
+      "manifest",
+      ...BASE,
+    ],
+    packages: /^(commander|prom-client|valibot)$/,
+  },
+  "lib/grpc": {
+    imports: [
+      "lib/job",
+      "lib/access",
+      "lib/model",
+      "lib/rbac",
+      "lib/limits",
+      "lib/logs",
+      "lib/tls",
       "contract",
-      ...COMMON,
+      ...BASE,
     ],
     packages: GRPC,
   },
-  bounds: {
-    files: /^lib\/(call_bounds|token_bucket)\.ts$/,
+  "lib/job": {
+    imports: [
+      "lib/executor",
+      "lib/store",
+      "lib/model",
+      "lib/cgroup",
+      "lib/limits",
+      "lib/logs",
+      ...BASE,
+    ],
+  },
+  "lib/executor": {
+    imports: ["lib/model", "lib/cgroup", "lib/limits", "lib/shim", ...BASE],
+  },
+  "lib/store": {
+    imports: ["lib/model", ...BASE],
+    packages: VALIBOT,
+  },
+  "lib/access": {
+    imports: ["lib/model", "lib/rbac", ...BASE],
+    packages: VALIBOT,
+  },
+  "lib/model": {
+    imports: ["lib/cgroup", "lib/limits", ...BASE],
+  },
+  "lib/cgroup": {
+    imports: ["lib/limits", ...BASE],
+  },
+  "lib/rbac": {
+    imports: ["lib/tls", ...BASE],
+  },
+  "lib/limits": {
+    imports: BASE,
+  },
+  "lib/logs": {
+    imports: ["lib/shim", ...BASE],
+  },
+  "client": {
+    imports: [
+      "client/program",
+      ...CLIENT_BASE,
+      "client/warm_up",
+    ],
+  },
+  "client/mod": {
+    imports: ["client/api"],
+  },
+  "client/api": {
+    imports: [
+      "client/jobs",
+      "client/connection",
+      "client/endpoint",
+      "contract",
+      ...CLIENT_BASE,
+    ],
+    packages: GRPC,
+  },
+  "client/program": {
+    imports: ["client/verbs", "client/command_line", "manifest", ...CLIENT_BASE],
+    packages: /^commander$/,
+  },
+  "client/verbs": {
+    imports: [
+      "client/ui",
+      "client/command_line",
+      "client/screen",
+      "client/jobs",
+      "client/connection",
+      "client/endpoint",
+      "manifest",
+      "contract",
+      ...CLIENT_BASE,
+    ],
+    packages: ANY_PACKAGE,
+  },
+  "client/ui/page": {
+    imports: ["client/ui", "client/screen", "contract"],
+    packages: /^(preact|uplot)(\/|$)/,
+  },
+  "client/ui": {
+    imports: [
+      "client/command_line",
+      "client/screen",
+      "client/jobs",
+      "client/connection",
+      "manifest",
+      "contract",
+      ...CLIENT_BASE,
+    ],
+    packages: VALIBOT,
+  },
+  "client/command_line": {
+    imports: [
+      "client/screen",
+      "client/jobs",
+      "client/connection",
+      "client/endpoint",
+      "contract",
+      ...CLIENT_BASE,
+    ],
+    packages: /^commander$/,
+  },
+  "client/screen": {
+    imports: ["client/jobs", "contract", ...CLIENT_BASE],
+    packages: /^string-width$/,
+  },
+  "client/jobs": {
+    imports: [
+      "client/connection/bulk",
+      "client/connection",
+      "contract",
+      ...CLIENT_BASE,
+    ],
+    packages: GRPC,
+  },
+  "client/connection/bulk": {
+    imports: ["client/connection", "client/endpoint", "contract", ...CLIENT_BASE],
+    packages: GRPC,
+  },
+  "client/connection": {
+    imports: ["client/endpoint", "contract", ...CLIENT_BASE],
+    packages: GRPC,
+  },
+  "client/endpoint": {
+    imports: CLIENT_BASE,
+    packages: ANY_PACKAGE,
+  },
+  "client/terminal": {
+    imports: ["client/errors", "client/exit_status", "common"],
+    packages: ANY_PACKAGE,
+  },
+  "client/errors": {
+    imports: ["client/exit_status", "common"],
+    packages: GRPC,
+  },
+  "client/exit_status": { imports: [] },
+  "client/warm_up": {
     imports: [],
-    packages: NO_PACKAGE,
+    packages: GRPC,
   },
-  rbac: {
-    files: /^lib\/rbac\.ts$/,
-    imports: ["role", ...COMMON],
-    packages: NO_PACKAGE,
+  "certs": {
+    imports: ["lib/tls", "manifest", "common"],
+    packages: /^(?!@grpc\/)/,
   },
-  metrics: {
-    files: /^lib\/metrics(_server)?\.ts$/,
-    imports: ["rbac", "state", ...COMMON],
-    packages: /^prom-client$/,
+  "lib/tls": {
+    imports: BASE,
+    packages: CERTIFICATES,
   },
-  rules: {
-    files: /^lib\/(access_rules|rule_file)\.ts$/,
-    imports: ["rbac", "state", ...COMMON],
-    packages: /^valibot$/,
-  },
-  role: {
-    files: /^lib\/role\.ts$/,
+  "contract": {
     imports: [],
-    packages: NOT_GRPC,
+    packages: /^(@grpc\/|protobufjs$)/,
   },
-  trust: {
-    files: /^lib\/(client_trust|revocation_list|x509|expiry)\.ts$/,
-    imports: [],
-    packages: NOT_GRPC,
-  },
-  job: {
-    files: /^lib\/job(_list)?\.ts$/,
-    imports: ["state", "choices", "executor", "cgroup", "logs", "store", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  store: {
-    files: /^lib\/(store|log_sync)\.ts$/,
-    imports: ["state", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  logs: {
-    files: /^lib\/(logs|log_growth|rotation)\.ts$/,
-    imports: ["shim", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  state: {
-    files: /^lib\/job_(state|bounds|request)\.ts$/,
-    imports: ["choices", "executor", "cgroup", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  choices: {
-    files: /^lib\/job_settings\.ts$/,
-    imports: COMMON,
-    packages: NO_PACKAGE,
-  },
-  executor: {
-    files: /^lib\/((\w+_)?executor|adoption|job_folder|launchers|launch_\w+)\.ts$/,
-    imports: ["choices", "cgroup", "shim", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  cgroup: {
-    files: /^lib\/cgroup(_\w+)?\.ts$/,
-    imports: ["shim", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  shim: {
-    files: /^lib\/(shim\/\w+\.sh|scripts\.ts|shell\.ts)$/,
-    imports: COMMON,
-    packages: NO_PACKAGE,
-  },
-  readiness: {
-    files: /^lib\/readiness\.ts$/,
-    imports: ["shim", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  memory: {
-    files: /^lib\/memory_watch\.ts$/,
-    imports: [],
-    packages: NO_PACKAGE,
-  },
-  settings: {
-    files: /^lib\/(build_info|log_folder)\.ts$/,
-    imports: ["manifest", ...COMMON],
-    packages: NO_PACKAGE,
-  },
-  common: {
-    files: /^lib\/(errors|limits|log|utf8|trace_context)\.ts$/,
-    imports: ["shared"],
-    packages: NO_PACKAGE,
-  },
-  shared: {
-    files: /^common\/\w+\.ts$/,
-    imports: [],
-    packages: NO_PACKAGE,
-  },
-  manifest: {
-    files: /^deno\.json$/,
-    imports: [],
-    packages: NO_PACKAGE,
-  },
+  "lib/shim": { imports: BASE },
+  "lib/log": { imports: ["lib/errors", "common"] },
+  "lib/errors": { imports: ["common"] },
+  "common": { imports: [] },
+  "manifest": { imports: [] },
 };
 
 /** Files of the kernel's control groups: one place knows their names. */
 const KERNEL_FILES =
   /\/sys\/fs\/cgroup\/|\b(cgroup\.(procs|kill|events|freeze|type|threads|controllers|subtree_control)|memory\.(max|high|events|oom\.group|oom_control|limit_in_bytes|peak|stat)|cpu\.(max|stat|cfs_\w+)|cpuacct\.\w+|io\.(max|stat|weight)|blkio\.\w+|pids\.(max|current)|freezer\.state)\b/;
-const KNOWS_KERNEL_FILES = /^lib\/(cgroup(_\w+)?\.ts|shim\/\w+\.sh)$/;
+const KNOWS_KERNEL_FILES =
+  /^lib\/(cgroup\.ts|cgroup\/\w+\.ts|executor\/group_files\.ts|shim\/\w+\.sh)$/;
 
 const STRING_OR_COMMENT =
   /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
@@ -201,30 +260,37 @@ function importsOf(source: string): string[] {
   return [...withoutComments(source).matchAll(IMPORT)].map((match) => match[2] ?? "");
 }
 
-function layerOf(path: string): string | undefined {
-  return Object.keys(LAYERS).find((name) => LAYERS[name]?.files.test(path));
+/** The room that a file belongs to; undefined where the table has none. */
+function roomOf(path: string): string | undefined {
+  if (path === "deno.json") return "manifest";
+  if (/^(proto|build\/gen)\//.test(path)) return "contract";
+  const face = path.replace(/\.tsx?$/, "");
+  if (Object.hasOwn(ROOMS, face)) return face;
+  const folder = posix.dirname(path);
+  // The shim's folder is one room, with its scripts.
+  return Object.hasOwn(ROOMS, folder) && folder !== "client" ? folder : undefined;
 }
 
 /** What is wrong with one file, one line a finding. */
 function findViolations(path: string, source: string): string[] {
-  const name = layerOf(path);
-  const layer = LAYERS[name ?? ""];
-  if (name === undefined || layer === undefined) {
-    return [`${path} belongs to no layer: name it in the table of ${import.meta.filename}`];
+  const name = roomOf(path);
+  const room = ROOMS[name ?? ""];
+  if (name === undefined || room === undefined) {
+    return [`${path} belongs to no room: name it in the table of ${import.meta.filename}`];
   }
   const found: string[] = [];
-  for (const specifier of path.endsWith(".ts") ? importsOf(source) : []) {
+  for (const specifier of /\.tsx?$/.test(path) ? importsOf(source) : []) {
     if (specifier.startsWith("node:")) continue;
     if (!specifier.startsWith(".")) {
-      if (!layer.packages.test(specifier)) {
+      if (room.packages?.test(specifier) !== true) {
         found.push(`${path} (${name}) must not import the package ${specifier}`);
       }
       continue;
     }
     const target = normalize(posix.join(posix.dirname(path), specifier));
-    const below = layerOf(target);
-    if (below !== name && (below === undefined || !layer.imports.includes(below))) {
-      found.push(`${path} (${name}) must not import ${target} (${below ?? "no layer"})`);
+    const below = roomOf(target);
+    if (below !== name && (below === undefined || !room.imports.includes(below))) {
+      found.push(`${path} (${name}) must not import ${target} (${below ?? "no room"})`);
     }
   }
   if (path.startsWith("lib/") && !KNOWS_KERNEL_FILES.test(path)) {
@@ -249,7 +315,7 @@ async function productFiles(): Promise<string[]> {
   for (const folder of ["lib", "common", "client", "certs", "proto"]) {
     for await (const path of walk(folder)) paths.push(path);
   }
-  return paths.filter((path) => path.endsWith(".ts") || path.startsWith("lib/")).sort();
+  return paths.filter((path) => /\.tsx?$/.test(path) || path.startsWith("lib/")).sort();
 }
 
 Deno.test("architecture: imports go downward only", async () => {
@@ -260,17 +326,54 @@ Deno.test("architecture: imports go downward only", async () => {
   assert.deepEqual(found, [], `\n${found.join("\n")}\n`);
 });
 
-Deno.test("architecture: no layer of the table is without files", async () => {
+Deno.test("architecture: no room of the table is without files", async () => {
   const paths = [...await productFiles(), "deno.json"];
-  const empty = Object.keys(LAYERS).filter((name) => !paths.some((path) => layerOf(path) === name));
+  const empty = Object.keys(ROOMS).filter((name) => !paths.some((path) => roomOf(path) === name));
   assert.deepEqual(empty, []);
 });
 
-Deno.test("architecture: no two layers claim a file", async () => {
+Deno.test("architecture: rooms may import what stands further down in the table, and nothing else", () => {
+  const names = Object.keys(ROOMS);
+  const upward = Object.entries(ROOMS).flatMap(([name, { imports }]) =>
+    imports.filter((other) => names.indexOf(other) <= names.indexOf(name))
+      .map((other) => `${name} -> ${other}`)
+  );
+  assert.deepEqual(upward, []);
+});
+
+Deno.test("architecture: no file imports itself by way of others", async () => {
+  const imports = new Map<string, string[]>();
   for (const path of await productFiles()) {
-    const claims = Object.keys(LAYERS).filter((name) => LAYERS[name]?.files.test(path));
-    assert.ok(claims.length <= 1, `${path} is in ${claims.join(" and ")}`);
+    if (!/\.tsx?$/.test(path)) continue;
+    const source = await Deno.readTextFile(join(ROOT, path));
+    imports.set(
+      path,
+      importsOf(source).filter((specifier) => specifier.startsWith("."))
+        .map((specifier) => normalize(posix.join(posix.dirname(path), specifier))),
+    );
   }
+  assert.deepEqual(findCircles(imports), []);
+});
+
+/** Files that come back to themselves, each with the way. */
+function findCircles(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (path: string, way: readonly string[]) => {
+    const begin = way.indexOf(path);
+    if (begin !== -1) circles.push([...way.slice(begin), path].join(" -> "));
+    if (begin !== -1 || done.has(path)) return;
+    for (const next of imports.get(path) ?? []) visit(next, [...way, path]);
+    done.add(path);
+  };
+  for (const path of imports.keys()) visit(path, []);
+  return circles;
+}
+
+Deno.test("findCircles: names the way, and nothing where there is none", () => {
+  const straight = new Map([["a", ["b", "c"]], ["b", ["c"]], ["c", []]]);
+  assert.deepEqual(findCircles(straight), []);
+  assert.deepEqual(findCircles(new Map([...straight, ["c", ["b"]]])), ["b -> c -> b"]);
 });
 
 Deno.test("architecture: the client loads what speaks gRPC when it calls, and not for its help", async () => {
@@ -287,10 +390,10 @@ Deno.test("architecture: the client loads what speaks gRPC when it calls, and no
   };
   await load("client.ts");
   assert(loaded.has("client/verbs/stream.ts"), "the walk misses what is loaded");
-  const dear = [...loaded].filter((path) =>
-    /grpc|^proto\/|client\/(session|connection)/.test(path)
+  const expensive = [...loaded].filter((path) =>
+    /grpc|^proto\/|^client\/connection\/(session|connection)/.test(path)
   );
-  assert.deepEqual(dear, []);
+  assert.deepEqual(expensive, []);
 });
 
 /** `import CLAUSE from "PATH"` and `import "PATH"`, but not `import("PATH")`. */
@@ -300,9 +403,14 @@ const STATIC_IMPORT = /^import\s+(?:([^"']*?)\s+from\s+)?["']([^"']+)["']/gm;
 const CASES: readonly (readonly [path: string, source: string, found: RegExp | undefined])[] = [
   ["lib/service.ts", 'import * as grpc from "@grpc/grpc-js";', undefined],
   ["lib/service.ts", 'import { JobManager } from "./job.ts";', undefined],
-  ["lib/job.ts", 'import { Service } from "./service.ts";', /job\.ts \(job\).*service\.ts/],
+  ["lib/job.ts", 'import { Service } from "./service.ts";', /job\.ts \(lib\/job\).*service\.ts/],
+  ["lib/job/starts.ts", 'import { a } from "../service.ts";', /\(lib\/job\).*service\.ts/],
+  ["lib/job/starts.ts", 'import { a } from "../job.ts";', undefined],
   ["lib/job.ts", 'import type { status } from "@grpc/grpc-js";', /package @grpc\/grpc-js/],
-  ["lib/job.ts", 'import { scripts } from "./scripts.ts";', /scripts\.ts \(shim\)/],
+  ["lib/tls/x509.ts", 'import "@grpc/grpc-js";', /package @grpc\/grpc-js/],
+  ["lib/server/doctor.ts", 'import "@grpc/grpc-js";', /package @grpc\/grpc-js/],
+  ["lib/job.ts", 'import { scripts } from "./shim/scripts.ts";', /scripts\.ts \(lib\/shim\)/],
+  ["lib/cgroup/v1.ts", 'import { a } from "../shim/shell.ts";', /shell\.ts \(lib\/shim\)/],
   ["lib/service.ts", 'import { planGroups } from "./cgroup.ts";', /cgroup\.ts/],
   ["lib/service.ts", 'import { Store } from "./store.ts";', /store\.ts/],
   ["lib/cgroup.ts", 'export * from "./executor.ts";', /executor\.ts/],
@@ -316,21 +424,29 @@ const CASES: readonly (readonly [path: string, source: string, found: RegExp | u
     undefined,
   ],
   ["lib/job.ts", 'import { stop } from "node:process";', undefined],
-  ["lib/job.ts", 'import { a } from "../client/pem.ts";', /client\/pem\.ts/],
-  ["lib/job.ts", 'import { a } from "../tools/build.ts";', /tools\/build\.ts \(no layer\)/],
+  ["lib/job.ts", 'import { a } from "../client/endpoint/pem.ts";', /client\/endpoint\/pem\.ts/],
+  [
+    "lib/job.ts",
+    'import { a } from "../tools/build/main.ts";',
+    /tools\/build\/main\.ts \(no room\)/,
+  ],
   ["client.ts", 'import { can } from "./lib/rbac.ts";', /lib\/rbac\.ts/],
-  ["client/pem.ts", 'import { readRoles } from "../lib/role.ts";', /lib\/role\.ts/],
-  ["client/pem.ts", 'import { jobService } from "../proto/contract.ts";', undefined],
-  ["certs/main.ts", 'import { roleOid } from "../lib/role.ts";', undefined],
+  ["client/endpoint/pem.ts", 'import { a } from "../../lib/tls/role.ts";', /lib\/tls\/role\.ts/],
+  ["client/jobs/list.ts", 'import { a } from "../screen/table.ts";', /screen\/table\.ts/],
+  ["client/jobs/list.ts", 'import { a } from "../../proto/contract.ts";', undefined],
+  ["client/ui/page/app.tsx", 'import { a } from "../../../lib/job.ts";', /lib\/job\.ts/],
+  ["certs/main.ts", 'import { roleOid } from "../lib/tls/role.ts";', undefined],
   ["certs/main.ts", 'import { can } from "../lib/rbac.ts";', /lib\/rbac\.ts/],
   ["certs/main.ts", 'import "@grpc/grpc-js";', /package @grpc\/grpc-js/],
   ["proto/contract.ts", 'import "../lib/job.ts";', /lib\/job\.ts/],
   ["lib/executor.ts", 'const file = "cgroup.procs";', /kernel file cgroup\.procs/],
   ["lib/job.ts", "const folder = `/sys/fs/cgroup/${id}`;", /kernel file \/sys\/fs\/cgroup\//],
   ["lib/job.ts", "// The group's cgroup.procs is empty by now.", undefined],
-  ["lib/cgroup_v1.ts", 'const file = "cpu.cfs_quota_us";', undefined],
+  ["lib/cgroup/v1.ts", 'const file = "cpu.cfs_quota_us";', undefined],
   ["lib/shim/launch.sh", "echo 0 > cgroup.procs", undefined],
-  ["lib/novelty.ts", "", /belongs to no layer/],
+  ["lib/novelty.ts", "", /belongs to no room/],
+  ["lib/novelty/file.ts", "", /belongs to no room/],
+  ["client/novelty.ts", "", /belongs to no room/],
 ];
 
 for (const [path, source, expected] of CASES) {

@@ -4,8 +4,12 @@ import {
   FrameError,
   requestFrames,
   windowUpdates,
-} from "../../client/bulk/frames.ts";
-import { frameMessage, MessageError, MessageReader } from "../../client/bulk/messages.ts";
+} from "../../client/connection/bulk/frames.ts";
+import {
+  frameMessage,
+  MessageError,
+  MessageReader,
+} from "../../client/connection/bulk/messages.ts";
 
 const DATA = 0, HEADERS = 1, RESET = 3, SETTINGS = 4, PING = 6, GOAWAY = 7;
 const END_STREAM = 1, ACK = 1, PADDED = 8;

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { CallCounter } from "../../lib/call_bounds.ts";
+import { CallCounter } from "../../lib/access/call_bounds.ts";
 
 Deno.test("CallCounter: open calls of a user, and of that user alone", () => {
   const counter = new CallCounter({ maxOpenCalls: 2, maxCallRate: Infinity });

@@ -15,7 +15,7 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from "../../certs/x509.ts";
-import { DEFAULT_ROLE_OID, encodeRoles } from "../../lib/role.ts";
+import { DEFAULT_ROLE_OID, encodeRoles } from "../../lib/tls/role.ts";
 
 const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const NOT_BEFORE = new Date("2030-01-01T00:00:00Z");

@@ -1,16 +1,10 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import {
-  type CgroupHost,
-  type CounterName,
-  isJobId,
-  parentGroups,
-  parseOomKills,
-  parseUsage,
-  type Plan,
-  planGroups,
-} from "../../lib/cgroup.ts";
-import { parseHostReport, toCgroupHost, v2ControllersOf } from "../../lib/cgroup_host.ts";
+import { parentGroups, planGroups } from "../../lib/cgroup.ts";
+import { parseOomKills, parseUsage } from "../../lib/cgroup/counters.ts";
+import { type CgroupHost, type CounterName, type Plan } from "../../lib/cgroup/types.ts";
+import { isJobId } from "../../common/job_id.ts";
+import { parseHostReport, toCgroupHost, v2ControllersOf } from "../../lib/cgroup/host.ts";
 import { JobError } from "../../lib/errors.ts";
 import type { Limits } from "../../lib/limits.ts";
 

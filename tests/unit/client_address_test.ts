@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseAddress } from "../../client/address.ts";
+import { parseAddress } from "../../client/endpoint/address.ts";
 
 const GOOD: readonly (readonly [text: string, host: string, port: number, shown: string])[] = [
   ["localhost:50051", "localhost", 50051, "localhost:50051"],

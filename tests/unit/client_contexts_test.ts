@@ -1,8 +1,8 @@
 /** The config file and the command `context`. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { parseConfig } from "../../client/config_file.ts";
-import { runClient } from "./client_terminal.ts";
+import { parseConfig } from "../../client/endpoint/config_file.ts";
+import { runClient } from "../support/client_terminal.ts";
 
 /** A home of one's own. */
 class Home implements Disposable {

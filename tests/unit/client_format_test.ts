@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatJson, formatLine, formatLong } from "../../client/format.ts";
+import { formatJson, formatLine, formatLong } from "../../client/screen/format.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ClientError } from "../../client/errors.ts";
-import { type Identity, type IdentityFiles, loadIdentity } from "../../client/identity.ts";
-import { Authority, type Pair } from "./client_certificates.ts";
+import { type Identity, loadIdentity } from "../../client/endpoint/identity.ts";
+import { type IdentityFiles } from "../../client/endpoint/identity_files.ts";
+import { Authority, type Pair } from "../support/client_certificates.ts";
 
 const DAY_MS = 86_400_000;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { build, type Plugin, stop } from "esbuild";
 import { join } from "node:path";
-import { clientParts } from "../../tools/client_parts.ts";
+import { clientParts } from "../../tools/build/client_parts.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 

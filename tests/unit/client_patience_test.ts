@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Patience } from "../../client/patience.ts";
+import { Patience } from "../../client/connection/patience.ts";
 
 Deno.test("Patience: pauses double up to the longest, each with chance in its second half", () => {
   const patience = new Patience(3_600_000);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import config from "../../deno.json" with { type: "json" };
 import { ClosedOutputError } from "../../client/errors.ts";
 import { main } from "../../client/program.ts";
-import { FakeTerminal, runClient } from "./client_terminal.ts";
+import { FakeTerminal, runClient } from "../support/client_terminal.ts";
 
 const VERBS = [
   "start",

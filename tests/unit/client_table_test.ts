@@ -1,9 +1,9 @@
 /** Tables and lines that have to fit into a terminal. */
 import { strict as assert } from "node:assert";
-import { describeProgress } from "../../client/progress.ts";
-import { describeJobs } from "../../client/slow_note.ts";
-import { fitLines, formatRows } from "../../client/table.ts";
-import { sparkline } from "../../client/top_view.ts";
+import { describeProgress } from "../../client/screen/progress.ts";
+import { describeJobs } from "../../client/screen/slow_note.ts";
+import { fitLines, formatRows } from "../../client/screen/table.ts";
+import { sparkline } from "../../client/verbs/top_view.ts";
 
 const WIDE = { columns: undefined, isUnicode: true };
 

@@ -4,7 +4,7 @@
  */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { runBuf } from "../../tools/buf.ts";
+import { runBuf } from "../../tools/build/buf.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
 const CONTRACT = await Deno.readTextFile(join(ROOT, "proto", "job_service.proto"));

@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import protobuf from "protobufjs";
 import { jobService } from "../../proto/contract.ts";
-import { codecOf } from "../../tools/codec.ts";
+import { codecOf } from "../../tools/build/codec.ts";
 
 const CONTRACT = join(import.meta.dirname ?? ".", "..", "..", "proto", "job_service.proto");
 

@@ -10,7 +10,7 @@ import {
   PINNED,
   type RuntimePin,
   type RuntimeSources,
-} from "../../tools/denort.ts";
+} from "../../tools/build/denort.ts";
 
 const SECTION_OFFSET = 3_000_000;
 const SECTION_BYTES = 64;

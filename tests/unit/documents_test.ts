@@ -13,8 +13,8 @@ import {
   spansOf,
   stepsOf,
   verbsIn,
-} from "../document_commands.ts";
-import { documentNames, readDocument, ROOT } from "../documents.ts";
+} from "../support/document_commands.ts";
+import { documentNames, readDocument, ROOT } from "../support/documents.ts";
 
 /** Languages of fences: the first two are run; `ts` is by library_module_test.ts. */
 const LANGUAGES = ["sh", "console", "ts", "text", "json", "yaml"];
@@ -141,11 +141,13 @@ Deno.test("messagesOf: the first column of the table", () => {
 /** All that the programs say, with texts in one piece that the code has in several. */
 async function readSources(): Promise<string> {
   const texts = [await readDocument("deploy/install.sh")];
-  for (const folder of ["lib", "client", "client/verbs", "certs"]) {
-    for await (const { name } of Deno.readDir(join(ROOT, folder))) {
-      if (name.endsWith(".ts")) texts.push(await readDocument(join(folder, name)));
+  const read = async (folder: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
+      if (isDirectory) await read(join(folder, name));
+      else if (name.endsWith(".ts")) texts.push(await readDocument(join(folder, name)));
     }
-  }
+  };
+  for (const folder of ["lib", "client", "certs"]) await read(folder);
   return texts.join("\n").replace(/["'`] \+\s*["'`]/g, "");
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ExpiryWarnings, formatTimeLeft, isExpirySoon } from "../../lib/expiry.ts";
+import { ExpiryWarnings, formatTimeLeft, isExpirySoon } from "../../lib/tls/expiry.ts";
 
 const DAY_MS = 86_400_000;
 

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
-import { expiredJobs } from "../../lib/housekeeping.ts";
-import { cutOffset } from "../../lib/rotation.ts";
+import { expiredJobs } from "../../lib/job/retention.ts";
+import { cutOffset } from "../../lib/logs/rotation.ts";
 import type { EndedJob } from "../../lib/store.ts";
 
 const GENEROUS = { retainAge: 1e12, retainCount: 1e6, retainBytes: 1e12, nowMs: 10_000 };

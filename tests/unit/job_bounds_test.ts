@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { JobError } from "../../lib/errors.ts";
-import { requireRoom } from "../../lib/job_bounds.ts";
+import { requireRoom } from "../../lib/job/bounds.ts";
 
 const BOUNDS = { maxJobs: 4, maxJobsPerUser: 2 };
 

@@ -1,13 +1,13 @@
 import { strict as assert } from "node:assert";
 import { JobError } from "../../lib/errors.ts";
-import { NOTHING } from "./asked_nothing.ts";
+import { NOTHING } from "../support/asked_nothing.ts";
 import {
   type AskedSettings,
   DEFAULT_SETTINGS,
-  looksLikeId,
   readSettings,
   readSignal,
-} from "../../lib/job_settings.ts";
+} from "../../lib/model/settings.ts";
+import { looksLikeId } from "../../common/job_id.ts";
 
 function assertRefused(asked: Partial<AskedSettings>, message: RegExp): void {
   assert.throws(() => readSettings({ ...NOTHING, ...asked }, "root"), (error) => {

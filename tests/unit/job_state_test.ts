@@ -1,5 +1,10 @@
 import { strict as assert } from "node:assert";
-import { hasEnded, type JobState, recordedUsage, requireTransition } from "../../lib/job_state.ts";
+import {
+  hasEnded,
+  type JobState,
+  recordedUsage,
+  requireTransition,
+} from "../../lib/model/record.ts";
 
 const begun = { pid: 1, startedAtMs: 1 };
 

@@ -2,7 +2,7 @@
 import { Ajv } from "ajv";
 import { strict as assert } from "node:assert";
 import schema from "../../docs/job.schema.json" with { type: "json" };
-import { toJson } from "../../client/format.ts";
+import { toJson } from "../../client/screen/format.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
-import { parseDiary } from "../../lib/launch_diary.ts";
-import { NO_SPACE, parseLaunchReport } from "../../lib/launch_report.ts";
+import { parseDiary } from "../../lib/executor/launch_record.ts";
+import { parseLaunchReport } from "../../lib/executor/launch_report.ts";
+import { NO_SPACE } from "../../lib/errors.ts";
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
 const BEGUN = `launcher 5498 270688 ${BOOT}\njob 5499\n`;

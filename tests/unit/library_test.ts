@@ -1,6 +1,6 @@
 /** The library without a server: what it is handed, what it makes of errors, and its parts. */
 import { strict as assert } from "node:assert";
-import { ConnectionFailure } from "../../client/diagnosis.ts";
+import { ConnectionFailure } from "../../client/connection/diagnosis.ts";
 import {
   ClientError,
   ConnectionLostError,
@@ -15,11 +15,11 @@ import { toLines } from "../../client/api/lines.ts";
 import { OutputQueue } from "../../client/api/output_queue.ts";
 import { OutputTail } from "../../client/api/output_tail.ts";
 import { Gap, JobWorkerClient, JobWorkerError, type OpenOptions } from "../../client/mod.ts";
-import { unlessAborted } from "../../client/abort.ts";
-import { pause } from "../../client/patience.ts";
-import { toStartRequest, UnknownOutcomeError } from "../../client/start_job.ts";
+import { unlessAborted } from "../../client/connection/abort.ts";
+import { pause } from "../../client/connection/patience.ts";
+import { toStartRequest, UnknownOutcomeError } from "../../client/jobs/start.ts";
 import { jobService } from "../../proto/contract.ts";
-import { Authority } from "./client_certificates.ts";
+import { Authority } from "../support/client_certificates.ts";
 
 const authority = await Authority.create();
 const alice = await authority.issue({ name: "alice" });

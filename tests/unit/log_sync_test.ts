@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { LogSync } from "../../lib/log_sync.ts";
+import { LogSync } from "../../lib/store/wal_sync.ts";
 
 Deno.test("LogSync: whoever asks before a wait has begun shares it, and nobody one that has", async () => {
   await using folder = await temporaryFolder();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MemoryWatch } from "../../lib/memory_watch.ts";
+import { MemoryWatch } from "../../lib/server/memory_watch.ts";
 
 const LIMIT = 1000;
 

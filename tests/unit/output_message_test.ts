@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
-import { frameOutput, withHeadroom } from "../../lib/grpc_output.ts";
+import { frameOutput, withHeadroom } from "../../lib/grpc/output_message.ts";
 import { HEADROOM_BYTES } from "../../lib/logs.ts";
 import { jobService } from "../../proto/contract.ts";
 

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { completionScript, SHELLS } from "../../client/completion.ts";
+import { completionScript, SHELLS } from "../../client/command_line/completion.ts";
 import { describeProgram } from "../../client/program.ts";
 import { referenceText } from "../../tools/reference.ts";
 

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { ResetCounter } from "../../lib/grpc_resets.ts";
+import { ResetCounter } from "../../lib/grpc/resets.ts";
 
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const RST_STREAM = 3;

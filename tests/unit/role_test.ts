@@ -12,7 +12,7 @@ import {
   type RoleErrorKind,
   ROLES,
   rolesOfCertificate,
-} from "../../lib/role.ts";
+} from "../../lib/tls/role.ts";
 
 const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 

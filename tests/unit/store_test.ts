@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { JobRecord } from "../../lib/job_state.ts";
-import { DEFAULT_SETTINGS } from "../../lib/job_settings.ts";
+import type { JobRecord } from "../../lib/model/record.ts";
+import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { type JobCursor, JobStore } from "../../lib/store.ts";
 
 Deno.test("JobStore: records and their changes survive the store", async () => {

@@ -8,7 +8,7 @@ import {
   readUnexplained,
   slowest,
   tookLine,
-} from "../../tools/test_output.ts";
+} from "../../tools/test/output.ts";
 
 const OUTPUT = `SKIP b: no openssl on this host
 running 3 tests from ./tests/unit/a_test.ts

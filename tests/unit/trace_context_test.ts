@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { traceVariables } from "../../lib/trace_context.ts";
+import { traceVariables } from "../../lib/grpc/trace_context.ts";
 
 /** The example of the specification. */
 const PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

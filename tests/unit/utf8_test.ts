@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { incompleteUtf8Tail } from "../../lib/utf8.ts";
+import { incompleteUtf8Tail } from "../../lib/grpc/utf8.ts";
 
 const encoder = new TextEncoder();
 

@@ -1,7 +1,7 @@
 /** A server that dies on pure cgroup v2: the next one has every job. */
 import { strict as assert } from "node:assert";
-import { until } from "../integration/harness.ts";
-import { assertGone, processesOf } from "../integration/job_traces.ts";
+import { until } from "../support/wait.ts";
+import { assertGone, processesOf } from "../support/job_traces.ts";
 import { groupFile, guestTest, startServer } from "./guest.ts";
 
 guestTest(

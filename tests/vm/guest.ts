@@ -1,8 +1,9 @@
 /** What the tests within the guest share: servers with the binaries as released, and the kernel's files. */
 import { join } from "node:path";
 import { DEFAULT_LOG_DIR } from "../../tools/log_directory.ts";
-import { type ServerOptions, type TestClient, TestServer } from "../integration/harness.ts";
-import { inTime } from "../integration/job_traces.ts";
+import { type TestClient } from "../support/client.ts";
+import { type ServerOptions, TestServer } from "../support/server.ts";
+import { inTime } from "../support/job_traces.ts";
 
 /** The pure cgroup v2 tree. */
 export const CGROUP_ROOT = "/sys/fs/cgroup";

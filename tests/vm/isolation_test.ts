@@ -1,6 +1,6 @@
 /** Another user, namespaces and timeouts on pure cgroup v2, on kernels that users have. */
 import { strict as assert } from "node:assert";
-import { processesOf } from "../integration/job_traces.ts";
+import { processesOf } from "../support/job_traces.ts";
 import { guestTest, startServer } from "./guest.ts";
 
 const ISOLATED = { privateTmp: true, noNetwork: true, ownProcesses: true };

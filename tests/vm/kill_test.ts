@@ -1,7 +1,7 @@
 /** Stopping on pure cgroup v2: cgroup.kill leaves nothing of a job. */
 import { strict as assert } from "node:assert";
-import { assertGone, processesOf } from "../integration/job_traces.ts";
-import { until } from "../integration/harness.ts";
+import { assertGone, processesOf } from "../support/job_traces.ts";
+import { until } from "../support/wait.ts";
 import { guestTest, runJob, startServer } from "./guest.ts";
 
 /** Ignores SIGTERM, as does all that it starts, each in a session of its own. */

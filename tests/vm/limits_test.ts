@@ -1,6 +1,6 @@
 /** Limits on pure cgroup v2: the kernel has the values, and holds them. */
 import { strict as assert } from "node:assert";
-import { assertGone } from "../integration/job_traces.ts";
+import { assertGone } from "../support/job_traces.ts";
 import { deviceNumber, groupFile, guestTest, runJob, startServer } from "./guest.ts";
 
 const MIB = 1024 ** 2;

@@ -1,6 +1,6 @@
 /** The second boot of the same disk: what became of the first one's jobs. */
 import { strict as assert } from "node:assert";
-import { assertStatus } from "../integration/harness.ts";
+import { assertStatus } from "../support/client.ts";
 import { guestTest, runJob, startServer } from "./guest.ts";
 import { currentBootId, readNotes, REBOOT_LOG_DIR } from "./reboot.ts";
 

@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { BIN_DIR } from "../integration/harness.ts";
+import { BIN_DIR } from "../support/binaries.ts";
 import { guestTest, startServer } from "./guest.ts";
 
 /** Streams run at about 4 MB/s in an emulated machine. */

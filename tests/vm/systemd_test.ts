@@ -3,8 +3,11 @@
  * test goes on from where the one before has left the service.
  */
 import { strict as assert } from "node:assert";
-import { run, TestClient, testPki, until } from "../integration/harness.ts";
-import { assertGone, processesOf } from "../integration/job_traces.ts";
+import { TestClient } from "../support/client.ts";
+import { testPki } from "../support/pki.ts";
+import { run } from "../support/run.ts";
+import { until } from "../support/wait.ts";
+import { assertGone, processesOf } from "../support/job_traces.ts";
 import { CGROUP_ROOT, guestTest } from "./guest.ts";
 
 const INSTALL = "/opt/job-worker/deploy/install.sh";

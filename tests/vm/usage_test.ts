@@ -1,6 +1,6 @@
 /** What Query says of a job's use of the host, on pure cgroup v2. */
 import { strict as assert } from "node:assert";
-import { until } from "../integration/harness.ts";
+import { until } from "../support/wait.ts";
 import { guestTest, startServer } from "./guest.ts";
 
 const MIB = 1024 ** 2;

@@ -1,5 +1,5 @@
 /** What is known of a job, in words. Pure. */
-import { binaryBytes, describeDuration, shortState } from "../../format.ts";
+import { binaryBytes, describeDuration, shortState } from "../../screen/format.ts";
 import type { Job } from "./requests.ts";
 
 /** Bytes for reading; `-` where they are not known. */

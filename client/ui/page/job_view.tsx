@@ -1,6 +1,6 @@
 /** One job: what is known of it, what it uses, what it prints, and what can be done with it. */
 import { useCallback, useState } from "preact/hooks";
-import { describeCommand, shortState } from "../../format.ts";
+import { describeCommand, shortState } from "../../screen/format.ts";
 import { exitText, factsOf, toneOf } from "./facts.ts";
 import { JobActions } from "./job_actions.tsx";
 import { OutputView } from "./output_view.tsx";

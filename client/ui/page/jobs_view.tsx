@@ -1,6 +1,6 @@
 /** The table of jobs. */
 import { useCallback, useState } from "preact/hooks";
-import { describeCommand, describeDuration, shortState } from "../../format.ts";
+import { describeCommand, describeDuration, shortState } from "../../screen/format.ts";
 import { bytesText, exitText, toneOf, tookText } from "./facts.ts";
 import { usePoll } from "./poll.ts";
 import { type Job, requests } from "./requests.ts";

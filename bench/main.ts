@@ -1,0 +1,97 @@
+/**
+ * Measures the compiled binaries beside what a user would use instead, prints a table and writes it
+ * as JSON.
+ *
+ * Usage: deno task bench [NAME...] [--out FILE] [--readme]
+ */
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { benchmarks } from "./all.ts";
+import { describeMachine, thisMachine } from "./machine.ts";
+import { type Result, toResult, toTable } from "./table.ts";
+import { World } from "./world.ts";
+import { BIN_DIR, LOG_DIR } from "../tests/support/binaries.ts";
+
+const ROOT = resolve(import.meta.dirname ?? ".", "..");
+
+/** The table's place in README.md, between two comments. */
+const README = join(ROOT, "README.md");
+const README_PLACE = /(<!-- benchmarks -->\n)[^]*(<!-- \/benchmarks -->)/;
+
+function report(line: string): void {
+  console.error(`bench: ${line}`);
+}
+
+async function build(): Promise<void> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", join(ROOT, "tools/build/main.ts"), "--out", BIN_DIR, "--log-dir", LOG_DIR],
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).output();
+  if (!success) throw new Error("the binaries could not be built; see above");
+}
+
+async function measure(names: readonly string[]): Promise<Result[]> {
+  await using world = await World.open(report);
+  const results: Result[] = [];
+  for (const benchmark of benchmarks) {
+    if (names.length > 0 && !names.includes(benchmark.name)) continue;
+    report(`${benchmark.name}: ${benchmark.measures}`);
+    const begin = performance.now();
+    const rows = await benchmark.run(world);
+    results.push(...rows.map((row) => toResult(benchmark.name, row)));
+    report(`${benchmark.name}: done in ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+  }
+  return results;
+}
+
+/** Puts the table into the README. */
+async function showInReadme(text: string): Promise<void> {
+  const readme = await Deno.readTextFile(README);
+  if (!README_PLACE.test(readme)) throw new Error(`there is no place for the table in ${README}`);
+  await Deno.writeTextFile(README, readme.replace(README_PLACE, `$1\n${text}\n\n$2`));
+  report(`shown in ${README}`);
+}
+
+interface Arguments {
+  readonly names: string[];
+  readonly out: string;
+  /** Whether the README is to show the table. */
+  readonly readme: boolean;
+}
+
+function readArguments(args: string[]): Arguments {
+  const { values, positionals } = parseArgs({
+    args,
+    options: { out: { type: "string" }, readme: { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  const known = benchmarks.map(({ name }) => name);
+  const unknown = positionals.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new Error(`Cannot run the benchmark ${unknown}: there are ${known.join(", ")}`);
+  }
+  if (values.readme && positionals.length > 0) {
+    throw new Error("Cannot show a part of the table in the README: leave out the names");
+  }
+  const out = resolve(values.out ?? join(ROOT, "build", "bench.json"));
+  return { names: positionals, out, readme: values.readme };
+}
+
+try {
+  const { names, out, readme } = readArguments(Deno.args);
+  await build();
+  const machine = await thisMachine();
+  const results = await measure(names);
+  await Deno.writeTextFile(out, `${JSON.stringify({ machine, results }, null, 2)}\n`);
+  const text = `${toTable(results)}\n\n${describeMachine(machine)}`;
+  console.log(`\n${text}`);
+  report(`written to ${out}`);
+  if (readme) await showInReadme(text);
+  // A connection of grpc-js may linger for a while.
+  Deno.exit(0);
+} catch (error) {
+  report(error instanceof Error ? error.message : String(error));
+  Deno.exit(1);
+}

@@ -1,0 +1,115 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { ClientError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import type { IdentityFiles } from "../endpoint/identity_files.ts";
+import { splitContexts } from "../endpoint/context_names.ts";
+
+/** A server, and who one is to it. */
+export interface EndpointOptions extends IdentityFiles {
+  /** `HOST:PORT`. */
+  readonly server?: string;
+}
+
+/** What every verb understands, before it or after it. */
+export interface CommonOptions extends EndpointOptions {
+  /** Of the config file; several, where the verb asks several servers. */
+  readonly context?: readonly string[];
+  /** All of the config file. */
+  readonly allContexts?: true;
+  /** False: `--no-retry`, which some verbs have. */
+  readonly retry?: boolean;
+}
+
+/** Options that say where a server is and who one is to it, and the variables that say the same. */
+const ENDPOINT_OPTIONS = [
+  ["--server <host:port>", "the server, localhost:50051 unless given", "JOB_WORKER_SERVER"],
+  ["-i, --identity <file>", "key, certificate and CA in one PEM file", "JOB_WORKER_IDENTITY"],
+  ["--ca <file>", "the CA's certificate", "JOB_WORKER_CA"],
+  ["--cert <file>", "your certificate", "JOB_WORKER_CERT"],
+  ["--key <file>", "your certificate's private key", "JOB_WORKER_KEY"],
+] as const;
+
+/** Gives a command the options that name a server and an identity. */
+export function addEndpointOptions(command: Command): void {
+  for (const [flags, description] of ENDPOINT_OPTIONS) {
+    command.addOption(connectionOption(flags, description));
+  }
+}
+
+/**
+ * Gives a command the options for reaching the server.
+ *
+ * @param asksSeveral Whether it asks several servers where several contexts are named. To the others
+ * these options are known all the same, so that they are refused with the reason.
+ */
+export function addCommonOptions(command: Command, { asksSeveral = false } = {}): Command {
+  for (const [flags, description, variable] of ENDPOINT_OPTIONS) {
+    command.addOption(connectionOption(flags, `${description} (env: ${variable})`));
+  }
+  command.addOption(
+    connectionOption(
+      asksSeveral ? "--context <names>" : "--context <name>",
+      asksSeveral
+        ? 'of "worker-client context list", such as prod,lab (env: JOB_WORKER_CONTEXT)'
+        : 'one of "worker-client context list" (env: JOB_WORKER_CONTEXT)',
+    ).argParser((text: string, earlier: string[] = []) => splitContexts(text, earlier)),
+  );
+  return command.addOption(
+    connectionOption("--all-contexts", "all of them").hideHelp(!asksSeveral),
+  );
+}
+
+function connectionOption(flags: string, description: string): Option {
+  return new Option(flags, description).helpGroup("Connection:");
+}
+
+/**
+ * An option with a value of its own kind.
+ *
+ * @param flags As commander takes them.
+ * @param description For the help text.
+ * @param parse Reads the value; what it throws is said to the user.
+ */
+export function parsedOption(
+  flags: string,
+  description: string,
+  { parse }: { parse: (text: string) => unknown },
+): Option {
+  return new Option(flags, description).argParser((text: string) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+    }
+  });
+}
+
+/** An option that may be given several times; its value is the list. */
+export function collectedOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string, earlier: string[] = []) => [
+    ...earlier,
+    text,
+  ]);
+}
+
+/** The option `--label` of verbs that choose jobs by it. */
+export function labelOption(): Option {
+  return collectedOption("-l, --label <key=value>", "with this label; may be repeated");
+}
+
+/**
+ * Reads `KEY=VALUE` texts.
+ *
+ * @param option Named in the error.
+ * @throws {ClientError} One has no `=`, or nothing before it.
+ */
+export function parsePairs(texts: readonly string[] = [], option: string): Record<string, string> {
+  return Object.fromEntries(texts.map((text) => parsePair(text, option)));
+}
+
+function parsePair(text: string, option: string): [key: string, value: string] {
+  const index = text.indexOf("=");
+  if (index > 0) return [text.slice(0, index), text.slice(index + 1)];
+  // The text may be a secret whose name was forgotten.
+  throw new ClientError(`${option} expects NAME=VALUE.`, ExitStatus.usage);
+}

@@ -1,0 +1,179 @@
+import { type Command, Option } from "commander";
+import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
+import { parseCount, parseDurationMs } from "../../common/quantities.ts";
+import { ClientError, messageOf } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { collectedOption, parsedOption, parsePairs } from "./options.ts";
+import { type JobSpec, MAX_INPUT_BYTES } from "../jobs/start.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** What a user may choose about a Start. */
+export interface StartOptions {
+  readonly idempotencyKey?: string;
+  readonly name?: string;
+  readonly label?: readonly string[];
+  readonly env?: readonly string[];
+  readonly envFile?: string;
+  readonly cwd?: string;
+  readonly user?: string;
+  readonly umask?: number;
+  readonly stdin?: string;
+  /** Milliseconds. */
+  readonly timeout?: number;
+  readonly stopSignal?: string;
+  /** Milliseconds. */
+  readonly grace?: number;
+  /** Cores. */
+  readonly cpu?: number;
+  /** Bytes. */
+  readonly memory?: number;
+  readonly diskIo?: ReturnType<typeof parseDiskIoLimit>;
+  readonly processes?: number;
+  readonly privateTmp?: true;
+  readonly network: boolean;
+  readonly ownProcesses?: true;
+}
+
+/** Adds the options of a Start. */
+export function defineStartOptions(command: Command): void {
+  const add = (option: Option, group: string) => command.addOption(option.helpGroup(group));
+  const named = "Job:";
+  add(new Option("--name <name>", "a name that stands for the job's id"), named);
+  add(
+    collectedOption("-l, --label <key=value>", "a label, to find the job by; may be repeated"),
+    named,
+  );
+  add(
+    new Option("--idempotency-key <key>", "start the job once, however often this is repeated"),
+    named,
+  );
+  const process = "Process:";
+  add(
+    collectedOption("-e, --env <name=value>", "an environment variable; may be repeated"),
+    process,
+  );
+  add(new Option("--env-file <file>", "variables from a file, NAME=VALUE on each line"), process);
+  add(new Option("-C, --cwd <dir>", "the working directory on the server (default: /)"), process);
+  add(new Option("-u, --user <name>", "whom the job runs as on the server's host"), process);
+  add(
+    parsedOption("--umask <octal>", "as umask(2) (default: 022)", { parse: parseUmask }),
+    process,
+  );
+  add(
+    new Option(
+      "--stdin <file>",
+      "what the job reads, at most 2 MiB; - is this command's own standard input",
+    ),
+    process,
+  );
+  const end = "End:";
+  add(
+    parsedOption("--timeout <duration>", "stop the job when it has run for so long", {
+      parse: parseDurationMs,
+    }),
+    end,
+  );
+  add(new Option("--stop-signal <signal>", "what stop sends first (default: TERM)"), end);
+  const limits = "Limits, within the server's:";
+  add(parsedOption("--cpu <percent>", "of one core: 50%, 200%", { parse: parseCpuLimit }), limits);
+  add(parsedOption("--memory <size>", "such as 256M", { parse: parseMemoryLimit }), limits);
+  add(
+    parsedOption("--disk-io <rate>", 'such as 10MB/s, or "read=50MB/s write=10MB/s"', {
+      parse: parseDiskIoLimit,
+    }),
+    limits,
+  );
+  add(
+    parsedOption("--processes <n>", "processes and threads at once", { parse: parseCount }),
+    limits,
+  );
+  const isolation = "Isolation:";
+  add(new Option("--private-tmp", "an empty /tmp and /var/tmp of its own"), isolation);
+  add(new Option("--no-network", "no network but a loopback of its own"), isolation);
+  add(new Option("--own-processes", "it sees no processes but its own"), isolation);
+}
+
+/**
+ * What the options say about the job, with what is in the files that they name.
+ *
+ * @throws {ClientError} A file cannot be read, or an option says something that cannot be.
+ */
+export async function readJobSpec(
+  options: StartOptions & { idempotencyKey: string },
+  terminal: Terminal,
+): Promise<JobSpec> {
+  const { cpu, memory, diskIo, processes, privateTmp, network, ownProcesses } = options;
+  const limits = {
+    ...(cpu !== undefined && { cpuCores: cpu }),
+    ...(memory !== undefined && { memoryBytes: memory }),
+    ...diskIo,
+    ...(processes !== undefined && { processes }),
+  };
+  const isIsolated = privateTmp || !network || ownProcesses;
+  return {
+    idempotencyKey: options.idempotencyKey,
+    title: options.name,
+    labels: parsePairs(options.label, "--label"),
+    env: { ...await readEnvFile(options, terminal), ...parsePairs(options.env, "--env") },
+    workingDirectory: options.cwd,
+    user: options.user,
+    umask: options.umask,
+    ...(options.stdin !== undefined && {
+      stdin: await readInput(options.stdin, terminal),
+    }),
+    timeoutMs: options.timeout,
+    stopSignal: options.stopSignal,
+    graceMs: options.grace,
+    ...(Object.keys(limits).length > 0 && { limits }),
+    ...(isIsolated && {
+      isolation: {
+        privateTmp: privateTmp ?? false,
+        noNetwork: !network,
+        ownProcesses: ownProcesses ?? false,
+      },
+    }),
+  };
+}
+
+async function readEnvFile(
+  { envFile }: StartOptions,
+  terminal: Terminal,
+): Promise<Record<string, string>> {
+  if (envFile === undefined) return {};
+  const bytes = await readFile(envFile, "--env-file", terminal);
+  if (bytes.length > MAX_INPUT_BYTES) {
+    throw new ClientError(
+      `Cannot start the job: --env-file ${envFile} is above 2 MiB.`,
+      ExitStatus.usage,
+    );
+  }
+  const text = new TextDecoder().decode(bytes);
+  const lines = text.split(/\r?\n/).filter((line) => !/^\s*(#|$)/.test(line));
+  return parsePairs(lines, "--env-file");
+}
+
+async function readInput(file: string, terminal: Terminal): Promise<Uint8Array> {
+  if (file === "-" && terminal.isTyped && terminal.isAttended) {
+    terminal.note("reading the job's input from this terminal; Ctrl-D ends it");
+  }
+  const bytes = await readFile(file, "--stdin", terminal);
+  if (bytes.length <= MAX_INPUT_BYTES) return bytes;
+  throw new ClientError(
+    `Cannot start the job: --stdin ${file} is above 2 MiB, the most a start takes. ` +
+      "Hand long data over in a file on the server.",
+    ExitStatus.usage,
+  );
+}
+
+async function readFile(file: string, option: string, terminal: Terminal): Promise<Uint8Array> {
+  try {
+    return await terminal.read(file, { limitBytes: MAX_INPUT_BYTES });
+  } catch (error) {
+    throw new ClientError(`Cannot read ${option} ${file}: ${messageOf(error)}.`, ExitStatus.usage);
+  }
+}
+
+function parseUmask(text: string): number {
+  if (/^0?[0-7]{1,3}$/.test(text)) return Number.parseInt(text, 8);
+  throw new RangeError("Expected an octal number such as 027.");
+}

@@ -1,0 +1,91 @@
+import { ClientError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import type { IdentityFiles } from "./identity_files.ts";
+import { isKeyLabel, splitPem } from "./pem.ts";
+
+/**
+ * Finds an identity where people keep one: in `./certs/`, then in `~/.config/job-worker/`.
+ *
+ * In each folder: `client.pem`; else `client.crt` with `client.key` and `ca.crt`; else the only
+ * other identity there, `NAME.pem` or `NAME.crt` with `NAME.key` and `ca.crt`. What is named `ca` or
+ * `server` is nobody's identity.
+ *
+ * @throws {ClientError} None anywhere, or several in the first folder that has any.
+ */
+export function findDefaultIdentity(
+  environment: (name: string) => string | undefined,
+): IdentityFiles {
+  const folders = defaultFolders(environment);
+  for (const folder of folders) {
+    const candidates = findCandidates(folder);
+    const client = candidates.get("client");
+    if (client !== undefined) return client;
+    const [only, ...others] = candidates.values();
+    if (only !== undefined && others.length === 0) return only;
+    if (others.length > 0) throw severalIdentities(folder, [...candidates.values()]);
+  }
+  throw new ClientError(
+    `Cannot find an identity in ${folders.join(" or ")}: name one with --identity FILE, or with ` +
+      `--ca, --cert and --key; "worker-certs issue" makes one.`,
+    ExitStatus.refused,
+  );
+}
+
+function defaultFolders(environment: (name: string) => string | undefined): string[] {
+  const home = environment("HOME");
+  const config = environment("XDG_CONFIG_HOME") ?? (home && `${home}/.config`);
+  return ["./certs", ...(config ? [`${config}/job-worker`] : [])];
+}
+
+/** The identities of a folder by name; a bundle goes before files of the same name. */
+function findCandidates(folder: string): Map<string, IdentityFiles> {
+  const files = new Set(listFiles(folder));
+  const ca = files.has("ca.crt") ? `${folder}/ca.crt` : undefined;
+  const candidates = new Map<string, IdentityFiles>();
+  // Sorted, so that NAME.crt comes before NAME.pem, which then takes its place.
+  for (const file of [...files].sort()) {
+    const [, name, extension] = /^(.+)\.(crt|pem)$/.exec(file) ?? [];
+    if (name === undefined || name === "ca" || name === "server") continue;
+    const path = `${folder}/${file}`;
+    if (extension === "crt" && ca !== undefined && files.has(`${name}.key`)) {
+      candidates.set(name, { ca, cert: path, key: `${folder}/${name}.key` });
+    } else if (extension === "pem") {
+      const labels = labelsOf(path);
+      if (!labels.some(isKeyLabel)) continue;
+      const hasAuthority = labels.filter((label) => label === "CERTIFICATE").length > 1;
+      candidates.set(name, { identity: path, ca: hasAuthority ? undefined : ca });
+    }
+  }
+  return candidates;
+}
+
+/** What a PEM file holds; nothing where it cannot be read, as it may be meant for another user. */
+function labelsOf(file: string): string[] {
+  try {
+    return splitPem(Deno.readTextFileSync(file)).map((block) => block.label);
+  } catch {
+    return [];
+  }
+}
+
+function listFiles(folder: string): string[] {
+  try {
+    return Array.from(Deno.readDirSync(folder), (entry) => entry.name);
+  } catch {
+    // A default place that is not there, or that this user may not see, is no default place.
+    return [];
+  }
+}
+
+function severalIdentities(folder: string, candidates: readonly IdentityFiles[]): ClientError {
+  const names = candidates.map((files) => files.identity ?? files.cert).join(", ");
+  const [first] = candidates;
+  const example = first?.identity !== undefined
+    ? `-i ${first.identity}`
+    : `--ca ${first?.ca} --cert ${first?.cert} --key ${first?.key}`;
+  return new ClientError(
+    `Cannot choose among the identities in ${folder} (${names}): name one, for instance ` +
+      `"${example}", or call yours client.pem.`,
+    ExitStatus.refused,
+  );
+}

@@ -1,0 +1,159 @@
+import { ClientError, messageOf } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { findDefaultIdentity } from "./default_identity.ts";
+import { type CheckedIdentity, checkIdentity } from "./identity_check.ts";
+import type { IdentityFiles, IdentityParts } from "./identity_files.ts";
+import { isKeyLabel, splitPem } from "./pem.ts";
+
+/** Who the client is and whom it trusts: checked, and ready for a handshake. */
+export type Identity = CheckedIdentity;
+
+/** What the command line says, and how to read the environment and the time. */
+export interface IdentitySources {
+  readonly flags: IdentityFiles;
+  readonly environment: (name: string) => string | undefined;
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly nowMs: number;
+}
+
+/**
+ * Finds, reads and checks the identity.
+ *
+ * Flags go before the environment, which goes before the default places; the default places are
+ * looked into only when neither flags nor environment name any file, so that a file that somebody
+ * named is never used together with one that nobody named.
+ *
+ * @throws {ClientError} No identity, several, or one that cannot work; the message says which file.
+ */
+export function loadIdentity(sources: IdentitySources): Identity {
+  const named = chooseNamedFiles(sources);
+  const files = named ?? findDefaultIdentity(sources.environment);
+  return readIdentity(files, { nowMs: sources.nowMs });
+}
+
+/** How the files of an identity are read, and when that is. */
+export interface IdentityReading {
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly nowMs: number;
+  /** The text of a file. */
+  readonly read?: (file: string) => string;
+}
+
+/**
+ * Reads and checks an identity.
+ *
+ * @param files Either a bundle, or all three of the others.
+ * @throws {ClientError} It cannot work; the message says which file.
+ */
+export function readIdentity(
+  files: IdentityFiles,
+  { nowMs, read = readText }: IdentityReading,
+): Identity {
+  return checkIdentity(readParts(files, read), nowMs);
+}
+
+/** The files that flags and environment name, or nothing where they name none. */
+function chooseNamedFiles({ flags, environment }: IdentitySources): IdentityFiles | undefined {
+  const variables: IdentityFiles = {
+    identity: environment("JOB_WORKER_IDENTITY"),
+    ca: environment("JOB_WORKER_CA"),
+    cert: environment("JOB_WORKER_CERT"),
+    key: environment("JOB_WORKER_KEY"),
+  };
+  const [level, lower] = namesIdentity(flags) ? [flags, variables] : [variables, {}];
+  if (level.identity !== undefined && (level.cert !== undefined || level.key !== undefined)) {
+    throw new ClientError(
+      level === flags
+        ? "Cannot use --identity together with --cert or --key: give one or the other."
+        : "Cannot use JOB_WORKER_IDENTITY together with JOB_WORKER_CERT or JOB_WORKER_KEY: " +
+          "unset one or the other.",
+      ExitStatus.usage,
+    );
+  }
+  if (level.identity !== undefined) {
+    // A bundle's own CA goes before a variable's where the bundle itself was named by a flag.
+    return { identity: level.identity, ca: flags.ca ?? (level === flags ? undefined : level.ca) };
+  }
+  const cert = level.cert ?? lower.cert;
+  const key = level.key ?? lower.key;
+  const ca = flags.ca ?? variables.ca;
+  if (cert === undefined && key === undefined && ca === undefined) return undefined;
+  requireAll({ cert, key, ca });
+  return { cert, key, ca };
+}
+
+/** Whether a file is named at all. */
+export function namesAnyFile(files: IdentityFiles): boolean {
+  return namesIdentity(files) || files.ca !== undefined;
+}
+
+function namesIdentity(files: IdentityFiles): boolean {
+  return files.identity !== undefined || files.cert !== undefined || files.key !== undefined;
+}
+
+function requireAll(files: IdentityFiles): void {
+  const missing = (["ca", "cert", "key"] as const).filter((part) => files[part] === undefined);
+  if (missing.length === 0) return;
+  const flags = missing.map((part) => `--${part}`).join(" and ");
+  const variables = missing.map((part) => `JOB_WORKER_${part.toUpperCase()}`).join(", ");
+  throw new ClientError(
+    `Cannot tell which identity to use: ${flags} missing beside the files that were named. ` +
+      `Name all three of --ca, --cert and --key (or set ${variables}), or one bundle with --identity.`,
+    ExitStatus.usage,
+  );
+}
+
+function readParts(files: IdentityFiles, read: (file: string) => string): IdentityParts {
+  const keyFile = files.key ?? files.identity ?? "";
+  const certFile = files.cert ?? files.identity ?? "";
+  const caFile = files.ca ?? files.identity ?? "";
+  return {
+    keys: findBlocks(read(keyFile), { file: keyFile, kind: "key" }),
+    certificates: findBlocks(read(certFile), { file: certFile, kind: "certificate" }),
+    authorities: files.ca === undefined
+      ? undefined
+      : findBlocks(read(caFile), { file: caFile, kind: "certificate" }),
+    keyFile,
+    certFile,
+    caFile,
+  };
+}
+
+/** The blocks of one kind in a PEM file's text; at least one. */
+function findBlocks(
+  text: string,
+  { file, kind }: { file: string; kind: "key" | "certificate" },
+): string[] {
+  const blocks = splitPem(text);
+  const wanted = blocks.filter((block) =>
+    kind === "key" ? isKeyLabel(block.label) : block.label === "CERTIFICATE"
+  );
+  if (wanted.length > 0) return wanted.map((block) => block.text);
+  const found = blocks.length === 0
+    ? "it is not a PEM file"
+    : `it holds only ${[...new Set(blocks.map((block) => block.label))].join(", ")}`;
+  const noun = kind === "key" ? "private key" : "certificate";
+  throw new ClientError(
+    `Cannot find a ${noun} in ${file}: ${found}. Name a PEM file with a ${noun}.`,
+    ExitStatus.refused,
+  );
+}
+
+function readText(file: string): string {
+  try {
+    return Deno.readTextFileSync(file);
+  } catch (error) {
+    const [why, hint] = explainReadError(error);
+    throw new ClientError(`Cannot read ${file}: ${why}. ${hint}`, ExitStatus.refused);
+  }
+}
+
+function explainReadError(error: unknown): [why: string, hint: string] {
+  const name = "Name the right one with --identity, or with --ca, --cert and --key.";
+  if (error instanceof Deno.errors.NotFound) return ["there is no such file", name];
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return ["permission denied", "Make it readable for your user, or name another one."];
+  }
+  if (error instanceof Deno.errors.IsADirectory) return ["it is a directory", name];
+  return [messageOf(error), name];
+}

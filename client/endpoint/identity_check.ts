@@ -1,0 +1,166 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { ClientError, messageOf, oneLine } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import type { IdentityParts } from "./identity_files.ts";
+
+/** What a handshake takes, as PEM. */
+export interface CheckedIdentity {
+  readonly key: string;
+  /** The client's certificate, then those between it and the CA, if any. */
+  readonly cert: string;
+  readonly ca: string;
+  /** The certificate's common name: what the server knows us by. */
+  readonly name: string;
+  /** When the certificate expires, in milliseconds since 1970-01-01 UTC. */
+  readonly expiresAtMs: number;
+  /** Whose certificate it is, for messages: its subject and file. */
+  readonly holder: string;
+  /** The file the CA came from, for messages. */
+  readonly caFile: string;
+}
+
+/**
+ * Looks at the client's own certificate the way the server will.
+ *
+ * TLS tells a client next to nothing about why its certificate was refused (the handshake is over
+ * on its side by then), so what is wrong is found here, before anything is dialed.
+ *
+ * @param parts The texts and the names of the files they came from.
+ * @param nowMs The time, in milliseconds since 1970-01-01 UTC.
+ * @throws {ClientError} A file is not what it should be, the key does not fit, the certificate is
+ * expired, not yet valid, or not signed by the CA.
+ */
+export function checkIdentity(parts: IdentityParts, nowMs: number): CheckedIdentity {
+  const certificates = parts.certificates.map((pem) => readCertificate(pem, parts.certFile));
+  const { certificate, key } = findPair(parts, certificates);
+  const others = certificates.filter((other) => other !== certificate);
+  const authorities = parts.authorities?.map((pem) => readCertificate(pem, parts.caFile)) ??
+    others;
+  if (authorities.length === 0) {
+    throw unusable(`Cannot find a CA certificate in ${parts.caFile}: name it with --ca FILE`);
+  }
+  const holder = `${oneLine(certificate.subject)}, ${parts.certFile}`;
+  checkDates(certificate, { holder, nowMs });
+  const intermediates = others.filter((other) => other.ca && other.subject !== other.issuer);
+  checkChain(certificate, { holder, authorities, intermediates, caFile: parts.caFile });
+  return {
+    key,
+    cert: [certificate, ...intermediates].join(""),
+    ca: authorities.join(""),
+    expiresAtMs: Date.parse(certificate.validTo),
+    name: /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? "",
+    holder,
+    caFile: parts.caFile,
+  };
+}
+
+function unusable(message: string): ClientError {
+  return new ClientError(`${message}.`, ExitStatus.refused);
+}
+
+function readCertificate(pem: string, file: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (error) {
+    throw unusable(
+      `Cannot read the certificate in ${file}: it is damaged (${messageOf(error)}). ` +
+        `Get a new copy of it`,
+    );
+  }
+}
+
+function readKey(pem: string, file: string): KeyObject {
+  if (/BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(pem)) {
+    throw unusable(
+      `Cannot use the key in ${file}: it is encrypted. ` +
+        `Decrypt it with "openssl pkey -in ${file} -out NEWFILE" and name that one`,
+    );
+  }
+  try {
+    return createPrivateKey(pem);
+  } catch (error) {
+    throw unusable(
+      `Cannot read the key in ${file}: it is damaged (${messageOf(error)}). ` +
+        `Get a new copy of it, or a new identity`,
+    );
+  }
+}
+
+/** The certificate and the key that belong together; a bundle may hold them in any order. */
+function findPair(
+  parts: IdentityParts,
+  certificates: readonly X509Certificate[],
+): { certificate: X509Certificate; key: string } {
+  for (const key of parts.keys) {
+    const keyObject = readKey(key, parts.keyFile);
+    const certificate = certificates.find((candidate) => fits(candidate, keyObject));
+    if (certificate !== undefined) return { certificate, key };
+  }
+  const [first] = certificates;
+  throw unusable(
+    `Cannot use the certificate in ${parts.certFile} (${oneLine(first?.subject ?? "")}): ` +
+      `the key in ${parts.keyFile} does not fit it. Name the key that was issued with it`,
+  );
+}
+
+function fits(certificate: X509Certificate, key: KeyObject): boolean {
+  try {
+    return certificate.checkPrivateKey(key);
+  } catch {
+    // Keys of two different kinds are not comparable: they do not fit.
+    return false;
+  }
+}
+
+function checkDates(
+  certificate: X509Certificate,
+  { holder, nowMs }: { holder: string; nowMs: number },
+): void {
+  const from = new Date(certificate.validFrom);
+  const to = new Date(certificate.validTo);
+  if (nowMs > to.getTime()) {
+    throw unusable(
+      `Cannot use the certificate (${holder}): it expired at ${to.toISOString()}. ` +
+        `Have a new one issued`,
+    );
+  }
+  if (nowMs < from.getTime()) {
+    throw unusable(
+      `Cannot use the certificate (${holder}): it is not valid before ${from.toISOString()}. ` +
+        `Check this machine's clock, or wait`,
+    );
+  }
+}
+
+/** Whether signatures lead from the certificate to one of the CA's. */
+function checkChain(
+  certificate: X509Certificate,
+  { holder, authorities, intermediates, caFile }: {
+    holder: string;
+    authorities: readonly X509Certificate[];
+    intermediates: readonly X509Certificate[];
+    caFile: string;
+  },
+): void {
+  let current = certificate;
+  for (let depth = 0; depth <= intermediates.length; depth++) {
+    if (authorities.some((authority) => isSignedBy(current, authority))) return;
+    const next = intermediates.find((candidate) => isSignedBy(current, candidate));
+    if (next === undefined) break;
+    current = next;
+  }
+  throw unusable(
+    `Cannot use the certificate (${holder}): the CA in ${caFile} ` +
+      `(${authorities.map((authority) => oneLine(authority.subject)).join("; ")}) did not sign ` +
+      `it. Name the CA that did, or have a certificate issued by this one`,
+  );
+}
+
+function isSignedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
+  try {
+    return certificate.issuer === authority.subject && certificate.verify(authority.publicKey);
+  } catch {
+    // A key that cannot check this kind of signature did not make it.
+    return false;
+  }
+}

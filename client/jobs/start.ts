@@ -1,0 +1,107 @@
+import type { StartRequest } from "../../proto/contract.ts";
+import { ClientError, ConnectionLostError, RefusedCallError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import type { CallOptions, Session } from "../connection/session.ts";
+
+/** The server takes no more, and its refusal of a message that is far too long says little. */
+export const MAX_INPUT_BYTES = 2 * 1024 ** 2;
+
+/** What can be said about a job before it is started; what is not given is the server's choice. */
+export interface JobSpec {
+  /** Starts with the same key are one start. */
+  readonly idempotencyKey: string;
+  readonly title?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly workingDirectory?: string | undefined;
+  readonly user?: string | undefined;
+  readonly umask?: number | undefined;
+  readonly stdin?: Uint8Array | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly stopSignal?: string | undefined;
+  readonly graceMs?: number | undefined;
+  readonly limits?: StartRequest["limits"];
+  readonly isolation?: StartRequest["isolation"];
+}
+
+/** A start that can be repeated without being done twice. */
+export type KeyedStart = StartRequest & { readonly idempotencyKey: string };
+
+/** A start that the server gave no answer to: it may have done it. */
+export class UnknownOutcomeError extends ClientError {
+  override name = "UnknownOutcomeError";
+  /** Another start with it finds the job, or starts it. */
+  readonly idempotencyKey: string;
+
+  constructor(message: string, { exitStatus, key }: { exitStatus: number; key: string }) {
+    super(message, exitStatus);
+    this.idempotencyKey = key;
+  }
+}
+
+/**
+ * The request that starts a job.
+ *
+ * @throws {ClientError} What the job shall read is too long.
+ */
+export function toStartRequest(
+  [name = "", ...args]: readonly string[],
+  spec: JobSpec,
+): KeyedStart {
+  const { stdin, umask, graceMs, limits, isolation } = spec;
+  if (stdin !== undefined && stdin.length > MAX_INPUT_BYTES) {
+    throw new ClientError(
+      "Cannot start the job: its standard input is above 2 MiB. " +
+        "Hand long data over in a file on the server.",
+      ExitStatus.usage,
+    );
+  }
+  return {
+    name,
+    args,
+    idempotencyKey: spec.idempotencyKey,
+    title: spec.title ?? "",
+    labels: { ...spec.labels },
+    env: { ...spec.env },
+    workingDirectory: spec.workingDirectory ?? "",
+    user: spec.user ?? "",
+    timeoutMs: spec.timeoutMs ?? 0,
+    stopSignal: spec.stopSignal ?? "",
+    ...(stdin !== undefined && { stdin }),
+    ...(umask !== undefined && { umask }),
+    ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
+    ...(limits && { limits }),
+    ...(isolation && { isolation }),
+  };
+}
+
+/**
+ * Starts a job, once, however often the answer is lost.
+ *
+ * @returns The job's id.
+ * @throws {UnknownOutcomeError} Nobody knows whether it was started.
+ * @throws {ClientError} It was not started.
+ * @throws The signal's reason; then, too, it may have been started.
+ */
+export async function startJob(
+  session: Session,
+  request: KeyedStart,
+  { signal }: Pick<CallOptions, "signal"> = {},
+): Promise<string> {
+  try {
+    const { jobID } = await session.call("Start", request, { signal });
+    return jobID;
+  } catch (error) {
+    if (!(error instanceof ClientError) || !isOutcomeUnknown(error)) throw error;
+    throw new UnknownOutcomeError(`${error.message} The job may have been started.`, {
+      exitStatus: error.exitStatus,
+      key: request.idempotencyKey,
+    });
+  }
+}
+
+/** Whether the server may have done what it gave no answer to. */
+function isOutcomeUnknown(error: ClientError): boolean {
+  return error.exitStatus === ExitStatus.connection &&
+    (error instanceof ConnectionLostError || error instanceof RefusedCallError);
+}

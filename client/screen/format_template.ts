@@ -1,0 +1,45 @@
+import type { QueryResponse__Output } from "../../proto/contract.ts";
+import { ClientError, oneLine } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { toJson } from "./format.ts";
+
+/**
+ * Fills in a line such as `{jobID} {state}`.
+ *
+ * @param context The server's, where it has one.
+ * @throws {ClientError} A field that no job has.
+ */
+export function formatTemplate(
+  template: string,
+  job: QueryResponse__Output,
+  context?: string,
+): string {
+  const fields = { context: context ?? null, ...toJson(job, job.jobID) };
+  return template
+    .replaceAll(/\\([nt])/g, (_, letter) => letter === "n" ? "\n" : "\t")
+    .replaceAll(/\{([^{}]*)\}/g, (_, path: string) => {
+      const value = path.split(".").reduce<unknown>(
+        (at, name) => typeof at === "object" && at !== null ? valueOf(at, name) : undefined,
+        fields,
+      );
+      if (value === undefined && !isOptional(path)) throw unknownField(path, Object.keys(fields));
+      if (value === undefined || value === null) return "-";
+      return oneLine(typeof value === "object" ? JSON.stringify(value) : String(value));
+    });
+}
+
+function valueOf(record: object, name: string): unknown {
+  return Object.hasOwn(record, name) ? (record as Record<string, unknown>)[name] : undefined;
+}
+
+/** Labels, limits and counters are there or not, job by job. */
+function isOptional(path: string): boolean {
+  return /^(labels|limits|usage|isolation)\./.test(path);
+}
+
+function unknownField(path: string, known: readonly string[]): ClientError {
+  return new ClientError(
+    `There is no field "${path}". The fields are ${known.join(", ")}.`,
+    ExitStatus.usage,
+  );
+}

@@ -1,0 +1,140 @@
+import type { QueryResponse__Output } from "../../proto/contract.ts";
+import type { PlacedJob } from "../jobs/placed_job.ts";
+import { oneLine } from "../errors.ts";
+import { describeCommand, describeDuration, shortState } from "./format.ts";
+
+/** Characters of an id that a table shows; they are enough for every verb where no two jobs share them. */
+const SHORT_ID_CHARACTERS = 8;
+
+/** Between two columns. */
+const GAP = "  ";
+
+/** So much of a command is to be seen, in characters. */
+const SHORTEST_LAST_COLUMN = 16;
+
+/** Columns of jobs that a narrow terminal goes without. */
+const EXPENDABLE = ["OWNER", "USER", "TOOK", "EXIT", "STARTED"];
+
+/** What takes one column each: most of what is ever printed. */
+const ASCII = /^[\x20-\x7e]*$/;
+
+/** Where a table goes. */
+export interface Surface {
+  /** How wide it is; undefined: as wide as it gets, and nothing is cut off. */
+  readonly columns: number | undefined;
+  /** Whether it shows more than ASCII. */
+  readonly isUnicode: boolean;
+}
+
+/**
+ * The jobs as a table for people.
+ *
+ * @param options Where it goes, and whether each job is told with its context.
+ */
+export async function formatTable(
+  jobs: readonly PlacedJob[],
+  { surface, nowMs, withContext }: { surface: Surface; nowMs: number; withContext: boolean },
+): Promise<string> {
+  const head = ["ID", "NAME", "STATE", "EXIT", "USER", "OWNER", "STARTED", "TOOK", "COMMAND"];
+  const rows = jobs.map(({ job }) => [
+    job.jobID.slice(0, SHORT_ID_CHARACTERS),
+    job.title || "-",
+    shortState(job),
+    exitOf(job),
+    job.user || "-",
+    oneLine(job.owner) || "-",
+    `${describeDuration(nowMs - job.startedAtMs)} ago`,
+    describeDuration((job.endedAtMs || nowMs) - job.startedAtMs),
+    describeCommand(job),
+  ]);
+  const cells = [head, ...rows];
+  const contexts = ["CONTEXT", ...jobs.map(({ context }) => context ?? "-")];
+  return await formatRows(withContext ? addColumn(cells, contexts) : cells, surface, EXPENDABLE);
+}
+
+/** Puts a column in front of the others. */
+export function addColumn(
+  rows: readonly (readonly string[])[],
+  column: readonly string[],
+): string[][] {
+  return rows.map((row, index) => [column[index] ?? "", ...row]);
+}
+
+/**
+ * Lines up rows of cells by what they take on the surface; lines are cut at its end.
+ *
+ * @param expendable Heads of columns that are left out, the first one first, where the last column
+ * would not be seen otherwise.
+ */
+export async function formatRows(
+  rows: readonly (readonly string[])[],
+  surface: Surface,
+  expendable: readonly string[] = [],
+): Promise<string> {
+  const widthOf = await loadWidthOf();
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) {
+      widths[index] = Math.max(widths[index] ?? 0, widthOf(cell));
+    }
+  }
+  const [head = []] = rows;
+  const shown = new Set(head.keys());
+  const { columns = Infinity } = surface;
+  for (const name of expendable) {
+    if (neededColumns(widths, shown) <= columns) break;
+    shown.delete(head.indexOf(name));
+  }
+  const lines = rows.map((row) =>
+    [...shown].map((index) => {
+      const cell = row[index] ?? "";
+      return cell + " ".repeat((widths[index] ?? 0) - widthOf(cell));
+    }).join(GAP).trimEnd()
+  );
+  return (await fitLines(lines, surface)).map((line) => `${line}\n`).join("");
+}
+
+/** What these columns take, where no more is seen of the last one than tells its rows apart. */
+function neededColumns(widths: readonly number[], shown: ReadonlySet<number>): number {
+  const last = widths.length - 1;
+  return [...shown].reduce((sum, index) => {
+    const width = widths[index] ?? 0;
+    return sum + (index === last ? Math.min(width, SHORTEST_LAST_COLUMN) : width + GAP.length);
+  }, 0);
+}
+
+/**
+ * Makes lines that a surface can show: cut where it ends, by what each character takes there, and
+ * without those that it does not know.
+ */
+export async function fitLines(
+  lines: readonly string[],
+  { columns, isUnicode }: Surface,
+): Promise<string[]> {
+  if (columns === undefined) return [...lines];
+  const widthOf = await loadWidthOf();
+  const segmenter = new Intl.Segmenter();
+  return lines.map((line) => {
+    const known = isUnicode ? line : line.replace(/\P{ASCII}/gu, "?");
+    // No character takes more than two columns.
+    if (2 * known.length <= columns || widthOf(known) <= columns) return known;
+    let kept = "";
+    let width = 0;
+    for (const { segment } of segmenter.segment(known)) {
+      width += widthOf(segment);
+      // One column is for the mark.
+      if (width > columns - 1) break;
+      kept += segment;
+    }
+    return `${kept}${isUnicode ? "…" : ">"}`;
+  });
+}
+
+async function loadWidthOf(): Promise<(text: string) => number> {
+  const { default: stringWidth } = await import("string-width");
+  return (text) => ASCII.test(text) ? text.length : stringWidth(text);
+}
+
+function exitOf(job: QueryResponse__Output): string {
+  return job.exited && job.state !== "JOB_STATE_LOST" ? String(job.exitCode) : "-";
+}

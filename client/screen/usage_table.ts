@@ -1,0 +1,35 @@
+import { binaryBytes, describeCommand } from "./format.ts";
+import type { Rated } from "../jobs/usage.ts";
+
+/** The columns of a job's use. */
+export const USAGE_HEAD = [
+  "ID",
+  "NAME",
+  "CPU",
+  "MEMORY",
+  "PEAK",
+  "READ/s",
+  "WRITE/s",
+  "PROCESSES",
+  "COMMAND",
+];
+
+/** Those that a narrow terminal goes without. */
+export const USAGE_EXPENDABLE = ["PEAK", "PROCESSES", "READ/s", "WRITE/s", "HISTORY"];
+
+/** A job's use as a row of a table. */
+export function usageCells({ job, rates }: Rated): string[] {
+  const bytes = (value: number | null | undefined) =>
+    typeof value === "number" ? binaryBytes(value) : "-";
+  return [
+    job.jobID.slice(0, 8),
+    job.title || "-",
+    rates.cpuPercent === null ? "-" : `${rates.cpuPercent} %`,
+    bytes(job.usage?.memoryBytes),
+    bytes(job.usage?.memoryPeakBytes),
+    bytes(rates.readBytesPerSecond),
+    bytes(rates.writtenBytesPerSecond),
+    String(job.usage?.processes ?? "-"),
+    describeCommand(job),
+  ];
+}

@@ -1,0 +1,161 @@
+/** `context`: names servers and identities, so that a command line need not. It dials nobody. */
+import { Argument, type Command, Option } from "commander";
+import { isAbsolute, join } from "node:path";
+import { DEFAULT_SERVER, parseAddress } from "../endpoint/address.ts";
+import {
+  checkName,
+  type Config,
+  configPath,
+  contextOf,
+  readConfig,
+  writeConfig,
+} from "../endpoint/config_file.ts";
+import { ClientError } from "../errors.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { loadIdentity } from "../endpoint/identity.ts";
+import { addEndpointOptions, type EndpointOptions } from "../command_line/options.ts";
+import { formatRows } from "../screen/table.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** Adds the command, with one command below it for each thing to do. */
+export function addContextCommand(program: Command, terminal: Terminal): void {
+  const command = program.command("context");
+  command.summary("name servers and identities, and choose among them");
+  command.description(
+    "Keeps servers and identities by name in ~/.config/job-worker/config.json. The context in use " +
+      "holds for every verb; --context chooses another one for one call.",
+  );
+  command.addHelpText(
+    "after",
+    `
+Examples:
+  worker-client context add prod --server worker1:50051 --identity alice.pem
+  worker-client context use prod
+  worker-client --context staging list
+  worker-client context list`,
+  );
+  addAdd(command, terminal);
+  addUse(command, terminal);
+  addList(command, terminal);
+  addRemove(command, terminal);
+}
+
+interface AddOptions extends EndpointOptions {
+  readonly use?: true;
+}
+
+function addAdd(parent: Command, terminal: Terminal): void {
+  const command = parent.command("add");
+  command.summary("add a context, or change it");
+  command.description(
+    "Adds a context, or puts another one in its place. The identity is checked, and stays where it is.",
+  );
+  command.addArgument(new Argument("<name>", "what to call it"));
+  command.addOption(new Option("--use", "use it from now on; the first one is used anyway"));
+  addEndpointOptions(command);
+  command.addHelpText(
+    "after",
+    `
+Examples:
+  worker-client context add prod --server worker1:50051 --identity alice.pem
+  worker-client context add lab --server lab:50051 --ca ca.crt --cert a.crt --key a.key --use`,
+  );
+  command.action((name: string) => {
+    checkName(name);
+    const { use, server = DEFAULT_SERVER, ...rest } = command.optsWithGlobals<AddOptions>();
+    const files = absoluteFiles(rest);
+    if (Object.keys(files).length > 0) {
+      loadIdentity({ flags: files, environment: () => undefined, nowMs: Date.now() });
+    }
+    change(terminal, ({ current, contexts }) => ({
+      current: use || current === undefined ? name : current,
+      contexts: { ...contexts, [name]: { server: parseAddress(server).text, ...files } },
+    }));
+  });
+}
+
+function addUse(parent: Command, terminal: Terminal): void {
+  const command = parent.command("use");
+  command.summary("use a context from now on");
+  command.description("Uses a context for every call that does not choose another one.");
+  command.addArgument(new Argument("<name>", "which"));
+  command.addHelpText("after", "\nExamples:\n  worker-client context use prod");
+  command.action((name: string) => {
+    change(terminal, (config) => {
+      contextOf(config, name);
+      return { ...config, current: name };
+    });
+  });
+}
+
+function addList(parent: Command, terminal: Terminal): void {
+  const command = parent.command("list");
+  command.alias("ls");
+  command.summary("print the contexts");
+  command.description("Prints the contexts; the one in use has a star.");
+  command.addOption(new Option("-q, --quiet", "print names alone").conflicts("json"));
+  command.addOption(new Option("--json", "one JSON object a line"));
+  command.addHelpText("after", "\nExamples:\n  worker-client context list");
+  command.action(async () => {
+    const { current, contexts } = readConfig(configPath(terminal));
+    const { json, quiet } = command.opts<{ json?: true; quiet?: true }>();
+    const entries = Object.entries(contexts);
+    const text = quiet
+      ? entries.map(([name]) => `${name}\n`).join("")
+      : json
+      ? entries.map(([name, context]) =>
+        `${JSON.stringify({ name, ...context, inUse: name === current })}\n`
+      ).join("")
+      : await formatRows([
+        ["", "NAME", "SERVER", "IDENTITY"],
+        ...entries.map(([name, context]) => [
+          name === current ? "*" : "",
+          name,
+          context.server,
+          context.identity ?? context.cert ?? "-",
+        ]),
+      ], terminal);
+    terminal.write(new TextEncoder().encode(text));
+  });
+}
+
+function addRemove(parent: Command, terminal: Terminal): void {
+  const command = parent.command("remove");
+  command.alias("rm");
+  command.summary("forget a context");
+  command.description("Forgets a context; the files of its identity stay.");
+  command.addArgument(new Argument("<name>", "which"));
+  command.addHelpText("after", "\nExamples:\n  worker-client context remove lab");
+  command.action((name: string) => {
+    change(terminal, (config) => {
+      contextOf(config, name);
+      const { [name]: _removed, ...contexts } = config.contexts;
+      const { current } = config;
+      return current === undefined || current === name ? { contexts } : { current, contexts };
+    });
+  });
+}
+
+function change(terminal: Terminal, edit: (config: Config) => Config): void {
+  const path = configPath(terminal);
+  if (path === undefined) {
+    throw new ClientError(
+      "Cannot tell where the config file is: set HOME or XDG_CONFIG_HOME.",
+      ExitStatus.usage,
+    );
+  }
+  writeConfig(path, edit(readConfig(path)));
+}
+
+/** The files that are named, so that they are found from any folder. */
+function absoluteFiles(
+  options: EndpointOptions,
+): Partial<Record<"identity" | "ca" | "cert" | "key", string>> {
+  const names = ["identity", "ca", "cert", "key"] as const;
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const file = options[name];
+      return file === undefined ? [] : [[name, isAbsolute(file) ? file : join(Deno.cwd(), file)]];
+    }),
+  );
+}

@@ -1,0 +1,108 @@
+import type { PlacedJob } from "../jobs/placed_job.ts";
+import { oneLine } from "../errors.ts";
+import { addColumn, fitLines, formatRows } from "../screen/table.ts";
+import type { Terminal } from "../terminal.ts";
+import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../screen/usage_table.ts";
+import { HISTORY_LENGTH, type WatchedJob } from "./watch.ts";
+
+/** Eight heights of a bar. */
+const BARS = "▁▂▃▄▅▆▇█";
+
+/** The same where there is ASCII alone. */
+const ASCII_BARS = "_.:-=+*#";
+
+/** Another screen than the one that scrolls, and no cursor on it (xterm's control sequences). */
+const ENTER = "\x1b[?1049h\x1b[?25l";
+const LEAVE = "\x1b[?25h\x1b[?1049l";
+const HOME = "\x1b[H";
+const CLEAR_LINE = "\x1b[K";
+const CLEAR_BELOW = "\x1b[J";
+
+/** A job as `top` shows it. */
+export type TopJob = WatchedJob & PlacedJob;
+
+/** What stands above the jobs. */
+export interface Heading {
+  /** Which server, or how many of them. */
+  readonly place: string;
+  /** What is wrong, a line each. */
+  readonly problems: readonly string[];
+}
+
+/** What stands on the screen. */
+export class View {
+  readonly #terminal: Terminal;
+  readonly #withContext: boolean;
+  #isEntered = false;
+
+  /** @param withContext Whether each job is told with its context. */
+  constructor(terminal: Terminal, { withContext }: { withContext: boolean }) {
+    this.#terminal = terminal;
+    this.#withContext = withContext;
+  }
+
+  /** Whether it is on the screen. */
+  get isEntered(): boolean {
+    return this.#isEntered;
+  }
+
+  enter(): void {
+    this.#isEntered = true;
+    this.#write(ENTER);
+  }
+
+  leave(): void {
+    if (this.#isEntered) this.#write(LEAVE);
+    this.#isEntered = false;
+  }
+
+  /** Draws all of it, the busiest job first. */
+  async show(jobs: readonly TopJob[], { place, problems }: Heading): Promise<void> {
+    const { columns = 80, rows = 24 } = this.#terminal;
+    const { isUnicode } = this.#terminal;
+    const surface = { columns, isUnicode };
+    const sorted = jobs.toSorted((one, other) =>
+      (other.rates.cpuPercent ?? 0) - (one.rates.cpuPercent ?? 0)
+    );
+    const [id = "", name = "", cpu = "", ...others] = USAGE_HEAD;
+    const cells = [
+      [id, name, cpu, "HISTORY", ...others],
+      // What is below the screen's end costs nothing.
+      ...sorted.slice(0, rows).map((rated) => {
+        const [id = "", name = "", cpu = "", ...others] = usageCells(rated);
+        return [id, name, cpu, sparkline(rated.history, { isUnicode }), ...others];
+      }),
+    ];
+    const contexts = ["CONTEXT", ...sorted.map(({ context }) => context ?? "-")];
+    const table = await formatRows(
+      this.#withContext ? addColumn(cells, contexts) : cells,
+      surface,
+      USAGE_EXPENDABLE,
+    );
+    const time = new Date().toTimeString().slice(0, 8);
+    const count = `${jobs.length} ${jobs.length === 1 ? "job" : "jobs"} running`;
+    const lines = [
+      `${count}   ${time}   ${place}   (q quits)`,
+      ...problems.map(oneLine),
+      "",
+      ...table.trimEnd().split("\n"),
+    ];
+    const shown = await fitLines(lines.slice(0, rows), surface);
+    // It may have been left while the table was made.
+    if (!this.#isEntered) return;
+    this.#write(HOME + shown.map((line) => line + CLEAR_LINE).join("\r\n") + CLEAR_BELOW);
+  }
+
+  #write(text: string): void {
+    this.#terminal.write(new TextEncoder().encode(text));
+  }
+}
+
+/** The last values as bars, the highest of them (or a whole core) as the tallest. */
+export function sparkline(values: readonly number[], { isUnicode = true } = {}): string {
+  const bars = isUnicode ? BARS : ASCII_BARS;
+  const top = Math.max(100, ...values);
+  return values
+    .map((value) => bars[Math.min(bars.length - 1, Math.floor(value / top * bars.length))] ?? "")
+    .join("").padStart(HISTORY_LENGTH);
+}

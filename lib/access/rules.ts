@@ -1,0 +1,148 @@
+/** The rule file: what narrows a role or a person beyond what the role may do. Pure. */
+import * as v from "valibot";
+import { JobError } from "../errors.ts";
+import type { JobRequest } from "../model/request.ts";
+import { type Caller, METHOD_NAMES, ROLES } from "../rbac.ts";
+
+/** One argument, whatever it is. */
+const ANY_WORD = "*";
+
+/** All that follows, at the end of a command. */
+const ANY_WORDS = "**";
+
+const WORD = v.pipe(v.string(), v.nonEmpty());
+
+/** A program with any arguments, or a list of the program and each argument. */
+const COMMAND = v.pipe(
+  v.union([WORD, v.pipe(v.array(v.string()), v.nonEmpty())]),
+  v.transform((command) => typeof command === "string" ? [command, ANY_WORDS] : command),
+  v.check(
+    (words) => !words.slice(0, -1).includes(ANY_WORDS) && words[0] !== ANY_WORDS,
+    `"${ANY_WORDS}" may stand at the end of a command only`,
+  ),
+);
+
+const RULE = v.pipe(
+  v.strictObject({
+    role: v.optional(v.picklist(ROLES)),
+    name: v.optional(WORD),
+    methods: v.optional(v.array(v.picklist(METHOD_NAMES))),
+    jobs: v.optional(v.picklist(["own", "all"])),
+    commands: v.optional(v.array(COMMAND)),
+    users: v.optional(v.array(WORD)),
+    environment: v.optional(v.array(WORD)),
+    directories: v.optional(v.array(WORD)),
+  }),
+  v.check(
+    ({ role, name }) => role !== undefined || name !== undefined,
+    'a rule needs a "role" or a "name", or both',
+  ),
+);
+
+const FILE = v.strictObject({ rules: v.array(RULE) });
+
+type Rule = v.InferOutput<typeof RULE>;
+
+/** What the rule file says. Every rule that speaks of a caller must allow what the caller wants. */
+export class AccessRules {
+  readonly #rules: readonly Rule[];
+  readonly #defaultUser: string;
+
+  /**
+   * @param rules None: the roles alone decide.
+   * @param defaultUser Whom jobs run as; nobody needs a rule for that one.
+   */
+  constructor(rules: readonly Rule[], defaultUser: string) {
+    this.#rules = rules;
+    this.#defaultUser = defaultUser;
+  }
+
+  /** @throws {JobError} "denied" when the caller may not call a method such as `Start`. */
+  requireMethod(caller: Caller, method: string): void {
+    for (const { methods } of this.#rulesOf(caller)) {
+      if (methods === undefined || methods.includes(method)) continue;
+      throw denied(`${caller.name} may not call ${method}`);
+    }
+  }
+
+  /** Whether the caller may see and touch the jobs of an owner; of others they shall not even know. */
+  mayTouchJobsOf(caller: Caller, owner: string): boolean {
+    return caller.name === owner || !this.ownJobsOnly(caller);
+  }
+
+  /** Whether the caller has to do with jobs of its own only. */
+  ownJobsOnly(caller: Caller): boolean {
+    return this.#rulesOf(caller).some(({ jobs }) => jobs === "own");
+  }
+
+  /** @throws {JobError} "denied" when the caller may not start such a job. */
+  requireStart(caller: Caller, { command, settings, secrets }: JobRequest): void {
+    const rules = this.#rulesOf(caller);
+    this.#requireUser(caller, rules, settings.user);
+    const words = [command.name, ...command.args];
+    for (const { commands, environment, directories } of rules) {
+      if (commands !== undefined && !commands.some((pattern) => matches(pattern, words))) {
+        throw denied(`${caller.name} may not start this command`);
+      }
+      // A command that was chosen with care is another one with another PATH, or elsewhere.
+      const isNarrow = commands !== undefined;
+      const variables = environment ?? (isNarrow ? [] : undefined);
+      const names = Object.keys(secrets.environment);
+      const stranger = variables && names.find((name) => !variables.includes(name));
+      if (stranger !== undefined) {
+        throw denied(`${caller.name} may not set the environment variable ${stranger}`);
+      }
+      const folders = directories ?? (isNarrow ? ["/"] : undefined);
+      if (folders !== undefined && !folders.includes(settings.workingDirectory)) {
+        throw denied(`${caller.name} may not start a job in this working directory`);
+      }
+    }
+  }
+
+  #requireUser(caller: Caller, rules: readonly Rule[], user: string): void {
+    if (user === this.#defaultUser) return;
+    const lists = rules.flatMap(({ users }) => users === undefined ? [] : [users]);
+    // Where no rule says a word, whoever may be root may be anybody, and nobody else may.
+    const isAllowed = lists.length === 0
+      ? this.#defaultUser === "root" && rules.every(({ commands }) => commands === undefined)
+      : lists.every((users) => users.includes(user));
+    if (!isAllowed) throw denied(`${caller.name} may not run jobs as ${user}`);
+  }
+
+  #rulesOf({ name, roles }: Caller): Rule[] {
+    return this.#rules.filter((rule) =>
+      (rule.name === undefined || rule.name === name) &&
+      (rule.role === undefined || roles.includes(rule.role))
+    );
+  }
+}
+
+/**
+ * Parses a rule file.
+ *
+ * @param text JSON: `{"rules": [...]}`.
+ * @throws {Error} With the place and what was expected there.
+ */
+export function parseRules(text: string, defaultUser: string): AccessRules {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`it is no JSON: ${error instanceof Error ? error.message : error}`);
+  }
+  const result = v.safeParse(FILE, value);
+  if (result.success) return new AccessRules(result.output.rules, defaultUser);
+  const [issue] = result.issues;
+  throw new Error(`${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+}
+
+function matches(pattern: readonly string[], words: readonly string[]): boolean {
+  const isOpen = pattern.at(-1) === ANY_WORDS;
+  const fixed = isOpen ? pattern.slice(0, -1) : pattern;
+  if (isOpen ? words.length < fixed.length : words.length !== fixed.length) return false;
+  return fixed.every((word, index) => word === ANY_WORD || word === words[index]);
+}
+
+function denied(reason: string): JobError {
+  return new JobError("denied", `${reason}: the server's rule file does not allow it`);
+}

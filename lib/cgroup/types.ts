@@ -1,0 +1,83 @@
+/** What is said of control groups: controllers, files, values, places. */
+import type { Limits } from "../limits.ts";
+
+/** The controllers that a job's limits and counters come from. */
+export const CONTROLLERS = ["cpu", "cpuacct", "memory", "io", "pids"] as const;
+export type Controller = (typeof CONTROLLERS)[number];
+
+/** A kernel file and what goes into it. An optional one is left out where the kernel lacks it. */
+export interface Setting {
+  file: string;
+  value: string;
+  optional?: boolean;
+}
+
+/** What a controller of one cgroup version does for a job: file names are relative to the group. */
+export interface ControllerFiles {
+  /** Files and values that hold the limits. */
+  settings(limits: Limits): Setting[];
+  /** The same, made once for each disk: the disk's MAJ:MIN number goes before the value. */
+  diskSettings?(limits: Limits): Setting[];
+  /** Files that count what a job uses, by the names that {@linkcode parseUsage} knows. */
+  counters: readonly CounterName[];
+}
+
+/** Counter files, named as the kernel names them. */
+export type CounterName =
+  | "cpu.stat"
+  | "cpuacct.usage"
+  | "memory.current"
+  | "memory.usage_in_bytes"
+  | "memory.peak"
+  | "memory.max_usage_in_bytes"
+  | "memory.events"
+  | "memory.oom_control"
+  | "io.stat"
+  | "blkio.throttle.io_service_bytes_recursive"
+  | "pids.current";
+
+/** What a job has used. An absent field is not counted on this host. */
+export interface Usage {
+  memoryBytes?: number;
+  memoryPeakBytes?: number;
+  cpuUsec?: number;
+  cpuThrottledUsec?: number;
+  readBytes?: number;
+  writtenBytes?: number;
+  processes?: number;
+}
+
+/** Where a job's processes are. Kept with the job's record, so that any later server finds them. */
+export interface Placement {
+  /** The job's groups, absolute: one for each hierarchy. */
+  groups: string[];
+  /** The group that signals are sent through and that tells whether a process is left. */
+  tracker: string;
+  /** The file of the tracker that tells whether a process is left. */
+  census: string;
+  counters: { name: CounterName; file: string }[];
+}
+
+/** All that the launcher is told about a job's control groups. */
+export interface Plan extends Placement {
+  settings: Setting[];
+  diskSettings: Setting[];
+}
+
+/** A hierarchy that is mounted on this host. */
+export interface Hierarchy {
+  version: 1 | 2;
+  folder: string;
+  controllers: readonly Controller[];
+}
+
+/** The control groups of this host. */
+export interface CgroupHost {
+  kind: "v1" | "hybrid" | "v2";
+  hierarchies: readonly Hierarchy[];
+  /** The group under which all jobs' groups are made, relative to each hierarchy's folder. */
+  parent: string;
+}
+
+/** The period in which a quota is counted, in microseconds: the kernel's default. */
+export const CPU_PERIOD_USEC = 100_000;

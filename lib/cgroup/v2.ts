@@ -1,0 +1,45 @@
+/** The files of cgroup v2 (kernel: Documentation/admin-guide/cgroup-v2.rst). */
+import type { Controller, ControllerFiles } from "./types.ts";
+import { CPU_PERIOD_USEC } from "./types.ts";
+
+/** What each controller's files are called and mean on cgroup v2. */
+export const v2Controllers: Record<Controller, ControllerFiles> = {
+  cpu: {
+    settings: ({ cpuCores }) =>
+      cpuCores === undefined ? [] : [{
+        file: "cpu.max",
+        value: `${Math.round(cpuCores * CPU_PERIOD_USEC)} ${CPU_PERIOD_USEC}`,
+      }],
+    counters: [],
+  },
+  // Every v2 group counts CPU time, whether the cpu controller is enabled or not.
+  cpuacct: { settings: () => [], counters: ["cpu.stat"] },
+  memory: {
+    // memory.oom.group: a job that lost one process to the OOM killer is not left half alive.
+    // memory.swap.max is absent where the kernel has no swap.
+    settings: ({ memoryBytes }) =>
+      memoryBytes === undefined ? [] : [
+        { file: "memory.max", value: String(memoryBytes) },
+        { file: "memory.swap.max", value: "0", optional: true },
+        { file: "memory.oom.group", value: "1", optional: true },
+      ],
+    // memory.peak came with Linux 5.19.
+    counters: ["memory.current", "memory.peak", "memory.events"],
+  },
+  io: {
+    settings: () => [],
+    diskSettings: ({ readBytesPerSecond, writeBytesPerSecond }) => {
+      const rates = [
+        ...(readBytesPerSecond === undefined ? [] : [`rbps=${readBytesPerSecond}`]),
+        ...(writeBytesPerSecond === undefined ? [] : [`wbps=${writeBytesPerSecond}`]),
+      ];
+      return rates.length === 0 ? [] : [{ file: "io.max", value: rates.join(" ") }];
+    },
+    counters: ["io.stat"],
+  },
+  pids: {
+    settings: ({ processes }) =>
+      processes === undefined ? [] : [{ file: "pids.max", value: String(processes) }],
+    counters: ["pids.current"],
+  },
+};

@@ -1,0 +1,133 @@
+/**
+ * Server reflection (grpc.reflection.v1 and v1alpha), by which tools such as grpcurl learn the
+ * contract: the official implementation answers, on descriptors that were made at build time.
+ */
+import {
+  type Server,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
+import { ReflectionV1Implementation } from "@grpc/reflection/build/src/implementations/reflection-v1.js";
+import { ReflectionV1AlphaImplementation } from "@grpc/reflection/build/src/implementations/reflection-v1alpha.js";
+import { Buffer } from "node:buffer";
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { contractFiles } from "../../proto/contract.ts";
+import { callerOf } from "./authorization.ts";
+import { interruptionOf, onInterruption, type Shutdown, toStatus } from "./endings.ts";
+import { http2StreamOf } from "./internals.ts";
+import { StreamPace } from "./pacing.ts";
+import type { RuleFile } from "../access/rule_file.ts";
+
+const METHOD = "ServerReflectionInfo";
+
+const RULE_NAME = `ServerReflection/${METHOD}`;
+
+/**
+ * The most that one call may ask, in bytes: hundreds of questions, where a tool has a dozen. This is
+ * the one method to which a client sends a stream, and the runtime takes what comes, read or not.
+ */
+const MAX_QUESTION_BYTES = 16 * 1024;
+
+type Questions = ReflectionV1Implementation["handleServerReflectionRequest"];
+type Question = Parameters<Questions>[0];
+type Answer = ReturnType<Questions>;
+
+type ReflectionCall = ServerDuplexStream<Question, Answer>;
+
+/** Answers what services, messages and fields there are. */
+export class ReflectionService {
+  readonly #rules: RuleFile;
+  readonly #shutdown: AbortSignal;
+
+  /** @param rules What narrows the roles. */
+  constructor(rules: RuleFile, { begun }: Shutdown) {
+    this.#rules = rules;
+    this.#shutdown = begun;
+  }
+
+  /** Adds both versions of the service to a server that does not take calls yet. */
+  addTo(server: Server): void {
+    for (const Implementation of [ReflectionV1Implementation, ReflectionV1AlphaImplementation]) {
+      const implementation = new Implementation({
+        all: {
+          format: "Protocol Buffer 3 DescriptorProto",
+          type: {},
+          fileDescriptorProtos: contractFiles().map((file) => Buffer.from(file)),
+        },
+      });
+      implementation.addToServer({
+        addService: (definition: ServiceDefinition) =>
+          server.addService(definition, {
+            [METHOD]: ((call: ReflectionCall) =>
+              this.#answer(call, implementation)) as UntypedHandleCall,
+          }),
+      });
+    }
+  }
+
+  /** Answers question by question, at the pace at which the answers are taken. */
+  async #answer(call: ReflectionCall, implementation: ReflectionV1Implementation): Promise<void> {
+    const { caller, access } = callerOf(call);
+    const interruptions = { shutdown: this.#shutdown, access };
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    call.on("cancelled", end);
+    call.on("close", end);
+    const interrupt = () => {
+      end();
+      call.emit("error", toStatus(interruptionOf(interruptions)));
+    };
+    using _interruption = onInterruption(interruptions, interrupt);
+    boundQuestions(http2StreamOf(call));
+    try {
+      (await this.#rules.current()).requireMethod(caller, RULE_NAME);
+      if (interruptions.shutdown.aborted || access.aborted) return interrupt();
+      using pace = new StreamPace(http2StreamOf(call));
+      // An iterator that ends would destroy the call, with answers that have not been sent yet.
+      for await (const question of call.iterator({ destroyOnReturn: false })) {
+        if (ended.signal.aborted) return;
+        call.write(answerTo(question as Question, implementation));
+        await pace.ready(ended.signal);
+      }
+      if (!ended.signal.aborted) call.end();
+    } catch (error) {
+      // A call that was cancelled ends its questions with an error; there is nobody to tell.
+      if (!ended.signal.aborted) call.emit("error", toStatus(error));
+    }
+  }
+}
+
+/**
+ * Ends a call on which too much is asked, by HTTP/2's word for that: a status would have to wait until
+ * its caller has read the answers. gRPC makes RESOURCE_EXHAUSTED of it.
+ */
+function boundQuestions(stream: ServerHttp2Stream): void {
+  let bytes = 0;
+  stream.prependListener("data", (chunk: Uint8Array) => {
+    bytes += chunk.length;
+    if (bytes > MAX_QUESTION_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  });
+}
+
+/** The implementation knows what has no package by a name that begins with a dot; clients do not. */
+function answerTo(question: Question, implementation: ReflectionV1Implementation): Answer {
+  const symbol = question.fileContainingSymbol;
+  const answer = implementation.handleServerReflectionRequest(question);
+  if (answer.errorResponse && symbol) {
+    const dotted = { ...question, fileContainingSymbol: `.${symbol}` };
+    const { fileDescriptorResponse } = implementation.handleServerReflectionRequest(dotted);
+    if (fileDescriptorResponse) {
+      const { errorResponse: _none, ...rest } = answer;
+      return { ...rest, fileDescriptorResponse };
+    }
+  }
+  const services = answer.listServicesResponse?.service;
+  if (!services) return answer;
+  return {
+    ...answer,
+    listServicesResponse: {
+      service: services.map(({ name = "" }) => ({ name: name.replace(/^\./, "") })),
+    },
+  };
+}

@@ -1,0 +1,257 @@
+/** How a job is to be run: what clients may choose, checked. Pure. */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { posix } from "node:path";
+import { looksLikeId } from "../../common/job_id.ts";
+import { JobError, quoted } from "../errors.ts";
+
+/** What a job has to itself. */
+export interface Isolation {
+  /** An empty /tmp and /var/tmp. */
+  readonly privateTmp: boolean;
+  readonly noNetwork: boolean;
+  /** It sees its own processes only. */
+  readonly ownProcesses: boolean;
+}
+
+/** How a job is run; remembered with it. */
+export interface JobSettings {
+  /** A name of this host's users. */
+  readonly user: string;
+  /** Absolute. */
+  readonly workingDirectory: string;
+  /** Permissions that the job's new files do not get (umask(2)). */
+  readonly umask: number;
+  /** The job is stopped when it has run for so long; 0: never. */
+  readonly timeoutMs: number;
+  /** What is sent first to end it. */
+  readonly stopSignal: SignalName;
+  /** Milliseconds between that and SIGKILL; absent: the server's default. */
+  readonly graceMs?: number;
+  readonly isolation: Isolation;
+  /** A name for people; empty: none. */
+  readonly title: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** What the environment and the standard input were, so that a repeated start can be compared. */
+  readonly secretsDigest: string;
+}
+
+/** What a job is given and nobody keeps: it may hold secrets. */
+export interface JobSecrets {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly input: Uint8Array;
+}
+
+/** What a client asks for, as the contract has it; empty stands for the default. */
+export interface AskedSettings {
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  readonly user: string;
+  readonly timeoutMs: number;
+  readonly isolation: Isolation | null | undefined;
+  readonly stopSignal: string;
+  readonly title: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly stdin: Uint8Array;
+  readonly gracePeriodMs?: number | undefined;
+  readonly umask?: number | undefined;
+}
+
+/** Signals that may be sent to jobs, by their names of signal(7) without SIG. */
+export const SIGNALS = [
+  "HUP",
+  "INT",
+  "QUIT",
+  "KILL",
+  "USR1",
+  "USR2",
+  "ALRM",
+  "TERM",
+  "CONT",
+  "STOP",
+  "WINCH",
+] as const;
+
+/** One of {@linkcode SIGNALS}. */
+export type SignalName = typeof SIGNALS[number];
+
+/** Jobs that an older server started, and jobs that nobody asked anything special for. */
+export const DEFAULT_SETTINGS: JobSettings = {
+  user: "root",
+  workingDirectory: "/",
+  umask: 0o022,
+  timeoutMs: 0,
+  stopSignal: "TERM",
+  isolation: { privateTmp: false, noNetwork: false, ownProcesses: false },
+  title: "",
+  labels: {},
+  secretsDigest: "",
+};
+
+/** The longest time that a job may be given between SIGTERM and SIGKILL: an hour. */
+export const MAX_GRACE_MS = 3_600_000;
+
+/** Ten years. */
+const MAX_TIMEOUT_MS = 10 * 365 * 86_400_000;
+
+/** Linux's bound for one string of the environment, name and NUL byte included (MAX_ARG_STRLEN). */
+const MAX_VARIABLE_BYTES = 128 * 1024 - 64;
+
+/** All variables together, with their names; the arguments have a bound of their own. */
+const MAX_ENVIRONMENT_BYTES = 512 * 1024;
+
+const MAX_VARIABLES = 1000;
+
+/** Larger input belongs into a file of the host. */
+export const MAX_INPUT_BYTES = 2 * 1024 ** 2;
+
+const MAX_LABELS = 32;
+const MAX_LABEL_BYTES = 256;
+const MAX_PATH_BYTES = 4095;
+
+/** POSIX has no variables of other names, and a shell could not set them. */
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** What the server itself says to a job, and what shells do not let be set. */
+const RESERVED_VARIABLE =
+  /^(JOB_ID|job_worker_.*|PPID|UID|EUID|BASHOPTS|SHELLOPTS|BASH_VERSINFO|IFS)$/;
+
+/** useradd(8)'s rule, and what directories of a larger site have besides. */
+const USER = /^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$/;
+
+const TITLE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+const LABEL = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/;
+
+/**
+ * Checks what a client asks for.
+ *
+ * @param defaultUser Whom jobs run as where the client says nothing.
+ * @throws {JobError} "invalid", with what was expected.
+ */
+export function readSettings(
+  asked: AskedSettings,
+  defaultUser: string,
+): { settings: JobSettings; secrets: JobSecrets } {
+  const secrets = { environment: checkEnvironment(asked.env), input: asked.stdin };
+  if (asked.stdin.length > MAX_INPUT_BYTES) {
+    throw refusal("its standard input is above 2 MiB; hand long data over in a file");
+  }
+  const { umask = DEFAULT_SETTINGS.umask, gracePeriodMs, timeoutMs } = asked;
+  if (umask > 0o777) throw refusal("the umask is above 777 (octal)");
+  if (timeoutMs > MAX_TIMEOUT_MS) throw refusal("the timeout is above ten years");
+  if (gracePeriodMs !== undefined && gracePeriodMs > MAX_GRACE_MS) {
+    throw refusal("the grace period is above an hour");
+  }
+  const settings: JobSettings = {
+    user: checkUser(asked.user || defaultUser),
+    workingDirectory: checkFolder(asked.workingDirectory || DEFAULT_SETTINGS.workingDirectory),
+    umask,
+    timeoutMs,
+    stopSignal: checkStopSignal(asked.stopSignal),
+    ...(gracePeriodMs === undefined ? {} : { graceMs: gracePeriodMs }),
+    isolation: { ...DEFAULT_SETTINGS.isolation, ...asked.isolation },
+    title: checkTitle(asked.title),
+    labels: checkLabels(asked.labels),
+    secretsDigest: digestOf(secrets),
+  };
+  return { settings, secrets };
+}
+
+/**
+ * Reads a signal's name, with or without SIG.
+ *
+ * @throws {JobError} "invalid", with the names that there are.
+ */
+export function readSignal(name: string): SignalName {
+  const plain = name.toUpperCase().replace(/^SIG/, "");
+  const signal = SIGNALS.find((known) => known === plain);
+  if (signal !== undefined) return signal;
+  throw new JobError(
+    "invalid",
+    `${quoted(name)} is no signal that can be sent to a job: expected one of ${SIGNALS.join(", ")}`,
+  );
+}
+
+function checkStopSignal(name: string): SignalName {
+  if (name === "") return DEFAULT_SETTINGS.stopSignal;
+  const signal = readSignal(name);
+  // A stopped process does not end, and one that goes on does not either.
+  if (signal !== "STOP" && signal !== "CONT") return signal;
+  throw refusal(`SIG${signal} does not end a job`);
+}
+
+function checkEnvironment(env: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(env);
+  if (entries.length > MAX_VARIABLES) {
+    throw refusal(`it has more than ${MAX_VARIABLES} environment variables`);
+  }
+  let total = 0;
+  for (const [name, value] of entries) {
+    if (!VARIABLE.test(name)) {
+      throw refusal(`${quoted(name)} is no name of an environment variable: letters, digits and _`);
+    }
+    if (RESERVED_VARIABLE.test(name)) throw refusal(`the variable ${name} cannot be set`);
+    // A value may be a secret: it is in no message.
+    if (value.includes("\0")) throw refusal(`the variable ${name} contains a NUL byte`);
+    const bytes = Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
+    if (bytes > MAX_VARIABLE_BYTES) throw refusal(`the variable ${name} is above 127 KiB`);
+    total += bytes;
+  }
+  if (total > MAX_ENVIRONMENT_BYTES) throw refusal("its environment is above 512 KiB");
+  return { ...env };
+}
+
+/** Whether a text can be the name of a user. */
+export function isUserName(text: string): boolean {
+  return USER.test(text);
+}
+
+function checkUser(user: string): string {
+  if (isUserName(user)) return user;
+  throw refusal(`${quoted(user)} is no user's name`);
+}
+
+function checkFolder(path: string): string {
+  if (!posix.isAbsolute(path)) {
+    throw refusal(`the working directory ${quoted(path)} is no absolute path`);
+  }
+  if (path.includes("\0") || path.includes("\n") || Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    throw refusal("the working directory is no path: it has a NUL byte, a new line or is too long");
+  }
+  return path;
+}
+
+function checkTitle(title: string): string {
+  if (title === "" || TITLE.test(title) && !looksLikeId(title)) return title;
+  throw refusal(
+    `${quoted(title)} is no name for a job: expected up to 64 letters, digits, ".", "_" and "-", ` +
+      "and nothing that could be a job's id",
+  );
+}
+
+function checkLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(labels);
+  if (entries.length > MAX_LABELS) throw refusal(`it has more than ${MAX_LABELS} labels`);
+  for (const [name, value] of entries) {
+    if (!LABEL.test(name)) {
+      throw refusal(
+        `${quoted(name)} is no name of a label: expected up to 63 letters, digits and ./_-`,
+      );
+    }
+    if (/\p{Cc}/u.test(value) || Buffer.byteLength(value) > MAX_LABEL_BYTES) {
+      throw refusal(`the label ${name} has control characters, or is above 256 bytes`);
+    }
+  }
+  return { ...labels };
+}
+
+function digestOf({ environment, input }: JobSecrets): string {
+  const entries = Object.entries(environment).sort(([one], [other]) => one < other ? -1 : 1);
+  if (entries.length === 0 && input.length === 0) return "";
+  return createHash("sha256").update(JSON.stringify(entries)).update(input).digest("hex");
+}
+
+function refusal(problem: string): JobError {
+  return new JobError("invalid", `Cannot start a job: ${problem}`);
+}

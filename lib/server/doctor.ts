@@ -1,0 +1,158 @@
+/** `worker-server doctor`: says what this host has, lacks, and how to get it. Changes nothing. */
+import type { Controller } from "../cgroup/types.ts";
+import type { ServerConfig } from "./config.ts";
+import { messageOf } from "../errors.ts";
+import { LIMIT_FILES, readLimits } from "../limits.ts";
+import { openLogFolder } from "./log_directory.ts";
+import { LocalExecutor } from "../executor/local.ts";
+import { RuleFile } from "../access/rule_file.ts";
+import { scripts } from "../shim/scripts.ts";
+import { runScript } from "../shim/shell.ts";
+import { requireHolePunching } from "../logs/rotation.ts";
+import { formatTimeLeft, isExpirySoon } from "../tls/expiry.ts";
+import { readServerIdentity } from "../tls/server_identity.ts";
+import { readRevocationFile } from "../tls/revocation_file.ts";
+
+/** One line of the report. */
+export interface Finding {
+  state: "ok" | "warning" | "missing";
+  /** What was looked at. */
+  subject: string;
+  /** What was found, and what to do where something is missing. */
+  text: string;
+}
+
+/** What is in order today, and not for long. */
+interface Warning {
+  warning: string;
+}
+
+/** What each controller is needed for, and the kernel's switch where it can be off. */
+const CONTROLLER_USES: Record<Exclude<Controller, "cpuacct">, string> = {
+  cpu: LIMIT_FILES.cpu,
+  memory: `${LIMIT_FILES.memory} (some kernels want cgroup_enable=memory on their command line)`,
+  io: LIMIT_FILES.diskIo,
+  pids: "--max-processes",
+};
+
+/**
+ * Examines the host with the server's own settings.
+ *
+ * @returns One finding for each thing that the server needs.
+ */
+export async function examine(config: ServerConfig): Promise<Finding[]> {
+  return [
+    ...await examineHost(config),
+    await check("log directory", async () => {
+      const folder = await openLogFolder(config.logDir);
+      if (Number.isFinite(config.maxOutput)) await requireHolePunching(folder);
+      return `${folder} is private, and output there can be bounded`;
+    }),
+    await check("job user", () => examineUser(config)),
+    await check("rule file", async () => {
+      await RuleFile.open(config.rules, config.jobUser);
+      return config.rules === "" ? "none: roles alone decide" : `${config.rules} is understood`;
+    }),
+    await check("limit files", () => {
+      const limits = Object.entries(readLimits(config.limitsDir));
+      const text = limits.map(([name, value]) => `${name} ${value}`).join(", ");
+      return `${config.limitsDir}: ${text === "" ? "no limits" : text}`;
+    }),
+    await check("certificates", () => examineCertificates(config)),
+    await check("revocation list", () => examineRevocations(config)),
+  ];
+}
+
+/** The report as text, and whether the server can run. */
+export function formatFindings(findings: readonly Finding[]): { text: string; isHealthy: boolean } {
+  const width = Math.max(...findings.map(({ subject }) => subject.length));
+  const lines = findings.map(({ state, subject, text }) =>
+    `${state.padEnd("warning".length)}  ${subject.padEnd(width)}  ${text}`
+  );
+  const missing = findings.filter(({ state }) => state === "missing").length;
+  const verdict = missing === 0
+    ? "worker-server can run here."
+    : `worker-server cannot run here as it should: see the ${missing} missing above.`;
+  return { text: [...lines, "", verdict].join("\n"), isHealthy: missing === 0 };
+}
+
+async function examineHost({ cgroupParent, maxProcesses }: ServerConfig): Promise<Finding[]> {
+  let host: LocalExecutor["host"];
+  try {
+    const executor = await LocalExecutor.open(cgroupParent);
+    host = executor.host;
+    await executor.close();
+  } catch (error) {
+    return [{ state: "missing", subject: "control groups", text: messageOf(error) }];
+  }
+  const { kind, controllers } = host;
+  const findings: Finding[] = [
+    { state: "ok", subject: "control groups", text: `cgroup ${kind}, jobs below ${cgroupParent}` },
+    kind === "v1"
+      ? { state: "warning", subject: "kill", text: KILL_WARNING }
+      : { state: "ok", subject: "kill", text: "a whole job is killed at once" },
+  ];
+  for (const [controller, use] of Object.entries(CONTROLLER_USES)) {
+    const subject = `controller ${controller}`;
+    if (controllers.includes(controller as Controller)) {
+      findings.push({ state: "ok", subject, text: `can hold ${use.split(" ")[0]}` });
+    } else {
+      // The process limit is asked for at every start, which would fail without its controller.
+      const isAsked = controller === "pids" && Number.isFinite(maxProcesses);
+      const state = isAsked ? "missing" : "warning";
+      findings.push({ state, subject, text: `not available: needed for ${use}` });
+    }
+  }
+  return findings;
+}
+
+const KILL_WARNING =
+  "no cgroup v2 tree is mounted: a job's processes are frozen and killed one by one";
+
+async function check(
+  subject: string,
+  look: () => string | Warning | Promise<string | Warning>,
+): Promise<Finding> {
+  try {
+    const text = await look();
+    if (typeof text === "string") return { state: "ok", subject, text };
+    return { state: "warning", subject, text: text.warning };
+  } catch (error) {
+    return { state: "missing", subject, text: messageOf(error) };
+  }
+}
+
+async function examineUser({ jobUser }: ServerConfig): Promise<string | Warning> {
+  const lines = (await runScript(scripts.user, [jobUser])).trim().split("\n");
+  if (!lines.some((line) => line.startsWith("user "))) {
+    throw new Error(`this host has no user ${jobUser}: make it, or name another with --job-user`);
+  }
+  const missing = lines.flatMap((line) => /^missing (.+)$/.exec(line)?.[1] ?? []);
+  if (missing.length === 0) return `jobs run as ${jobUser}`;
+  const problem = `not there: ${missing.join(", ")} (Debian's util-linux and libc-bin)`;
+  // Every start would fail.
+  if (jobUser !== "root") throw new Error(problem);
+  return { warning: `${problem}: no other user for jobs, and no isolation` };
+}
+
+async function examineCertificates(config: ServerConfig): Promise<string | Warning> {
+  const { expiries } = await readServerIdentity(config);
+  const { file, atMs } = expiries.reduce((one, other) => one.atMs < other.atMs ? one : other);
+  const leftMs = atMs - Date.now();
+  if (!isExpirySoon(leftMs)) {
+    return `fit together, valid until ${new Date(atMs).toISOString().slice(0, 10)}`;
+  }
+  return { warning: `${file} ${formatTimeLeft(leftMs)}: issue a new one with worker-certs` };
+}
+
+async function examineRevocations({ crl, ...config }: ServerConfig): Promise<string | Warning> {
+  const { authorities } = await readServerIdentity(config);
+  const nowMs = Date.now();
+  const found = await readRevocationFile(crl, { authorities, nowMs });
+  if (found === undefined) return `${crl} does not exist: nobody is revoked`;
+  const leftMs = Math.min(...found.lists.map(({ nextUpdateMs = Infinity }) => nextUpdateMs)) -
+    nowMs;
+  const count = found.lists.reduce((sum, { serials }) => sum + serials.size, 0);
+  if (!isExpirySoon(leftMs)) return `${crl}: ${count} revoked`;
+  return { warning: `${crl} ${formatTimeLeft(leftMs)}: make a new one with worker-certs revoke` };
+}

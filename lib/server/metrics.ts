@@ -1,0 +1,200 @@
+/** What the server counts of itself, as Prometheus reads it. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { JobState } from "../model/record.ts";
+import type { LogFields } from "../log.ts";
+import { methodNameOf } from "../rbac.ts";
+
+/** Where numbers come from that are asked for when somebody looks. */
+export interface MetricSources {
+  readonly version: string;
+  /** The states of the jobs that have not ended. */
+  activeStates(): Iterable<JobState["kind"]>;
+  /** Jobs that have ended and are on record. */
+  endedCount(): number;
+  /** Open connections. */
+  connectionCount(): number;
+  /** What expires, such as a certificate's file, and when, in milliseconds since 1970-01-01 UTC. */
+  expiries(): Iterable<{ file: string; atMs: number }>;
+  readonly streams: StreamTotals;
+  /** Resident memory. */
+  residentBytes(): number;
+}
+
+/** Streams of output: those that are open, and what all have sent. */
+export class StreamTotals {
+  open = 0;
+  bytes = 0;
+}
+
+/** From a call that only looks to one that waits for a job to stop. */
+const CALL_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Calls that last as long as their caller or a job likes. */
+const WAITING_METHODS: ReadonlySet<string> = new Set([
+  "Stream",
+  "Wait",
+  "Health/Watch",
+  "ServerReflection/ServerReflectionInfo",
+]);
+
+/** How often the event loop is asked whether it is in time. */
+const LOOP_INTERVAL_MS = 200;
+
+/** All metrics of one server. */
+export class Metrics implements Disposable {
+  readonly #registry = new Registry();
+  readonly #calls: Counter<"method" | "code">;
+  readonly #seconds: Histogram<"method">;
+  readonly #refused: Counter<"reason">;
+  readonly #loop = new LoopDelay();
+
+  constructor(sources: MetricSources) {
+    const registers = [this.#registry];
+    this.#calls = new Counter({
+      name: "job_worker_calls_total",
+      help: "Calls that have ended, by method and gRPC status.",
+      labelNames: ["method", "code"],
+      registers,
+    });
+    this.#seconds = new Histogram({
+      name: "job_worker_call_duration_seconds",
+      help: "How long calls took that are not streams and do not wait for a job's own end.",
+      labelNames: ["method"],
+      buckets: CALL_SECONDS,
+      registers,
+    });
+    this.#refused = new Counter({
+      name: "job_worker_refused_connections_total",
+      help: "Connections that were turned away: at the handshake, or for a storm of resets.",
+      labelNames: ["reason"],
+      registers,
+    });
+    for (const reason of ["handshake", "storm"]) this.#refused.inc({ reason }, 0);
+    this.#addGauges(sources);
+  }
+
+  /** Counts an entry of the audit trail. */
+  count(event: string, fields: LogFields): void {
+    if (event === "call") this.#countCall(fields);
+    else if (event === "a handshake was refused") {
+      this.#refused.inc({ reason: "handshake" }, 1 + Number(fields["othersBefore"] ?? 0));
+    } else if (event === "a connection was closed") this.#refused.inc({ reason: "storm" });
+  }
+
+  /** The text that Prometheus reads. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** The type of that text. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  [Symbol.dispose](): void {
+    this.#loop[Symbol.dispose]();
+  }
+
+  #countCall({ method: path, code, ms }: LogFields): void {
+    // What callers make up must not become a series each.
+    const method = methodNameOf(String(path)) ?? "unknown";
+    this.#calls.inc({ method, code: String(code) });
+    if (!WAITING_METHODS.has(method) && typeof ms === "number") {
+      this.#seconds.observe({ method }, ms / 1000);
+    }
+  }
+
+  #addGauges(sources: MetricSources): void {
+    this.#gauge("job_worker_build_info", "The server's version.", "version", (gauge) => {
+      gauge.set({ version: sources.version }, 1);
+    });
+    this.#gauge("job_worker_jobs", "Jobs on record, by state.", "state", (gauge) => {
+      const counts = { starting: 0, running: 0, stopping: 0, exited: 0, lost: 0 };
+      for (const state of sources.activeStates()) counts[state] += 1;
+      gauge.set({ state: "running" }, counts.running);
+      gauge.set({ state: "stopping" }, counts.stopping);
+      gauge.set({ state: "ended" }, sources.endedCount());
+    });
+    this.#gauge(
+      "job_worker_expiry_timestamp_seconds",
+      "When certificates and revocation lists expire, in seconds since 1970.",
+      "file",
+      (gauge) => {
+        gauge.reset();
+        for (const { file, atMs } of sources.expiries()) gauge.set({ file }, atMs / 1000);
+      },
+    );
+    this.#number("job_worker_connections", "Open connections.", () => sources.connectionCount());
+    this.#number("job_worker_open_streams", "Streams that are open.", () => sources.streams.open);
+    this.#number(
+      "job_worker_event_loop_delay_seconds",
+      "The longest time since the last look that the server was too busy to answer.",
+      () => this.#loop.take(),
+    );
+    this.#number(
+      "process_resident_memory_bytes",
+      "Resident memory of the server.",
+      () => sources.residentBytes(),
+    );
+    const streams = sources.streams;
+    new Counter({
+      name: "job_worker_streamed_bytes_total",
+      help: "Bytes of output that were sent to readers.",
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(streams.bytes);
+      },
+    });
+  }
+
+  #number(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  #gauge<Label extends string>(
+    name: string,
+    help: string,
+    label: Label,
+    collect: (gauge: Gauge<Label>) => void,
+  ): void {
+    new Gauge<Label>({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
+      collect() {
+        collect(this);
+      },
+    });
+  }
+}
+
+/** How late timers come: nothing else of the server's is in time then. */
+class LoopDelay implements Disposable {
+  #longestMs = 0;
+  #dueMs = performance.now() + LOOP_INTERVAL_MS;
+  readonly #timer = setInterval(() => {
+    const nowMs = performance.now();
+    this.#longestMs = Math.max(this.#longestMs, nowMs - this.#dueMs);
+    this.#dueMs = nowMs + LOOP_INTERVAL_MS;
+  }, LOOP_INTERVAL_MS);
+
+  /** The longest since this was asked the last time, in seconds. */
+  take(): number {
+    const seconds = Math.max(0, this.#longestMs) / 1000;
+    this.#longestMs = 0;
+    return seconds;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}

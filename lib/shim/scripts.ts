@@ -1,0 +1,28 @@
+/** The shell scripts, as the texts that /bin/sh is given: the only code that touches kernel files. */
+import { stripComments } from "./shell.ts";
+import alive from "./alive.sh" with { type: "text" };
+import enable from "./enable.sh" with { type: "text" };
+import enter from "./enter.sh" with { type: "text" };
+import launch from "./launch.sh" with { type: "text" };
+import probe from "./probe.sh" with { type: "text" };
+import punch from "./punch.sh" with { type: "text" };
+import read from "./read.sh" with { type: "text" };
+import ready from "./ready.sh" with { type: "text" };
+import remove from "./remove.sh" with { type: "text" };
+import signal from "./signal.sh" with { type: "text" };
+import user from "./user.sh" with { type: "text" };
+
+/** What the files of lib/shim/ do, each of which says what it takes and prints. */
+export const scripts = {
+  alive: stripComments(alive),
+  enable: stripComments(enable),
+  enter: stripComments(enter),
+  launch: stripComments(remove + launch),
+  probe: stripComments(probe),
+  punch: stripComments(punch),
+  read: stripComments(read),
+  ready: stripComments(ready),
+  remove: `${stripComments(remove)}remove_groups "$@"\n`,
+  signal: stripComments(signal),
+  user: stripComments(user),
+} as const;

@@ -1,0 +1,154 @@
+/** The server's certificate files: read and checked before they are used. */
+import { createPrivateKey, type X509Certificate } from "node:crypto";
+import { messageOf } from "../errors.ts";
+import { certificatesIn, isFor, keyWeakness, signatureWeakness } from "./x509.ts";
+
+/** PEM texts that fit together. */
+export interface ServerIdentity {
+  ca: string;
+  cert: string;
+  key: string;
+  /** The certificates in `ca` that are valid now. */
+  authorities: X509Certificate[];
+  /** What ends at a time, and is to be renewed before. */
+  expiries: Expiry[];
+}
+
+/** When something ends. */
+export interface Expiry {
+  file: string;
+  /** In milliseconds since 1970-01-01 UTC. */
+  atMs: number;
+}
+
+/** Where the files are. */
+export interface IdentityFiles {
+  ca: string;
+  cert: string;
+  key: string;
+}
+
+/**
+ * Reads the files and checks that they fit together. A file that changes while it is read makes a
+ * set that does not fit, and is refused.
+ *
+ * @throws {Error} One line that names the file, what is wrong with it and what to do.
+ */
+export async function readServerIdentity(
+  files: IdentityFiles,
+  nowMs: number = Date.now(),
+): Promise<ServerIdentity> {
+  const [ca, cert, key] = await Promise.all([
+    readPem(files.ca, "--ca"),
+    readPem(files.cert, "--cert"),
+    readPem(files.key, "--key"),
+  ]);
+  const authorities = parseAuthorities(ca, files.ca, nowMs);
+  const [certificate] = parseCertificates(cert, files.cert);
+  const privateKey = parseKey(key, files.key);
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new Error(
+      `the key ${files.key} does not fit the certificate ${files.cert}; give the pair that was issued together`,
+    );
+  }
+  if (!authorities.some(({ publicKey }) => certificate.verify(publicKey))) {
+    throw new Error(
+      `the certificate ${files.cert} is not signed by ${files.ca}; issue one with worker-certs issue --server`,
+    );
+  }
+  requireServerCertificate(certificate, files.cert);
+  requireValid(certificate, { file: files.cert, nowMs });
+  const expiries = [
+    ...authorities.map(({ validTo }) => ({ file: files.ca, atMs: Date.parse(validTo) })),
+    { file: files.cert, atMs: Date.parse(certificate.validTo) },
+  ];
+  return { ca, cert, key, authorities, expiries };
+}
+
+function requireServerCertificate(certificate: X509Certificate, file: string): void {
+  if (certificate.subjectAltName === undefined) {
+    throw new Error(
+      `the certificate ${file} names no host, so that no client would trust it; ` +
+        "issue one with worker-certs issue --server",
+    );
+  }
+  if (!isFor(certificate, "server")) {
+    throw new Error(
+      `the certificate ${file} is not for servers (serverAuth); ` +
+        "issue one with worker-certs issue --server",
+    );
+  }
+  const weakness = keyWeakness(certificate) ?? signatureWeakness(certificate);
+  if (weakness !== undefined) {
+    throw new Error(
+      `the certificate ${file} is too weak: ${weakness}; ` +
+        "issue one with worker-certs issue --server",
+    );
+  }
+}
+
+async function readPem(file: string, flag: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (error) {
+    const problem = error instanceof Deno.errors.NotFound
+      ? "does not exist"
+      : `cannot be read (${messageOf(error)})`;
+    throw new Error(
+      `${file} ${problem}; say where it is with ${flag}, or make it with worker-certs`,
+    );
+  }
+}
+
+/** While one CA follows another the file holds both; one that has expired is left out. */
+function parseAuthorities(pem: string, file: string, nowMs: number): X509Certificate[] {
+  const certificates = parseCertificates(pem, file);
+  for (const certificate of certificates) {
+    if (!certificate.ca) throw new Error(`${file} holds a certificate that is not that of a CA`);
+    const weakness = keyWeakness(certificate);
+    if (weakness === undefined) continue;
+    throw new Error(`${file} holds a CA that is too weak: ${weakness}; make one with worker-certs`);
+  }
+  const valid = certificates.filter(({ validTo }) => Date.parse(validTo) > nowMs);
+  const [newest] = certificates;
+  if (valid.length === 0) requireValid(newest, { file, nowMs });
+  for (const certificate of valid) requireValid(certificate, { file, nowMs });
+  return valid;
+}
+
+function parseCertificates(
+  pem: string,
+  file: string,
+): [X509Certificate, ...X509Certificate[]] {
+  let certificates: X509Certificate[];
+  try {
+    certificates = certificatesIn(pem);
+  } catch {
+    throw new Error(`${file} is not a PEM certificate`);
+  }
+  const [first, ...others] = certificates;
+  if (first === undefined) throw new Error(`${file} is not a PEM certificate`);
+  return [first, ...others];
+}
+
+function parseKey(pem: string, file: string) {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw new Error(`${file} is not a PEM private key without a passphrase`);
+  }
+}
+
+function requireValid(
+  certificate: X509Certificate,
+  { file, nowMs }: { file: string; nowMs: number },
+): void {
+  if (Date.parse(certificate.validTo) <= nowMs) {
+    throw new Error(
+      `${file} has expired (${certificate.validTo}); issue a new one with worker-certs`,
+    );
+  }
+  if (Date.parse(certificate.validFrom) > nowMs) {
+    throw new Error(`${file} is not valid before ${certificate.validFrom}; check the host's clock`);
+  }
+}

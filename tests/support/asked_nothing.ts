@@ -1,0 +1,14 @@
+import type { AskedSettings } from "../../lib/model/settings.ts";
+
+/** A start that asks for nothing but its command. */
+export const NOTHING: AskedSettings = {
+  env: {},
+  workingDirectory: "",
+  user: "",
+  timeoutMs: 0,
+  isolation: null,
+  stopSignal: "",
+  title: "",
+  labels: {},
+  stdin: new Uint8Array(),
+};

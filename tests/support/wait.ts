@@ -1,0 +1,19 @@
+/** Waiting in tests: for a condition, to a deadline; never for a fixed time. */
+
+/** A condition that has not come true by then fails the test; an emulated machine needs longer. */
+const DEADLINE_MS = Number(Deno.env.get("JOB_WORKER_TEST_DEADLINE_MS") ?? 30_000);
+
+/** Waits until a condition holds; its last value is returned. */
+export async function until<T>(
+  what: string,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
+  const deadline = Date.now() + deadlineMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`Waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
