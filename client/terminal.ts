@@ -148,13 +148,10 @@ export const processTerminal: Terminal = {
       // The terminal is gone; whoever waits for a key hears of it by SIGHUP.
     });
     // A screen that is drawn on cannot be left from here when Ctrl-Z stops the process (that takes a
-    // signal to oneself, which this program may not send): better it does nothing.
-    const ignore = () => {};
-    Deno.addSignalListener("SIGTSTP", ignore);
-    return () => {
-      Deno.removeSignalListener("SIGTSTP", ignore);
-      Deno.stdin.setRaw(false);
-    };
+    // signal to oneself, which this program may not send): better it does nothing. It stays so to the
+    // program's end: a Ctrl-Z right before the last key can be delivered after it.
+    Deno.addSignalListener("SIGTSTP", () => {});
+    return () => Deno.stdin.setRaw(false);
   },
   onResize(listener) {
     Deno.addSignalListener("SIGWINCH", listener);
