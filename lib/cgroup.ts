@@ -32,7 +32,7 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
   const plan: Plan = {
     groups: [],
     tracker,
-    census: `${tracker}/${tracking.version === 2 ? "cgroup.events" : "cgroup.procs"}`,
+    populatedFile: `${tracker}/${tracking.version === 2 ? "cgroup.events" : "cgroup.procs"}`,
     counters: [],
     settings: [],
     diskSettings: [],

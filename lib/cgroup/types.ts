@@ -54,7 +54,7 @@ export interface Placement {
   /** The group that signals are sent through and that tells whether a process is left. */
   tracker: string;
   /** The file of the tracker that tells whether a process is left. */
-  census: string;
+  populatedFile: string;
   counters: { name: CounterName; file: string }[];
 }
 

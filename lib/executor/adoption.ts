@@ -4,19 +4,24 @@ import { setTimeout as delay } from "node:timers/promises";
 import { removeGroups, whenEmpty } from "./group_files.ts";
 import type { Adoption, AdoptionRequest } from "../executor.ts";
 import type { Ending } from "../model/ending.ts";
-import { endingOf, readDiary } from "./launch_record.ts";
-import { DIARY_FILE, type LaunchDiary, type ProcessIdentity, WITHDRAWN } from "./launch_record.ts";
+import { endingOf, readLaunchRecord } from "./launch_record.ts";
+import {
+  LAUNCH_RECORD_FILE,
+  type LaunchRecord,
+  type ProcessIdentity,
+  WITHDRAWN,
+} from "./launch_record.ts";
 import { log } from "../log.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 
 /**
  * How often adopted jobs' launchers are looked at, all in one script. The end of a job is heard from
- * its diary at once; this is for a launcher that was killed.
+ * its launch record at once; this is for a launcher that was killed.
  */
 const LAUNCHER_CHECK_INTERVAL_MS = 1000;
 
-/** How long a launcher may take from making its diary to writing its first line. */
+/** How long a launcher may take from making its launch record to writing its first line. */
 const FIRST_LINE_TIMEOUT_MS = 5000;
 
 interface Adopted {
@@ -28,7 +33,7 @@ interface Adopted {
 /** Adopted jobs, and the watch for their ends. */
 export class AdoptedJobs {
   readonly #bootId: string;
-  /** By the path of the diary. */
+  /** By the path of the launch record. */
   readonly #waiting = new Map<string, Adopted>();
   #watcher: Deno.FsWatcher | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -62,8 +67,8 @@ export class AdoptedJobs {
   async #adopt(request: AdoptionRequest): Promise<Adoption> {
     const { folder, placement } = request;
     if (!request.wasRunning && await withdraw(folder)) return await neverStarted(request);
-    const diary = await readStartedDiary(folder);
-    const { launcher, job } = diary ?? {};
+    const launch = await readStartedRecord(folder);
+    const { launcher, job } = launch ?? {};
     const ending = endingOf(folder);
     if (ending !== undefined) {
       await removeGroups(placement.groups);
@@ -83,7 +88,7 @@ export class AdoptedJobs {
   async #whenBegun(request: AdoptionRequest, launcher: ProcessIdentity): Promise<Adoption> {
     for (;;) {
       const isAlive = await areAlive([launcher]);
-      const job = readDiary(request.folder)?.job;
+      const job = readLaunchRecord(request.folder)?.job;
       if (job !== undefined) {
         return { kind: "running", pid: job.pid, ended: this.#await(request, launcher) };
       }
@@ -94,7 +99,7 @@ export class AdoptedJobs {
 
   #await(request: AdoptionRequest, launcher: ProcessIdentity): Promise<Ending> {
     return new Promise((end) => {
-      this.#waiting.set(join(request.folder, DIARY_FILE), { request, launcher, end });
+      this.#waiting.set(join(request.folder, LAUNCH_RECORD_FILE), { request, launcher, end });
     });
   }
 
@@ -178,13 +183,13 @@ async function neverStarted(request: AdoptionRequest): Promise<Adoption> {
 }
 
 /**
- * Gives up a start whose launcher has not begun: whoever makes the diary first, decides.
+ * Gives up a start whose launcher has not begun: whoever makes the launch record first, decides.
  *
  * @returns False when a launcher was first.
  */
 async function withdraw(folder: string): Promise<boolean> {
   try {
-    await Deno.writeTextFile(join(folder, DIARY_FILE), WITHDRAWN, { createNew: true });
+    await Deno.writeTextFile(join(folder, LAUNCH_RECORD_FILE), WITHDRAWN, { createNew: true });
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return true;
@@ -194,15 +199,17 @@ async function withdraw(folder: string): Promise<boolean> {
 }
 
 async function isWithdrawn(folder: string): Promise<boolean> {
-  return (await Deno.readTextFile(join(folder, DIARY_FILE))) === WITHDRAWN;
+  return (await Deno.readTextFile(join(folder, LAUNCH_RECORD_FILE))) === WITHDRAWN;
 }
 
-/** Reads a diary, and waits for its first line when the launcher has only just made it. */
-async function readStartedDiary(folder: string): Promise<LaunchDiary | undefined> {
+/** Reads a launch record, and waits for its first line when the launcher has only just made it. */
+async function readStartedRecord(folder: string): Promise<LaunchRecord | undefined> {
   const deadline = Date.now() + FIRST_LINE_TIMEOUT_MS;
   for (;;) {
-    const diary = readDiary(folder);
-    if (diary === undefined || diary.launcher !== undefined || Date.now() > deadline) return diary;
+    const launch = readLaunchRecord(folder);
+    if (launch === undefined || launch.launcher !== undefined || Date.now() > deadline) {
+      return launch;
+    }
     await delay(10);
   }
 }

@@ -5,7 +5,7 @@ import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 
 /** How often a group is looked at that nothing tells about; only orphans are waited for so. */
-const CENSUS_INTERVAL_MS = 250;
+const EMPTY_CHECK_INTERVAL_MS = 250;
 
 /** Reads the counters of jobs, all at once; a file that is gone is left out. */
 export async function readCounters(
@@ -25,9 +25,9 @@ export async function readCounters(
 
 /** Whether a process of the job is left. */
 export async function hasProcesses(placement: Placement): Promise<boolean> {
-  const texts = parseFiles(await runScript(scripts.read, [placement.census]));
-  const text = texts.get(placement.census) ?? "";
-  return placement.census.endsWith("cgroup.events")
+  const texts = parseFiles(await runScript(scripts.read, [placement.populatedFile]));
+  const text = texts.get(placement.populatedFile) ?? "";
+  return placement.populatedFile.endsWith("cgroup.events")
     ? /^populated 1$/m.test(text)
     : /^\d+$/m.test(text);
 }
@@ -35,7 +35,7 @@ export async function hasProcesses(placement: Placement): Promise<boolean> {
 /** Waits until no process of the job is left. */
 export async function whenEmpty(placement: Placement): Promise<void> {
   while (await hasProcesses(placement)) {
-    await delay(CENSUS_INTERVAL_MS);
+    await delay(EMPTY_CHECK_INTERVAL_MS);
   }
 }
 

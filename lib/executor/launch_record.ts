@@ -15,35 +15,35 @@ export interface ProcessIdentity {
 }
 
 /** What the launcher has written so far. */
-export interface LaunchDiary {
+export interface LaunchRecord {
   launcher?: ProcessIdentity & { bootId: string };
   job?: { pid: number };
   /** Present when the record of the job's end is complete. */
   exit?: { status: number; bySignal: boolean; counters: Map<CounterName, string> };
 }
 
-/** Parses a diary; a half-written line or record counts as not written. */
-export function parseDiary(text: string): LaunchDiary {
-  const diary: LaunchDiary = {};
+/** Parses a launch record; a half-written line or record counts as not written. */
+export function parseLaunchRecord(text: string): LaunchRecord {
+  const launch: LaunchRecord = {};
   const lines = text.split("\n").slice(0, -1);
   const launcher = /^launcher (\d+) (\d+) (\S+)$/.exec(lines[0] ?? "");
-  if (launcher === null) return diary;
+  if (launcher === null) return launch;
   const [, pid = "", startTime = "", bootId = ""] = launcher;
-  diary.launcher = { pid: Number(pid), startTime, bootId };
+  launch.launcher = { pid: Number(pid), startTime, bootId };
   const job = /^job (\d+)$/.exec(lines[1] ?? "");
-  if (job === null) return diary;
-  diary.job = { pid: Number(job[1]) };
+  if (job === null) return launch;
+  launch.job = { pid: Number(job[1]) };
   const exitLine = lines.findIndex((line) => /^exit \d+$/.test(line));
   const endLine = lines.indexOf("end", exitLine);
-  if (exitLine === -1 || endLine === -1) return diary;
+  if (exitLine === -1 || endLine === -1) return launch;
   const status = Number(lines[exitLine]?.slice("exit ".length));
-  diary.exit = {
+  launch.exit = {
     status,
     // Between the two lines stands only what the shell says of a signal.
     bySignal: exitLine > 2 && status > 128,
     counters: parseCounters(lines.slice(exitLine + 1, endLine)),
   };
-  return diary;
+  return launch;
 }
 
 function parseCounters(lines: readonly string[]): Map<CounterName, string> {
@@ -60,31 +60,31 @@ function parseCounters(lines: readonly string[]): Map<CounterName, string> {
   return counters;
 }
 
-/** What a server writes, instead of a launcher, into the diary of a start that it has given up. */
+/** What a server writes, instead of a launcher, into the launch record of a start that it has given up. */
 export const WITHDRAWN = "withdrawn\n";
 
-/** The name of the diary in a job's folder. */
-export const DIARY_FILE = "launch";
+/** The name of the launch record in a job's folder. */
+export const LAUNCH_RECORD_FILE = "launch";
 
 /** The file that a job reads from, where it was given something to read. */
 export const INPUT_FILE = "input";
 
-/** Reads a job's diary; undefined when there is none. */
-export function readDiary(folder: string): LaunchDiary | undefined {
+/** Reads a job's launch record; undefined when there is none. */
+export function readLaunchRecord(folder: string): LaunchRecord | undefined {
   try {
-    return parseDiary(Deno.readTextFileSync(join(folder, DIARY_FILE)));
+    return parseLaunchRecord(Deno.readTextFileSync(join(folder, LAUNCH_RECORD_FILE)));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }
 
-/** How a job ended, from its diary; undefined while that is not written. */
+/** How a job ended, from its launch record; undefined while that is not written. */
 export function endingOf(folder: string): Ending | undefined {
-  const exit = readDiary(folder)?.exit;
+  const exit = readLaunchRecord(folder)?.exit;
   if (exit === undefined) return undefined;
   // The end is the last thing that the launcher writes, so the file's time is the job's.
-  const { mtime } = Deno.statSync(join(folder, DIARY_FILE));
+  const { mtime } = Deno.statSync(join(folder, LAUNCH_RECORD_FILE));
   return {
     kind: "exited",
     exitCode: exit.status,

@@ -67,8 +67,8 @@ export class LocalExecutor implements Executor {
   }
 
   place(jobId: string, limits: Limits): Placement {
-    const { groups, tracker, census, counters } = planGroups(this.#host, jobId, limits);
-    return { groups, tracker, census, counters };
+    const { groups, tracker, populatedFile, counters } = planGroups(this.#host, jobId, limits);
+    return { groups, tracker, populatedFile, counters };
   }
 
   async launch(request: LaunchRequest): Promise<Running> {
@@ -85,7 +85,7 @@ export class LocalExecutor implements Executor {
           lines(plan.settings.map(settingLine)),
           lines(plan.diskSettings.map(settingLine)),
           lines(plan.counters.map(({ name, file }) => `${name} ${file}`)),
-          plan.census,
+          plan.populatedFile,
           String(Math.ceil(request.graceMs / GRACE_UNIT_MS)),
         ],
         command: [command.name, ...command.args],

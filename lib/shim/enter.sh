@@ -6,7 +6,7 @@
 #   job_worker_enter (this text)     job_worker_started (PID)
 #   job_worker_isolation (of tmp, network, processes)    job_worker_user (empty: stay root)
 #   job_worker_folder    job_worker_names, and for each of them job_worker_env_NAME
-# Descriptor 3 is where the launcher reports to, 9 its diary.
+# Descriptor 3 is where the launcher reports to, 9 its launch record.
 job_worker_stage=$1
 shift
 # Short, where process lists show it. What has a name of its own here could be the job's variable.
@@ -39,7 +39,7 @@ case $job_worker_stage in
     ;;
   parent)
     # What asks the job to end is for the command, not for those who wait for it. A handler, unlike
-    # `ignore`, is not passed on. The words about a signal belong into the diary, as the launcher's.
+    # `ignore`, is not passed on. The words about a signal belong into the launch record, as the launcher's.
     trap : HUP INT QUIT USR1 USR2 ALRM TERM CONT WINCH
     exec 8>&2 2>&9
     (exec /bin/sh -c "$job_worker_line" job-worker first "$@" 2>&8)

@@ -8,7 +8,7 @@
 # In the environment, for a job that is not run plainly, what enter.sh takes, and
 #   job_worker_umask    job_worker_input (not empty: the folder's file `input` is read by the job)
 #
-# The file `launch` in the job's folder is the launcher's diary. Making it (O_EXCL) settles whether
+# The file `launch` in the job's folder is the launcher's launch record. Making it (O_EXCL) settles whether
 # this launcher runs the job or a server has given the start up. It is filled with blanks at once and
 # from then on written in place, so that a disk that fills up cannot swallow an exit status:
 #   launcher PID START_TIME BOOT_ID
@@ -19,7 +19,7 @@
 # On stdout, for each job: `started PID`, or `refused KIND` and details, a line each; then
 # `ended` when nothing of the job is left but its groups, which the server removes. A launcher that
 # refuses ends itself. What the shell itself has to say goes nowhere: stderr is /dev/null, but for
-# the diary while a job runs.
+# the launch record while a job runs.
 #
 # Many short jobs at once are bound by what is done here for each of them, and of that by system
 # calls: a redirection is six, a line that is read is one for each of its bytes.
@@ -122,14 +122,14 @@ set_start_time() { # LINE of /proc/PID/stat: the 22nd field, counted behind the 
 }
 
 has_processes() {
-  case $census in
+  case $populated_file in
     */cgroup.events)
       while IFS=' ' read -r key value; do
         [ "$key" != populated ] || [ "$value" != 1 ] || return 0
-      done <"$census"
+      done <"$populated_file"
       return 1
       ;;
-    *) read -r process <"$census" ;;
+    *) read -r process <"$populated_file" ;;
   esac
 }
 
@@ -139,14 +139,14 @@ signal_all() { # SIGNAL GROUP, with the groups that the job has made in it
 }
 
 kill_all() { # cgroup.kill (Linux 5.14) leaves nobody the time to fork
-  echo 1 >"${census%/*}/cgroup.kill" || signal_all KILL "${census%/*}"
+  echo 1 >"${populated_file%/*}/cgroup.kill" || signal_all KILL "${populated_file%/*}"
 }
 
 # What the main process leaves behind gets SIGTERM, the grace period and SIGKILL. Where a server is
 # stopping the job (it says so by the file `stopping`), the server does that and keeps the time.
 clear_remains() {
   set +f
-  [ -e "$folder/stopping" ] || signal_all TERM "${census%/*}"
+  [ -e "$folder/stopping" ] || signal_all TERM "${populated_file%/*}"
   pause=0.005
   waited=0
   while has_processes; do
@@ -168,7 +168,7 @@ set_record() { # STATUS
   record=${record}end
 }
 
-begin_diary() {
+begin_launch_record() {
   set -C
   printf '%4096s' '' >"$folder/launch" || {
     [ -s "$folder/launch" ] || refuse no-space
@@ -187,11 +187,11 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
   # FILE VALUE, made once for each disk, whose number is put before the value
   disk_settings=$5
   # NAME FILE of what is kept, and the file that tells whether the job has a process left
-  counters=$6 census=$7
+  counters=$6 populated_file=$7
   # grace period for what the main process leaves behind, in units of 50 ms
   grace=$8
   shift 8
-  begin_diary
+  begin_launch_record
   [ -z "${job_worker_enter-}" ] || prepare_entry
   find_command "$1"
   [ -z "${job_worker_enter-}" ] || cd /
@@ -231,8 +231,8 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
   )
   status=$?
   exec 2>&3 3>&-
-  # This census counts the groups that the job has made as well, the other does not.
-  case $census in */cgroup.events) has_processes ;; esac && clear_remains
+  # This file counts the groups that the job has made as well, the other does not.
+  case $populated_file in */cgroup.events) has_processes ;; esac && clear_remains
   set_record "$status"
   # Where it cannot be written, the end of this process says that the job has ended.
   printf '%s\n' "$record" >&9 || exit 0

@@ -19,11 +19,21 @@ export function toRecord(row: unknown): JobRecord | undefined {
 
 function parseRecord(text: string): JobRecord | undefined {
   try {
-    const record = JSON.parse(text) as Partial<JobRecord> | null;
+    const record = withNewNames(JSON.parse(text) as Partial<JobRecord> | null);
     return isWhole(record) ? record : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Records of servers up to 0.1.0 call the populated file of a job's groups their census. */
+function withNewNames(record: Partial<JobRecord> | null): Partial<JobRecord> | null {
+  const placement = record?.placement as
+    | NonNullable<Partial<JobRecord>["placement"]> & { census?: string }
+    | undefined;
+  if (placement?.census === undefined) return record;
+  const { census: populatedFile, ...rest } = placement;
+  return { ...record, placement: { ...rest, populatedFile } };
 }
 
 /** Whether all is there that a job could not be handled without. */

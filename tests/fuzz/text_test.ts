@@ -7,7 +7,7 @@ import { AccessRules, parseRules } from "../../lib/access/rules.ts";
 import { parseHostReport, toCgroupHost } from "../../lib/cgroup/host.ts";
 import { JobError } from "../../lib/errors.ts";
 import { type AskedSettings, readSettings } from "../../lib/model/settings.ts";
-import { parseDiary } from "../../lib/executor/launch_record.ts";
+import { parseLaunchRecord } from "../../lib/executor/launch_record.ts";
 import { parseLaunchReport } from "../../lib/executor/launch_report.ts";
 import { NOTHING } from "../support/asked_nothing.ts";
 import { fuzz, mutatedText, succeeds } from "./fuzz.ts";
@@ -115,21 +115,21 @@ fuzz("settings of a start", {
 });
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
-const DIARY = `launcher 5498 270688 ${BOOT}\njob 5499 270690\nTerminated\nexit 143\n` +
+const LAUNCH_RECORD = `launcher 5498 270688 ${BOOT}\njob 5499 270690\nTerminated\nexit 143\n` +
   "counter memory.events\noom_kill 1\nend\n";
 
 fuzz("diaries of launchers", {
-  inputs: mutatedText(DIARY, " ".repeat(4096), "withdrawn\n"),
+  inputs: mutatedText(LAUNCH_RECORD, " ".repeat(4096), "withdrawn\n"),
   holds: (text) => {
-    const { launcher, job, exit } = parseDiary(text);
+    const { launcher, job, exit } = parseLaunchRecord(text);
     if (launcher !== undefined) assert(launcher.pid >= 0);
     if (exit !== undefined) assert(job !== undefined && text.includes("end\n"));
   },
 });
 
-fuzz("a diary's beginning is never an end", {
-  inputs: fc.nat({ max: DIARY.length - 1 }),
-  holds: (length) => parseDiary(DIARY.slice(0, length)).exit === undefined,
+fuzz("a launch record's beginning is never an end", {
+  inputs: fc.nat({ max: LAUNCH_RECORD.length - 1 }),
+  holds: (length) => parseLaunchRecord(LAUNCH_RECORD.slice(0, length)).exit === undefined,
 });
 
 fuzz("reports of launchers", {

@@ -128,12 +128,12 @@ Deno.test("a reboot: jobs that ran are LOST with their output, and no other proc
   await server.client().untilOutput(id, /begin/);
   const { pid } = await server.client().query(id);
   await server.end("SIGKILL");
-  // The diary of another boot: the process with its number, start time and all, is somebody else's.
-  const diary = join(server.logDir, "jobs", id, "launch");
-  const text = await Deno.readTextFile(diary);
+  // The launch record of another boot: the process with its number, start time and all, is somebody else's.
+  const launch = join(server.logDir, "jobs", id, "launch");
+  const text = await Deno.readTextFile(launch);
   const otherBoot = text.replace(/^(launcher \d+ \d+) \S+/, `$1 ${crypto.randomUUID()}`);
   assert.notEqual(otherBoot, text);
-  await Deno.writeTextFile(diary, otherBoot);
+  await Deno.writeTextFile(launch, otherBoot);
   await server.launch();
   const alice = server.client();
   const { state, exitCode, reason } = await alice.query(id);

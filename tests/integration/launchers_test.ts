@@ -8,11 +8,11 @@ import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 import { assertGone, endOf } from "../support/job_traces.ts";
 
-/** The process that started a job, from the job's diary. */
+/** The process that started a job, from the job's launch record. */
 async function launcherOf(server: TestServer, jobId: string): Promise<number> {
-  const diary = await Deno.readTextFile(join(server.logDir, "jobs", jobId, "launch"));
-  const pid = /^launcher (\d+) /.exec(diary)?.[1];
-  assert(pid !== undefined, `no launcher in ${JSON.stringify(diary.trim())}`);
+  const launch = await Deno.readTextFile(join(server.logDir, "jobs", jobId, "launch"));
+  const pid = /^launcher (\d+) /.exec(launch)?.[1];
+  assert(pid !== undefined, `no launcher in ${JSON.stringify(launch.trim())}`);
   return Number(pid);
 }
 

@@ -54,7 +54,7 @@ Deno.test("parseHostReport: a pure v1 host kills by the freezer; joined controll
   assert.equal(host.kind, "v1");
   const plan = planGroups(host, ID, {});
   assert.equal(plan.tracker, `/sys/fs/cgroup/freezer/job-worker/${ID}`);
-  assert.equal(plan.census, `${plan.tracker}/cgroup.procs`);
+  assert.equal(plan.populatedFile, `${plan.tracker}/cgroup.procs`);
   assert(plan.groups.includes(`/sys/fs/cgroup/cpu,cpuacct/job-worker/${ID}`));
   assert.equal(plan.groups.length, 5);
 });
@@ -104,7 +104,7 @@ Deno.test("planGroups: the files and values of v1", () => {
     ].sort(),
   );
   assert.equal(plan.tracker, `/sys/fs/cgroup/unified/job-worker/${ID}`);
-  assert.equal(plan.census, `${plan.tracker}/cgroup.events`);
+  assert.equal(plan.populatedFile, `${plan.tracker}/cgroup.events`);
 });
 
 Deno.test("planGroups: the files and values of v2", () => {

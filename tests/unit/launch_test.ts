@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { parseDiary } from "../../lib/executor/launch_record.ts";
+import { parseLaunchRecord } from "../../lib/executor/launch_record.ts";
 import { parseLaunchReport } from "../../lib/executor/launch_report.ts";
 import { NO_SPACE } from "../../lib/errors.ts";
 
@@ -11,35 +11,35 @@ function inPlace(text: string): string {
   return text + " ".repeat(4096 - text.length);
 }
 
-Deno.test("parseDiary: a file of blanks, an empty one and junk are a diary that is not begun", () => {
+Deno.test("parseLaunchRecord: a file of blanks, an empty one and junk are a launch record that is not begun", () => {
   for (const text of ["", " ".repeat(4096), "withdrawn\n", "launcher x y z\n", "\0\0\0"]) {
-    assert.deepEqual(parseDiary(text), {}, JSON.stringify(text.slice(0, 20)));
+    assert.deepEqual(parseLaunchRecord(text), {}, JSON.stringify(text.slice(0, 20)));
   }
 });
 
-Deno.test("parseDiary: a line that is half written counts as not written", () => {
-  assert.deepEqual(parseDiary(inPlace(`launcher 5498 270688 ${BOOT.slice(0, 8)}`)), {});
-  const { launcher, job } = parseDiary(inPlace(`launcher 5498 270688 ${BOOT}\njob 54`));
+Deno.test("parseLaunchRecord: a line that is half written counts as not written", () => {
+  assert.deepEqual(parseLaunchRecord(inPlace(`launcher 5498 270688 ${BOOT.slice(0, 8)}`)), {});
+  const { launcher, job } = parseLaunchRecord(inPlace(`launcher 5498 270688 ${BOOT}\njob 54`));
   assert.deepEqual(launcher, { pid: 5498, startTime: "270688", bootId: BOOT });
   assert.equal(job, undefined);
 });
 
-Deno.test("parseDiary: the end counts only with its last line", () => {
+Deno.test("parseLaunchRecord: the end counts only with its last line", () => {
   const end =
     "Terminated\nexit 143\ncounter memory.events\noom_kill 1\ncounter pids.current\n0\nend\n";
   for (let length = 0; length < end.length; length++) {
-    const { job, exit } = parseDiary(inPlace(BEGUN + end.slice(0, length)));
+    const { job, exit } = parseLaunchRecord(inPlace(BEGUN + end.slice(0, length)));
     assert.deepEqual(job, { pid: 5499 });
     assert.equal(exit, undefined, JSON.stringify(end.slice(0, length)));
   }
-  assert.deepEqual(parseDiary(inPlace(BEGUN + end)).exit, {
+  assert.deepEqual(parseLaunchRecord(inPlace(BEGUN + end)).exit, {
     status: 143,
     bySignal: true,
     counters: new Map([["memory.events", "oom_kill 1\n"], ["pids.current", "0\n"]]),
   });
 });
 
-Deno.test("parseDiary: a signal is what the shell has said a word about", () => {
+Deno.test("parseLaunchRecord: a signal is what the shell has said a word about", () => {
   const cases: [string, number, boolean][] = [
     ["exit 0\n", 0, false],
     ["exit 143\n", 143, false],
@@ -50,16 +50,16 @@ Deno.test("parseDiary: a signal is what the shell has said a word about", () => 
     ["something\nexit 1\n", 1, false],
   ];
   for (const [text, status, bySignal] of cases) {
-    const { exit } = parseDiary(inPlace(`${BEGUN}${text}end\n`));
+    const { exit } = parseLaunchRecord(inPlace(`${BEGUN}${text}end\n`));
     assert.deepEqual([exit?.status, exit?.bySignal], [status, bySignal], text);
   }
 });
 
-Deno.test("parseDiary: lines before their time count for nothing", () => {
+Deno.test("parseLaunchRecord: lines before their time count for nothing", () => {
   for (const text of ["exit 0\nend\n", "job 1 2\nexit 0\nend\n", `x\n${BEGUN}exit 0\nend\n`]) {
-    assert.deepEqual(parseDiary(inPlace(text)), {});
+    assert.deepEqual(parseLaunchRecord(inPlace(text)), {});
   }
-  const { exit } = parseDiary(inPlace(`${BEGUN}end\nexit 0\n`));
+  const { exit } = parseLaunchRecord(inPlace(`${BEGUN}end\nexit 0\n`));
   assert.equal(exit, undefined);
 });
 

@@ -22,6 +22,18 @@ Deno.test("JobStore: records and their changes survive the store", async () => {
   assert.deepEqual(store.endedTotals(), { count: 0, outputBytes: 0 });
 });
 
+Deno.test("JobStore: a record of a server before 0.2 is read with the present names", async () => {
+  await using folder = await temporaryFolder();
+  const record = newRecord();
+  const { populatedFile: census, ...rest } = record.placement;
+  {
+    using store = open(folder.path);
+    store.insert({ ...record, placement: { ...rest, census } } as unknown as JobRecord);
+  }
+  using store = open(folder.path);
+  assert.deepEqual(store.get(record.id), record);
+});
+
 Deno.test("JobStore: ended jobs are listed the oldest first, and counted", async () => {
   await using folder = await temporaryFolder();
   using store = open(folder.path);
@@ -153,7 +165,7 @@ function newRecord(fields: Partial<JobRecord> = {}): JobRecord {
     idempotencyKey: "",
     createdAtMs: 1,
     limits: { cpuCores: 0.5 },
-    placement: { groups: ["/g"], tracker: "/g", census: "/g/cgroup.events", counters: [] },
+    placement: { groups: ["/g"], tracker: "/g", populatedFile: "/g/cgroup.events", counters: [] },
     state: { kind: "starting" },
     firstOffset: 0,
     ...fields,
