@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { elfLength } from "../../tools/build/denort.ts";
 import { BIN_DIR, LOG_DIR } from "../support/binaries.ts";
 
-const BUILD = join(import.meta.dirname ?? ".", "..", "..", "tools", "build.ts");
+const BUILD = join(import.meta.dirname ?? ".", "..", "..", "tools", "build", "main.ts");
 const BINARIES = ["worker-server", "worker-client", "worker-certs"] as const;
 
 /** `deno compile` writes this mark, a length of 8 bytes, and JSON, behind the runtime. */

@@ -12,7 +12,7 @@ async function runDemo(
   end?: { readonly at: string; readonly signal: Deno.Signal },
 ): Promise<{ code: number; output: string }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", join(ROOT, "tools", "demo.ts")],
+    args: ["run", "--allow-all", join(ROOT, "tools", "demo", "main.ts")],
     cwd: "/",
     env: { NO_COLOR: "1" },
     stdin: "null",

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { run } from "../support/run.ts";
 
-const SOAK = join(import.meta.dirname ?? ".", "..", "..", "tools", "soak.ts");
+const SOAK = join(import.meta.dirname ?? ".", "..", "..", "soak", "main.ts");
 
 function soak(...args: string[]): ReturnType<typeof run> {
   return run(Deno.execPath(), ["run", "--allow-all", SOAK, ...args]);

@@ -41,7 +41,7 @@ export interface HostOptions {
 /** Makes the binaries; those that are up to date stay. */
 export async function buildForDocuments(): Promise<void> {
   const { code, stderr } = await run(Deno.execPath(), [
-    ...["run", "--allow-all", join(ROOT, "tools", "build.ts")],
+    ...["run", "--allow-all", join(ROOT, "tools", "build", "main.ts")],
     ...["--out", DOCUMENT_BIN_DIR, "--log-dir", "/var/log/job-worker"],
   ]);
   assert.equal(code, 0, stderr);

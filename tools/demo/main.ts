@@ -122,7 +122,7 @@ async function build(): Promise<void> {
     args: [
       "run",
       "--allow-all",
-      join(ROOT, "tools", "build.ts"),
+      join(ROOT, "tools", "build", "main.ts"),
       "--out",
       BIN_DIR,
       "--log-dir",
