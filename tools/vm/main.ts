@@ -10,6 +10,7 @@ import { build as bundle, stop as stopBundler } from "esbuild";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { makePki } from "../../tests/support/pki.ts";
+import { isInstalled } from "../installed.ts";
 import { runProgram } from "../run_program.ts";
 import { readTally, readUnexplained, tookLine } from "../test/output.ts";
 import { bootGuest, QEMU } from "./boot.ts";
@@ -92,19 +93,10 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 async function missingPackages(): Promise<string[]> {
   const missing = [];
   for (const [program, name] of Object.entries(PROGRAMS)) {
-    if (!await isInstalled(program)) missing.push(name);
+    // mke2fs is where only root's PATH leads.
+    if (!await isInstalled(program, ["/usr/sbin", "/sbin"])) missing.push(name);
   }
   return missing;
-}
-
-async function isInstalled(program: string): Promise<boolean> {
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
-  // mke2fs is where only root's PATH leads.
-  for (const folder of [...folders, "/usr/sbin", "/sbin"]) {
-    const info = await Deno.stat(`${folder}/${program}`).catch(() => undefined);
-    if (info?.isFile) return true;
-  }
-  return false;
 }
 
 /** Installs what is missing, where that can be done. @throws {GuestSystemError} */

@@ -1,0 +1,12 @@
+/** Breakages of what runs the tests. */
+import type { Mutation } from "./mutation.ts";
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "the first summary counts instead of the last",
+    file: "tools/test/output.ts",
+    from: "[...output.matchAll(SUMMARY)].at(-1)",
+    to: "[...output.matchAll(SUMMARY)].at(0)",
+    tests: ["test_output"],
+  },
+];

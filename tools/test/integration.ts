@@ -1,0 +1,91 @@
+/** The integration tests: a build, certificates and keys for all, two files at a time, what is left. */
+import { BIN_DIR, LOG_DIR } from "../../tests/support/binaries.ts";
+import { makePki } from "../../tests/support/pki.ts";
+import { runDeno } from "./deno.ts";
+import { testFiles } from "./files.ts";
+import { runGate } from "./gates.ts";
+import { runInLanes } from "./lanes.ts";
+import { findLeftovers } from "./leftovers.ts";
+import type { Report } from "./report.ts";
+import { addTests, PRELOAD } from "./suites.ts";
+
+/** A file that runs longer than this hangs: it is ended and has failed. */
+const FILE_TIMEOUT_MS = 15 * 60_000;
+
+/** A single test that takes longer hangs. */
+const TEST_TIMEOUT_MS = 10 * 60_000;
+
+/** What a test ended may take a moment to vanish from the process table. */
+const LEFTOVER_DEADLINE_MS = 5_000;
+
+const FOLDERS = ["tests/integration", "tests/fuzz"];
+
+/** Files that measure shares of the processor, latencies or memory: what runs beside them would count. */
+const ALONE: ReadonlySet<string> = new Set<string>();
+
+/** By what was measured (`took` lines of a run): the others take less. */
+const LONGEST_FIRST: readonly string[] = [];
+
+/** Runs the integration tests and the fuzzers against binaries that are built for them. */
+export async function runIntegration(report: Report, filter: string | undefined): Promise<void> {
+  const flags = ["--out", BIN_DIR, "--log-dir", LOG_DIR];
+  const build = ["run", "--allow-all", "tools/build/main.ts", ...flags];
+  await runGate(report, "binaries are built", build);
+  const before = await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR });
+  const pki = await Deno.makeTempDir({ prefix: "job-worker-pki-" });
+  try {
+    await makePki(BIN_DIR, pki);
+    const env = {
+      JOB_WORKER_TEST_PKI: pki,
+      JOB_WORKER_TEST_TIMEOUT_MS: String(TEST_TIMEOUT_MS),
+    };
+    await runFiles(report, filter, env);
+  } finally {
+    await Deno.remove(pki, { recursive: true });
+  }
+  await checkLeftovers(report, before);
+  await removeLogDir();
+}
+
+async function runFiles(
+  report: Report,
+  filter: string | undefined,
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
+  const all = (await Promise.all(FOLDERS.map(testFiles))).flat();
+  const named = all.filter((file) => file.endsWith(`/${filter}_test.ts`));
+  const files = named.length > 0 ? named : all;
+  const byName = named.length > 0 || filter === undefined ? [] : [`--filter=${filter}`];
+  const lanes = navigator.hardwareConcurrency;
+  console.log(`\n== integration tests: ${files.length} files, ${lanes} at a time`);
+  const options = { lanes, alone: ALONE, longestFirst: LONGEST_FIRST };
+  await runInLanes(files, options, async (file) => {
+    const { ms, ...tests } = await runDeno(
+      ["test", "--allow-all", "--no-check", PRELOAD, ...byName, file],
+      { env, timeoutMs: FILE_TIMEOUT_MS },
+    );
+    console.log(`\n${tests.output.trimEnd()}`);
+    addTests(report, file, tests);
+    report.took({ name: file, ms });
+  });
+}
+
+/** Compares what of ours is on this host with what was there before the tests. */
+async function checkLeftovers(report: Report, before: ReadonlySet<string>): Promise<void> {
+  console.log("\n== leftovers");
+  const deadlineMs = performance.now() + LEFTOVER_DEADLINE_MS;
+  let left: string[];
+  do {
+    left = [...await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR })]
+      .filter((finding) => !before.has(finding));
+    if (left.length > 0) await new Promise((wake) => setTimeout(wake, 100));
+  } while (left.length > 0 && performance.now() < deadlineMs);
+  for (const finding of left) console.log(`left behind: ${finding}`);
+  report.settle("no control group, process or folder is left", left.length === 0);
+}
+
+/** Removes the log directory where the tests have left it empty; what is in it was reported. */
+async function removeLogDir(): Promise<void> {
+  const entries = await Array.fromAsync(Deno.readDir(LOG_DIR)).catch(() => undefined);
+  if (entries?.length === 0) await Deno.remove(LOG_DIR);
+}
