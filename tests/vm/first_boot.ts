@@ -1,9 +1,7 @@
-/** Tests of the first boot, in order. */
+/** Tests of the first boot, in order. The guest then runs power_cut.ts, until its power is cut. */
 import "./isolation_test.ts";
 import "./limits_test.ts";
 import "./kill_test.ts";
 import "./usage_test.ts";
 import "./adoption_test.ts";
 import "./stream_test.ts";
-// The last one leaves a job running, over which the guest reboots.
-import "./reboot_before_test.ts";

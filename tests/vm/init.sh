@@ -1,6 +1,5 @@
 #!/bin/sh
-# The guest's init where there is no systemd: mounts what a Linux host has, runs the tests that the
-# kernel's command line names as `tests`, and reboots at once, as a power cut does.
+# The guest's init where there is no systemd: mounts what a Linux host has, runs the tests, and reboots.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs tmpfs /run

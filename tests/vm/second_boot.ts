@@ -1,2 +1,3 @@
-/** Tests of the second boot, of the same disk. */
-import "./reboot_after_test.ts";
+/** Tests of the boot after the power cut, with systemd as the guest's init. */
+import "./power_cut_test.ts";
+import "./systemd_test.ts";

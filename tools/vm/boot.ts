@@ -1,5 +1,4 @@
 /** Boots a guest under QEMU and returns what it says over its serial line. */
-import process from "node:process";
 import type { GuestSystem } from "./root.ts";
 
 /** QEMU's program for the guest's machine. */
@@ -16,35 +15,63 @@ export interface Boot {
   /** More for the kernel's command line: `NAME=VALUE` goes to the first program's environment. */
   readonly parameters: readonly string[];
   readonly timeoutSeconds: number;
+  /**
+   * Cuts the power as soon as it says yes to what the guest has written so far: QEMU is killed, so that
+   * what the guest has not written to its disk is gone. The disk honours flushes then.
+   */
+  readonly cutPower?: (output: string) => boolean;
 }
 
+/** How a boot ended. */
+export type BootEnd = "reboot" | "power cut" | "timeout" | "failure";
+
 /**
- * Boots and waits until the guest reboots, which ends QEMU. The serial line is shown as it comes.
+ * Boots and waits until the guest reboots, which ends QEMU, or its power is cut. The serial line is
+ * shown as it comes, each line with the guest's name.
  *
- * @returns All that the guest wrote to the serial line, with plain line ends.
+ * @returns All that the guest wrote to the serial line, with plain line ends, and how it ended.
  */
-export async function bootGuest(boot: Boot): Promise<string> {
+export async function bootGuest(boot: Boot): Promise<{ output: string; end: BootEnd }> {
+  const pidFile = `${boot.disk}.pid`;
   const child = new Deno.Command("timeout", {
     // `timeout` also ends a QEMU whose starter was killed.
-    args: ["--kill-after=10", String(boot.timeoutSeconds), QEMU, ...qemuArguments(boot)],
+    args: [
+      ...["--kill-after=10", String(boot.timeoutSeconds), QEMU],
+      ...["-pidfile", pidFile, ...qemuArguments(boot)],
+    ],
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
   const decoder = new TextDecoder();
-  let text = "";
+  let output = "";
+  let isCut = false;
   for await (const chunk of child.stdout) {
-    const part = decoder.decode(chunk, { stream: true }).replaceAll("\r", "");
-    process.stdout.write(part);
-    text += part;
+    const shown = output.lastIndexOf("\n") + 1;
+    output += decoder.decode(chunk, { stream: true }).replaceAll("\r", "");
+    showLines(boot.system.release, output.slice(shown, output.lastIndexOf("\n") + 1));
+    if (isCut || boot.cutPower?.(output) !== true) continue;
+    isCut = true;
+    Deno.kill(Number(await Deno.readTextFile(pidFile)), "SIGKILL");
   }
   const { code } = await child.status;
-  if (code !== 0) console.log(`QEMU ended with status ${code}${code === 124 ? " (timeout)" : ""}`);
-  return text;
+  await Deno.remove(pidFile).catch(() => {}); // QEMU removes it where it is not killed.
+  if (code !== 0 && !isCut) console.log(`QEMU ended with status ${code}`);
+  return { output, end: isCut ? "power cut" : ENDS[code] ?? "failure" };
+}
+
+/** How QEMU ended, by the exit status of timeout(1). */
+const ENDS: Readonly<Record<number, BootEnd>> = { 0: "reboot", 124: "timeout", 137: "timeout" };
+
+/** Guests run beside each other, so each line says whose it is. */
+function showLines(guest: string, text: string): void {
+  for (const line of text.split("\n").slice(0, -1)) console.log(`${guest} | ${line}`);
 }
 
 function qemuArguments(boot: Boot): string[] {
-  const { system, disk, entry, parameters } = boot;
+  const { system, disk, entry, parameters, cutPower } = boot;
+  // A flush waits for the disk of this host, which only a power cut gives a meaning to.
+  const cache = cutPower === undefined ? "unsafe" : "writeback";
   const commandLine = ["console=ttyS0", "quiet", "loglevel=1", "panic=-1", `entry=${entry}`];
   return [
     ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
@@ -52,7 +79,7 @@ function qemuArguments(boot: Boot): string[] {
     "-no-reboot",
     ...["-kernel", system.kernel, "-initrd", system.initrd],
     ...["-append", [...commandLine, ...parameters].join(" ")],
-    ...["-drive", `file=${disk},format=raw,if=none,id=disk,cache=unsafe`],
+    ...["-drive", `file=${disk},format=raw,if=none,id=disk,cache=${cache}`],
     ...["-device", "virtio-blk-pci,drive=disk"],
   ];
 }
