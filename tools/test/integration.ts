@@ -21,10 +21,28 @@ const LEFTOVER_DEADLINE_MS = 5_000;
 const FOLDERS = ["tests/integration", "tests/fuzz"];
 
 /** Files that measure shares of the processor, latencies or memory: what runs beside them would count. */
-const ALONE: ReadonlySet<string> = new Set<string>();
+const ALONE: ReadonlySet<string> = new Set(
+  ["abuse", "limits", "soak"].map((name) => `tests/integration/${name}_test.ts`),
+);
 
 /** By what was measured (`took` lines of a run): the others take less. */
-const LONGEST_FIRST: readonly string[] = [];
+const LONGEST_FIRST: readonly string[] = [
+  "documents",
+  "crash",
+  "slow_readers",
+  "tls",
+  "demo",
+  "server_command",
+  "resume",
+  "ui_page",
+  "renewal",
+  "certs",
+  "hand_over",
+  "bulk",
+  "streams",
+  "client_jobs",
+  "certs_revoke",
+].map((name) => `tests/integration/${name}_test.ts`);
 
 /** Runs the integration tests and the fuzzers against binaries that are built for them. */
 export async function runIntegration(report: Report, filter: string | undefined): Promise<void> {
