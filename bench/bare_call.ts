@@ -1,6 +1,6 @@
 /**
  * The least that a program on this runtime can do to ask a server about a job: a handshake, a request
- * made by hand, and its answer, which nobody reads. No library, no check, no message.
+ * made by hand, and its answer, which is not read. No library, no check, no message.
  *
  * Usage: bare_call HOST:PORT IDENTITY.pem CA.crt JOB_ID
  */

@@ -22,7 +22,7 @@ export const followers: Benchmark = {
     const streams = Array.from({ length: FOLLOWERS }, () => {
       const stream = client.raw.Stream({ jobID: job });
       stream.once("data", () => following++);
-      // Cancelling them at the end is no failure.
+      // Cancelling them at the end is not a failure.
       stream.on("error", () => {});
       return stream;
     });

@@ -17,7 +17,7 @@ export async function inTime<T>(
 ): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Waited in vain for: ${what}`)), deadlineMs);
+    timer = setTimeout(() => reject(new Error(`Timed out waiting for: ${what}`)), deadlineMs);
   });
   try {
     return await Promise.race([promise, late]);

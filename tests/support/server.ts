@@ -66,7 +66,7 @@ export class TestServer implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Whether a process has been started that nobody has seen the end of. */
+  /** Whether a process was started whose end was not waited for. */
   get isRunning(): boolean {
     return this.#child !== undefined;
   }

@@ -21,7 +21,7 @@ guestTest("limits: the kernel has each value, and that of I/O for the whole disk
   const limited = (await file("io.max")).split("\n");
   const disk = await deviceNumber("vda");
   assert(limited.includes(`${disk} rbps=3000000 wbps=2000000 riops=max wiops=max`), limited.join());
-  // A partition's number is none that a limit can be set for.
+  // A limit cannot be set for a partition.
   assert.notEqual(await deviceNumber("vda1"), disk);
   await client.stop(jobId, 0);
   await assertGone(jobId);

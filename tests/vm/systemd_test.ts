@@ -26,7 +26,7 @@ async function systemctl(...args: string[]): Promise<string> {
   return stdout.trim();
 }
 
-/** The state of a unit in systemd's words; a unit that is not active is no error. */
+/** The state of a unit in systemd's words; an inactive unit is not an error. */
 async function stateOf(unit: string): Promise<string> {
   return (await run("systemctl", ["is-active", unit])).stdout.trim();
 }
@@ -231,7 +231,7 @@ guestTest(
 );
 
 guestTest(
-  "systemd, journal: has the server's log, and no word of processes that were left over",
+  "systemd, journal: has the server's log, and nothing about processes that were left over",
   async () => {
     const text = await journal();
     assert.match(text, /^\{.*"message":"ready"/m, "priorities are not for the journal's text");

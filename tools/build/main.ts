@@ -133,7 +133,7 @@ async function compile(target: Target, runtime: Runtime): Promise<void> {
     const files = new Map([...target.files, [basename(code), target.code]]);
     for (const [name, text] of files) {
       await Deno.writeTextFile(join(folder, name), text);
-      // The binary says when its source was written: the same source shall make the same bytes.
+      // The binary says when its source was written: the same source makes the same bytes.
       await Deno.utime(join(folder, name), 0, 0);
     }
     const includes = [...target.files.keys()].flatMap((name) => ["--include", name]);
@@ -148,7 +148,7 @@ async function compile(target: Target, runtime: Runtime): Promise<void> {
   report(`${target.name} made in ${seconds} s: ${target.out} (${Math.round(size / 1e6)} MB)`);
 }
 
-/** A binary is current when the same inputs made it and nobody touched the file since. */
+/** A binary is current when the same inputs made it and the file has not changed since. */
 async function isUpToDate(target: Target): Promise<boolean> {
   try {
     const stamp = JSON.parse(await Deno.readTextFile(stampFile(target))) as Stamp;

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { findGroups } from "../test/leftovers.ts";
 
-/** Only root may write here, so nobody else can put a link where the demo works. */
+/** Only root may write here, so no other user can put a link where the demo works. */
 const BASE_DIR = "/run/job-worker-demo";
 
 /** How long jobs, launchers and the server are given to end. */

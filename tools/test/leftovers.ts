@@ -1,7 +1,7 @@
 /**
  * Finds what a test run left behind on this host: control groups, processes, files.
  *
- * What was there before the run (another server's groups, say) is no concern of ours.
+ * What was there before the run (another server's groups, say) is passed over.
  */
 import { basename, join } from "node:path";
 

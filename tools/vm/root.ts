@@ -49,7 +49,7 @@ const FILES: Readonly<Record<string, string>> = {
     "nogroup:x:65534:\n",
 };
 
-/** Raised by one when what this file makes changes, so that nobody boots an old one. */
+/** Raised by one when what this file makes changes, so that an old one is not used. */
 const VERSION = 2;
 
 /** The Debian releases that guests are made of: one with systemd 252, one with 257. */
