@@ -11,6 +11,7 @@ import { describeMachine, thisMachine } from "./machine.ts";
 import { type Result, toResult, toTable } from "./table.ts";
 import { World } from "./world.ts";
 import { BIN_DIR, LOG_DIR } from "../tests/support/binaries.ts";
+import { runBuild } from "../tools/build/run.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
@@ -20,16 +21,6 @@ const README_PLACE = /(<!-- benchmarks -->\n)[^]*(<!-- \/benchmarks -->)/;
 
 function report(line: string): void {
   console.error(`bench: ${line}`);
-}
-
-async function build(): Promise<void> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", join(ROOT, "tools/build/main.ts"), "--out", BIN_DIR, "--log-dir", LOG_DIR],
-    stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-  }).output();
-  if (!success) throw new Error("the binaries could not be built; see above");
 }
 
 async function measure(names: readonly string[]): Promise<Result[]> {
@@ -81,7 +72,7 @@ function readArguments(args: string[]): Arguments {
 
 try {
   const { names, out, readme } = readArguments(Deno.args);
-  await build();
+  await runBuild(BIN_DIR, LOG_DIR);
   const machine = await thisMachine();
   const results = await measure(names);
   await Deno.writeTextFile(out, `${JSON.stringify({ machine, results }, null, 2)}\n`);

@@ -11,6 +11,7 @@ import { draw } from "./picture.ts";
 import { soak } from "./run.ts";
 import { findGrowth } from "./verdict.ts";
 import { BIN_DIR, LOG_DIR } from "../tests/support/binaries.ts";
+import { runBuild } from "../tools/build/run.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
@@ -28,19 +29,9 @@ function readArguments(args: string[]): { minutes: number; limitBytes: number; o
   return { minutes, limitBytes: parseBytes(values["memory-limit"]), out: resolve(values.out) };
 }
 
-async function build(): Promise<void> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", join(ROOT, "tools/build/main.ts"), "--out", BIN_DIR, "--log-dir", LOG_DIR],
-    stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-  }).output();
-  if (!success) throw new Error("the binaries could not be built; see above");
-}
-
 try {
   const { minutes, limitBytes, out } = readArguments(Deno.args);
-  await build();
+  await runBuild(BIN_DIR, LOG_DIR);
   const { samples, handOvers, rounds } = await soak({ durationMs: minutes * 60_000, limitBytes });
   await Deno.writeTextFile(out, draw(samples));
   console.log(

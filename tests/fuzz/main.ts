@@ -8,6 +8,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import process from "node:process";
+import { runBuild } from "../../tools/build/run.ts";
 import { BIN_DIR, LOG_DIR } from "../support/binaries.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../..");
@@ -20,18 +21,13 @@ const { values } = parseArgs({
   },
 });
 
-async function deno(args: string[], env: Record<string, string> = {}): Promise<boolean> {
-  const child = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env, stdin: "null" }).spawn();
-  return (await child.status).success;
-}
-
 console.log(`fuzz: ${values.runs} inputs for each target, seed ${values.seed}`);
-const isBuilt = await deno([
-  ...["run", "--allow-all", "tools/build/main.ts", "--out", BIN_DIR, "--log-dir", LOG_DIR],
-]);
+await runBuild(BIN_DIR, LOG_DIR);
 const filter = values.filter === undefined ? [] : [`--filter=${values.filter}`];
-const isFine = isBuilt && await deno(
-  ["test", "--allow-all", "--no-check", ...filter, "tests/fuzz"],
-  { JOB_WORKER_FUZZ_RUNS: values.runs, JOB_WORKER_FUZZ_SEED: values.seed },
-);
-process.exitCode = isFine ? 0 : 1;
+const { success } = await new Deno.Command(Deno.execPath(), {
+  args: ["test", "--allow-all", "--no-check", ...filter, "tests/fuzz"],
+  cwd: ROOT,
+  env: { JOB_WORKER_FUZZ_RUNS: values.runs, JOB_WORKER_FUZZ_SEED: values.seed },
+  stdin: "null",
+}).spawn().status;
+process.exitCode = success ? 0 : 1;

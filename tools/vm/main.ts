@@ -11,6 +11,7 @@ import { stop as stopBundler } from "esbuild";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { makePki } from "../../tests/support/pki.ts";
+import { runBuild } from "../build/run.ts";
 import { readTally, readUnexplained, tookLine } from "../test/output.ts";
 import { type BootEnd, bootGuest } from "./boot.ts";
 import { makeDisk } from "./disk.ts";
@@ -41,15 +42,6 @@ const BOOT_TIMEOUT_SECONDS = 15 * 60;
 const STARTS_BEFORE_CUT = 40;
 
 const total = { passed: 0, failed: 0, skipped: 0 };
-
-async function buildBinaries(): Promise<void> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "tools/build/main.ts", "--out", BIN_DIR],
-    cwd: ROOT,
-    stdin: "null",
-  }).spawn().status;
-  if (!success) throw new Error("the binaries cannot be built");
-}
 
 /** Boots a guest, and counts what its tests came to. */
 async function runBoot(
@@ -114,7 +106,7 @@ async function testAll(filter: string): Promise<void> {
   await Deno.mkdir(WORK_DIR, { recursive: true });
   await skipUnlessPossible("in guests", async () => {
     await installPrograms();
-    await buildBinaries();
+    await runBuild(BIN_DIR);
     await Deno.remove(PKI_DIR, { recursive: true }).catch(() => {});
     await makePki(BIN_DIR, PKI_DIR);
     await Promise.all(
