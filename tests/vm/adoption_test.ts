@@ -2,16 +2,17 @@
 import { strict as assert } from "node:assert";
 import { until } from "../support/wait.ts";
 import { assertGone, processesOf } from "../support/job_traces.ts";
-import { groupFile, guestTest, startServer } from "./guest.ts";
+import { groupFile, guestTest, newPath, sharedServer } from "./guest.ts";
 
 guestTest(
   "adoption: a running job keeps id, pid, limits, output and true exit status",
   async () => {
-    await using server = await startServer({ limits: { memory: "64M" } });
+    const server = await sharedServer({ memory: "64M" });
     const before = server.client();
+    const go = newPath(server);
     const jobId = await before.shell(
       'echo first; until [ -e "$1" ]; do sleep 0.05; done; echo last; exit 9',
-      `${server.folder}/go`,
+      go,
     );
     await before.untilOutput(jobId, /first/);
     const { pid } = await before.query(jobId);
@@ -25,7 +26,7 @@ guestTest(
     assert.equal(status.limits?.memoryBytes, 64 * 1024 ** 2);
     assert.equal(await groupFile(server, jobId, "memory.max"), String(64 * 1024 ** 2));
     const output = client.text(jobId);
-    await Deno.writeTextFile(`${server.folder}/go`, "");
+    await Deno.writeTextFile(go, "");
     assert.equal(await output, "first\nlast\n");
     assert.equal((await client.wait(jobId)).exitCode, 9);
     await assertGone(jobId);
@@ -33,9 +34,9 @@ guestTest(
 );
 
 guestTest("adoption: jobs that end while no server runs keep how they ended", async () => {
-  await using server = await startServer({ limits: { memory: "48M" } });
+  const server = await sharedServer({ memory: "48M" });
   const before = server.client();
-  const go = `${server.folder}/go`;
+  const go = newPath(server);
   const start = (script: string) =>
     before.shell(`until [ -e "$1" ]; do sleep 0.05; done; ${script}`, go);
   const exited = await start("echo bye; exit 7");
@@ -59,7 +60,7 @@ guestTest("adoption: jobs that end while no server runs keep how they ended", as
 });
 
 guestTest("adoption: an adopted job is stopped, with all that ignores SIGTERM", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const before = server.client();
   const jobId = await before.shell(
     "trap '' TERM; setsid sleep 600 & setsid sleep 600 & echo ready; wait; sleep 600",
@@ -73,7 +74,7 @@ guestTest("adoption: an adopted job is stopped, with all that ignores SIGTERM", 
 });
 
 guestTest("adoption: a job whose launcher was killed too is LOST, never a success", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const before = server.client();
   const jobId = await before.shell("echo orphan; sleep 2; exit 0");
   await before.untilOutput(jobId, /orphan/);

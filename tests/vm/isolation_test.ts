@@ -1,12 +1,12 @@
 /** Another user, namespaces and timeouts on pure cgroup v2, on kernels that users have. */
 import { strict as assert } from "node:assert";
 import { processesOf } from "../support/job_traces.ts";
-import { guestTest, startServer } from "./guest.ts";
+import { guestTest, sharedServer } from "./guest.ts";
 
 const ISOLATED = { privateTmp: true, noNetwork: true, ownProcesses: true };
 
 guestTest("start: another user, in namespaces, with limits", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
   const id = await client.script(
     "id -un; grep -E '^(CapBnd|NoNewPrivs)' /proc/self/status; ls -A /tmp; " +
@@ -25,7 +25,7 @@ guestTest("start: another user, in namespaces, with limits", async () => {
 });
 
 guestTest("stop: reaches the command in its namespace, and its status comes back", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
   const polite = await client.script(
     "trap 'exit 7' TERM; echo up; while :; do sleep 0.1; done",
@@ -45,7 +45,7 @@ guestTest("stop: reaches the command in its namespace, and its status comes back
 });
 
 guestTest("start: a timeout ends the job, with all that it has", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
   const id = await client.script("sleep 600 & sleep 600", {
     timeoutMs: 500,

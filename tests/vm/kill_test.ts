@@ -2,14 +2,14 @@
 import { strict as assert } from "node:assert";
 import { assertGone, processesOf } from "../support/job_traces.ts";
 import { until } from "../support/wait.ts";
-import { guestTest, runJob, startServer } from "./guest.ts";
+import { guestTest, runJob, sharedServer } from "./guest.ts";
 
 /** Ignores SIGTERM, as does all that it starts, each in a session of its own. */
 const STUBBORN = "trap '' TERM; " +
   "for number in $(seq 30); do setsid sh -c 'sleep 600; sleep 600' & done; echo ready; wait";
 
 guestTest("stop: ends a tree that ignores SIGTERM in sessions of its own", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
   const jobId = await client.shell(STUBBORN);
   await client.untilOutput(jobId, /ready/);
@@ -27,7 +27,7 @@ guestTest("stop: ends a tree that ignores SIGTERM in sessions of its own", async
 });
 
 guestTest("stop: SIGTERM comes first, and what a job then writes is kept", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
   const jobId = await client.shell(
     "trap 'echo farewell; exit 3' TERM; echo ready; while :; do sleep 0.1; done",
@@ -42,10 +42,11 @@ guestTest("stop: SIGTERM comes first, and what a job then writes is kept", async
 });
 
 guestTest("stop: outruns a job that forks without end", async () => {
-  await using server = await startServer({ flags: ["--max-processes", "100"] });
+  const server = await sharedServer();
   const client = server.client();
-  const jobId = await client.shell(
+  const jobId = await client.script(
     "trap '' TERM; echo ready; while :; do sh -c 'setsid sleep 600 &'; done 2>/dev/null",
+    { limits: { processes: 100 } },
   );
   await client.untilOutput(jobId, /ready/);
   await until("a crowd", async () => (await processesOf(jobId)).length > 20);
@@ -54,11 +55,12 @@ guestTest("stop: outruns a job that forks without end", async () => {
 });
 
 guestTest("end: what the main process leaves behind goes with it", async () => {
-  await using server = await startServer({ flags: ["--grace-period", "1s"] });
+  const server = await sharedServer();
   const client = server.client();
   const { status, text } = await runJob(
     client,
     "trap '' TERM; setsid sh -c 'echo left; sleep 600' & sleep 0.5; exit 5",
+    { gracePeriodMs: 1000 },
   );
   assert.equal(text, "left\n");
   assert.equal(status.exitCode, 5);
@@ -70,7 +72,7 @@ const HIDE = "group=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/hidden/deeper
   'mkdir -p $group; hide() { setsid sh -c "echo \\$\\$ >$group/cgroup.procs; $1" & }; ';
 
 guestTest("stop: reaches what a job hides in groups of its own, and removes those", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
   const jobId = await client.shell(
     `${HIDE} hide "trap 'echo asked' TERM; echo hidden; while :; do sleep 1; done"; wait; sleep 600`,
@@ -82,10 +84,11 @@ guestTest("stop: reaches what a job hides in groups of its own, and removes thos
 });
 
 guestTest("end: what the main process hides in groups of its own goes with it", async () => {
-  await using server = await startServer({ flags: ["--grace-period", "1s"] });
+  const server = await sharedServer();
   const client = server.client();
-  const jobId = await client.shell(
+  const jobId = await client.script(
     `${HIDE} hide "trap '' TERM; sleep 600"; hide 'sleep 600'; sleep 1; exit 4`,
+    { gracePeriodMs: 1000 },
   );
   assert.equal((await client.wait(jobId)).exitCode, 4);
   await assertGone(jobId);

@@ -1,7 +1,7 @@
 /** Limits on pure cgroup v2: the kernel has the values, and holds them. */
 import { strict as assert } from "node:assert";
 import { assertGone } from "../support/job_traces.ts";
-import { deviceNumber, groupFile, guestTest, runJob, startServer } from "./guest.ts";
+import { deviceNumber, groupFile, guestTest, runJob, sharedServer, startServer } from "./guest.ts";
 
 const MIB = 1024 ** 2;
 
@@ -28,7 +28,7 @@ guestTest("limits: the kernel has each value, and that of I/O for the whole disk
 });
 
 guestTest("limits: none are set where the files say max", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
   const jobId = await client.shell("sleep 600");
   const file = (name: string) => groupFile(server, jobId, name);
@@ -40,7 +40,7 @@ guestTest("limits: none are set where the files say max", async () => {
 });
 
 guestTest("limits: cpu.max holds a busy job to its share, and Query counts it", async () => {
-  await using server = await startServer({ limits: { cpu: "40%" } });
+  const server = await sharedServer({ cpu: "40%" });
   const { status, seconds } = await runJob(
     server.client(),
     "timeout 5 sh -c 'while :; do :; done'",
@@ -51,7 +51,7 @@ guestTest("limits: cpu.max holds a busy job to its share, and Query counts it", 
 });
 
 guestTest("limits: a job above memory.max is killed whole, and said to be OOM-killed", async () => {
-  await using server = await startServer({ limits: { memory: "48M" } });
+  const server = await sharedServer({ memory: "48M" });
   const client = server.client();
   // The shell and the sleepers are far below the limit: only memory.oom.group ends them.
   const { status, text } = await runJob(
@@ -69,14 +69,14 @@ guestTest("limits: a job above memory.max is killed whole, and said to be OOM-ki
 guestTest("limits: memory is not gone around by swapping", async () => {
   const swaps = (await Deno.readTextFile("/proc/swaps")).trim().split("\n");
   assert.equal(swaps.length, 2, "the guest has room to swap to");
-  await using server = await startServer({ limits: { memory: "32M" } });
+  const server = await sharedServer({ memory: "32M" });
   // 80 MiB would fit into memory and swap together.
   const { status } = await runJob(server.client(), "head -c 80M /dev/zero | tail -c 70M | wc -c");
   assert.equal(status.oomKilled, true);
 });
 
 guestTest("limits: a job killed by a SIGKILL of its own is not said to be OOM-killed", async () => {
-  await using server = await startServer({ limits: { memory: "48M" } });
+  const server = await sharedServer({ memory: "48M" });
   const { status } = await runJob(server.client(), "kill -KILL $$");
   assert.equal(status.exitCode, 137);
   assert.equal(status.signal, 9);
@@ -85,7 +85,7 @@ guestTest("limits: a job killed by a SIGKILL of its own is not said to be OOM-ki
 
 guestTest("limits: io.max holds plain buffered writes, since memory goes with it", async () => {
   const write = "dd if=/dev/zero of=/var/tmp/written bs=256K count=128 2>&1; rm /var/tmp/written";
-  await using server = await startServer({ limits: { memory: "16M", diskIo: "write=4MB/s" } });
+  const server = await sharedServer({ memory: "16M", diskIo: "write=4MB/s" });
   const { status, seconds, text } = await runJob(server.client(), write);
   assert.match(text, /33554432 bytes/);
   // What fits into the job's memory may stay there; the rest has gone through the limit.
@@ -98,7 +98,7 @@ guestTest("limits: io.max holds plain buffered writes, since memory goes with it
 });
 
 guestTest("limits: io.max holds reads and synced writes to their rates", async () => {
-  await using server = await startServer({ limits: { diskIo: "read=2MB/s write=2MB/s" } });
+  const server = await sharedServer({ diskIo: "read=2MB/s write=2MB/s" });
   const client = server.client();
   const copy = "dd of=/var/tmp/copied if=/dev/zero bs=256K count=24 oflag=direct 2>&1";
   const written = await runJob(client, copy);
@@ -110,10 +110,11 @@ guestTest("limits: io.max holds reads and synced writes to their rates", async (
 });
 
 guestTest("limits: pids.max stops a job's forks, and only that job's", async () => {
-  await using server = await startServer({ flags: ["--max-processes", "20"] });
+  const server = await sharedServer();
   const client = server.client();
-  const jobId = await client.shell(
+  const jobId = await client.script(
     'for number in $(seq 60); do sleep 600 & echo "forked $number"; done; echo "all"',
+    { limits: { processes: 20 } },
   );
   const status = await client.wait(jobId);
   const text = await client.text(jobId);

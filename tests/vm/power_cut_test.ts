@@ -2,10 +2,19 @@
 import { strict as assert } from "node:assert";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { assertStatus, type TestClient } from "../support/client.ts";
+import type { TestServer } from "../support/server.ts";
 import { guestTest, runJob, startServer } from "./guest.ts";
 import { exitCodeOf, kindOf, nameOf, outputOf, POWER_CUT_LOG_DIR, WORKERS } from "./power_cut.ts";
 
 const FAILED_PRECONDITION = 9;
+
+let server: Promise<TestServer> | undefined;
+
+/** A client of the server that found what the power cut left. */
+async function connect(): Promise<TestClient> {
+  server ??= startServer({ logDir: POWER_CUT_LOG_DIR, limits: { memory: "64M" } });
+  return (await server).client();
+}
 
 /** What the host says on the kernel's command line (tools/vm/power_cut.ts). */
 async function parameter(name: string): Promise<string> {
@@ -40,8 +49,7 @@ guestTest("power cut: each answered start is on record, and what was cut is LOST
     (await Deno.readTextFile("/proc/sys/kernel/random/boot_id")).trim(),
     await parameter("before"),
   );
-  await using server = await startServer({ logDir: POWER_CUT_LOG_DIR });
-  const client = server.client();
+  const client = await connect();
   const counts = { started: 0, lost: 0 };
   for await (const { number, status } of answeredJobs(client)) {
     counts.started++;
@@ -61,8 +69,7 @@ guestTest("power cut: each answered start is on record, and what was cut is LOST
 });
 
 guestTest("power cut: each answered end is on record with its exit code", async () => {
-  await using server = await startServer({ logDir: POWER_CUT_LOG_DIR });
-  const client = server.client();
+  const client = await connect();
   let count = 0;
   for (const [worker, newest] of (await newestJobs("ended")).entries()) {
     for (let number = 1; number <= newest; number++) {
@@ -76,8 +83,7 @@ guestTest("power cut: each answered end is on record with its exit code", async 
 });
 
 guestTest("power cut: output is what the job wrote, from its first byte on", async () => {
-  await using server = await startServer({ logDir: POWER_CUT_LOG_DIR });
-  const client = server.client();
+  const client = await connect();
   const short: string[] = [];
   for await (const { worker, number, status } of answeredJobs(client)) {
     const text = await client.text(status.jobID);
@@ -89,8 +95,7 @@ guestTest("power cut: output is what the job wrote, from its first byte on", asy
 });
 
 guestTest("power cut: a job that was cut cannot be stopped", async () => {
-  await using server = await startServer({ logDir: POWER_CUT_LOG_DIR });
-  const client = server.client();
+  const client = await connect();
   for await (const { status } of answeredJobs(client)) {
     if (status.state !== "JOB_STATE_LOST") continue;
     await assertStatus(client.stop(status.jobID), FAILED_PRECONDITION, /lost/);
@@ -100,8 +105,7 @@ guestTest("power cut: a job that was cut cannot be stopped", async () => {
 });
 
 guestTest("power cut: new jobs run as before", async () => {
-  await using server = await startServer({ logDir: POWER_CUT_LOG_DIR, limits: { memory: "64M" } });
-  const { status, text } = await runJob(server.client(), "echo again");
+  const { status, text } = await runJob(await connect(), "echo again");
   assert.equal(status.exitCode, 0);
   assert.equal(text, "again\n");
 });

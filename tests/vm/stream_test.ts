@@ -3,15 +3,15 @@ import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";
-import { guestTest, startServer } from "./guest.ts";
+import { guestTest, newPath, sharedServer } from "./guest.ts";
 
 /** Streams run at about 4 MB/s in an emulated machine. */
 const OUTPUT_MIB = 4;
 
 guestTest("stream: a follower has the very bytes that the job wrote", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
-  const source = `${server.folder}/random`;
+  const source = newPath(server);
   const jobId = await client.shell(
     `head -c ${OUTPUT_MIB}M /dev/urandom >"$1"; ` +
       'split -b 300K --filter="cat; sleep 0.05" "$1"; echo end >&2',
@@ -26,16 +26,17 @@ guestTest("stream: a follower has the very bytes that the job wrote", async () =
 });
 
 guestTest("stream: bytes come while the job runs", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const client = server.client();
+  const go = newPath(server);
   const jobId = await client.shell(
     'echo one; until [ -e "$1" ]; do sleep 0.05; done; echo two',
-    `${server.folder}/go`,
+    go,
   );
   let text = "";
   for await (const { output } of client.messages({ jobID: jobId })) {
     text += new TextDecoder().decode(output);
-    if (text === "one\n") await Deno.writeTextFile(`${server.folder}/go`, "");
+    if (text === "one\n") await Deno.writeTextFile(go, "");
   }
   assert.equal(text, "one\ntwo\n");
 });
@@ -43,7 +44,7 @@ guestTest("stream: bytes come while the job runs", async () => {
 guestTest(
   "stream: several followers, from the start and from an offset, have the same",
   async () => {
-    await using server = await startServer();
+    const server = await sharedServer();
     const client = server.client();
     const jobId = await client.shell("seq 1 20000; sleep 0.5; seq 20001 40000");
     const [first, second, third] = await Promise.all([
@@ -59,7 +60,7 @@ guestTest(
 );
 
 guestTest("client: run writes what the job wrote, and exits as it did", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const { code, stdout, stderr } = await server.cli(["run", "sh", "-c", "echo out; exit 11"]);
   assert.equal(stdout, "out\n", stderr);
   assert.equal(code, 11);
@@ -68,10 +69,11 @@ guestTest("client: run writes what the job wrote, and exits as it did", async ()
 guestTest(
   "client: a stream goes on over a killed server without a lost or doubled byte",
   async () => {
-    await using server = await startServer();
+    const server = await sharedServer();
+    const go = newPath(server);
     const jobId = await server.client().shell(
       'seq 1 5000; until [ -e "$1" ]; do sleep 0.05; done; seq 5001 10000',
-      `${server.folder}/go`,
+      go,
     );
     await using client = new Deno.Command(join(BIN_DIR, "worker-client"), {
       args: ["stream", jobId],
@@ -86,7 +88,7 @@ guestTest(
       if (!text.endsWith("5000\n")) continue;
       await server.end("SIGKILL");
       await server.launch();
-      await Deno.writeTextFile(`${server.folder}/go`, "");
+      await Deno.writeTextFile(go, "");
     }
     assert.equal((await client.status).code, 0);
     assert.equal(text, Array.from({ length: 10_000 }, (_, index) => `${index + 1}\n`).join(""));

@@ -1,12 +1,12 @@
 /** What Query says of a job's use of the host, on pure cgroup v2. */
 import { strict as assert } from "node:assert";
 import { until } from "../support/wait.ts";
-import { guestTest, startServer } from "./guest.ts";
+import { guestTest, sharedServer } from "./guest.ts";
 
 const MIB = 1024 ** 2;
 
 guestTest("query: counts memory, its peak, CPU time, disk bytes and processes", async () => {
-  await using server = await startServer({ limits: { cpu: "50%" } });
+  const server = await sharedServer({ cpu: "50%" });
   const client = server.client();
   const jobId = await client.shell(
     "head -c 30M /dev/zero | tail -c 25M >/dev/null; " +
@@ -34,12 +34,9 @@ guestTest("query: counts memory, its peak, CPU time, disk bytes and processes", 
 });
 
 guestTest("query: says which limits a job has, and none where it has none", async () => {
-  await using server = await startServer({
-    limits: { cpu: "150%", memory: "1G", diskIo: "read=1MiB/s" },
-    flags: ["--max-processes", "9"],
-  });
+  const server = await sharedServer({ cpu: "150%", memory: "1G", diskIo: "read=1MiB/s" });
   const client = server.client();
-  const limited = await client.wait(await client.start("true"));
+  const limited = await client.wait(await client.script("true", { limits: { processes: 9 } }));
   assert.equal(limited.limits?.cpuCores, 1.5);
   assert.equal(limited.limits?.memoryBytes, 1024 * MIB);
   assert.equal(limited.limits?.readBytesPerSecond, MIB);
@@ -48,7 +45,7 @@ guestTest("query: says which limits a job has, and none where it has none", asyn
 });
 
 guestTest("ready: the host is said to be pure cgroup v2 with every controller", async () => {
-  await using server = await startServer();
+  const server = await sharedServer();
   const line = server.log.split("\n").find((entry) => entry.includes('"message":"ready"')) ?? "";
   const { cgroup, controllers } = JSON.parse(line) as { cgroup: string; controllers: string };
   assert.equal(cgroup, "v2");
