@@ -1,4 +1,4 @@
-/** What may stand on the command line, and what it is turned into. Every refusal says what to do. */
+/** Parsers of the command line's values. Every error says what to do. */
 import { isIP } from "node:net";
 import { isRoleOid, parseRoles, type Role, RoleError, ROLES } from "../lib/tls/role.ts";
 import { CertsError } from "./errors.ts";
@@ -15,13 +15,13 @@ const NAME_LIMIT_CHARACTERS = 64;
 /** The CA's own files. */
 const RESERVED_NAME = "ca";
 
-/** 30 years: longer than RSA 4096 is expected to last, and a typing error beyond. */
+/** 30 years: longer than RSA 4096 is expected to be secure; more is a typing error. */
 const DAYS_LIMIT = 10_957;
 
 /** RFC 1035, 2.3.4, without the final dot. */
 const HOST_NAME_LIMIT_CHARACTERS = 253;
 
-/** More names make a certificate that handshakes carry slowly, and are more likely a mistake. */
+/** More names make handshakes slow, and are probably a mistake. */
 const SERVER_NAMES_LIMIT = 100;
 
 const HOST_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -29,7 +29,7 @@ const HOST_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /**
  * Reads the name of a certificate, which becomes its common name and the name of its files.
  *
- * @throws {CertsError} when it is no safe file name, too long, or the CA's own
+ * @throws {CertsError} when it is not a safe file name, is too long, or is the CA's own
  */
 export function parseName(text: string): string {
   const quoted = JSON.stringify(text);

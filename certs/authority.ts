@@ -1,10 +1,10 @@
-/** The CA in its folder: where its files are, and reading them with every doubt put aside. */
+/** The CA in its folder: where its files are, and reading and checking them. */
 import { join } from "node:path";
 import type { Issuer } from "./certificate.ts";
 import { CertsError } from "./errors.ts";
-import { existingOf, readBytes } from "./files.ts";
-import { KEY_BITS, keyFits, readPrivateKey } from "./keys.ts";
-import { isCertificate, isPrivateKey, pemBlocks } from "./pem.ts";
+import { isCertificate } from "../common/pem.ts";
+import { existingOf, readPem } from "./files.ts";
+import { isStrongRsaKey, KEY_BITS, keyFits, readKeyFile } from "./keys.ts";
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
@@ -14,7 +14,9 @@ import {
 
 /** A CA that may sign. */
 export interface Authority extends Issuer {
-  /** The content of ca.crt: what servers and clients trust. */
+  /** The certificates in ca.crt: what servers and clients trust. */
+  readonly trusted: readonly X509Certificate[];
+  /** The same as PEM. */
   readonly trustedPem: string;
 }
 
@@ -42,7 +44,7 @@ export async function loadAuthority(folder: string, now: Date): Promise<Authorit
   const paths = authorityPaths(folder);
   await requireFiles(folder, paths);
   const certificates = await readCertificates(paths.certificate);
-  const key = await readKey(paths.key);
+  const key = await readKeyFile(paths.key);
   const found = certificates.find(({ certificate }) => keyFits(key, certificate));
   if (found === undefined) {
     throw failure(
@@ -50,10 +52,19 @@ export async function loadAuthority(folder: string, now: Date): Promise<Authorit
         "put the two files of one CA there",
     );
   }
-  checkKeyKind(key.asymmetricKeyType, key.asymmetricKeyDetails?.modulusLength, paths.key);
+  if (!isStrongRsaKey(key)) {
+    throw failure(
+      `cannot issue: ${paths.key} is not an RSA key of ${KEY_BITS} bits; ` +
+        "make a new CA in an empty folder with worker-certs init",
+    );
+  }
   checkAuthority(found.certificate, { path: paths.certificate, now });
-  const trustedPem = certificates.map(({ text }) => text).join("");
-  return { certificate: found.certificate, key, trustedPem };
+  return {
+    certificate: found.certificate,
+    key,
+    trusted: certificates.map(({ certificate }) => certificate),
+    trustedPem: certificates.map(({ text }) => text).join(""),
+  };
 }
 
 async function requireFiles(folder: string, paths: PairPaths): Promise<void> {
@@ -71,28 +82,13 @@ async function requireFiles(folder: string, paths: PairPaths): Promise<void> {
 async function readCertificates(
   path: string,
 ): Promise<{ certificate: X509Certificate; text: string }[]> {
-  const blocks = pemBlocks(new TextDecoder().decode(await readBytes(path)), path);
+  const blocks = await readPem(path);
   try {
     return blocks.filter(isCertificate)
       .map(({ text }) => ({ certificate: new X509Certificate(text), text }));
   } catch {
     throw failure(`cannot issue: ${path} holds a certificate that cannot be read`);
   }
-}
-
-async function readKey(path: string) {
-  const block = pemBlocks(new TextDecoder().decode(await readBytes(path)), path)
-    .find(isPrivateKey);
-  if (block === undefined) throw failure(`cannot issue: ${path} holds no private key`);
-  return readPrivateKey(block, path);
-}
-
-function checkKeyKind(type: string | undefined, bits: number | undefined, path: string): void {
-  if (type === "rsa" && bits !== undefined && bits >= KEY_BITS) return;
-  throw failure(
-    `cannot issue: ${path} is not an RSA key of ${KEY_BITS} bits; ` +
-      "make a new CA in an empty folder with worker-certs init",
-  );
 }
 
 function checkAuthority(

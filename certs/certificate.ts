@@ -1,4 +1,4 @@
-/** What stands in the certificates of this tool: RSA 4096, signed with sha256WithRSAEncryption. */
+/** The contents of the certificates of this tool: RSA 4096, signed with sha256WithRSAEncryption. */
 import type { KeyObject } from "node:crypto";
 import { encodeRoles, type Role } from "../lib/tls/role.ts";
 import type { ServerName } from "./arguments.ts";
@@ -20,7 +20,7 @@ import {
   X509CertificateGenerator,
 } from "./x509.ts";
 
-/** A day of a certificate's life. */
+/** A day in milliseconds. */
 export const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A certificate is valid from a little before it was made: other hosts' clocks may be behind. */

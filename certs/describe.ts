@@ -1,4 +1,4 @@
-/** What a certificate says, in plain data: the one place that turns X.509 into words. */
+/** The contents of a certificate as plain data: the one place that converts X.509 for people. */
 import { createHash } from "node:crypto";
 import { type Role, RoleError, rolesOfCertificate } from "../lib/tls/role.ts";
 import { DAY_MS } from "./certificate.ts";

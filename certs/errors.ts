@@ -1,7 +1,7 @@
-/** Who can put it right: whoever typed the command (`usage`), or whoever owns the files. */
+/** What is to be corrected: the command line (`usage`), or files and their permissions. */
 export type CertsErrorKind = "usage" | "failure";
 
-/** The only error this tool throws on purpose: its message is one line that says what to do. */
+/** An expected error: its message is one line that says what to do. Any other error is a defect. */
 export class CertsError extends Error {
   override readonly name = "CertsError";
 
@@ -15,8 +15,8 @@ export class CertsError extends Error {
 }
 
 /**
- * Says in plain words why the system refused an operation on a file: Deno's own message repeats the
- * call and the error number, which help nobody at a prompt.
+ * Says why the system refused an operation on a file, without the system call and the error number
+ * that Deno's own message adds.
  */
 export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file or folder";

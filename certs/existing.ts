@@ -1,4 +1,4 @@
-/** Nothing is replaced by accident, and nobody waits for a key that cannot be written. */
+/** Existing files are found before a key is made, which takes seconds, and are not replaced by accident. */
 import { CertsError } from "./errors.ts";
 import { existingOf } from "./files.ts";
 

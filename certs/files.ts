@@ -1,8 +1,9 @@
 /**
- * Files that belong together: all of them are written, or none. Keys have their mode from the
- * first byte, and nothing is replaced unless the caller says so.
+ * Reading and writing files. Files that belong together are all written, or none. Keys have their
+ * mode from the first byte, and nothing is replaced unless the caller says so.
  */
 import { basename, dirname, join } from "node:path";
+import { type PemBlock, scanPem } from "../common/pem.ts";
 import { CertsError, reasonOf } from "./errors.ts";
 
 /** A file that is to be written. */
@@ -51,7 +52,27 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** Those of some paths that exist, whatever they are, links to nowhere included. */
+/**
+ * Splits the content of a file into its PEM blocks.
+ *
+ * @throws {CertsError} the content is cut off
+ */
+export function parsePem(bytes: Uint8Array, path: string): readonly PemBlock[] {
+  const { blocks, missingEnd } = scanPem(new TextDecoder().decode(bytes));
+  if (missingEnd === undefined) return blocks;
+  throw new CertsError("failure", `cannot read ${path}: it is cut off, "${missingEnd}" is missing`);
+}
+
+/**
+ * Reads the PEM blocks of a file; none where it is no PEM text.
+ *
+ * @throws {CertsError} as {@link readBytes}, and when the file is cut off
+ */
+export async function readPem(path: string): Promise<readonly PemBlock[]> {
+  return parsePem(await readBytes(path), path);
+}
+
+/** Those of some paths that exist, whatever they are, dangling links included. */
 export async function existingOf(paths: readonly string[]): Promise<string[]> {
   const found = await Promise.all(paths.map((path) => lookUp(path)));
   return paths.filter((_, index) => found[index] !== null);

@@ -3,8 +3,9 @@ import { authorityPaths } from "./authority.ts";
 import { makeAuthorityCertificate, validityOf } from "./certificate.ts";
 import { refuseExisting } from "./existing.ts";
 import { CERTIFICATE_MODE, KEY_MODE, makeFolder, writeTogether } from "./files.ts";
+import { readGivenKey } from "./given_key.ts";
 import { generateKey, privateKeyPem } from "./keys.ts";
-import { toPem } from "./pem.ts";
+import { toPem } from "../common/pem.ts";
 
 /** Ten years, leap days included: a CA is replaced on every host by hand. */
 export const AUTHORITY_DAYS = 3653;
@@ -14,12 +15,14 @@ export const AUTHORITY_NAME = "Job Worker CA";
 
 /** What `init` is asked to do. */
 export interface InitOptions {
-  /** Where to; made when it is not there, for its owner alone. */
+  /** The folder; made when it does not exist, for its owner alone. */
   readonly dir: string;
   readonly commonName: string;
   readonly days: number;
   /** Replace a CA that is there. */
   readonly force: boolean;
+  /** The file of an existing key, which is copied to ca.key; null: a new one is made. */
+  readonly keyFile: string | null;
   readonly now: Date;
   /** Called before the key is made, which takes some seconds. */
   readonly onKey: () => void;
@@ -29,15 +32,17 @@ export interface InitOptions {
  * Makes a CA: its key and the certificate it signs for itself.
  *
  * @returns what was made and what comes next, for the user
- * @throws {CertsError} when a CA is there already, or a file cannot be written
+ * @throws {CertsError} when a CA is there already, the given key cannot be used, or a file cannot be
+ * written
  */
 export async function init(options: InitOptions): Promise<string> {
-  const { dir, commonName, days, force, now } = options;
+  const { dir, commonName, days, force, keyFile, now } = options;
   const paths = authorityPaths(dir);
   const replaced = await refuseExisting([paths.certificate, paths.key], { force });
+  const given = keyFile === null ? undefined : await readGivenKey(keyFile);
   await makeFolder(dir);
-  options.onKey();
-  const key = await generateKey();
+  if (given === undefined) options.onKey();
+  const key = given?.key ?? await generateKey();
   const validity = validityOf(now, days);
   const certificate = await makeAuthorityCertificate(key, { commonName, validity });
   await writeTogether([
@@ -52,6 +57,9 @@ export async function init(options: InitOptions): Promise<string> {
     `CA "${commonName}", valid until ${validity.notAfter.toISOString().slice(0, 10)}`,
     `  ${paths.certificate}  what every server and client trusts: copy it to all of them`,
     `  ${paths.key}  its private key: keep it here, it is needed to issue and nowhere else`,
+    ...(given === undefined
+      ? []
+      : [`The key is a copy of ${given.file}; keep that safe, or remove it.`]),
     ...(replaced ? ["Certificates of the CA that was here are no longer accepted."] : []),
     `Next: worker-certs issue --dir ${dir} --name server --server --san localhost,127.0.0.1`,
     "",

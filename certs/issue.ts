@@ -20,11 +20,21 @@ import {
   writeTogether,
 } from "./files.ts";
 import { issuedFolder, issuedPath } from "./issued.ts";
-import { generateKey, privateKeyPem } from "./keys.ts";
-import { toPem } from "./pem.ts";
+import { type GivenKey, readGivenKey } from "./given_key.ts";
+import { generateKey, isSameKey, keyFits, privateKeyPem, readKeyFile } from "./keys.ts";
+import { toPem } from "../common/pem.ts";
 
 /** A year, leap day included. */
 export const LEAF_DAYS = 366;
+
+/** Which key a certificate is made for. */
+export type LeafKey =
+  /** A new one, written to NAME.key. */
+  | { readonly kind: "generated" }
+  /** That of the previous certificate, written to NAME.key again. */
+  | { readonly kind: "kept"; readonly key: KeyObject }
+  /** An existing one, which stays in its file: NAME.key is not written. */
+  | { readonly kind: "given"; readonly file: string };
 
 /** What `issue` is asked to do. */
 export interface IssueOptions {
@@ -42,8 +52,7 @@ export interface IssueOptions {
   readonly now: Date;
   /** Called before the key is made, which takes some seconds. */
   readonly onKey: () => void;
-  /** The key to use; null: a new one is made. */
-  readonly key: KeyObject | null;
+  readonly key: LeafKey;
 }
 
 /** Where the files of a certificate go. */
@@ -54,11 +63,11 @@ interface LeafPaths {
 }
 
 /**
- * Makes a key and a certificate for it, signed by the CA of the folder.
+ * Makes a certificate, signed by the CA of the folder, and its key unless there is one.
  *
  * @returns what was made, for the user
- * @throws {CertsError} when the CA cannot sign, a file is there already or cannot be written, or
- * the certificate would outlive the CA
+ * @throws {CertsError} when the CA cannot sign, the given key cannot be used, a file is there already
+ * or cannot be written, or the certificate would outlive the CA
  */
 export async function issue(options: IssueOptions): Promise<string> {
   const { dir, name, force, now } = options;
@@ -69,11 +78,15 @@ export async function issue(options: IssueOptions): Promise<string> {
   };
   const issuer = await loadAuthority(dir, now);
   checkName(name, issuer);
-  const targets = [paths.certificate, paths.key, ...(options.bundle ? [paths.bundle] : [])];
-  await refuseExisting(targets, { force });
+  const given = options.key.kind === "given" ? await readGivenKey(options.key.file) : undefined;
+  if (given !== undefined) await checkGivenKey(given, { issuer, path: paths.key });
+  await refuseExisting([
+    paths.certificate,
+    ...(given === undefined ? [paths.key] : []),
+    ...(options.bundle ? [paths.bundle] : []),
+  ], { force });
   const validity = leafValidity(issuer, options);
-  if (options.key === null) options.onKey();
-  const key = options.key ?? await generateKey();
+  const key = given?.key ?? await makeKey(options);
   const certificate = await makeLeafCertificate(key, {
     commonName: name,
     validity,
@@ -85,7 +98,7 @@ export async function issue(options: IssueOptions): Promise<string> {
   await makeFolder(issuedFolder(dir));
   const files: FileToWrite[] = [
     { path: issuedPath(dir, certificate), content: certificatePem, mode: CERTIFICATE_MODE },
-    { path: paths.key, content: keyPem, mode: KEY_MODE },
+    ...(given === undefined ? [{ path: paths.key, content: keyPem, mode: KEY_MODE }] : []),
     { path: paths.certificate, content: certificatePem, mode: CERTIFICATE_MODE },
   ];
   if (options.bundle) {
@@ -94,7 +107,37 @@ export async function issue(options: IssueOptions): Promise<string> {
   }
   await writeTogether(files, { overwrite: force });
   const staleBundle = !options.bundle && (await existingOf([paths.bundle])).length > 0;
-  return report(options, { paths, validity, staleBundle });
+  return report(options, { paths, validity, given, staleBundle });
+}
+
+async function makeKey({ key, onKey }: IssueOptions): Promise<KeyObject> {
+  if (key.kind === "kept") return key.key;
+  onKey();
+  return await generateKey();
+}
+
+/**
+ * Makes sure that a given key is not the CA's, with which its holder could issue certificates, and
+ * that there is no other NAME.key, which would be taken for the key of the certificate.
+ */
+async function checkGivenKey(
+  { key, file }: GivenKey,
+  { issuer, path }: { issuer: Authority; path: string },
+): Promise<void> {
+  if (issuer.trusted.some((certificate) => keyFits(key, certificate))) {
+    throw new CertsError(
+      "failure",
+      `cannot use --key ${file}: it is the key of the CA; give a key that only this certificate has`,
+    );
+  }
+  if ((await existingOf([path])).length === 0) return;
+  const beside = await readKeyFile(path).catch(() => undefined);
+  if (beside !== undefined && isSameKey(beside, key)) return;
+  throw new CertsError(
+    "failure",
+    `cannot use --key ${file}: ${path} is another key and would not fit the new certificate; ` +
+      "move it away, or choose another --name",
+  );
 }
 
 /** OpenSSL takes a certificate whose subject is its issuer for one that signed itself. */
@@ -106,7 +149,7 @@ function checkName(name: string, issuer: Authority): void {
   );
 }
 
-/** A certificate that outlives its CA stops working when the CA does, to everyone's surprise. */
+/** A certificate that outlives its CA would stop working before its own end. */
 function leafValidity(issuer: Authority, { days, now }: IssueOptions): Validity {
   const end = issuer.certificate.notAfter;
   const validity = validityOf(now, days ?? LEAF_DAYS);
@@ -123,9 +166,10 @@ function leafValidity(issuer: Authority, { days, now }: IssueOptions): Validity 
 
 function report(
   { name, purpose, bundle, days, now }: IssueOptions,
-  { paths, validity, staleBundle }: {
+  { paths, validity, given, staleBundle }: {
     paths: LeafPaths;
     validity: Validity;
+    given: GivenKey | undefined;
     staleBundle: boolean;
   },
 ): string {
@@ -138,13 +182,18 @@ function report(
     `${what}, valid until ${validity.notAfter.toISOString().slice(0, 10)}` +
     (cut ? " and no longer, because the CA ends then" : ""),
     `  ${paths.certificate}  the certificate`,
-    `  ${paths.key}  its private key: for ${name} alone`,
+    given === undefined
+      ? `  ${paths.key}  its private key: for ${name} alone`
+      : `  ${given.file}  its private key, which stays where it is: for ${name} alone`,
   ];
+  if (given?.isExposed === true) {
+    lines.push(`Other users may read ${given.file}; run chmod 600 ${given.file}`);
+  }
   if (bundle) {
     lines.push(`  ${paths.bundle}  key, certificate and CA in one file: for ${name} alone`);
   }
   if (staleBundle) {
-    lines.push(`${paths.bundle} is from before and not renewed; to renew it, add --bundle`);
+    lines.push(`${paths.bundle} is of an earlier certificate; to replace it, add --bundle`);
   }
   return `${lines.join("\n")}\n`;
 }

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import type { Authority } from "./authority.ts";
 import { CertsError, reasonOf } from "./errors.ts";
-import { existingOf, readBytes } from "./files.ts";
-import { isCertificate, pemBlocks } from "./pem.ts";
+import { isCertificate } from "../common/pem.ts";
+import { existingOf, readPem } from "./files.ts";
 import { X509Certificate } from "./x509.ts";
 
 /** The folder that certificates are kept in, without keys, one file for each serial number. */
@@ -21,14 +21,14 @@ export function serialOf({ serialNumber }: X509Certificate): string {
   return serialNumber.toUpperCase();
 }
 
-/** The common name, on which names of files are built. */
+/** The common name, from which file names are made. */
 export function commonNameOf({ subjectName }: X509Certificate): string {
   return subjectName.getField("CN")[0] ?? "";
 }
 
 /**
- * Finds what a CA has issued: in the folder for that, and beside the CA, where those stand that were
- * issued before there was such a folder.
+ * Finds what a CA has issued: in the folder for that, and beside the CA, where earlier versions of
+ * this tool wrote certificates.
  *
  * @returns each once, the newest first
  * @throws {CertsError} when a file cannot be read
@@ -63,7 +63,7 @@ export async function isIssuedBy(
  * @throws {CertsError} when it cannot be read, or one is damaged
  */
 export async function certificatesIn(path: string): Promise<X509Certificate[]> {
-  const blocks = pemBlocks(new TextDecoder().decode(await readBytes(path)), path);
+  const blocks = await readPem(path);
   try {
     return blocks.filter(isCertificate).map(({ text }) => new X509Certificate(text));
   } catch {

@@ -2,14 +2,18 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import { CertsError } from "./errors.ts";
-import type { PemBlock } from "./pem.ts";
+import { isEncryptedKey, isPrivateKey, type PemBlock } from "../common/pem.ts";
+import { readPem } from "./files.ts";
 import type { X509Certificate } from "./x509.ts";
 
-/** The size of every key that is made, in bits: what the worker's design asks for. */
+/** The size of every key that is made, in bits; shorter keys are refused. */
 export const KEY_BITS = 4096;
 
-/** The public exponent that everybody uses (NIST SP 800-56B asks for at least this). */
-const PUBLIC_EXPONENT = 65537;
+/** Servers and clients accept no longer key: the limit of the TLS library in Deno 2.7.14. */
+export const MAX_KEY_BITS = 8192;
+
+/** The usual public exponent (NIST SP 800-56B asks for at least this). */
+export const PUBLIC_EXPONENT = 65537;
 
 /**
  * Makes an RSA key of {@link KEY_BITS}. It takes half a second to five seconds, by luck: primes are
@@ -30,7 +34,7 @@ export async function generateKey(): Promise<KeyObject> {
  * @throws {CertsError} when it is encrypted or not a key
  */
 export function readPrivateKey(block: PemBlock, path: string): KeyObject {
-  if (block.label === "ENCRYPTED PRIVATE KEY" || block.text.includes("Proc-Type: 4,ENCRYPTED")) {
+  if (isEncryptedKey(block)) {
     throw new CertsError(
       "failure",
       `cannot use the private key in ${path}: it is protected by a passphrase; ` +
@@ -47,6 +51,26 @@ export function readPrivateKey(block: PemBlock, path: string): KeyObject {
   }
 }
 
+/**
+ * Reads the private key in a file; other blocks are skipped.
+ *
+ * @throws {CertsError} when the file cannot be read, or holds no private key that can be used
+ */
+export async function readKeyFile(path: string): Promise<KeyObject> {
+  const block = (await readPem(path)).find(isPrivateKey);
+  if (block !== undefined) return readPrivateKey(block, path);
+  throw new CertsError("failure", `cannot use ${path}: it holds no private key`);
+}
+
+/**
+ * Whether a key is of the kind that this tool makes and the server's TLS accepts: RSA, with at least
+ * {@link KEY_BITS} bits.
+ */
+export function isStrongRsaKey(key: KeyObject): boolean {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  return type === "rsa" && (details?.modulusLength ?? 0) >= KEY_BITS;
+}
+
 /** A private key as text for a file: PKCS #8 in PEM, not encrypted. */
 export function privateKeyPem(key: KeyObject): string {
   return key.export({ type: "pkcs8", format: "pem" }).toString();
@@ -57,10 +81,15 @@ export function publicKeyDer(key: KeyObject): Uint8Array<ArrayBuffer> {
   return new Uint8Array(createPublicKey(key).export({ type: "spki", format: "der" }));
 }
 
-/** Says whether a private key belongs to a certificate. */
+/** Whether a private key belongs to a certificate. */
 export function keyFits(key: KeyObject, certificate: X509Certificate): boolean {
   const own = publicKeyDer(key).toHex();
   return own === new Uint8Array(certificate.publicKey.rawData).toHex();
+}
+
+/** Whether two private keys are the same key. */
+export function isSameKey(one: KeyObject, other: KeyObject): boolean {
+  return publicKeyDer(one).toHex() === publicKeyDer(other).toHex();
 }
 
 /** Makes an RSA key ready to sign certificates with sha256WithRSAEncryption. */

@@ -4,7 +4,7 @@
  */
 import { type Output, run } from "./program.ts";
 
-/** A reader that has gone away, such as `| head -1`, wants no more: that is no error. */
+/** Writes a text. A reader that has gone away, such as `| head -1`, is not an error. */
 function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   const bytes = new TextEncoder().encode(text);
   try {
@@ -26,6 +26,8 @@ try {
   Deno.exitCode = await run(Deno.args, output);
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
-  output.err(`worker-certs: cannot go on, this is a defect: ${message.replaceAll("\n", " ")}\n`);
+  output.err(
+    `worker-certs: stopped by a defect of this program: ${message.replaceAll("\n", " ")}\n`,
+  );
   Deno.exitCode = 1;
 }

@@ -1,4 +1,4 @@
-/** The command line: verbs, options, help. What a verb does stands in a file of its name. */
+/** The command line: verbs, options, help. Each verb has a file of its name. */
 import { Command, CommanderError, Option } from "commander";
 import config from "../deno.json" with { type: "json" };
 import { DEFAULT_ROLE_OID, ROLES } from "../lib/tls/role.ts";
@@ -26,11 +26,11 @@ export interface Output {
   readonly out: (text: string) => void;
   /** Errors and help on wrong use. */
   readonly err: (text: string) => void;
-  /** What happens meanwhile, for someone who waits at a terminal. */
+  /** Progress, for a person who waits at a terminal. */
   readonly progress: (text: string) => void;
 }
 
-/** The width of help on every terminal: texts are the same wherever they are read. */
+/** The width of help on every terminal, so that its text is always the same. */
 const HELP_WIDTH_CHARACTERS = 100;
 
 const WAITING = "Making an RSA key of 4096 bits, which takes some seconds ...\n";
@@ -51,24 +51,32 @@ Exit status: 0 done, 1 failed, 2 wrong use.`;
 
 const INIT_EXAMPLES = `
 Writes ca.crt, which every server and client trusts, and ca.key, which never leaves this folder.
+With --key, ca.key is a copy of FILE: a private key in PEM, RSA of 4096 to 8192 bits, without a
+passphrase.
 
 Examples:
   worker-certs init --dir pki
-  worker-certs init --dir pki --name "Example CA" --days 1826`;
+  worker-certs init --dir pki --name "Example CA" --days 1826
+  worker-certs init --dir pki --key ca-key.pem`;
 
 const ISSUE_EXAMPLES = `
 Writes NAME.crt and NAME.key beside the CA, with --bundle also NAME.pem: key, certificate and CA
 in one file, all that a client needs. A certificate never outlives its CA.
 
+With --key, the certificate is for the private key in FILE (PEM, RSA of 4096 to 8192 bits, without
+a passphrase). The key stays where it is: NAME.key is not written, and only --bundle copies the key.
+To renew such a certificate, issue it again with --key and --force.
+
 Examples:
   worker-certs issue --dir pki --name alice --role writer --bundle
   worker-certs issue --dir pki --name monitor --role reader --days 30
+  worker-certs issue --dir pki --name alice --role writer --key alice-key.pem
   worker-certs issue --dir pki --name server --server --san worker1.example.com,10.0.0.7,::1`;
 
 const RENEW_EXAMPLES = `
 Takes name, roles and server names from NAME.crt, and replaces NAME.crt, NAME.key and, where there
-is one, NAME.pem. The old certificate stays good until its end unless it is revoked. Servers take up
-a new certificate in their files by themselves.
+is one, NAME.pem. The previous certificate stays valid until it expires, unless it is revoked.
+Servers load a new certificate in their files by themselves.
 
 Examples:
   worker-certs renew --dir pki --name alice
@@ -77,8 +85,8 @@ Examples:
 
 const REVOKE_EXAMPLES = `
 A CERTIFICATE is a name (all valid ones that were issued for it), a serial number, or a file.
-Writes ca.crl beside the CA; without a certificate the list is only made anew, for another year.
-Servers that have the list end the streams of who is on it within seconds.
+Writes ca.crl beside the CA; without CERTIFICATE it only makes a new list, for another year.
+Servers that have the list end the streams of revoked clients within seconds.
 
 Examples:
   worker-certs revoke --dir pki bob
@@ -86,7 +94,7 @@ Examples:
   worker-certs revoke --dir pki`;
 
 const LIST_EXAMPLES = `
-"expiring" is what ends within 30 days.
+"expiring" means: expires within 30 days.
 
 Examples:
   worker-certs list --dir pki
@@ -122,10 +130,12 @@ export async function run(args: readonly string[], output: Output): Promise<numb
 
 function makeProgram(output: Output): Command {
   const program = new Command("worker-certs")
-    .description("Makes the private CA of a job worker, and the certificates of its users.")
+    .description(
+      "Makes the private CA of a job worker, and the certificates of its servers and clients.",
+    )
     .version(config.version)
-    .helpOption("-h, --help", "say how this is used")
-    .helpCommand("help [verb]", "say how a verb is used")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [verb]", "print the help of a verb")
     .addHelpText("after", EXAMPLES)
     .exitOverride()
     .configureOutput({
@@ -151,20 +161,31 @@ function makeProgram(output: Output): Command {
   return program;
 }
 
+/** The options of `init` as they are typed. */
+interface InitArguments {
+  readonly dir: string;
+  readonly name: string;
+  readonly days: string;
+  readonly key?: string;
+  readonly force?: true;
+}
+
 function addInit(program: Command, output: Output): void {
   program.command("init")
     .description("make a CA")
-    .requiredOption("--dir <folder>", "where to; made when it is not there")
+    .requiredOption("--dir <folder>", "where the CA goes; made when it does not exist")
     .option("--name <name>", "the CA's common name", AUTHORITY_NAME)
     .option("--days <n>", "how long it is valid", String(AUTHORITY_DAYS))
-    .option("--force", "replace the CA that is there")
+    .option("--key <file>", "an existing private key to use instead of a new one")
+    .option("--force", "replace an existing CA")
     .addHelpText("after", INIT_EXAMPLES)
-    .action(async (options: { dir: string; name: string; days: string; force?: true }) => {
+    .action(async (options: InitArguments) => {
       const text = await init({
         dir: parseFolder(options.dir),
         commonName: parseCommonName(options.name),
         days: parseDays(options.days),
         force: options.force ?? false,
+        keyFile: options.key ?? null,
         now: new Date(),
         onKey: () => output.progress(WAITING),
       });
@@ -180,6 +201,7 @@ interface IssueArguments {
   readonly server?: true;
   readonly san?: string[];
   readonly days?: string;
+  readonly key?: string;
   readonly bundle?: true;
   readonly force?: true;
   readonly oid?: string;
@@ -188,14 +210,18 @@ interface IssueArguments {
 function addIssue(program: Command, output: Output): void {
   program.command("issue")
     .description("make the key and the certificate of a client or a server")
-    .requiredOption("--dir <folder>", "the folder of the CA; the new files go there, too")
+    .requiredOption("--dir <folder>", "the folder of the CA, and of the new files")
     .requiredOption("--name <name>", "the common name, and the name of the files")
     .addOption(repeated("--role <roles>", `for a client: ${ROLES.join(" or ")}, or both`))
     .option("--server", "for a server instead of a client")
     .addOption(repeated("--san <names>", "for a server: its host names and IP addresses"))
-    .option("--days <n>", `how long it is valid (default: ${LEAF_DAYS}, at most as the CA)`)
+    .option(
+      "--days <n>",
+      `how long it is valid (default: ${LEAF_DAYS}, at most until the CA expires)`,
+    )
+    .option("--key <file>", "an existing private key to use instead of a new one")
     .option("--bundle", "write NAME.pem as well: key, certificate and CA in one file")
-    .option("--force", "replace files that are there")
+    .option("--force", "replace existing files")
     .option("--oid <oid>", `OID of the role extension (default: ${DEFAULT_ROLE_OID})`)
     .addHelpText("after", ISSUE_EXAMPLES)
     .action(async (options: IssueArguments) => {
@@ -208,7 +234,9 @@ function addIssue(program: Command, output: Output): void {
         force: options.force ?? false,
         now: new Date(),
         onKey: () => output.progress(WAITING),
-        key: null,
+        key: options.key === undefined
+          ? { kind: "generated" }
+          : { kind: "given", file: options.key },
       });
       output.out(text);
     });
@@ -226,11 +254,14 @@ interface RenewArguments {
 
 function addRenew(program: Command, output: Output): void {
   program.command("renew")
-    .description("make a certificate again, with a later end")
+    .description("make a certificate again, with a later expiry")
     .requiredOption("--dir <folder>", "the folder of the CA and of the certificate")
     .requiredOption("--name <name>", "the name it was issued for")
-    .option("--days <n>", `how long it is valid (default: ${LEAF_DAYS}, at most as the CA)`)
-    .option("--keep-key", "go on with its key instead of a new one")
+    .option(
+      "--days <n>",
+      `how long it is valid (default: ${LEAF_DAYS}, at most until the CA expires)`,
+    )
+    .option("--keep-key", "keep its key instead of making a new one")
     .option("--revoke-old", "revoke the certificate that is replaced")
     .option("--oid <oid>", "OID of the role extension", DEFAULT_ROLE_OID)
     .addHelpText("after", RENEW_EXAMPLES)
@@ -258,11 +289,11 @@ interface RevokeArguments {
 
 function addRevoke(program: Command, output: Output): void {
   program.command("revoke")
-    .description("take access away: write the list of revoked certificates")
+    .description("revoke certificates: write the list of revoked ones")
     .argument("[certificate...]", "names, serial numbers or files of certificates")
-    .requiredOption("--dir <folder>", "the folder of the CA; the list goes there, too")
-    .addOption(new Option("--reason <reason>", "why, for who reads the list").choices(REASONS))
-    .option("--days <n>", "when the next list is promised", String(LIST_DAYS))
+    .requiredOption("--dir <folder>", "the folder of the CA, and of the list")
+    .addOption(new Option("--reason <reason>", "the reason that the list gives").choices(REASONS))
+    .option("--days <n>", "when the next list is due", String(LIST_DAYS))
     .addHelpText("after", REVOKE_EXAMPLES)
     .action(async (targets: string[], options: RevokeArguments) => {
       const text = await revoke({
@@ -278,7 +309,7 @@ function addRevoke(program: Command, output: Output): void {
 
 function addList(program: Command, output: Output): void {
   program.command("list")
-    .description("say what the CA has issued, and what of it is expiring or revoked")
+    .description("list what the CA has issued, and what of it is expiring or revoked")
     .requiredOption("--dir <folder>", "the folder of the CA")
     .option("--json", "for programs: a JSON array, one element a certificate")
     .option("--oid <oid>", "OID of the role extension", DEFAULT_ROLE_OID)
@@ -298,7 +329,7 @@ function addList(program: Command, output: Output): void {
 
 function addShow(program: Command, output: Output): void {
   program.command("show")
-    .description("say what stands in certificate files")
+    .description("describe certificate files")
     .argument("<file...>", "certificates, or bundles of them")
     .option("--json", "for programs: a JSON array, one element a file")
     .option("--oid <oid>", "OID of the role extension", DEFAULT_ROLE_OID)

@@ -1,15 +1,14 @@
-/** `worker-certs renew`: the same certificate again, with a later end. */
+/** `worker-certs renew`: the same certificate again, with a later expiry. */
 import { join } from "node:path";
 import { type Authority, loadAuthority } from "./authority.ts";
 import type { ServerName } from "./arguments.ts";
 import type { Purpose } from "./certificate.ts";
 import { RoleError, rolesOfCertificate } from "../lib/tls/role.ts";
 import { CertsError } from "./errors.ts";
-import { existingOf, readBytes } from "./files.ts";
-import { issue } from "./issue.ts";
+import { existingOf } from "./files.ts";
+import { issue, type LeafKey } from "./issue.ts";
 import { certificatesIn, isIssuedBy, serialOf } from "./issued.ts";
-import { keyFits, readPrivateKey } from "./keys.ts";
-import { isPrivateKey, pemBlocks } from "./pem.ts";
+import { keyFits, readKeyFile } from "./keys.ts";
 import { LIST_DAYS, revoke } from "./revoke.ts";
 import {
   ExtendedKeyUsage,
@@ -52,12 +51,14 @@ export async function renew(options: RenewOptions): Promise<string> {
   const old = await findOld(paths.certificate, { name, authority });
   const purpose = purposeOf(old, { path: paths.certificate, roleOid: options.roleOid });
   const bundle = (await existingOf([join(dir, `${name}.pem`)])).length > 0;
-  const key = options.keepKey ? await readKey(paths.key, old) : null;
+  const key: LeafKey = options.keepKey
+    ? { kind: "kept", key: await readKey(paths.key, old) }
+    : { kind: "generated" };
   const issued = await issue({ dir, name, purpose, days, bundle, force: true, now, onKey, key });
   if (!options.revokeOld) {
     const end = old.notAfter.toISOString().slice(0, 10);
-    const state = old.notAfter <= now ? `had expired on ${end}` : `is good until ${end}`;
-    return `${issued}The certificate before, serial ${serialOf(old)}, ${state}.\n`;
+    const state = old.notAfter <= now ? `expired on ${end}` : `is valid until ${end}`;
+    return `${issued}The previous certificate, serial ${serialOf(old)}, ${state}.\n`;
   }
   const revoked = await revoke({
     dir,
@@ -115,11 +116,7 @@ function purposeOf(
 }
 
 async function readKey(path: string, certificate: X509Certificate) {
-  const block = pemBlocks(new TextDecoder().decode(await readBytes(path)), path).find(isPrivateKey);
-  if (block === undefined) {
-    throw new CertsError("failure", `cannot keep the key: ${path} holds none`);
-  }
-  const key = readPrivateKey(block, path);
+  const key = await readKeyFile(path);
   if (keyFits(key, certificate)) return key;
   throw new CertsError("failure", `cannot keep the key: ${path} does not fit the certificate`);
 }

@@ -1,13 +1,12 @@
-/** The CA's list of certificates that are no longer good (RFC 5280, section 5). */
+/** The CA's list of revoked certificates (RFC 5280, section 5). */
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { CRLNumber, id_ce_cRLNumber } from "@peculiar/asn1-x509";
 import { join } from "node:path";
 import type { Authority } from "./authority.ts";
 import { DAY_MS } from "./certificate.ts";
 import { CertsError } from "./errors.ts";
-import { existingOf, readBytes } from "./files.ts";
+import { existingOf, readPem } from "./files.ts";
 import { signingKey } from "./keys.ts";
-import { pemBlocks } from "./pem.ts";
 import {
   AuthorityKeyIdentifierExtension,
   Extension,
@@ -55,13 +54,12 @@ export async function loadList(
 ): Promise<X509Crl | undefined> {
   const path = listPath(folder);
   if ((await existingOf([path])).length === 0) return undefined;
-  const blocks = pemBlocks(new TextDecoder().decode(await readBytes(path)), path);
-  const block = blocks.find(({ label }) => label === LIST_LABEL);
+  const block = (await readPem(path)).find(({ label }) => label === LIST_LABEL);
   const list = block && parseList(block.text, path);
   if (list !== undefined && await list.verify({ publicKey: certificate })) return list;
   throw new CertsError(
     "failure",
-    `cannot go on from ${path}: it is no list of this CA; put the CA's last list there, ` +
+    `cannot go on from ${path}: it is not a list of this CA; put the CA's last list there, ` +
       "or move the file away to begin a new one",
   );
 }

@@ -1,9 +1,9 @@
-/** `worker-certs revoke`: puts certificates on the CA's list, or makes the list anew. */
+/** `worker-certs revoke`: adds certificates to the CA's list, or only makes a new list. */
 import { type Authority, loadAuthority } from "./authority.ts";
 import { CertsError } from "./errors.ts";
 import { CERTIFICATE_MODE, existingOf, writeTogether } from "./files.ts";
 import { certificatesIn, commonNameOf, isIssuedBy, issuedBy, serialOf } from "./issued.ts";
-import { toPem } from "./pem.ts";
+import { toPem } from "../common/pem.ts";
 import {
   LIST_LABEL,
   listPath,
@@ -15,14 +15,14 @@ import {
 } from "./revocation_list.ts";
 import type { X509Certificate } from "./x509.ts";
 
-/** A newer list is promised within a year, leap day included; servers warn when it is overdue. */
+/** A newer list is promised within a year, leap day included; servers warn when it is late. */
 export const LIST_DAYS = 366;
 
 /** What `revoke` is asked to do. */
 export interface RevokeOptions {
   /** The folder of the CA, where the list goes, too. */
   readonly dir: string;
-  /** Names, serial numbers and files of certificates; none: the list is only made anew. */
+  /** Names, serial numbers and files of certificates; none: only a new list is made. */
   readonly targets: readonly string[];
   readonly reason: Reason | undefined;
   /** How long until a newer list is promised. */
@@ -34,7 +34,7 @@ export interface RevokeOptions {
  * Revokes certificates.
  *
  * @returns what was done, for the user
- * @throws {CertsError} when a target is none of this CA's certificates, or a file cannot be read or
+ * @throws {CertsError} when a target is not one of this CA's certificates, or a file cannot be read or
  * written; then nothing has changed
  */
 export async function revoke(options: RevokeOptions): Promise<string> {
@@ -58,17 +58,17 @@ export async function revoke(options: RevokeOptions): Promise<string> {
   const count = list.entries.length;
   return [
     ...[...chosen.values()].map((certificate) =>
-      `${before.has(serialOf(certificate)) ? "Was revoked before" : "Revoked"}: ` +
+      `${before.has(serialOf(certificate)) ? "Already revoked" : "Revoked"}: ` +
       describe(certificate)
     ),
-    `List ${numberOf(list)}, ${count} ${count === 1 ? "certificate" : "certificates"}, to be ` +
-    `followed by ${list.nextUpdate?.toISOString().slice(0, 10)}`,
-    `  ${path}  copy it to every server, where --crl says (/etc/job-worker/ca.crl)`,
+    `List ${numberOf(list)}, ${count} ${count === 1 ? "certificate" : "certificates"}, next list ` +
+    `due by ${list.nextUpdate?.toISOString().slice(0, 10)}`,
+    `  ${path}  copy it to every server, to the path of --crl (/etc/job-worker/ca.crl)`,
     "",
   ].join("\n");
 }
 
-/** Which certificates a word stands for: a file's, all good ones of a name, or that of a serial. */
+/** The certificates that an argument names: all valid ones of a name, one serial, or a file's. */
 async function find(
   target: string,
   { authority, issued, now }: {

@@ -1,13 +1,13 @@
-/** `worker-certs show`: says what stands in certificate files. */
+/** `worker-certs show`: describes certificate files. */
 import { type CertificateDescription, describeCertificate } from "./describe.ts";
 import { CertsError } from "./errors.ts";
-import { readBytes } from "./files.ts";
+import { isCertificate, isPrivateKey, type PemBlock } from "../common/pem.ts";
+import { parsePem, readBytes } from "./files.ts";
 import { keyFits, readPrivateKey } from "./keys.ts";
-import { isCertificate, isPrivateKey, type PemBlock, pemBlocks } from "./pem.ts";
 import { LIST_LABEL, numberOf, parseList } from "./revocation_list.ts";
 import { X509Certificate, type X509Crl, X509CrlReason } from "./x509.ts";
 
-/** How long something lasts less than a day is said in hours. */
+/** Less than a day is given in hours. */
 const HOUR_MS = 60 * 60 * 1000;
 
 /** The first byte of every DER certificate: SEQUENCE. */
@@ -64,7 +64,7 @@ export interface FileDescription {
  */
 export async function describeFile(file: string, options: ShowOptions): Promise<FileDescription> {
   const bytes = await readBytes(file);
-  const blocks = bytes[0] === DER_SEQUENCE ? [] : pemBlocks(new TextDecoder().decode(bytes), file);
+  const blocks = bytes[0] === DER_SEQUENCE ? [] : parsePem(bytes, file);
   const key = blocks.find(isPrivateKey);
   const sources = bytes[0] === DER_SEQUENCE
     ? [new Uint8Array(bytes)]
@@ -72,7 +72,9 @@ export async function describeFile(file: string, options: ShowOptions): Promise<
   const lists = blocks.filter(({ label }) => label === LIST_LABEL)
     .map(({ text }) => describeList(parseList(text, file)));
   if (sources.length + lists.length === 0) {
-    const what = key === undefined ? "it holds no certificate" : "it holds a key, no certificate";
+    const what = key === undefined
+      ? "it holds no certificate"
+      : "it holds a key and no certificate";
     throw new CertsError("failure", `cannot show ${file}: ${what}`);
   }
   const certificates = sources.map((source, index) => parse(source, { file, index }));
@@ -222,7 +224,7 @@ function renderState({ state, daysLeft, notAfter }: CertificateDescription, now:
   return `${hours} h left`;
 }
 
-/** What stands in a certificate comes from outside and must not command the terminal. */
+/** The contents of a certificate come from outside and must not control the terminal. */
 function visible(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,

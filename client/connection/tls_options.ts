@@ -1,8 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import tls from "node:tls";
+import { scanPem } from "../../common/pem.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { splitPem } from "../endpoint/pem.ts";
 
 /** How a handshake is done and the server's name checked. */
 export interface TlsOptions {
@@ -42,7 +42,7 @@ export function tlsOptions({ address, identity }: Endpoint): TlsOptions {
  */
 function checkSigner({ raw }: tls.PeerCertificate, authorities: string): Error | undefined {
   const certificate = new X509Certificate(raw);
-  const isOurs = splitPem(authorities).some(({ text }) =>
+  const isOurs = scanPem(authorities).blocks.some(({ text }) =>
     certificate.verify(new X509Certificate(text).publicKey)
   );
   return isOurs ? undefined : Object.assign(new Error("The server's certificate has another CA."), {

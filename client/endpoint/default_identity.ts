@@ -1,7 +1,7 @@
+import { isCertificate, isPrivateKey, type PemBlock, scanPem } from "../../common/pem.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { IdentityFiles } from "./identity_files.ts";
-import { isKeyLabel, splitPem } from "./pem.ts";
 
 /**
  * Finds an identity where people keep one: in `./certs/`, then in `~/.config/job-worker/`.
@@ -50,9 +50,9 @@ function findCandidates(folder: string): Map<string, IdentityFiles> {
     if (extension === "crt" && ca !== undefined && files.has(`${name}.key`)) {
       candidates.set(name, { ca, cert: path, key: `${folder}/${name}.key` });
     } else if (extension === "pem") {
-      const labels = labelsOf(path);
-      if (!labels.some(isKeyLabel)) continue;
-      const hasAuthority = labels.filter((label) => label === "CERTIFICATE").length > 1;
+      const blocks = blocksOf(path);
+      if (!blocks.some(isPrivateKey)) continue;
+      const hasAuthority = blocks.filter(isCertificate).length > 1;
       candidates.set(name, { identity: path, ca: hasAuthority ? undefined : ca });
     }
   }
@@ -60,9 +60,9 @@ function findCandidates(folder: string): Map<string, IdentityFiles> {
 }
 
 /** What a PEM file holds; nothing where it cannot be read, as it may be meant for another user. */
-function labelsOf(file: string): string[] {
+function blocksOf(file: string): readonly PemBlock[] {
   try {
-    return splitPem(Deno.readTextFileSync(file)).map((block) => block.label);
+    return scanPem(Deno.readTextFileSync(file)).blocks;
   } catch {
     return [];
   }

@@ -1,9 +1,9 @@
+import { isCertificate, isPrivateKey, type PemContent, scanPem } from "../../common/pem.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { findDefaultIdentity } from "./default_identity.ts";
 import { type CheckedIdentity, checkIdentity } from "./identity_check.ts";
 import type { IdentityFiles, IdentityParts } from "./identity_files.ts";
-import { isKeyLabel, splitPem } from "./pem.ts";
 
 /** Who the client is and whom it trusts: checked, and ready for a handshake. */
 export type Identity = CheckedIdentity;
@@ -124,19 +124,21 @@ function findBlocks(
   text: string,
   { file, kind }: { file: string; kind: "key" | "certificate" },
 ): string[] {
-  const blocks = splitPem(text);
-  const wanted = blocks.filter((block) =>
-    kind === "key" ? isKeyLabel(block.label) : block.label === "CERTIFICATE"
-  );
+  const content = scanPem(text);
+  const wanted = content.blocks.filter(kind === "key" ? isPrivateKey : isCertificate);
   if (wanted.length > 0) return wanted.map((block) => block.text);
-  const found = blocks.length === 0
-    ? "it is not a PEM file"
-    : `it holds only ${[...new Set(blocks.map((block) => block.label))].join(", ")}`;
+  const found = describeContent(content);
   const noun = kind === "key" ? "private key" : "certificate";
   throw new ClientError(
     `Cannot find a ${noun} in ${file}: ${found}. Name a PEM file with a ${noun}.`,
     ExitStatus.refused,
   );
+}
+
+function describeContent({ blocks, missingEnd }: PemContent): string {
+  if (missingEnd !== undefined) return `it is cut off, "${missingEnd}" is missing`;
+  if (blocks.length === 0) return "it is not a PEM file";
+  return `it holds only ${[...new Set(blocks.map(({ label }) => label))].join(", ")}`;
 }
 
 function readText(file: string): string {

@@ -2,7 +2,8 @@
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { CertificateList } from "@peculiar/asn1-x509";
 import { verify, type X509Certificate } from "node:crypto";
-import { keyId, normalSerial, pemPieces, toPem } from "./x509.ts";
+import { derOf, pemBlocks, toPem } from "../../common/pem.ts";
+import { keyId, normalSerial } from "./x509.ts";
 
 /** One CA's word on which of its certificates are no longer good. */
 export interface RevocationList {
@@ -48,14 +49,14 @@ export function parseRevocationLists(
   pem: string,
   { authorities, nowMs }: { authorities: readonly X509Certificate[]; nowMs: number },
 ): FoundLists {
-  const pieces = pemPieces(pem, LABEL);
-  if (pieces.length === 0) {
+  const blocks = pemBlocks(pem).filter(({ label }) => label === LABEL);
+  if (blocks.length === 0) {
     throw new Error('it holds no list in PEM ("BEGIN X509 CRL"); openssl crl converts others');
   }
   const newest = new Map<string, RevocationList>();
   let strangers = 0;
-  for (const der of pieces) {
-    const list = parseList(der, authorities);
+  for (const block of blocks) {
+    const list = parseList(derOf(block), authorities);
     if (list === undefined) {
       strangers++;
       continue;

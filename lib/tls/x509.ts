@@ -2,6 +2,7 @@
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { Certificate, ExtendedKeyUsage } from "@peculiar/asn1-x509";
 import { createHash, type KeyObject, X509Certificate } from "node:crypto";
+import { derOf, isCertificate, pemBlocks } from "../../common/pem.ts";
 
 /** RFC 5280, 4.2.1.12: what the holder of a certificate may use it for. */
 export const PURPOSE_OIDS = {
@@ -27,29 +28,13 @@ const CURVES: readonly string[] = [
 /** Digests that nobody knows how to find collisions for; signature names such as OpenSSL's. */
 const STRONG_SIGNATURE = /sha-?(256|384|512)|ed25519|ed448/i;
 
-/** Finds the certificates in a PEM text; other pieces, such as keys, are passed over. */
-export function certificatesIn(pem: string): X509Certificate[] {
-  return pemPieces(pem, "CERTIFICATE").map((der) => new X509Certificate(der));
-}
-
 /**
- * The DER of each piece of a PEM text (RFC 7468) that has a label.
+ * Finds the certificates in a PEM text; other blocks, such as keys, are skipped.
  *
- * @throws {Error} When a piece is begun and not ended, or holds no base64.
+ * @throws {Error} The text is cut off, or a certificate is damaged.
  */
-export function pemPieces(pem: string, label: string): Uint8Array<ArrayBuffer>[] {
-  const pieces = pem.split(`-----BEGIN ${label}-----`).slice(1);
-  return pieces.map((piece) => {
-    const end = piece.indexOf(`-----END ${label}-----`);
-    if (end < 0) throw new Error(`a ${label} is cut off`);
-    return Uint8Array.fromBase64(piece.slice(0, end));
-  });
-}
-
-/** DER as one piece of a PEM text, in lines of 64 characters. */
-export function toPem(label: string, der: Uint8Array): string {
-  const lines = der.toBase64().match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
+export function certificatesIn(pem: string): X509Certificate[] {
+  return pemBlocks(pem).filter(isCertificate).map((block) => new X509Certificate(derOf(block)));
 }
 
 /** Tells keys apart: the same key in two certificates is one signer. */

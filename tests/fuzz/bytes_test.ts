@@ -6,7 +6,8 @@ import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { AnswerReader, FrameError } from "../../client/connection/bulk/frames.ts";
 import { CertsError } from "../../certs/errors.ts";
-import { isCertificate, isPrivateKey, pemBlocks } from "../../certs/pem.ts";
+import { isCertificate, isPrivateKey } from "../../common/pem.ts";
+import { parsePem } from "../../certs/files.ts";
 import {
   frameMessage,
   MessageError,
@@ -101,8 +102,8 @@ fuzz("files of the certificate tool", {
   inputs: mutatedText(cert, authority.cert + cert, pemOf(goodList)),
   holds: (text) => {
     succeeds(() => {
-      for (const block of pemBlocks(text, "file.pem")) {
-        assert(text.includes(block.text.slice(0, -1)));
+      for (const block of parsePem(new TextEncoder().encode(text), "file.pem")) {
+        assert(text.toWellFormed().includes(block.text.slice(0, -1)));
         assert(!(isCertificate(block) && isPrivateKey(block)));
       }
     }, (error) => error instanceof CertsError);

@@ -116,7 +116,7 @@ Deno.test("revoke: what is on the list stays on it, and the number grows with ea
   const [first] = (await shown(of("ca.crl"))).lists;
   assert.match(
     await certs("revoke", "--dir", folder.path, "bob", "odd"),
-    /Was revoked before: bob/,
+    /Already revoked: bob/,
   );
   await certs("revoke", "--dir", folder.path, "--days", "7");
   const [third] = (await shown(of("ca.crl"))).lists;
@@ -218,14 +218,14 @@ Deno.test("revoke: a list that is another CA's, damaged, or of the future is not
   using other = await copyOf(OTHER_CA);
   await certs("revoke", "--dir", other.path);
   await Deno.copyFile(join(other.path, "ca.crl"), list);
-  await assertRefused(folder.path, revoke, /no list of this CA/);
+  await assertRefused(folder.path, revoke, /not a list of this CA/);
   const text = await Deno.readTextFile(list);
   await Deno.writeTextFile(list, text.replace(/MII..../, "AAAAAAA"));
   await assertRefused(folder.path, revoke, /damaged/);
   await Deno.writeTextFile(list, text.slice(0, text.length / 2));
   await assertRefused(folder.path, revoke, /cut off/);
   await Deno.writeTextFile(list, "");
-  await assertRefused(folder.path, revoke, /no list of this CA/);
+  await assertRefused(folder.path, revoke, /not a list of this CA/);
 });
 
 Deno.test("renew: a later end and another key, all else as it was", async () => {
@@ -234,7 +234,7 @@ Deno.test("renew: a later end and another key, all else as it was", async () => 
     const file = join(folder.path, `${name}.crt`);
     const [before] = (await shown(file)).certificates;
     const text = await certs("renew", "--dir", folder.path, "--name", name, "--days", "400");
-    assert.match(text, new RegExp(`serial ${before.serial}, is good until`));
+    assert.match(text, new RegExp(`serial ${before.serial}, is valid until`));
     const [after] = (await shown(file)).certificates;
     for (const key of ["subject", "issuer", "usages", "roles", "names", "key"]) {
       assert.deepEqual(after[key], before[key]);

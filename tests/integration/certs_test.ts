@@ -212,7 +212,7 @@ Deno.test("worker-certs: replaces nothing without --force, and says what is ther
   const { "a.key": _key, "a.crt": _certificate, ...left } = before;
   assert.deepEqual(contents(folder), left);
 
-  assert.match(await make(...issue), /a\.pem is from before and not renewed/);
+  assert.match(await make(...issue), /a\.pem is of an earlier certificate/);
   assert.match(await make("init", "--dir", dir, "--force"), /no longer accepted/);
   await make(...issue, "--bundle", "--force");
   const after = contents(folder);
@@ -301,7 +301,7 @@ Deno.test("worker-certs issue: refuses CA files that do not fit, are damaged or 
   put("ca.key", Deno.readTextFileSync(join(dir, "alice.key")));
   assertRefused(await issue(), 1, /ca\.key does not belong to \S+ca\.crt/);
   put("ca.key", "garbage");
-  assertRefused(await issue(), 1, /ca\.key holds no private key/);
+  assertRefused(await issue(), 1, /ca\.key: it holds no private key/);
   put("ca.crt", certificate.slice(0, 200));
   assertRefused(await issue(), 1, /ca\.crt: it is cut off/);
   put("ca.crt", Deno.readTextFileSync(join(dir, "alice.crt")));
@@ -315,6 +315,33 @@ Deno.test("worker-certs issue: refuses CA files that do not fit, are damaged or 
     assertRefused(await issue(), 1, /is not an RSA key of 4096 bits/);
   }
   assert.deepEqual(Object.keys(contents(folder)), ["ca.crt", "ca.key"]);
+});
+
+Deno.test("worker-certs: takes existing keys for a CA and a server, and openssl accepts both", async () => {
+  using folder = testFolder();
+  const dir = folder.of("pki");
+  const key = async (name: string) => {
+    const file = folder.of(name);
+    await opensslText(
+      ...["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096", "-out", file],
+    );
+    return file;
+  };
+  const [caKey, serverKey] = await Promise.all([key("ca-key.pem"), key("server-key.pem")]);
+  await make("init", "--dir", dir, "--key", caKey);
+  const issue = ["issue", "--dir", dir, "--name", "server", "--server", "--san", "localhost"];
+  await make(...issue, "--key", serverKey);
+  const [ca, certificate] = [join(dir, "ca.crt"), join(dir, "server.crt")];
+  await opensslText(
+    ...["verify", "-x509_strict", "-CAfile", ca, "-purpose", "sslserver"],
+    certificate,
+  );
+  const publicKey = await opensslText("pkey", "-in", serverKey, "-pubout");
+  assert.equal(await opensslText("x509", "-in", certificate, "-noout", "-pubkey"), publicKey);
+  assert.deepEqual(Object.keys(contents({ path: dir })), ["ca.crt", "ca.key", "server.crt"]);
+  assertRefused(await certs(...issue, "--force", "--key", caKey), 1, /it is the key of the CA/);
+  assertRefused(await certs(...issue, "--force", "--key", ""), 2, /an empty --key/);
+  assertRefused(await certs("init", "--dir", folder.of("x"), "--key", ca), 1, /no private key/);
 });
 
 Deno.test("worker-certs issue: signs with a CA that openssl made, whatever its name", async () => {
@@ -454,7 +481,7 @@ Deno.test("worker-certs show: shows what it can and fails for the rest", async (
   assert.match(out, /^\S+alice\.crt\n {2}Subject: +CN=alice\n/);
   assert.deepEqual(err.split("\n").map((line) => line.replace(/ \/\S+:/, ":")), [
     "worker-certs: cannot read: there is no such file or folder",
-    "worker-certs: cannot show: it holds a key, no certificate",
+    "worker-certs: cannot show: it holds a key and no certificate",
     "worker-certs: cannot read: it is a folder",
     "",
   ]);

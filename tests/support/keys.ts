@@ -1,57 +1,78 @@
 /**
- * Private keys for the certificates of tests, made once for a run: an RSA key of 4096 bits takes half
- * a second to five seconds, and tests need about a hundred certificates. Tests of the making of keys
- * make their own.
+ * RSA keys for unit tests, at once: to find primes takes seconds, so these are of primes that everybody
+ * knows, those of the Diffie-Hellman groups of RFC 2409 and RFC 3526. They are no secret, and no key of
+ * anything but tests.
  */
+import { createPrivateKey, getDiffieHellman, type KeyObject } from "node:crypto";
 import { join } from "node:path";
 
-/** The folder of the keys that were made for this run; without it each certificate has a new key. */
-const keysFolder = () => Deno.env.get("JOB_WORKER_TEST_KEYS");
+/** What each key is for: its two primes by their groups, and its public exponent. */
+const KEYS = {
+  /** Two ordinary keys, of 4096 and of 4608 bits. */
+  one: ["modp2", "modp15", 65537n],
+  two: ["modp5", "modp15", 65537n],
+  /** Too short: 2304 bits. */
+  short: ["modp1", "modp5", 65537n],
+  /** Too long: 8960 bits. */
+  long: ["modp1", "modp18", 65537n],
+  /** Its public exponent is too small. */
+  exponent3: ["modp2", "modp15", 3n],
+} as const;
 
-/** A test process takes them in turn, so that certificates made after one another have different ones. */
-const LEAF_KEYS = 8;
+export type KeyName = keyof typeof KEYS;
 
-/** No certificate that a CA signs has the CA's own key. */
-const CA_KEYS = 3;
-
-const ALGORITHM = {
-  name: "RSASSA-PKCS1-v1_5",
-  hash: "SHA-256",
-  modulusLength: 4096,
-  publicExponent: new Uint8Array([1, 0, 1]),
-};
-
-/** Makes the keys of a run into a folder, PKCS #8 in PEM, for their owner alone. */
-export async function makeKeys(folder: string): Promise<void> {
-  await Promise.all([
-    ...Array.from({ length: CA_KEYS }, (_, index) => makeKey(keyFile(folder, "ca", index))),
-    ...Array.from({ length: LEAF_KEYS }, (_, index) => makeKey(keyFile(folder, "leaf", index))),
-  ]);
+/** A key, ready to use. */
+export function testKey(name: KeyName): KeyObject {
+  const [group, otherGroup, exponent] = KEYS[name];
+  const [p, q] = [primeOf(otherGroup), primeOf(group)];
+  const d = inverse(exponent, (p - 1n) * (q - 1n));
+  const numbers = {
+    n: p * q,
+    e: exponent,
+    d,
+    p,
+    q,
+    dp: d % (p - 1n),
+    dq: d % (q - 1n),
+    qi: inverse(q, p),
+  };
+  const encoded = Object.entries(numbers).map(([field, number]) => [field, encode(number)]);
+  const key = { kty: "RSA", ...Object.fromEntries(encoded) };
+  return createPrivateKey({ format: "jwk", key });
 }
 
-function keyFile(folder: string, kind: "ca" | "leaf", index: number): string {
-  return join(folder, `${kind}-${index}.key`);
+let folder: string | undefined;
+
+/** A file with a key in it, PKCS #8 in PEM, that vanishes with the test process. */
+export function keyFile(name: KeyName): string {
+  if (folder === undefined) {
+    const made = folder = Deno.makeTempDirSync({ prefix: "job-worker-keys-" });
+    globalThis.addEventListener("unload", () => Deno.removeSync(made, { recursive: true }));
+  }
+  const path = join(folder, `${name}.pem`);
+  const pem = testKey(name).export({ type: "pkcs8", format: "pem" }).toString();
+  Deno.writeTextFileSync(path, pem, { mode: 0o600 });
+  return path;
 }
 
-async function makeKey(path: string): Promise<void> {
-  const { privateKey } = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
-  const der = new Uint8Array(await crypto.subtle.exportKey("pkcs8", privateKey));
-  const lines = der.toBase64().match(/.{1,64}/g) ?? [];
-  const pem = ["-----BEGIN PRIVATE KEY-----", ...lines, "-----END PRIVATE KEY-----", ""].join("\n");
-  await Deno.writeTextFile(path, pem, { mode: 0o600, createNew: true });
+function primeOf(group: string): bigint {
+  return BigInt(`0x${getDiffieHellman(group).getPrime("hex")}`);
 }
 
-const taken = { ca: 0, leaf: 0 };
+/** The number that times `a` is 1 modulo `m`, by the extended Euclidean algorithm. */
+function inverse(a: bigint, m: bigint): bigint {
+  let [r, next] = [m, a % m];
+  let [s, nextS] = [0n, 1n];
+  while (next !== 0n) {
+    const quotient = r / next;
+    [r, next] = [next, r - quotient * next];
+    [s, nextS] = [nextS, s - quotient * nextS];
+  }
+  return (s % m + m) % m;
+}
 
-/**
- * What `worker-certs VERB` has to be told to take the next key of this run instead of making one.
- *
- * @param args The verb and its options.
- * @returns `--key FILE`, or nothing where no keys were made or the verb makes none.
- */
-export function keyArguments([verb]: readonly string[]): string[] {
-  const folder = keysFolder();
-  if (folder === undefined || (verb !== "init" && verb !== "issue")) return [];
-  const [kind, count] = verb === "init" ? ["ca", CA_KEYS] as const : ["leaf", LEAF_KEYS] as const;
-  return ["--key", keyFile(folder, kind, taken[kind]++ % count)];
+function encode(number: bigint): string {
+  const hex = number.toString(16);
+  const bytes = Uint8Array.fromHex(hex.length % 2 === 0 ? hex : `0${hex}`);
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPrivateKey, type KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { authorityPaths, loadAuthority } from "../../certs/authority.ts";
 import {
@@ -11,12 +11,14 @@ import {
 import { CertsError } from "../../certs/errors.ts";
 import {
   generateKey,
+  isSameKey,
   KEY_BITS,
   privateKeyPem,
   publicKeyDer,
   signingKey,
 } from "../../certs/keys.ts";
-import { toPem } from "../../certs/pem.ts";
+import { toPem } from "../../common/pem.ts";
+import { testKey } from "../support/keys.ts";
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
@@ -28,9 +30,8 @@ import {
 
 const NOW = new Date("2030-06-01T12:00:00.789Z");
 
-/** Made once: a key of this size takes seconds. */
-const KEY = await generateKey();
-const OTHER_KEY = await generateKey();
+const KEY = testKey("one");
+const OTHER_KEY = testKey("two");
 
 async function authority(key: KeyObject = KEY, now = NOW): Promise<X509Certificate> {
   return await makeAuthorityCertificate(key, {
@@ -71,12 +72,21 @@ Deno.test("validityOf: begins an hour ago and ends after whole days, in whole se
   assert.equal(notAfter.toISOString(), "2031-06-02T12:00:00.000Z");
 });
 
-Deno.test("generateKey: makes RSA keys of 4096 bits, each another", () => {
-  assert.equal(KEY.asymmetricKeyType, "rsa");
-  assert.equal(KEY.asymmetricKeyDetails?.modulusLength, KEY_BITS);
-  assert.equal(KEY.asymmetricKeyDetails?.publicExponent, 65537n);
+Deno.test("generateKey: makes RSA keys of 4096 bits, each different", async () => {
+  const keys = await Promise.all([generateKey(), generateKey()]);
+  for (const key of keys) {
+    assert.equal(key.asymmetricKeyType, "rsa");
+    assert.equal(key.asymmetricKeyDetails?.modulusLength, KEY_BITS);
+    assert.equal(key.asymmetricKeyDetails?.publicExponent, 65537n);
+  }
   assert.equal(KEY_BITS, 4096);
-  assert.notEqual(privateKeyPem(KEY), privateKeyPem(OTHER_KEY));
+  assert.equal(isSameKey(...keys), false);
+});
+
+Deno.test("isSameKey: compares keys, not how they are written", () => {
+  const pkcs1 = createPrivateKey(KEY.export({ type: "pkcs1", format: "pem" }).toString());
+  assert.equal(isSameKey(KEY, pkcs1), true);
+  assert.equal(isSameKey(KEY, OTHER_KEY), false);
 });
 
 Deno.test("makeLeafCertificate: numbers certificates at random, 128 bits and positive", async () => {
@@ -148,8 +158,8 @@ Deno.test("loadAuthority: refuses damaged files", async () => {
   await rejects(load(certificate.replace(/\n.{64}\n/, "\n"), key), /cannot be read$/);
   await rejects(load(certificate, key.slice(0, 300)), /ca\.key: it is cut off/);
   await rejects(load(certificate, key.replace(/\n.{64}\n/, "\n")), /damaged or of an unknown kind/);
-  await rejects(load(certificate, certificate), /ca\.key holds no private key/);
-  await rejects(load(certificate, ""), /ca\.key holds no private key/);
+  await rejects(load(certificate, certificate), /ca\.key: it holds no private key/);
+  await rejects(load(certificate, ""), /ca\.key: it holds no private key/);
 });
 
 Deno.test("loadAuthority: says how to open a key with a passphrase", async () => {
@@ -210,8 +220,7 @@ Deno.test("loadAuthority: refuses a certificate that is not a CA's", async () =>
 });
 
 Deno.test("loadAuthority: refuses a key that is too short", async () => {
-  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const short = createPrivateKey(privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  const short = testKey("short");
   await rejects(
     load(pem(await authority(short)), privateKeyPem(short)),
     /ca\.key is not an RSA key of 4096 bits; make a new CA/,

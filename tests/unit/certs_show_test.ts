@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { CertsError } from "../../certs/errors.ts";
-import { toPem } from "../../certs/pem.ts";
+import { toPem } from "../../common/pem.ts";
 import {
   describeFile,
   type FileDescription,
@@ -174,7 +174,7 @@ Deno.test("describeFile: refuses what holds no certificate", async () => {
   const { key } = await makePair("a");
   await rejects("", /cannot show .*file\.pem: it holds no certificate$/);
   await rejects("hello\n", /it holds no certificate$/);
-  await rejects(key, /it holds a key, no certificate$/);
+  await rejects(key, /it holds a key and no certificate$/);
   await rejects(toPem("CERTIFICATE REQUEST", new Uint8Array(9)), /it holds no certificate$/);
 });
 

@@ -245,6 +245,7 @@ Deno.test("loadIdentity: each unusable file is named with what is wrong and what
     "key.pem": alice.key,
     "nokey.pem": alice.cert + authority.cert,
     "noca.pem": alice.key + alice.cert,
+    "cut.pem": alice.key + alice.cert.slice(0, -10),
     "damaged.pem": alice.key + damaged + authority.cert,
     "badkey.pem": badKey + alice.cert + authority.cert,
     "encrypted.pem": encrypted + alice.cert + authority.cert,
@@ -257,6 +258,10 @@ Deno.test("loadIdentity: each unusable file is named with what is wrong and what
     ["text.pem", /^Cannot find a private key in text\.pem: it is not a PEM file\. Name a PEM file/],
     ["nokey.pem", /^Cannot find a private key in nokey\.pem: it holds only CERTIFICATE\. Name a/],
     ["key.pem", /^Cannot find a certificate in key\.pem: it holds only PRIVATE KEY\. Name a PEM/],
+    [
+      "cut.pem",
+      /^Cannot find a certificate in cut\.pem: it is cut off, "-----END CERTIFICATE-----" is missing/,
+    ],
     ["noca.pem", /^Cannot find a CA certificate in noca\.pem: name it with --ca FILE\.$/],
     ["damaged.pem", /^Cannot read the certificate in damaged\.pem: it is damaged \(.*\)\. Get a/],
     ["badkey.pem", /^Cannot read the key in badkey\.pem: it is damaged \(.*\)\. Get a new copy/],
