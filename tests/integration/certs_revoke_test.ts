@@ -3,24 +3,44 @@ import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";
+import { runCerts } from "../support/pki.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
 const OTHER_OID = "1.2.840.10070.8.77";
 
-/** A CA with bob (reader) and a server, made once: keys take seconds. */
+/** A CA with bob (reader) and a server, made once. */
 const CA = await makeAuthority();
 const OTHER_CA = await makeAuthority();
 
 async function makeAuthority(): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "certs-revoke-" });
   globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-  await certs("init", "--dir", folder);
+  await runCerts(BIN_DIR, ["init", "--dir", folder]);
   await Promise.all([
-    certs("issue", "--dir", folder, "--name", "bob", "--role", "reader", "--bundle"),
-    certs("issue", "--dir", folder, "--name", "server", "--server", "--san", "localhost,10.0.0.7"),
-    certs("issue", "--dir", folder, "--name", "odd", "--role", "writer", "--oid", OTHER_OID),
+    runCerts(BIN_DIR, ["issue", "--dir", folder, "--name", "bob", "--role", "reader", "--bundle"]),
+    runCerts(BIN_DIR, [
+      "issue",
+      "--dir",
+      folder,
+      "--name",
+      "server",
+      "--server",
+      "--san",
+      "localhost,10.0.0.7",
+    ]),
+    runCerts(BIN_DIR, [
+      "issue",
+      "--dir",
+      folder,
+      "--name",
+      "odd",
+      "--role",
+      "writer",
+      "--oid",
+      OTHER_OID,
+    ]),
   ]);
   return folder;
 }

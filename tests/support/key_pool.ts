@@ -9,10 +9,10 @@ import { join } from "node:path";
 const keysFolder = () => Deno.env.get("JOB_WORKER_TEST_KEYS");
 
 /** A test process takes them in turn, so that certificates made after one another have different ones. */
-const LEAF_KEYS = 8;
+const LEAF_KEYS = 5;
 
 /** No certificate that a CA signs has the CA's own key. */
-const CA_KEYS = 3;
+const CA_KEYS = 2;
 
 const ALGORITHM = {
   name: "RSASSA-PKCS1-v1_5",
@@ -44,14 +44,26 @@ async function makeKey(path: string): Promise<void> {
 const taken = { ca: 0, leaf: 0 };
 
 /**
- * What `worker-certs VERB` has to be told to take the next key of this run instead of making one.
+ * What `worker-certs` has to be told to take the next key of this run instead of making one. The key
+ * is put where the certificate's own would be.
  *
- * @param args The verb and its options.
+ * @param args Its verb and options.
  * @returns `--key FILE`, or nothing where no keys were made or the verb makes none.
  */
-export function keyArguments([verb]: readonly string[]): string[] {
+export function keyArguments(args: readonly string[]): string[] {
   const folder = keysFolder();
-  if (folder === undefined || (verb !== "init" && verb !== "issue")) return [];
-  const [kind, count] = verb === "init" ? ["ca", CA_KEYS] as const : ["leaf", LEAF_KEYS] as const;
-  return ["--key", keyFile(folder, kind, taken[kind]++ % count)];
+  const [verb] = args;
+  if (folder === undefined || args.includes("--key")) return [];
+  if (verb === "init") return ["--key", keyFile(folder, "ca", taken.ca++ % CA_KEYS)];
+  if (verb !== "issue") return [];
+  const [dir, name] = [valueOf(args, "--dir"), valueOf(args, "--name")];
+  if (dir === undefined || name === undefined) return [];
+  const own = join(dir, `${name}.key`);
+  Deno.copyFileSync(keyFile(folder, "leaf", taken.leaf++ % LEAF_KEYS), own);
+  return ["--key", own];
+}
+
+function valueOf(args: readonly string[], option: string): string | undefined {
+  const index = args.indexOf(option);
+  return index === -1 ? undefined : args[index + 1];
 }

@@ -3,6 +3,7 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram } from "../../tools/run_program.ts";
 import { BIN_DIR } from "./binaries.ts";
+import { keyArguments } from "./key_pool.ts";
 
 /**
  * A folder of certificates to take copies of: to make four keys takes seconds, in an emulated machine
@@ -27,9 +28,13 @@ export async function makePki(binDir: string, folder: string): Promise<void> {
   ]);
 }
 
-/** Runs `worker-certs`. @throws When it fails, with what it said. */
-export function runCerts(binDir: string, args: readonly string[]): Promise<void> {
-  return runProgram(join(binDir, "worker-certs"), args);
+/**
+ * Runs `worker-certs`, with a key of this run's where it would make one (tests/support/key_pool.ts).
+ *
+ * @throws When it fails, with what it said.
+ */
+export async function runCerts(binDir: string, args: readonly string[]): Promise<void> {
+  await runProgram(join(binDir, "worker-certs"), [...args, ...keyArguments(args)]);
 }
 
 /** Certificates of one CA: alice is a writer, bob a reader. Each test process has its own folder. */

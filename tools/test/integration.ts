@@ -1,5 +1,6 @@
 /** The integration tests: a build, certificates and keys for all, two files at a time, what is left. */
 import { BIN_DIR, LOG_DIR } from "../../tests/support/binaries.ts";
+import { makeKeys } from "../../tests/support/key_pool.ts";
 import { makePki } from "../../tests/support/pki.ts";
 import { runDeno } from "./deno.ts";
 import { testFiles } from "./files.ts";
@@ -46,12 +47,14 @@ const LONGEST_FIRST: readonly string[] = [
 
 /** Runs the integration tests and the fuzzers against binaries that are built for them. */
 export async function runIntegration(report: Report, filter: string | undefined): Promise<void> {
-  const flags = ["--out", BIN_DIR, "--log-dir", LOG_DIR];
-  const build = ["run", "--allow-all", "tools/build/main.ts", ...flags];
-  await runGate(report, "binaries are built", build);
   const before = await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR });
   const pki = await Deno.makeTempDir({ prefix: "job-worker-pki-" });
+  const keys = await Deno.makeTempDir({ prefix: "job-worker-keys-" });
   try {
+    const flags = ["--out", BIN_DIR, "--log-dir", LOG_DIR];
+    const build = ["run", "--allow-all", "tools/build/main.ts", ...flags];
+    await Promise.all([runGate(report, "binaries are built", build), makeKeys(keys)]);
+    Deno.env.set("JOB_WORKER_TEST_KEYS", keys);
     await makePki(BIN_DIR, pki);
     const env = {
       JOB_WORKER_TEST_PKI: pki,
@@ -59,7 +62,7 @@ export async function runIntegration(report: Report, filter: string | undefined)
     };
     await runFiles(report, filter, env);
   } finally {
-    await Deno.remove(pki, { recursive: true });
+    for (const folder of [pki, keys]) await Deno.remove(folder, { recursive: true });
   }
   await checkLeftovers(report, before);
   await removeLogDir();
