@@ -150,9 +150,9 @@ async function examineRevocations({ crl, ...config }: ServerConfig): Promise<str
   const nowMs = Date.now();
   const found = await readRevocationFile(crl, { authorities, nowMs });
   if (found === undefined) return `${crl} does not exist: nobody is revoked`;
-  const leftMs = Math.min(...found.lists.map(({ nextUpdateMs = Infinity }) => nextUpdateMs)) -
+  const leftMs = Math.min(...found.map(({ nextUpdateMs = Infinity }) => nextUpdateMs)) -
     nowMs;
-  const count = found.lists.reduce((sum, { serials }) => sum + serials.size, 0);
+  const count = found.reduce((sum, { serials }) => sum + serials.size, 0);
   if (!isExpirySoon(leftMs)) return `${crl}: ${count} revoked`;
   return { warning: `${crl} ${formatTimeLeft(leftMs)}: make a new one with worker-certs revoke` };
 }

@@ -1,17 +1,17 @@
-/** Which client certificates are believed: by whom they are signed, for how long, and for what. Pure. */
+/** Which client certificates are accepted: issuer, validity, purpose, revocation. Pure. */
 import { X509Certificate } from "node:crypto";
 import type { RevocationList } from "./revocation_list.ts";
-import { isFor, keyId, keyWeakness, normalSerial, signatureWeakness } from "./x509.ts";
+import { isFor, isSignedBy, keyId, keyWeakness, normalSerial, signatureWeakness } from "./x509.ts";
 
-/** What a certificate is worth: why it gives no access, or until when it does. */
+/** Whether a certificate is accepted: why not, or until when. */
 export type Standing =
   | { readonly kind: "refused"; readonly reason: string }
   | { readonly kind: "good"; readonly expiresAtMs: number };
 
 /**
- * The CAs and revocation lists in force. The runtime's TLS has checked a certificate once, when its
- * connection began, against the CAs of then and without revocation lists; this is asked again
- * whenever something has changed.
+ * The CAs and revocation lists in force. The runtime's TLS checks a certificate only when its
+ * connection begins, against the CAs at that time and without revocation lists; this check is
+ * repeated whenever CAs or lists change.
  */
 export class ClientTrust {
   readonly #authorities: readonly Authority[];
@@ -30,29 +30,29 @@ export class ClientTrust {
   }
 
   /**
-   * Judges a client's certificate. Whatever cannot be understood is refused.
+   * Checks a client's certificate. One that cannot be decoded is refused.
    *
    * @param der The certificate.
+   * @param nowMs Milliseconds since 1970-01-01 UTC.
    */
   standing(der: Uint8Array, nowMs: number): Standing {
     try {
-      return this.#judge(new X509Certificate(der), nowMs);
+      return this.#check(new X509Certificate(der), nowMs);
     } catch {
-      return refused("cannot be understood");
+      return refused("cannot be decoded");
     }
   }
 
-  #judge(certificate: X509Certificate, nowMs: number): Standing {
-    if (certificate.ca) return refused("is that of a CA, not a client's");
+  #check(certificate: X509Certificate, nowMs: number): Standing {
+    if (certificate.ca) return refused("is the certificate of a CA, not of a client");
     if (!isFor(certificate, "client")) return refused("is not for clients (clientAuth)");
     const weakness = keyWeakness(certificate) ?? signatureWeakness(certificate);
     if (weakness !== undefined) return refused(`is too weak: ${weakness}`);
-    // A chain has one link: what an intermediate CA signs is good where that CA itself is trusted.
+    // Chains have one link: an intermediate CA must itself be among the trusted CAs.
     const signers = this.#authorities.filter((authority) =>
-      certificate.issuer === authority.certificate.subject &&
-      certificate.verify(authority.certificate.publicKey)
+      isSignedBy(certificate, authority.certificate)
     );
-    if (signers.length === 0) return refused("is signed by no CA that is trusted here");
+    if (signers.length === 0) return refused("is not signed by a CA that is trusted here");
     const serial = normalSerial(certificate.serialNumber);
     if (signers.some((signer) => this.#revoked.get(signer.keyId)?.has(serial))) {
       return refused("is revoked");
@@ -65,7 +65,7 @@ export class ClientTrust {
   }
 }
 
-/** What is said of a certificate whose time is over, or the time of its CA. */
+/** The standing of a certificate that has expired, or whose CA has. */
 export const EXPIRED: Standing = refused("has expired");
 
 interface Authority {

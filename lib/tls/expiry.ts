@@ -1,11 +1,15 @@
-/** When to warn that something is about to expire. Pure. */
+/** When to warn that something expires soon. Pure. */
 
 const DAY_MS = 86_400_000;
 
-/** A month to plan, a week to act, a day to hurry. */
+/** Warnings are given this long before the end. */
 const WARNING_DAYS: readonly number[] = [30, 7, 1];
 
-/** What is left until something expires, as people say it. */
+/**
+ * The time left until something expires, for people.
+ *
+ * @returns Such as `expires in 5 days`; whole days rounded down, less than a day in hours.
+ */
 export function formatTimeLeft(leftMs: number): string {
   if (leftMs <= 0) return "has expired";
   const days = Math.floor(leftMs / DAY_MS);
@@ -13,27 +17,29 @@ export function formatTimeLeft(leftMs: number): string {
   return days === 1 ? "expires in 1 day" : `expires in ${Math.ceil(leftMs / 3_600_000)} h`;
 }
 
-/** Whether so little is left that a warning is due. */
+/** Whether the first warning is due: 30 days or less are left. */
 export function isExpirySoon(leftMs: number): boolean {
   return leftMs <= Math.max(...WARNING_DAYS) * DAY_MS;
 }
 
-/** Remembers what has been warned of, so that each bound that is passed is told once. */
+/** Remembers the warnings that were given, so that each is given once. */
 export class ExpiryWarnings {
-  readonly #told = new Set<string>();
+  readonly #given = new Set<string>();
 
   /**
    * Whether a warning is due now.
    *
    * @param subject What expires, such as a file's name.
+   * @param atMs When it expires, in milliseconds since 1970-01-01 UTC.
+   * @param nowMs The present, likewise.
    */
   isDue(subject: string, atMs: number, nowMs: number): boolean {
     const leftMs = atMs - nowMs;
     const passed = [...WARNING_DAYS, 0].findLast((days) => leftMs <= days * DAY_MS);
     if (passed === undefined) return false;
     const mark = JSON.stringify([subject, atMs, passed]);
-    if (this.#told.has(mark)) return false;
-    this.#told.add(mark);
+    if (this.#given.has(mark)) return false;
+    this.#given.add(mark);
     return true;
   }
 }

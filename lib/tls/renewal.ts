@@ -1,8 +1,8 @@
-/** Certificates and revocation lists are renewed while the server runs, whenever their files change. */
+/** Reloads certificates and revocation lists while the server runs, whenever their files change. */
 import { ClientTrust } from "./client_trust.ts";
 import { messageOf } from "../errors.ts";
 import { ExpiryWarnings, formatTimeLeft } from "./expiry.ts";
-import { log } from "../log.ts";
+import { log, type LogFields } from "../log.ts";
 import {
   type Expiry,
   type IdentityFiles,
@@ -12,8 +12,8 @@ import {
 import { Revocations } from "./revocation_file.ts";
 
 /**
- * The files are read so often: 4 small ones, which costs less than half a millisecond. Events of the
- * file system would come sooner, and not at all on some file systems and behind some links.
+ * How often the files are read: 4 small ones take less than half a millisecond. File system events
+ * would come sooner, but are missing on some file systems and behind some links.
  */
 const LOOK_INTERVAL_MS = 2000;
 
@@ -23,19 +23,21 @@ export interface RenewalFiles extends IdentityFiles {
   crl: string;
 }
 
-/** What the server shows and whom it believes. */
+/** The server's own certificate, and which client certificates it accepts. */
 export interface Credentials {
   identity: ServerIdentity;
   trust: ClientTrust;
 }
 
-/** The credentials in force. What is broken never replaces what works. */
+/** The credentials in force. Files that cannot be used never replace them. */
 export class Renewal implements Credentials {
   readonly #files: RenewalFiles;
   readonly #revocations: Revocations;
   readonly #warnings = new ExpiryWarnings();
   #identity: ServerIdentity;
   #trust: ClientTrust;
+  /** Changes that `onChange` has not accepted yet: their log messages, with fields. */
+  readonly #pending = new Map<string, LogFields>();
   #problem: string | undefined;
   #looking: Promise<void> | undefined;
 
@@ -51,7 +53,7 @@ export class Renewal implements Credentials {
    *
    * @param options `logFolder` is where a copy of the lists is kept.
    * @throws {Error} One line that names the file and says what to do. A revocation list that cannot
-   * be used is one of these only where no earlier server has left a copy.
+   * be used is an error only where no earlier server has left a copy.
    */
   static async open(
     files: RenewalFiles,
@@ -65,24 +67,24 @@ export class Renewal implements Credentials {
       await revocations.refresh(context);
     } catch (error) {
       if (revocations.lists.length === 0) throw error;
-      renewal.#tell(messageOf(error));
+      renewal.#report(messageOf(error));
     }
     renewal.#trust = new ClientTrust(identity.authorities, revocations.lists);
     renewal.#warn(nowMs);
     return renewal;
   }
 
-  /** What the server shows. */
+  /** The server's own certificate. */
   get identity(): ServerIdentity {
     return this.#identity;
   }
 
-  /** Whom it believes. */
+  /** Which client certificates are accepted. */
   get trust(): ClientTrust {
     return this.#trust;
   }
 
-  /** Files in force, and when what is in them expires. */
+  /** When certificates and lists in force expire, with their files. */
   get expiries(): Expiry[] {
     const lists = this.#revocations.lists.flatMap(({ nextUpdateMs }) =>
       nextUpdateMs === undefined ? [] : [{ file: this.#files.crl, atMs: nextUpdateMs }]
@@ -96,10 +98,11 @@ export class Renewal implements Credentials {
   }
 
   /**
-   * Follows the files until it is disposed of.
+   * Watches the files until the result is disposed of.
    *
-   * @param onChange Called with what is in force from now on.
-   * @returns `look` looks at once.
+   * @param onChange Called with the credentials that are in force from now on; where it
+   * throws, again at the next look.
+   * @returns `look` reads the files at once.
    */
   follow(onChange: (credentials: Credentials) => void): Disposable & { look(): Promise<void> } {
     const look = () =>
@@ -118,20 +121,29 @@ export class Renewal implements Credentials {
       problems,
       () => this.#revocations.refresh({ authorities, nowMs }),
     );
-    if (isRenewed) this.#identity = identity;
+    if (isRenewed) {
+      this.#identity = identity;
+      this.#pending.set("certificates reloaded", { cert: this.#files.cert });
+    }
+    if (isRevised === true) {
+      this.#pending.set("revocation list reloaded", { revoked: this.revokedCount });
+    }
     if (isRenewed || isRevised === true) {
       this.#trust = new ClientTrust(authorities, this.#revocations.lists);
-      await this.#attempt(problems, () => Promise.resolve(onChange(this)));
-      if (isRenewed) log.info("the certificates are renewed", { cert: this.#files.cert });
-      if (isRevised === true) {
-        log.info("the revocation list is renewed", { revoked: this.revokedCount });
-      }
     }
-    this.#tell(problems.join("; "));
+    if (this.#pending.size > 0) await this.#attempt(problems, () => this.#announce(onChange));
+    this.#report(problems.join("; "));
     this.#warn(nowMs);
   }
 
-  async #attempt<T>(problems: string[], action: () => Promise<T>): Promise<T | undefined> {
+  /** Where `onChange` throws, it is called again at the next look. */
+  #announce(onChange: (credentials: Credentials) => void): void {
+    onChange(this);
+    for (const [message, fields] of this.#pending) log.info(message, fields);
+    this.#pending.clear();
+  }
+
+  async #attempt<T>(problems: string[], action: () => T | Promise<T>): Promise<T | undefined> {
     try {
       return await action();
     } catch (error) {
@@ -140,12 +152,12 @@ export class Renewal implements Credentials {
     }
   }
 
-  /** The same problem is told once, and its end as well. */
-  #tell(problem: string): void {
+  /** Logs a problem once, and its end. */
+  #report(problem: string): void {
     if (problem === (this.#problem ?? "")) return;
     this.#problem = problem;
-    if (problem === "") log.info("the certificate files are in order again");
-    else log.error("the certificates of before stay in force", { problem });
+    if (problem === "") log.info("the certificate files can be used again");
+    else log.error("keeping the previous certificates", { problem });
   }
 
   #warn(nowMs: number): void {
@@ -156,7 +168,7 @@ export class Renewal implements Credentials {
   }
 }
 
-/** An authority that has expired meanwhile is a change, too. */
+/** A CA that has expired since the last look is a change, too. */
 function isSame(one: ServerIdentity, other: ServerIdentity): boolean {
   return one.ca === other.ca && one.cert === other.cert && one.key === other.key &&
     one.authorities.length === other.authorities.length;

@@ -1,10 +1,9 @@
-/** The file of revocation lists, and the copy that outlasts it. */
+/** The file of revocation lists, and the server's copy of it. */
 import type { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
 import {
   formatRevocationLists,
-  type FoundLists,
   parseRevocationLists,
   replaceLists,
   type RevocationList,
@@ -16,7 +15,7 @@ const FILE_LIMIT_BYTES = 1024 ** 2;
 /** In the log directory, which is all that the server may write to. */
 const COPY_NAME = "revoked.crl";
 
-/** With what a list is judged. */
+/** What a list is checked against. */
 export interface ListContext {
   /** The CAs that are trusted. */
   authorities: readonly X509Certificate[];
@@ -32,17 +31,17 @@ export interface ListContext {
 export async function readRevocationFile(
   file: string,
   context: ListContext,
-): Promise<FoundLists | undefined> {
+): Promise<RevocationList[] | undefined> {
   const text = await readText(file);
   if (text === undefined) return undefined;
-  const found = parseText(text, { ...context, file });
-  if (found.lists.length > 0) return found;
-  throw new Error(`no CA that is trusted here has signed the revocation list ${file}`);
+  const lists = parseText(text, { ...context, file });
+  if (lists.length > 0) return lists;
+  throw new Error(`the revocation list ${file} is not signed by a CA that is trusted here`);
 }
 
 /**
- * The lists in force. Once a certificate is revoked, neither a file that is deleted or broken nor a
- * restart makes it good again: a copy of what is in force lies in the log directory.
+ * The lists in force. A revoked certificate is not accepted again because the file was deleted or
+ * damaged, or the server restarted: a copy of the lists in force is in the log directory.
  */
 export class Revocations {
   readonly #file: string;
@@ -58,7 +57,7 @@ export class Revocations {
   /**
    * Begins with the copy that an earlier server has left, if there is one.
    *
-   * @param logFolder Where the copy is.
+   * @param options `logFolder` is where the copy is.
    * @throws {Error} When the copy is damaged.
    */
   static async open(
@@ -67,8 +66,8 @@ export class Revocations {
   ): Promise<Revocations> {
     const copy = join(logFolder, COPY_NAME);
     const text = await readText(copy);
-    // A list that no trusted CA has signed is of a CA that is gone, and so are its clients.
-    const lists = text === undefined ? [] : parseText(text, { ...context, file: copy }).lists;
+    // A list that no trusted CA has signed belongs to a removed CA, whose clients are refused anyway.
+    const lists = text === undefined ? [] : parseText(text, { ...context, file: copy });
     return new Revocations(file, copy, lists);
   }
 
@@ -78,19 +77,19 @@ export class Revocations {
   }
 
   /**
-   * Looks at the file, and puts what it says in force.
+   * Reads the file, and puts its lists in force.
    *
    * @returns Whether something has changed.
-   * @throws {Error} One line that names the file and says what is wrong; what was in force stays so.
+   * @throws {Error} One line that names the file and says what is wrong; the lists in force stay.
    */
   async refresh(context: ListContext): Promise<boolean> {
     const found = await readRevocationFile(this.#file, context);
     if (found === undefined) {
       if (this.#lists.length === 0) return false;
-      throw new Error(`the revocation list ${this.#file} does not exist any more; put it back`);
+      throw new Error(`the revocation list ${this.#file} no longer exists; put it back`);
     }
     const before = formatRevocationLists(this.#lists);
-    const lists = this.#replace(found.lists);
+    const lists = this.#replace(found);
     const text = formatRevocationLists(lists);
     if (text === before) return false;
     await this.#keep(text);
@@ -106,7 +105,7 @@ export class Revocations {
     }
   }
 
-  /** Whole or not at all: a server that starts finds either the old copy or the new one. */
+  /** Atomic: a server that starts finds either the old copy or the new one. */
   async #keep(text: string): Promise<void> {
     const staged = `${this.#copy}.new`;
     try {
@@ -118,7 +117,10 @@ export class Revocations {
   }
 }
 
-function parseText(text: string, { file, ...context }: ListContext & { file: string }): FoundLists {
+function parseText(
+  text: string,
+  { file, ...context }: ListContext & { file: string },
+): RevocationList[] {
   try {
     return parseRevocationLists(text, context);
   } catch (error) {

@@ -1,28 +1,21 @@
-/** Certificate revocation lists (RFC 5280, 5): decoded, and believed only by their CA's signature. */
+/** Certificate revocation lists (RFC 5280, 5): decoded, and checked for the signature of their CA. */
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { CertificateList } from "@peculiar/asn1-x509";
 import { verify, type X509Certificate } from "node:crypto";
 import { derOf, pemBlocks, toPem } from "../../common/pem.ts";
 import { keyId, normalSerial } from "./x509.ts";
 
-/** One CA's word on which of its certificates are no longer good. */
+/** The list of one CA's revoked certificates. */
 export interface RevocationList {
-  /** The key that has signed the list, and signs the certificates that it speaks of. */
+  /** The key that signed the list and the certificates that it names. */
   authorityKeyId: string;
   /** When the list was made, in milliseconds since 1970-01-01 UTC. */
   thisUpdateMs: number;
   /** When the CA promises a newer one at the latest; undefined: it does not say. */
   nextUpdateMs: number | undefined;
+  /** Serial numbers as {@link normalSerial} writes them. */
   serials: ReadonlySet<string>;
   der: Uint8Array<ArrayBuffer>;
-}
-
-/** What was found in a file of lists. */
-export interface FoundLists {
-  /** The newest list of each CA. */
-  lists: RevocationList[];
-  /** How many lists no CA of the given ones has signed. */
-  strangers: number;
 }
 
 /** Digests by the OIDs of RFC 8017 and RFC 5758; null is what needs none (RFC 8410). */
@@ -39,31 +32,30 @@ const DIGESTS: ReadonlyMap<string, string | null> = new Map([
 const LABEL = "X509 CRL";
 
 /**
- * Reads the lists in a PEM text, which may hold one of each of several CAs.
+ * Reads the lists in a PEM text, which may hold lists of several CAs.
  *
- * @param authorities The CAs that are trusted.
+ * @param options `authorities` are the CAs that are trusted, `nowMs` is the present.
+ * @returns The newest list of each of these CAs; lists that none of them has signed are left out.
  * @throws {Error} When there is none, or one is damaged, not yet valid or of an unknown form. The
  * message says what is wrong, without the file's name.
  */
 export function parseRevocationLists(
   pem: string,
   { authorities, nowMs }: { authorities: readonly X509Certificate[]; nowMs: number },
-): FoundLists {
+): RevocationList[] {
   const blocks = pemBlocks(pem).filter(({ label }) => label === LABEL);
   if (blocks.length === 0) {
-    throw new Error('it holds no list in PEM ("BEGIN X509 CRL"); openssl crl converts others');
+    throw new Error(
+      'it holds no list in PEM ("BEGIN X509 CRL"); convert other forms with openssl crl',
+    );
   }
   const newest = new Map<string, RevocationList>();
-  let strangers = 0;
   for (const block of blocks) {
     const list = parseList(derOf(block), authorities);
-    if (list === undefined) {
-      strangers++;
-      continue;
-    }
+    if (list === undefined) continue;
     if (list.thisUpdateMs > nowMs) {
       throw new Error(
-        `it is of ${timeOf(list.thisUpdateMs)}, which is yet to come: check the clock`,
+        `it was made at ${timeOf(list.thisUpdateMs)}, which is in the future: check the clock`,
       );
     }
     const known = newest.get(list.authorityKeyId);
@@ -71,12 +63,11 @@ export function parseRevocationLists(
       newest.set(list.authorityKeyId, list);
     }
   }
-  return { lists: [...newest.values()], strangers };
+  return [...newest.values()];
 }
 
 /**
- * Puts lists that were found in the place of those in force. What a CA has revoked stays revoked
- * until a newer list of the same CA says otherwise.
+ * Replaces lists in force by newer ones. A list stays in force until its CA has made a newer one.
  *
  * @throws {Error} When a list is older than the one in force.
  */
@@ -89,7 +80,7 @@ export function replaceLists(
     const known = lists.get(list.authorityKeyId);
     if (known !== undefined && known.thisUpdateMs > list.thisUpdateMs) {
       throw new Error(
-        `it is of ${timeOf(list.thisUpdateMs)}, older than the one in force of ` +
+        `it was made at ${timeOf(list.thisUpdateMs)}, before the one in force, made at ` +
           timeOf(known.thisUpdateMs),
       );
     }
@@ -117,7 +108,7 @@ function parseList(
   if (signer === undefined) return undefined;
   const { thisUpdate, nextUpdate, revokedCertificates = [], crlExtensions = [] } =
     decoded.tbsCertList;
-  // A delta list, or one for some certificates only, says so by a critical extension.
+  // A delta list, or one for some certificates only, has a critical extension (RFC 5280, 5.2).
   const extensions = revokedCertificates.flatMap((entry) => entry.crlEntryExtensions ?? []);
   const unknown = [...crlExtensions, ...extensions].find(({ critical }) => critical);
   if (unknown !== undefined) {

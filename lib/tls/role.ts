@@ -2,9 +2,9 @@
  * Roles, and how a certificate carries them: an X.509 extension whose value is a DER UTF8String of
  * comma-separated role names. The server and the certificate tool share this file.
  *
- * Everything that is not exactly such a value is an error, and an error means no access: one unknown
- * role beside a known one makes the whole certificate useless, because a reader that understands
- * half of a statement about rights has not understood it.
+ * Everything that is not exactly such a value is an error, and an error means no access. One unknown
+ * role beside a known one is an error, too: rights must not be granted by a text that was only partly
+ * understood.
  */
 import {
   AsnConvert,
@@ -27,10 +27,10 @@ export type Role = (typeof ROLES)[number];
 /**
  * Why roles could not be read.
  *
- * - `bad-certificate`: the bytes are no X.509 certificate.
+ * - `bad-certificate`: the bytes are not an X.509 certificate.
  * - `duplicate-extension`: the certificate has the role extension twice (RFC 5280, 4.2 forbids it).
  * - `not-der`: the extension's value is not one complete DER value.
- * - `wrong-type`: it is DER, but no UTF8String.
+ * - `wrong-type`: it is DER, but not a UTF8String.
  * - `empty`: it names no role.
  * - `unknown-role`: it names a role that does not exist.
  */
@@ -55,13 +55,13 @@ export class RoleError extends Error {
   }
 }
 
-/** A longer text is cut in an error message: it comes from outside and may be of any length. */
+/** Longer texts are cut in error messages: they come from outside and may be of any length. */
 const QUOTED_CHARACTERS = 40;
 
-/** Extensions of the standards live below these arcs; a role there would replace their meaning. */
+/** The arcs of the standards' own extensions; a role under one of their OIDs would replace it. */
 const RESERVED_OID_ARCS = ["2.5.29.", "1.3.6.1.5.5.7.1."];
 
-/** Longer OIDs are not used by anyone, and some libraries refuse them. */
+/** Longer OIDs are not in use, and some libraries refuse them. */
 const OID_LIMIT_CHARACTERS = 128;
 
 /** Arcs above this are encoded differently by different libraries. */

@@ -1,20 +1,20 @@
-/** The server's certificate files: read and checked before they are used. */
+/** The server's certificate files: read, and checked before they are used. */
 import { createPrivateKey, type X509Certificate } from "node:crypto";
 import { messageOf } from "../errors.ts";
-import { certificatesIn, isFor, keyWeakness, signatureWeakness } from "./x509.ts";
+import { certificatesIn, isFor, isSignedBy, keyWeakness, signatureWeakness } from "./x509.ts";
 
-/** PEM texts that fit together. */
+/** The server's certificate, its key and the CAs, as PEM texts that fit together. */
 export interface ServerIdentity {
   ca: string;
   cert: string;
   key: string;
   /** The certificates in `ca` that are valid now. */
   authorities: X509Certificate[];
-  /** What ends at a time, and is to be renewed before. */
+  /** When the certificates expire. */
   expiries: Expiry[];
 }
 
-/** When something ends. */
+/** When something expires. */
 export interface Expiry {
   file: string;
   /** In milliseconds since 1970-01-01 UTC. */
@@ -29,8 +29,8 @@ export interface IdentityFiles {
 }
 
 /**
- * Reads the files and checks that they fit together. A file that changes while it is read makes a
- * set that does not fit, and is refused.
+ * Reads the files and checks that they fit together. A set of files that changes while it is read
+ * does not fit together, and is refused.
  *
  * @throws {Error} One line that names the file, what is wrong with it and what to do.
  */
@@ -51,7 +51,9 @@ export async function readServerIdentity(
       `the key ${files.key} does not fit the certificate ${files.cert}; give the pair that was issued together`,
     );
   }
-  if (!authorities.some(({ publicKey }) => certificate.verify(publicKey))) {
+  // Before the signature is looked at: the runtime cannot verify every weak kind.
+  requireStrong(certificate, files.cert);
+  if (!authorities.some((authority) => isSignedBy(certificate, authority))) {
     throw new Error(
       `the certificate ${files.cert} is not signed by ${files.ca}; issue one with worker-certs issue --server`,
     );
@@ -68,7 +70,7 @@ export async function readServerIdentity(
 function requireServerCertificate(certificate: X509Certificate, file: string): void {
   if (certificate.subjectAltName === undefined) {
     throw new Error(
-      `the certificate ${file} names no host, so that no client would trust it; ` +
+      `the certificate ${file} has no host names, so that no client would trust it; ` +
         "issue one with worker-certs issue --server",
     );
   }
@@ -78,13 +80,14 @@ function requireServerCertificate(certificate: X509Certificate, file: string): v
         "issue one with worker-certs issue --server",
     );
   }
+}
+
+function requireStrong(certificate: X509Certificate, file: string): void {
   const weakness = keyWeakness(certificate) ?? signatureWeakness(certificate);
-  if (weakness !== undefined) {
-    throw new Error(
-      `the certificate ${file} is too weak: ${weakness}; ` +
-        "issue one with worker-certs issue --server",
-    );
-  }
+  if (weakness === undefined) return;
+  throw new Error(
+    `the certificate ${file} is too weak: ${weakness}; issue one with worker-certs issue --server`,
+  );
 }
 
 async function readPem(file: string, flag: string): Promise<string> {
@@ -100,11 +103,13 @@ async function readPem(file: string, flag: string): Promise<string> {
   }
 }
 
-/** While one CA follows another the file holds both; one that has expired is left out. */
+/** While one CA replaces another the file holds both; one that has expired is left out. */
 function parseAuthorities(pem: string, file: string, nowMs: number): X509Certificate[] {
   const certificates = parseCertificates(pem, file);
   for (const certificate of certificates) {
-    if (!certificate.ca) throw new Error(`${file} holds a certificate that is not that of a CA`);
+    if (!certificate.ca) {
+      throw new Error(`${file} holds a certificate that is not the certificate of a CA`);
+    }
     const weakness = keyWeakness(certificate);
     if (weakness === undefined) continue;
     throw new Error(`${file} holds a CA that is too weak: ${weakness}; make one with worker-certs`);

@@ -1,4 +1,4 @@
-/** What the server asks of certificates beyond what the runtime's TLS looks at. Pure. */
+/** Checks of certificates that the runtime's TLS does not make. Pure. */
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { Certificate, ExtendedKeyUsage } from "@peculiar/asn1-x509";
 import { createHash, type KeyObject, X509Certificate } from "node:crypto";
@@ -25,7 +25,7 @@ const CURVES: readonly string[] = [
   "P-521",
 ];
 
-/** Digests that nobody knows how to find collisions for; signature names such as OpenSSL's. */
+/** Names of signature algorithms, as OpenSSL writes them, whose digest has no known collisions. */
 const STRONG_SIGNATURE = /sha-?(256|384|512)|ed25519|ed448/i;
 
 /**
@@ -37,17 +37,17 @@ export function certificatesIn(pem: string): X509Certificate[] {
   return pemBlocks(pem).filter(isCertificate).map((block) => new X509Certificate(derOf(block)));
 }
 
-/** Tells keys apart: the same key in two certificates is one signer. */
+/** Identifies a key: the same key in two certificates is one signer. */
 export function keyId(key: KeyObject): string {
   return createHash("sha256").update(key.export({ type: "spki", format: "der" })).digest("hex");
 }
 
-/** A serial number as one text, whatever program wrote it: upper case, without leading zeros. */
+/** A serial number in one form: upper-case hexadecimal without leading zeros. */
 export function normalSerial(hexadecimal: string): string {
   return hexadecimal.toUpperCase().replace(/^0+(?=.)/, "");
 }
 
-/** Says why a key is too weak to be believed, or nothing. */
+/** Why a key is too weak; undefined: it is strong enough. */
 export function keyWeakness(certificate: X509Certificate): string | undefined {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey;
   if (type === "rsa") {
@@ -59,14 +59,25 @@ export function keyWeakness(certificate: X509Certificate): string | undefined {
   return `its key is of the kind ${details?.namedCurve ?? type ?? "unknown"}`;
 }
 
-/** Says why a certificate's signature is too weak to be believed, or nothing. */
+/** Why a certificate's signature is too weak; undefined: it is strong enough. */
 export function signatureWeakness(certificate: X509Certificate): string | undefined {
   const name = certificate.signatureAlgorithm ?? "an unknown algorithm";
   return STRONG_SIGNATURE.test(name) ? undefined : `it is signed with ${name}`;
 }
 
+/** Whether an authority's name and key are those that issued a certificate. */
+export function isSignedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
+  if (certificate.issuer !== authority.subject) return false;
+  try {
+    return certificate.verify(authority.publicKey);
+  } catch {
+    // Deno 2.7.14 throws where the key is of another kind than the signature: it did not make it.
+    return false;
+  }
+}
+
 /**
- * Whether a certificate says that it is for a purpose. One that names no purpose is for none.
+ * Whether a certificate names a purpose. One that names no purpose is for none.
  *
  * @throws {Error} When the extension cannot be decoded.
  */

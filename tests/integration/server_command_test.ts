@@ -391,8 +391,8 @@ Deno.test("worker-server: a certificate that clients would refuse is refused at 
     ["server-self", /server-self\.crt is not signed by .*ca\.crt/],
     ["server-expired", /server-expired\.crt has expired/],
     ["server-early", /server-early\.crt is not valid before/],
-    ["alice", /alice\.crt names no host/],
-    ["ca", /ca\.crt names no host/],
+    ["alice", /alice\.crt has no host names/],
+    ["ca", /ca\.crt has no host names/],
   ];
   for (const [name, message] of cases) {
     await t.step(name, async () => {

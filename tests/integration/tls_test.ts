@@ -182,14 +182,14 @@ const IDLERS: readonly (Stranger & { said: RegExp })[] = [
     what: "the CA's own",
     name: "ca",
     make: async () => {},
-    said: /is that of a CA/,
+    said: /is the certificate of a CA/,
   },
   {
     what: "by a CA that is trusted and has expired",
     name: "by-expired-ca",
     make: (pki, name) =>
       signCertificate(pki, name, { extensions: WRITER_EXTENSIONS, issuer: "expired-ca" }),
-    said: /signed by no CA that is trusted here|has expired/,
+    said: /not signed by a CA that is trusted here|has expired/,
   },
   {
     what: "by a CA below the CA, with the chain",
@@ -202,7 +202,7 @@ const IDLERS: readonly (Stranger & { said: RegExp })[] = [
       const chain = await Deno.readTextFile(pki.file("intermediate.crt"));
       await Deno.writeTextFile(pki.file(`${name}.crt`), chain, { append: true });
     },
-    said: /signed by no CA that is trusted here/,
+    said: /not signed by a CA that is trusted here/,
   },
   {
     what: "a client's, by its own purposes",

@@ -3,7 +3,7 @@ import { ExpiryWarnings, formatTimeLeft, isExpirySoon } from "../../lib/tls/expi
 
 const DAY_MS = 86_400_000;
 
-Deno.test("ExpiryWarnings.isDue: once at 30, 7 and 1 days and at the end, and never before", () => {
+Deno.test("ExpiryWarnings.isDue: once at 30, 7 and 1 days and at the end, and not earlier", () => {
   const warnings = new ExpiryWarnings();
   const end = 100 * DAY_MS;
   const due = (daysLeft: number) => warnings.isDue("a", end, end - daysLeft * DAY_MS);
@@ -13,13 +13,25 @@ Deno.test("ExpiryWarnings.isDue: once at 30, 7 and 1 days and at the end, and ne
   assert.equal(warnings.isDue("a", end + DAY_MS, end), true);
 });
 
+Deno.test("ExpiryWarnings.isDue: a bound that was passed between two looks gives one warning", () => {
+  const warnings = new ExpiryWarnings();
+  const end = 100 * DAY_MS;
+  assert.equal(warnings.isDue("a", end, end - 31 * DAY_MS), false);
+  assert.equal(warnings.isDue("a", end, end - 0.5 * DAY_MS), true);
+  assert.equal(warnings.isDue("a", end, end - 0.5 * DAY_MS), false);
+  assert.equal(warnings.isDue("a", end, end + DAY_MS), true);
+});
+
 Deno.test("formatTimeLeft: whole days, then hours", () => {
   const cases: [number, string][] = [
     [30 * DAY_MS, "expires in 30 days"],
-    [1.9 * DAY_MS, "expires in 1 day"],
+    [2 * DAY_MS, "expires in 2 days"],
+    [2 * DAY_MS - 1, "expires in 1 day"],
+    [DAY_MS, "expires in 1 day"],
     [DAY_MS - 1, "expires in 24 h"],
     [1, "expires in 1 h"],
     [0, "has expired"],
+    [-1, "has expired"],
   ];
   for (const [leftMs, text] of cases) assert.equal(formatTimeLeft(leftMs), text);
 });

@@ -1,0 +1,274 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Extension } from "../../certs/x509.ts";
+import { toPem } from "../../common/pem.ts";
+import { readRevocationFile, Revocations } from "../../lib/tls/revocation_file.ts";
+import {
+  formatRevocationLists,
+  parseRevocationLists,
+  replaceLists,
+  type RevocationList,
+} from "../../lib/tls/revocation_list.ts";
+import { DAY_MS, TestAuthority } from "../support/tls_certificates.ts";
+
+const NOW_MS = Date.now();
+const HOUR_MS = 3_600_000;
+const ca = await TestAuthority.create();
+const other = await TestAuthority.create({ name: "other CA" });
+const namesake = await TestAuthority.create();
+const authorities = [ca.certificate, other.certificate];
+const context = { authorities, nowMs: NOW_MS };
+
+function parse(pem: string): RevocationList[] {
+  return parseRevocationLists(pem, context);
+}
+
+function serialsOf(lists: readonly RevocationList[]): string[][] {
+  return lists.map(({ serials }) => [...serials].sort());
+}
+
+const hourAgo = (serials: readonly string[]) => ca.revoke(serials, { madeAtMs: NOW_MS - HOUR_MS });
+
+Deno.test("parseRevocationLists: gives serials, times and the list itself", async () => {
+  const madeAtMs = 1_700_000_000_000;
+  const nextAtMs = 1_700_086_400_000;
+  const pem = await ca.revoke(["00ab", "01", "7f00ff"], { madeAtMs, nextAtMs });
+  const [list] = parse(pem);
+  assert.deepEqual([...list?.serials ?? []].sort(), ["1", "7F00FF", "AB"]);
+  assert.deepEqual([list?.thisUpdateMs, list?.nextUpdateMs], [madeAtMs, nextAtMs]);
+  assert.equal(list && formatRevocationLists([list]), pem);
+});
+
+Deno.test("parseRevocationLists: a list need not name the time of the next one", async () => {
+  assert.equal(parse(await ca.revoke([], { nextAtMs: null }))[0]?.nextUpdateMs, undefined);
+});
+
+Deno.test("parseRevocationLists: reads one list of each CA, and skips other blocks", async () => {
+  const pem = ca.cert + await ca.revoke(["01"]) + "text\n" + await other.revoke(["02"]);
+  assert.deepEqual(serialsOf(parse(pem)), [["1"], ["2"]]);
+});
+
+Deno.test("parseRevocationLists: of two lists of one CA the newer one counts, in any order", async () => {
+  const [older, newer] = [await hourAgo(["01"]), await ca.revoke(["02"])];
+  for (const pem of [older + newer, newer + older]) {
+    assert.deepEqual(serialsOf(parse(pem)), [["2"]]);
+  }
+});
+
+Deno.test("parseRevocationLists: leaves out lists of unknown issuers", async () => {
+  assert.deepEqual(parse(await namesake.revoke(["01"])), []);
+  assert.deepEqual(serialsOf(parse(await namesake.revoke(["01"]) + await ca.revoke(["02"]))), [[
+    "2",
+  ]]);
+});
+
+Deno.test("parseRevocationLists: finds the issuer among CAs with other kinds of keys", async () => {
+  const rsa = await TestAuthority.create({ kind: "rsa" });
+  const mixed = [rsa.certificate, ca.certificate];
+  for (const nowMs of [NOW_MS]) {
+    const pem = await ca.revoke(["01"]) + await rsa.revoke(["02"]);
+    assert.deepEqual(
+      serialsOf(parseRevocationLists(pem, { authorities: mixed, nowMs })),
+      [["1"], ["2"]],
+    );
+  }
+});
+
+Deno.test("parseRevocationLists: leaves out a list that was changed after it was signed", async () => {
+  const [list] = parse(await ca.revoke(["0badcafe"]));
+  const hex = list?.der.toHex() ?? "";
+  assert.equal(hex.split("0badcafe").length, 2);
+  const changed = Uint8Array.fromHex(hex.replace("0badcafe", "0badcaff"));
+  assert.deepEqual(parse(toPem("X509 CRL", changed)), []);
+});
+
+const good = await ca.revoke(["01"]);
+
+const REFUSED: readonly (readonly [what: string, pem: string, reason: RegExp])[] = [
+  ["nothing", "", /holds no list in PEM .*convert other forms with openssl crl/],
+  ["a text", "hello", /holds no list in PEM/],
+  ["a certificate", ca.cert, /holds no list in PEM/],
+  [
+    "a list that is cut off",
+    good.slice(0, -20),
+    /it is cut off, "-----END X509 CRL-----" is missing/,
+  ],
+  ["a good list and one that is cut off", good + good.slice(0, -20), /it is cut off/],
+  ["junk", toPem("X509 CRL", new Uint8Array(40)), /holds a list that cannot be decoded/],
+  [
+    "a certificate with the label of a list",
+    ca.cert.replaceAll("CERTIFICATE", "X509 CRL"),
+    /decoded/,
+  ],
+  ["a good list and junk", good + toPem("X509 CRL", new Uint8Array(40)), /cannot be decoded/],
+  [
+    "a list from the future",
+    await ca.revoke([], { madeAtMs: NOW_MS + HOUR_MS }),
+    /it was made at \S+Z, which is in the future: check the clock/,
+  ],
+  [
+    "a delta list",
+    await ca.revoke([], {
+      extensions: [new Extension("2.5.29.27", true, new Uint8Array([2, 1, 1]))],
+    }),
+    /it is not a complete list \(extension 2\.5\.29\.27\); give a complete one/,
+  ],
+];
+
+for (const [what, pem, reason] of REFUSED) {
+  Deno.test(`parseRevocationLists: refuses ${what}`, () => {
+    assert.throws(() => parse(pem), reason);
+  });
+}
+
+Deno.test("parseRevocationLists: an extension that is not critical changes nothing", async () => {
+  const extensions = [new Extension("2.5.29.20", false, new Uint8Array([2, 1, 1]))];
+  assert.deepEqual(serialsOf(parse(await ca.revoke(["01"], { extensions }))), [["1"]]);
+});
+
+Deno.test("replaceLists: a newer list replaces that of its CA alone", async () => {
+  const inForce = [...parse(await hourAgo(["01"])), ...parse(await other.revoke(["02"]))];
+  const found = parse(await ca.revoke(["03"]));
+  assert.deepEqual(serialsOf(replaceLists(inForce, found)), [["3"], ["2"]]);
+  assert.deepEqual(serialsOf(replaceLists([], found)), [["3"]]);
+  assert.deepEqual(serialsOf(replaceLists(inForce, [])), [["1"], ["2"]]);
+});
+
+Deno.test("replaceLists: an older list is an error that names both times", async () => {
+  const [older] = parse(await ca.revoke([], { madeAtMs: 1_700_000_000_000 }));
+  const [newer] = parse(await ca.revoke(["01"], { madeAtMs: 1_700_000_001_000 }));
+  assert.ok(older !== undefined && newer !== undefined);
+  assert.throws(
+    () => replaceLists([newer], [older]),
+    /it was made at 2023-11-14T22:13:20\.000Z, before the one in force, made at 2023-11-14T22:13:21/,
+  );
+  assert.deepEqual(serialsOf(replaceLists([older], [newer])), [["1"]]);
+  assert.deepEqual(serialsOf(replaceLists([newer], [newer])), [["1"]]);
+});
+
+/** A folder with a file of lists and the folder of the server's copy. */
+function testFolder() {
+  const folder = Deno.makeTempDirSync({ prefix: "revocation-" });
+  const file = join(folder, "ca.crl");
+  return {
+    folder,
+    file,
+    copy: join(folder, "revoked.crl"),
+    put: (pem: string) => Deno.writeTextFileSync(file, pem),
+    open: () => Revocations.open(file, { ...context, logFolder: folder }),
+    [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
+  };
+}
+
+Deno.test("readRevocationFile: a file that does not exist is not an error", async () => {
+  using world = testFolder();
+  assert.equal(await readRevocationFile(world.file, context), undefined);
+});
+
+Deno.test("readRevocationFile: names the file and the problem", async () => {
+  using world = testFolder();
+  world.put("garbage");
+  const rejects = (reason: RegExp, file = world.file) =>
+    assert.rejects(readRevocationFile(file, context), reason);
+  await rejects(/^Error: cannot use the revocation list \S+ca\.crl: it holds no list in PEM/);
+  world.put(await namesake.revoke([]));
+  await rejects(/the revocation list \S+ca\.crl is not signed by a CA that is trusted here$/);
+  await rejects(/^Error: cannot read the revocation list /, world.folder);
+  Deno.truncateSync(world.file, 1024 ** 2 + 1);
+  await rejects(/cannot read the revocation list \S+: it is longer than 1 MiB/);
+});
+
+Deno.test("Revocations: nothing is in force without a file and a copy", async () => {
+  using world = testFolder();
+  const revocations = await world.open();
+  assert.equal(await revocations.refresh(context), false);
+  assert.deepEqual(revocations.lists, []);
+});
+
+Deno.test("Revocations: puts a list in force once, and keeps a copy for its owner alone", async () => {
+  using world = testFolder();
+  const revocations = await world.open();
+  world.put(await ca.revoke(["01"]));
+  assert.equal(await revocations.refresh(context), true);
+  assert.equal(await revocations.refresh(context), false);
+  assert.deepEqual(serialsOf(revocations.lists), [["1"]]);
+  assert.equal(Deno.readTextFileSync(world.copy), Deno.readTextFileSync(world.file));
+  assert.equal((Deno.statSync(world.copy).mode ?? 0) & 0o777, 0o600);
+});
+
+const BROKEN: readonly (readonly [what: string, pem: string | undefined, reason: RegExp])[] = [
+  ["a deleted file", undefined, /ca\.crl no longer exists; put it back/],
+  ["an empty file", "", /holds no list in PEM/],
+  ["half a file", good.slice(0, good.length / 2), /it is cut off/],
+  [
+    "a list of an unknown issuer",
+    await namesake.revoke([]),
+    /is not signed by a CA that is trusted/,
+  ],
+  ["an older list", await hourAgo([]), /before the one in force/],
+];
+
+for (const [what, pem, reason] of BROKEN) {
+  Deno.test(`Revocations: ${what} changes nothing, also after a restart`, async () => {
+    using world = testFolder();
+    const revocations = await world.open();
+    world.put(good);
+    await revocations.refresh(context);
+    if (pem === undefined) Deno.removeSync(world.file);
+    else world.put(pem);
+    await assert.rejects(revocations.refresh(context), reason);
+    assert.deepEqual(serialsOf(revocations.lists), [["1"]]);
+    const restarted = await world.open();
+    assert.deepEqual(serialsOf(restarted.lists), [["1"]]);
+    await assert.rejects(restarted.refresh(context), reason);
+    assert.deepEqual(serialsOf(restarted.lists), [["1"]]);
+  });
+}
+
+Deno.test("Revocations: a newer list without a serial ends its revocation", async () => {
+  using world = testFolder();
+  const revocations = await world.open();
+  world.put(await hourAgo(["01"]));
+  await revocations.refresh(context);
+  world.put(await ca.revoke(["02"]));
+  assert.equal(await revocations.refresh(context), true);
+  assert.deepEqual(serialsOf(revocations.lists), [["2"]]);
+  assert.deepEqual(serialsOf((await world.open()).lists), [["2"]]);
+});
+
+Deno.test("Revocations: the list of a CA stays in force when the file has another CA's only", async () => {
+  using world = testFolder();
+  const revocations = await world.open();
+  world.put(await ca.revoke(["01"]));
+  await revocations.refresh(context);
+  world.put(await other.revoke(["02"]));
+  assert.equal(await revocations.refresh(context), true);
+  assert.deepEqual(serialsOf(revocations.lists), [["1"], ["2"]]);
+});
+
+Deno.test("Revocations: a list that cannot be copied is not in force", async () => {
+  using world = testFolder();
+  const revocations = await world.open();
+  world.put(good);
+  Deno.mkdirSync(world.copy);
+  await assert.rejects(revocations.refresh(context), /cannot keep a copy of the revocation list: /);
+  assert.deepEqual(revocations.lists, []);
+  Deno.removeSync(world.copy);
+  assert.equal(await revocations.refresh(context), true);
+});
+
+Deno.test("Revocations: a damaged copy is an error, one of a removed CA is left out", async () => {
+  using world = testFolder();
+  Deno.writeTextFileSync(world.copy, await namesake.revoke(["01"]));
+  assert.deepEqual((await world.open()).lists, []);
+  Deno.writeTextFileSync(world.copy, "garbage");
+  await assert.rejects(world.open(), /cannot use the revocation list \S+revoked\.crl: it holds no/);
+});
+
+Deno.test("Revocations: a list that is late stays in force", async () => {
+  using world = testFolder();
+  const revocations = await world.open();
+  world.put(await ca.revoke(["01"], { madeAtMs: NOW_MS - 2 * DAY_MS, nextAtMs: NOW_MS - DAY_MS }));
+  assert.equal(await revocations.refresh(context), true);
+  assert.deepEqual(serialsOf(revocations.lists), [["1"]]);
+});
