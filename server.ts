@@ -42,9 +42,9 @@ async function run(config: ServerConfig): Promise<number> {
   const store = new JobStore(logFolder);
   // Behind the store's lock, which keeps a second server off the folder.
   const renewal = await Renewal.open(config, { identity, logFolder });
-  if (Number.isFinite(config.maxOutput)) await requireHolePunching(logFolder);
+  if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
-  const trail = new AuditTrail(logFolder, config.auditSize);
+  const trail = new AuditTrail(logFolder, config.auditSizeBytes);
   try {
     const exitStatus = await serve(config, { renewal, rules, logFolder, store, executor, trail });
     log.info("stopped; running jobs go on");
@@ -79,10 +79,10 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     store,
     logFolder,
     limitsFolder: config.limitsDir,
-    graceMs: config.gracePeriod,
+    graceMs: config.gracePeriodMs,
     maxProcesses: config.maxProcesses,
     bounds: config,
-    maxOutputBytes: config.maxOutput,
+    maxOutputBytes: config.maxOutputBytes,
   });
   const streams = new StreamTotals();
   const housekeeper = new Housekeeper(manager, store, config);
@@ -137,7 +137,7 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
   });
   surviveMistakes();
   await tellReady();
-  const exitStatus = await Promise.race([untilSignal(), untilGrown(config.memoryLimit)]);
+  const exitStatus = await Promise.race([untilSignal(), untilGrown(config.memoryLimitBytes)]);
   begun.abort();
   await server.close(() => overdue.abort());
   housekeeper.stop();

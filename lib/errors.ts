@@ -1,10 +1,10 @@
-/** What went wrong, in the worker's own terms; one place (service.ts) maps it to a gRPC status. */
+/** The kind of an error; one place (service.ts) maps it to a gRPC status. */
 export type JobErrorKind =
-  /** The request itself is bad; the same request will never do. */
+  /** The request itself is wrong; repeating it will not help. */
   | "invalid"
-  /** The caller's certificate is no longer believed. */
+  /** The caller's certificate is no longer accepted. */
   | "unauthenticated"
-  /** The rule file does not let the caller do it. */
+  /** The rule file does not allow it to the caller. */
   | "denied"
   /** There is no such job. */
   | "not-found"
@@ -14,10 +14,10 @@ export type JobErrorKind =
   | "exhausted"
   /** The server is shutting down. */
   | "unavailable"
-  /** A defect or a broken host; the cause is logged, never sent. */
+  /** A defect or a fault of the host; the cause is logged, never sent. */
   | "internal";
 
-/** An error whose message may be shown to a client: it says what to do, and tells no host path. */
+/** An error whose message may be sent to a client: it says what to do, and contains no host path. */
 export class JobError extends Error {
   override readonly name = "JobError";
 
@@ -36,16 +36,16 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether something failed because the disk is full (ENOSPC, or SQLite's word for it). */
+/** Whether something failed because the disk is full (ENOSPC, or SQLite's message for it). */
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof JobError) return false;
   return /\(os error 28\)|ENOSPC|database or disk is full/.test(messageOf(error));
 }
 
 /**
- * Others' text as a message repeats it: quoted, cut, and without anything that a terminal would obey.
+ * Text from outside, for use in a message: quoted, cut, and without control characters.
  *
- * @param maxCharacters What is longer is cut.
+ * @param maxCharacters Longer text is cut.
  */
 export function quoted(text: string, maxCharacters = 60): string {
   const shown = text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text;
@@ -56,6 +56,6 @@ export function quoted(text: string, maxCharacters = 60): string {
   );
 }
 
-/** Said whenever the log directory's disk is full. */
+/** The message where the log directory's disk is full. */
 export const NO_SPACE = "Cannot start the job: the disk of the server's log directory is full; " +
   "remove finished jobs (worker-client remove ID) or make room";

@@ -1,13 +1,15 @@
 /**
- * The server's own log: one JSON object a line on standard error, which every log collector reads.
- * The journal is told each line's priority before it, so that `journalctl -p warning` works.
+ * The server's own log: what the server reports of itself, one JSON object per line on standard
+ * error. It is neither a job's output (lib/logs.ts) nor the audit trail (lib/access/audit.ts).
+ *
+ * In the systemd journal each line begins with its priority, so that `journalctl -p warning` works.
  */
 import { fstatSync } from "node:fs";
 
-/** Values that are logged beside a message. Never a key, an environment value or a job's output. */
+/** Values that are logged with a message. Never a key, an environment value or a job's output. */
 export type LogFields = Record<string, string | number | boolean | undefined>;
 
-/** What stands before a line in the journal: syslog's numbers in angle brackets (sd-daemon(3)). */
+/** Prefixes of lines in the journal: syslog priorities in angle brackets (sd-daemon(3)). */
 const PRIORITIES = { info: "<6>", warn: "<4>", error: "<3>" } as const;
 
 const encoder = new TextEncoder();
@@ -37,7 +39,7 @@ function write(level: keyof typeof PRIORITIES, message: string, fields: LogField
   try {
     Deno.stderr.writeSync(encoder.encode(`${priorityOf(level)}${JSON.stringify(entry)}\n`));
   } catch {
-    // Whoever read the log is gone. The server's work matters more than its log.
+    // The reader of the log is gone (EPIPE). The server goes on without a log.
   }
 }
 

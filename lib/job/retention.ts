@@ -4,7 +4,7 @@ import type { EndedJob } from "../store.ts";
 /** What is kept of finished jobs; a running one is never removed. */
 export interface Retention {
   /** Milliseconds since the end of a job. */
-  retainAge: number;
+  retainAgeMs: number;
   retainCount: number;
   /** Bytes on disk of all finished jobs' output. */
   retainBytes: number;
@@ -19,7 +19,7 @@ export function expiredJobs(
   let { count, outputBytes } = totals;
   const expired: EndedJob[] = [];
   for (const job of oldest) {
-    const isOld = job.endedAtMs < retention.nowMs - retention.retainAge;
+    const isOld = job.endedAtMs < retention.nowMs - retention.retainAgeMs;
     if (!isOld && count <= retention.retainCount && outputBytes <= retention.retainBytes) break;
     expired.push(job);
     count -= 1;

@@ -1,4 +1,4 @@
-/** What was fixed when the binary was made. */
+/** Values that are fixed when the binary is built. */
 import config from "../../deno.json" with { type: "json" };
 
 /** Put in by the build (tools/build/main.ts). */

@@ -1,69 +1,82 @@
 /** The server's settings: flags, environment variables, defaults. */
-import { Argument, Command, InvalidArgumentError, Option } from "commander";
-import { isAbsolute, relative } from "node:path";
-import { countWithin, parseBytes, parseCount, parseDurationMs } from "../../common/quantities.ts";
+import {
+  Argument,
+  Command,
+  InvalidArgumentError,
+  Option,
+  type OutputConfiguration,
+} from "commander";
+import * as v from "valibot";
+import { parseBytes, parseCount, parseDurationMs } from "../../common/quantities.ts";
+import { DEFAULT_ROLE_OID } from "../rbac.ts";
 import { LOG_DIR, VERSION } from "./build_info.ts";
-import { isUserName, MAX_GRACE_MS } from "../model/settings.ts";
-import { DEFAULT_ROLE_OID, isRoleOid } from "../rbac.ts";
+import {
+  checkAddress,
+  checkGroup,
+  checkLogDir,
+  checkOid,
+  checkUser,
+  parseBound,
+  parseGraceMs,
+  parseKeptBytes,
+  parseMemoryLimitBytes,
+  parseStreams,
+} from "./option_values.ts";
 
-/** What an operator sets. */
+/** What an operator sets. Bounds are Infinity where there is no bound. */
 export interface ServerConfig {
   /** `HOST:PORT` */
-  listen: string;
-  ca: string;
-  cert: string;
-  key: string;
-  /** Revocation lists; the file need not exist. */
-  crl: string;
-  limitsDir: string;
-  logDir: string;
-  /** Milliseconds between SIGTERM and SIGKILL. */
-  gracePeriod: number;
-  cgroupParent: string;
-  /** Whom jobs run as, where a start does not say. */
-  jobUser: string;
+  readonly listen: string;
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  /** The file of revocation lists, which need not exist. */
+  readonly crl: string;
+  readonly limitsDir: string;
+  readonly logDir: string;
+  /** Between SIGTERM and SIGKILL. */
+  readonly gracePeriodMs: number;
+  readonly cgroupParent: string;
+  /** The user that jobs run as, unless a start names another. */
+  readonly jobUser: string;
   /** The rule file; empty: none. */
-  rules: string;
-  roleOid: string;
-  /** The bound for each job's processes and threads; Infinity: none. */
-  maxProcesses: number;
-  /** How many jobs run at once; Infinity: no bound. */
-  maxJobs: number;
-  /** How many of them may be one user's, by the certificate's name; Infinity: no bound. */
-  maxJobsPerUser: number;
-  /** Connections that are open at once; Infinity: no bound. */
-  maxConnections: number;
-  /** How many of them may be one user's, by the certificate's name; Infinity: no bound. */
-  maxConnectionsPerUser: number;
-  /** Connections whose handshake is under way; Infinity: no bound. */
-  maxHandshakes: number;
-  /** Streams that one connection has open at once. */
-  maxStreams: number;
-  /** Calls of one user that are open at once, streams included; Infinity: no bound. */
-  maxOpenCalls: number;
-  /** Calls of one user in a second; Infinity: no bound. */
-  maxCallRate: number;
-  /** `HOST:PORT` where Prometheus reads; empty: nowhere. */
-  metricsListen: string;
-  /** Newest bytes of the audit trail that are kept; Infinity: all. */
-  auditSize: number;
-  /** Newest bytes of output kept of each job; Infinity: all. */
-  maxOutput: number;
-  /** Milliseconds that a finished job is kept. */
-  retainAge: number;
+  readonly rules: string;
+  readonly roleOid: string;
+  /** Processes and threads of each job. */
+  readonly maxProcesses: number;
+  /** Jobs that run at once. */
+  readonly maxJobs: number;
+  /** Those of one user, by the certificate's name. */
+  readonly maxJobsPerUser: number;
+  /** Connections that are open at once. */
+  readonly maxConnections: number;
+  /** Those of one user, by the certificate's name. */
+  readonly maxConnectionsPerUser: number;
+  /** Connections whose handshake has not ended. */
+  readonly maxHandshakes: number;
+  /** Streams that one connection has open at once; never Infinity. */
+  readonly maxStreams: number;
+  /** Calls of one user that are open at once, streams included. */
+  readonly maxOpenCalls: number;
+  /** Calls of one user in a second. */
+  readonly maxCallRate: number;
+  /** `HOST:PORT` of the metrics; empty: none. */
+  readonly metricsListen: string;
+  /** Newest bytes of the audit trail that are kept. */
+  readonly auditSizeBytes: number;
+  /** Newest bytes of output that are kept of each job. */
+  readonly maxOutputBytes: number;
+  /** How long a finished job is kept. */
+  readonly retainAgeMs: number;
   /** How many finished jobs are kept. */
-  retainCount: number;
-  /** Bytes of output kept of all finished jobs. */
-  retainBytes: number;
-  /** Bytes of resident memory past which a fresh process is to take over; Infinity: none. */
-  memoryLimit: number;
+  readonly retainCount: number;
+  /** Bytes of output that are kept of all finished jobs. */
+  readonly retainBytes: number;
+  /** Resident memory above which the server exits to be restarted. */
+  readonly memoryLimitBytes: number;
 }
 
-/** Below this a job could not be started and watched at all. */
-const MIN_OUTPUT_BYTES = 64 * 1024;
-
-/** Any server takes more than that: below it would be handed over for a handful of connections. */
-const MIN_MEMORY_LIMIT_BYTES = 64 * 1024 ** 2;
+const NAME = "worker-server:";
 
 const EXAMPLES = `
 Examples:
@@ -74,15 +87,18 @@ Examples:
 
 Exit status: 0 after SIGTERM or SIGINT (running jobs go on, and the next server takes them over),
 1 when the server cannot start or doctor finds something missing, 2 for wrong usage,
-75 past --memory-limit: no job and no call is lost when the server is started again at once.`;
+75 above --memory-limit: no job and no call is lost when the server is restarted at once.`;
 
 /**
- * Reads the settings. Prints help or an error and ends the process where that is asked for.
+ * Reads the settings: a flag goes before its environment variable, which goes before the default.
  *
  * @param args The command line without the program's name.
+ * @param output Where help and errors are written; the process's own streams unless given.
+ * @throws {CommanderError} Help was printed (its exit code is 0), or an error.
  */
 export function readConfig(
   args: readonly string[],
+  output: Pick<OutputConfiguration, "writeOut" | "writeErr"> = {},
 ): { verb: "serve" | "doctor"; config: ServerConfig } {
   const command = new Command("worker-server")
     .description(
@@ -93,20 +109,73 @@ export function readConfig(
     .addHelpText("after", EXAMPLES)
     .allowExcessArguments(false)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, NAME)) });
+    .configureOutput({
+      ...output,
+      outputError: (text, write) => write(text.replace(/^error:/, NAME)),
+    });
   command.addArgument(
-    new Argument("[verb]", "doctor: say what this host has and lacks, and end").choices(["doctor"]),
+    new Argument("[verb]", "doctor: check what this host has and lacks, and exit")
+      .choices(["doctor"]),
   );
   for (const option of options()) command.addOption(option);
   command.parse([...args], { from: "user" });
-  return { verb: command.args[0] === "doctor" ? "doctor" : "serve", config: command.opts() };
+  const config = toConfig(command.opts());
+  return { verb: command.args[0] === "doctor" ? "doctor" : "serve", config };
 }
 
-const NAME = "worker-server:";
+const amount = v.pipe(v.number(), v.minValue(0));
+
+/** The options as the parser gives them: one for each flag, and none besides. */
+const OPTIONS = v.strictObject({
+  listen: v.string(),
+  ca: v.string(),
+  cert: v.string(),
+  key: v.string(),
+  crl: v.string(),
+  limitsDir: v.string(),
+  logDir: v.string(),
+  gracePeriod: amount,
+  cgroupParent: v.string(),
+  jobUser: v.string(),
+  rules: v.string(),
+  roleOid: v.string(),
+  maxProcesses: amount,
+  maxJobs: amount,
+  maxJobsPerUser: amount,
+  maxConnections: amount,
+  maxConnectionsPerUser: amount,
+  maxHandshakes: amount,
+  maxStreams: amount,
+  maxOpenCalls: amount,
+  maxCallRate: amount,
+  metricsListen: v.string(),
+  auditSize: amount,
+  maxOutput: amount,
+  retainAge: amount,
+  retainCount: amount,
+  retainBytes: amount,
+  memoryLimit: amount,
+});
+
+/** @throws {v.ValiError} The options and {@link OPTIONS} differ, which is a defect. */
+function toConfig(parsed: unknown): ServerConfig {
+  const { gracePeriod, auditSize, maxOutput, retainAge, memoryLimit, ...others } = v.parse(
+    OPTIONS,
+    parsed,
+  );
+  return {
+    ...others,
+    gracePeriodMs: gracePeriod,
+    auditSizeBytes: auditSize,
+    maxOutputBytes: maxOutput,
+    retainAgeMs: retainAge,
+    memoryLimitBytes: memoryLimit,
+  };
+}
 
 function options(): Option[] {
   return [
-    text("listen", "<host:port>", "where to take calls", "127.0.0.1:50051", checkAddress),
+    text("listen", "<host:port>", "the address to listen on", "127.0.0.1:50051", checkAddress),
     text("ca", "<file>", "certificate of the CA that signs clients", "/etc/job-worker/ca.crt"),
     text("cert", "<file>", "the server's certificate", "/etc/job-worker/server.crt"),
     text("key", "<file>", "the key of the server's certificate", "/etc/job-worker/server.key"),
@@ -115,58 +184,65 @@ function options(): Option[] {
     text(
       "log-dir",
       "<dir>",
-      `where output and records go: ${LOG_DIR} or below`,
+      `folder of output and records: ${LOG_DIR} or below`,
       LOG_DIR,
       checkLogDir,
     ),
-    number("grace-period", "<time>", "between SIGTERM and SIGKILL", "10s", checkGrace),
+    number("grace-period", "<time>", "between SIGTERM and SIGKILL", "10s", parseGraceMs),
+    number("max-processes", "<n>", "processes and threads of each job, or max", "4096", parseBound),
+    number("max-jobs", "<n>", "jobs running at once, or max", "4000", parseBound),
+    number("max-jobs-per-user", "<n>", "jobs of one user at once, or max", "2000", parseBound),
+    number("max-connections", "<n>", "connections open at once, or max", "10000", parseBound),
     number(
-      "max-processes",
+      "max-connections-per-user",
       "<n>",
-      "processes and threads of each job, or max",
-      "4096",
-      checkBound,
+      "connections of one user at once, or max",
+      "2000",
+      parseBound,
     ),
-    number("max-jobs", "<n>", "jobs running at once, or max", "4000", checkBound),
-    number("max-jobs-per-user", "<n>", "those of one user, or max", "2000", checkBound),
-    number("max-connections", "<n>", "connections open at once, or max", "10000", checkBound),
-    number("max-connections-per-user", "<n>", "those of one user, or max", "2000", checkBound),
-    number("max-handshakes", "<n>", "handshakes under way at once, or max", "2000", checkBound),
-    number("max-streams", "<n>", "streams open on one connection", "2000", checkStreams),
+    number("max-handshakes", "<n>", "unfinished handshakes at once, or max", "2000", parseBound),
+    number("max-streams", "<n>", "streams open on one connection", "2000", parseStreams),
     number(
       "max-open-calls",
       "<n>",
-      "calls and streams a user has open, or max",
+      "open calls and streams of one user, or max",
       "5000",
-      checkBound,
+      parseBound,
     ),
-    number("max-call-rate", "<n>", "calls a second a user makes, or max", "5000", checkBound),
-    number("max-output", "<size>", "newest output kept of each job, or max", "256M", checkKept),
+    number("max-call-rate", "<n>", "calls of one user in a second, or max", "5000", parseBound),
+    number(
+      "max-output",
+      "<size>",
+      "newest output kept of each job, or max",
+      "256M",
+      parseKeptBytes,
+    ),
     number("retain-age", "<time>", "how long finished jobs are kept", "30d", parseDurationMs),
     number("retain-count", "<n>", "how many finished jobs are kept", "100000", parseCount),
     number("retain-bytes", "<size>", "output kept of finished jobs", "50G", parseBytes),
     number(
       "memory-limit",
       "<size>",
-      "server memory past which it ends with 75 to be started afresh, or max",
+      "memory above which the server exits with status 75 to be restarted, or max",
       "1G",
-      checkMemoryLimit,
+      parseMemoryLimitBytes,
     ),
-    text("job-user", "<name>", "whom jobs run as, unless a start says another", "root", checkUser),
     text(
-      "rules",
-      "<file>",
-      "what narrows roles and people further, as JSON (default: no file)",
-      "",
+      "job-user",
+      "<name>",
+      "the user that jobs run as, unless a start names another",
+      "root",
+      checkUser,
     ),
+    text("rules", "<file>", "rules in JSON that restrict roles and users (default: no file)", ""),
     text(
       "metrics-listen",
       "<host:port>",
-      "where Prometheus reads, without authentication (default: nowhere)",
+      "the address of metrics for Prometheus, without authentication (default: none)",
       "",
       (address) => address === "" ? address : checkAddress(address),
     ),
-    number("audit-size", "<size>", "newest audit trail kept, or max", "256M", checkKept),
+    number("audit-size", "<size>", "newest audit trail kept, or max", "256M", parseKeptBytes),
     text(
       "cgroup-parent",
       "<group>",
@@ -219,79 +295,4 @@ function number(
 
 function environmentName(flag: string): string {
   return `JOB_WORKER_${flag.toUpperCase().replaceAll("-", "_")}`;
-}
-
-function checkAddress(address: string): string {
-  const port = Number(/^(?:\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})$/.exec(address)?.[1]);
-  if (port <= 65_535) return address;
-  throw new InvalidArgumentError("Expected HOST:PORT, such as 0.0.0.0:50051 or [::]:50051.");
-}
-
-function checkLogDir(folder: string): string {
-  const below = relative(LOG_DIR, folder);
-  if (isAbsolute(folder) && below !== ".." && !below.startsWith("../")) return folder;
-  throw new InvalidArgumentError(
-    `This binary may write to ${LOG_DIR} and below only; another place is chosen when it is built.`,
-  );
-}
-
-function checkGrace(given: string): number {
-  const graceMs = parseDurationMs(given);
-  if (graceMs <= MAX_GRACE_MS) return graceMs;
-  throw new InvalidArgumentError("Expected at most 1h.");
-}
-
-function checkBound(given: string): number {
-  if (given === "max") return Infinity;
-  const count = countWithin(given, 1, Number.MAX_SAFE_INTEGER);
-  if (count !== undefined) return count;
-  throw new InvalidArgumentError('Expected a whole number, 1 or more, or "max" for no bound.');
-}
-
-/** The protocol has no word for "no bound". */
-function checkStreams(given: string): number {
-  const count = countWithin(given, 1, 1_000_000);
-  if (count !== undefined) return count;
-  throw new InvalidArgumentError("Expected 1 to 1000000.");
-}
-
-function checkKept(given: string): number {
-  if (given === "max") return Infinity;
-  const bytes = parseBytes(given);
-  if (bytes >= MIN_OUTPUT_BYTES) return bytes;
-  throw new InvalidArgumentError("Expected 64K or more.");
-}
-
-function checkMemoryLimit(given: string): number {
-  if (given === "max") return Infinity;
-  const bytes = parseBytes(given);
-  if (bytes === 0) return Infinity;
-  if (bytes >= MIN_MEMORY_LIMIT_BYTES) return bytes;
-  throw new InvalidArgumentError("Expected 64M or more, or max.");
-}
-
-/** No component may lead out of the hierarchy, or be taken for one of the kernel's files. */
-function checkGroup(group: string): string {
-  if (
-    group.split("/").every((name) =>
-      /^[A-Za-z0-9_][A-Za-z0-9_@:-]*(\.(slice|service|scope))?$/.test(name)
-    )
-  ) {
-    return group;
-  }
-  throw new InvalidArgumentError(
-    "Expected a group such as job-worker or system.slice/job-worker.service.",
-  );
-}
-
-function checkUser(user: string): string {
-  if (isUserName(user)) return user;
-  throw new InvalidArgumentError("Expected the name of a user of this host, such as nobody.");
-}
-
-function checkOid(oid: string): string {
-  if (isRoleOid(oid)) return oid;
-  throw new InvalidArgumentError(
-    "Expected an OID such as 1.2.840.10070.8.1, outside 2.5.29 and 1.3.6.1.5.5.7.1.",
-  );
 }

@@ -1,4 +1,4 @@
-/** `worker-server doctor`: says what this host has, lacks, and how to get it. Changes nothing. */
+/** `worker-server doctor`: reports what this host has and lacks, and how to get it. Changes nothing. */
 import type { Controller } from "../cgroup/types.ts";
 import type { ServerConfig } from "./config.ts";
 import { messageOf } from "../errors.ts";
@@ -16,13 +16,13 @@ import { readRevocationFile } from "../tls/revocation_file.ts";
 /** One line of the report. */
 export interface Finding {
   state: "ok" | "warning" | "missing";
-  /** What was looked at. */
+  /** What was checked. */
   subject: string;
   /** What was found, and what to do where something is missing. */
   text: string;
 }
 
-/** What is in order today, and not for long. */
+/** A warning instead of a success. */
 interface Warning {
   warning: string;
 }
@@ -30,7 +30,7 @@ interface Warning {
 /** What each controller is needed for, and the kernel's switch where it can be off. */
 const CONTROLLER_USES: Record<Exclude<Controller, "cpuacct">, string> = {
   cpu: LIMIT_FILES.cpu,
-  memory: `${LIMIT_FILES.memory} (some kernels want cgroup_enable=memory on their command line)`,
+  memory: `${LIMIT_FILES.memory} (some kernels need cgroup_enable=memory on their command line)`,
   io: LIMIT_FILES.diskIo,
   pids: "--max-processes",
 };
@@ -45,13 +45,13 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
     ...await examineHost(config),
     await check("log directory", async () => {
       const folder = await openLogFolder(config.logDir);
-      if (Number.isFinite(config.maxOutput)) await requireHolePunching(folder);
+      if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(folder);
       return `${folder} is private, and output there can be bounded`;
     }),
     await check("job user", () => examineUser(config)),
     await check("rule file", async () => {
       await RuleFile.open(config.rules, config.jobUser);
-      return config.rules === "" ? "none: roles alone decide" : `${config.rules} is understood`;
+      return config.rules === "" ? "none: roles alone decide" : `${config.rules} is valid`;
     }),
     await check("limit files", () => {
       const limits = Object.entries(readLimits(config.limitsDir));
@@ -72,7 +72,7 @@ export function formatFindings(findings: readonly Finding[]): { text: string; is
   const missing = findings.filter(({ state }) => state === "missing").length;
   const verdict = missing === 0
     ? "worker-server can run here."
-    : `worker-server cannot run here as it should: see the ${missing} missing above.`;
+    : `worker-server cannot run here: see the ${missing} missing above.`;
   return { text: [...lines, "", verdict].join("\n"), isHealthy: missing === 0 };
 }
 
@@ -97,9 +97,9 @@ async function examineHost({ cgroupParent, maxProcesses }: ServerConfig): Promis
     if (controllers.includes(controller as Controller)) {
       findings.push({ state: "ok", subject, text: `can hold ${use.split(" ")[0]}` });
     } else {
-      // The process limit is asked for at every start, which would fail without its controller.
-      const isAsked = controller === "pids" && Number.isFinite(maxProcesses);
-      const state = isAsked ? "missing" : "warning";
+      // Every start sets the process limit, and would fail without its controller.
+      const isNeeded = controller === "pids" && Number.isFinite(maxProcesses);
+      const state = isNeeded ? "missing" : "warning";
       findings.push({ state, subject, text: `not available: needed for ${use}` });
     }
   }
@@ -129,10 +129,10 @@ async function examineUser({ jobUser }: ServerConfig): Promise<string | Warning>
   }
   const missing = lines.flatMap((line) => /^missing (.+)$/.exec(line)?.[1] ?? []);
   if (missing.length === 0) return `jobs run as ${jobUser}`;
-  const problem = `not there: ${missing.join(", ")} (Debian's util-linux and libc-bin)`;
+  const problem = `not installed: ${missing.join(", ")} (Debian's util-linux and libc-bin)`;
   // Every start would fail.
   if (jobUser !== "root") throw new Error(problem);
-  return { warning: `${problem}: no other user for jobs, and no isolation` };
+  return { warning: `${problem}: jobs cannot run as another user or be isolated` };
 }
 
 async function examineCertificates(config: ServerConfig): Promise<string | Warning> {
@@ -149,7 +149,7 @@ async function examineRevocations({ crl, ...config }: ServerConfig): Promise<str
   const { authorities } = await readServerIdentity(config);
   const nowMs = Date.now();
   const found = await readRevocationFile(crl, { authorities, nowMs });
-  if (found === undefined) return `${crl} does not exist: nobody is revoked`;
+  if (found === undefined) return `${crl} does not exist: no certificate is revoked`;
   const leftMs = Math.min(...found.map(({ nextUpdateMs = Infinity }) => nextUpdateMs)) -
     nowMs;
   const count = found.reduce((sum, { serials }) => sum + serials.size, 0);

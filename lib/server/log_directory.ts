@@ -1,9 +1,9 @@
-/** The log directory: made where it is missing, and safe to write to. */
+/** The log directory: made where it is missing, and checked that it is safe to write to. */
 import { join, relative } from "node:path";
 import { LOG_DIR } from "./build_info.ts";
 import { messageOf } from "../errors.ts";
 
-/** The server runs as root; what another user owns, that user can change at any time. */
+/** The server runs as root; the owner of a folder can change it at any time. */
 const ROOT_ID = 0;
 
 /** Write permission for the group and for others. */
@@ -11,8 +11,8 @@ const OTHERS_MAY_WRITE = 0o022;
 
 /**
  * Makes the folder, for root alone, and checks each folder from the build's log directory down to it:
- * no link may lead elsewhere, because the permission to write there must not become one to write
- * anywhere, and nobody else may put one there later.
+ * no symbolic link may lead elsewhere, because the permission to write there must not become one to
+ * write anywhere, and no other user may put a link there later.
  *
  * @param folder The build's log directory, or a folder below it.
  * @returns The folder's real path.
@@ -29,7 +29,7 @@ export async function openLogFolder(folder: string): Promise<string> {
   return level;
 }
 
-/** Makes a folder where there is none. It is looked at before anything is made below it. */
+/** Makes a folder where there is none, and checks it before anything is made below it. */
 async function openLevel(folder: string): Promise<void> {
   try {
     await Deno.mkdir(folder, { recursive: folder === LOG_DIR, mode: 0o700 });
@@ -41,7 +41,7 @@ async function openLevel(folder: string): Promise<void> {
   const { isSymlink, isDirectory, mode, uid } = await Deno.lstat(folder);
   if (isSymlink) throw linkError(folder);
   if (!isDirectory) {
-    throw new Error(`the log directory ${folder} is not a folder; move what is there away`);
+    throw new Error(`the log directory ${folder} is not a folder; move it away`);
   }
   if (uid !== ROOT_ID) {
     throw new Error(
@@ -55,6 +55,6 @@ async function openLevel(folder: string): Promise<void> {
 
 function linkError(folder: string): Error {
   return new Error(
-    `the log directory ${folder} is reached through a link; use the folder itself`,
+    `the log directory ${folder} is reached through a symbolic link; use the folder itself`,
   );
 }

@@ -1,30 +1,30 @@
-/** When the server's memory has grown so far that a fresh process should go on in its place. */
+/** Decides when the server's memory has grown so far that a new process should replace it. */
 
-/** By then the clients of an earlier process are back, so that their load counts as the start's. */
+/** By then the clients of an earlier process are back, so that their load counts as part of the start. */
 const SETTLED_AFTER_MS = 10_000;
 
-/** What has to have come since the start, as a part of the limit. */
+/** The least growth since the start, as a part of the limit. */
 const GROWTH_SHARE = 1 / 4;
 
-/** Judges a process by what it is told; looks at nothing itself. */
+/** Decides by the figures that it is given; reads nothing itself. */
 export class MemoryWatch {
   readonly #limitBytes: number;
-  /** When the first look was. */
+  /** When the first figure was given. */
   #sinceMs: number | undefined;
   #settledBytes: number | undefined;
 
-  /** @param limitBytes What the resident memory should stay below; Infinity: no limit. */
+  /** @param limitBytes The limit of the resident memory; Infinity: none. */
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
   }
 
   /**
-   * Whether the memory is past the limit, and much of it has come since the start. Where the load
-   * alone takes more than the limit, a fresh process would take as much: it is not asked for, so
-   * that the server does not restart for ever.
+   * Whether the memory is above the limit, and a quarter of the limit has come since the start.
+   * Where the load alone takes more than the limit, a new process would take as much: then the
+   * server is not replaced, so that it does not restart for ever.
    *
-   * @param residentBytes The resident memory as it is now.
-   * @param nowMs Now, by a clock that does not jump.
+   * @param residentBytes The present resident memory.
+   * @param nowMs The present, by a monotonic clock.
    */
   isTimeToHandOver(residentBytes: number, nowMs: number): boolean {
     this.#sinceMs ??= nowMs;

@@ -1,4 +1,4 @@
-/** Tells the service manager, where one has started the server, that it takes calls. */
+/** Tells systemd, where it has started the server, that the server accepts calls. */
 import { log } from "../log.ts";
 import { scripts } from "../shim/scripts.ts";
 import { PROGRAM_PATH, shell } from "../shim/shell.ts";
@@ -12,5 +12,7 @@ export async function tellReady(): Promise<void> {
   if (socket === undefined) return;
   const environment = { PATH: PROGRAM_PATH, NOTIFY_SOCKET: socket };
   const { success } = await shell(scripts.ready, [], environment).output();
-  if (!success) log.warn("systemd cannot be told of readiness: is systemd-notify installed?");
+  if (!success) {
+    log.warn("cannot tell systemd that the server is ready: is systemd-notify installed?");
+  }
 }

@@ -253,7 +253,7 @@ Deno.test("worker-server doctor: looks at the job user and at the rule file", as
       run(join(BIN_DIR, "worker-server"), ["doctor", ...flags]);
     const fine = await doctor("--job-user", "nobody", "--rules", file);
     assert.match(fine.stdout, /^ok +job user +jobs run as nobody$/m);
-    assert.match(fine.stdout, /^ok +rule file +.*rules\.json is understood$/m);
+    assert.match(fine.stdout, /^ok +rule file +.*rules\.json is valid$/m);
     const nobody = await doctor("--job-user", "no-such-user");
     assert.match(
       nobody.stdout,

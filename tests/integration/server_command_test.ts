@@ -460,7 +460,11 @@ Deno.test("worker-server --log-dir: a link that leads out is refused, and nothin
   const link = join(place.logDir, "link");
   await Deno.symlink(outside, link);
   for (const logDir of [link, join(link, "below"), join(link, "below", "it")]) {
-    await assertRefused(place, { "log-dir": logDir }, /is reached through a link; use the folder/);
+    await assertRefused(
+      place,
+      { "log-dir": logDir },
+      /is reached through a symbolic link; use the folder/,
+    );
   }
   assert.deepEqual([...Deno.readDirSync(outside)], []);
 });

@@ -3,7 +3,7 @@ import { expiredJobs } from "../../lib/job/retention.ts";
 import { cutOffset } from "../../lib/logs/rotation.ts";
 import type { EndedJob } from "../../lib/store.ts";
 
-const GENEROUS = { retainAge: 1e12, retainCount: 1e6, retainBytes: 1e12, nowMs: 10_000 };
+const GENEROUS = { retainAgeMs: 1e12, retainCount: 1e6, retainBytes: 1e12, nowMs: 10_000 };
 
 const JOBS: EndedJob[] = [1, 2, 3, 4, 5].map((number) => ({
   id: `job-${number}`,
@@ -19,7 +19,7 @@ function expire(retention: Partial<typeof GENEROUS>): string[] {
 
 Deno.test("expiredJobs: nothing goes within the bounds, and at them", () => {
   assert.deepEqual(expire({}), []);
-  assert.deepEqual(expire({ retainCount: 5, retainBytes: 500, retainAge: 9000 }), []);
+  assert.deepEqual(expire({ retainCount: 5, retainBytes: 500, retainAgeMs: 9000 }), []);
   assert.deepEqual(
     expiredJobs([], { count: 0, outputBytes: 0 }, { ...GENEROUS, retainCount: 0 }),
     [],
@@ -30,8 +30,8 @@ Deno.test("expiredJobs: the oldest go until the bounds hold", () => {
   assert.deepEqual(expire({ retainCount: 3 }), ["job-1", "job-2"]);
   assert.deepEqual(expire({ retainBytes: 499 }), ["job-1"]);
   assert.deepEqual(expire({ retainBytes: 99 }), JOBS.map(({ id }) => id));
-  assert.deepEqual(expire({ retainAge: 7000 }), ["job-1", "job-2"]);
-  assert.deepEqual(expire({ retainAge: 8500, retainCount: 2 }), ["job-1", "job-2", "job-3"]);
+  assert.deepEqual(expire({ retainAgeMs: 7000 }), ["job-1", "job-2"]);
+  assert.deepEqual(expire({ retainAgeMs: 8500, retainCount: 2 }), ["job-1", "job-2", "job-3"]);
 });
 
 Deno.test("cutOffset: nothing is cut until an eighth of the bound is too much", () => {
