@@ -48,7 +48,7 @@ export interface Contents {
   readonly name?: string;
   /** In milliseconds since 1970-01-01 UTC; a day ago unless given. */
   readonly notBeforeMs?: number;
-  /** Likewise; in ten days unless given. */
+  /** Likewise; in ten days unless given, and that of a CA in thirty. */
   readonly notAfterMs?: number;
   /** OIDs; undefined: the extension is left out. */
   readonly purposes?: readonly string[] | undefined;
@@ -81,7 +81,8 @@ export class TestAuthority implements Certified {
   ): Promise<TestAuthority> {
     const algorithm = ALGORITHMS[kind];
     const keys = contents.keys ?? await generateKeys(algorithm);
-    const made = await sign({ ...contents, name, isAuthority, keys }, {
+    const notAfterMs = Date.now() + 30 * DAY_MS;
+    const made = await sign({ notAfterMs, ...contents, name, isAuthority, keys }, {
       issuer: `CN=${name}`,
       signingKey: keys.privateKey,
       algorithm,
