@@ -107,13 +107,13 @@ export class TestAuthority implements Certified {
   }
 
   /**
-   * Makes a revocation list as PEM.
+   * Makes a revocation list as PEM; a minute ago unless given, so that it is never in the future.
    *
    * @param serials Hexadecimal.
    */
   async revoke(
     serials: readonly string[],
-    { madeAtMs = Date.now() - 1000, nextAtMs = Date.now() + DAY_MS, extensions = [] }: {
+    { madeAtMs = Date.now() - 60_000, nextAtMs = Date.now() + DAY_MS, extensions = [] }: {
       madeAtMs?: number;
       /** Null: the list does not name a time. */
       nextAtMs?: number | null;
