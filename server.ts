@@ -9,14 +9,16 @@ import { HealthService } from "./lib/grpc/health.ts";
 import { ReflectionService } from "./lib/grpc/reflection.ts";
 import { listen } from "./lib/grpc/server.ts";
 import { Housekeeper } from "./lib/server/housekeeping.ts";
+import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
 import { JobManager } from "./lib/job.ts";
 import { LocalExecutor } from "./lib/executor/local.ts";
 import { log } from "./lib/log.ts";
 import { openLogFolder } from "./lib/server/log_directory.ts";
 import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.ts";
 import { serveMetrics } from "./lib/server/metrics_server.ts";
-import { MemoryWatch } from "./lib/server/memory_watch.ts";
 import { tellReady } from "./lib/server/readiness.ts";
+import { untilGrown, untilSignal } from "./lib/server/stop_reasons.ts";
+import { logUncaughtErrors } from "./lib/server/uncaught_errors.ts";
 import { requireHolePunching } from "./lib/logs/rotation.ts";
 import { RuleFile } from "./lib/access/rule_file.ts";
 import { createHandlers } from "./lib/service.ts";
@@ -24,23 +26,25 @@ import { JobStore } from "./lib/store.ts";
 import { readServerIdentity } from "./lib/tls/server_identity.ts";
 import { Renewal } from "./lib/tls/renewal.ts";
 
-const USAGE_STATUS = 2;
+const SUCCESS_STATUS = 0;
 const FAILURE_STATUS = 1;
+const USAGE_STATUS = 2;
 
-/** EX_TEMPFAIL (sysexits.h): nothing is wrong, and another start is asked for. */
+/** EX_TEMPFAIL (sysexits.h): nothing is wrong; the server is to be started again. */
 const HAND_OVER_STATUS = 75;
 
-/** How often the memory is looked at. */
-const MEMORY_INTERVAL_MS = 1000;
-
-/** @returns The exit status. */
+/**
+ * Opens the server's resources, and serves.
+ *
+ * @returns The exit status.
+ */
 async function run(config: ServerConfig): Promise<number> {
   const identity = await readServerIdentity(config);
-  await requireFolder(config.limitsDir);
+  await requireLimitsFolder(config.limitsDir);
   const rules = await RuleFile.open(config.rules, config.jobUser);
   const logFolder = await openLogFolder(config.logDir);
   const store = new JobStore(logFolder);
-  // Behind the store's lock, which keeps a second server off the folder.
+  // After the store, whose lock keeps a second server from using the folder.
   const renewal = await Renewal.open(config, { identity, logFolder });
   if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent);
@@ -57,8 +61,8 @@ async function run(config: ServerConfig): Promise<number> {
   }
 }
 
-/** What a server stands on, opened. */
-interface Foundation {
+/** What a server uses while it runs. */
+interface ServerResources {
   renewal: Renewal;
   rules: RuleFile;
   logFolder: string;
@@ -68,12 +72,12 @@ interface Foundation {
 }
 
 /**
- * Takes calls until a signal says to end, or the memory has grown too far.
+ * Serves calls until a signal ends the server, or its memory has grown too far.
  *
  * @returns The exit status.
  */
-async function serve(config: ServerConfig, foundation: Foundation): Promise<number> {
-  const { renewal, rules, logFolder, store, executor, trail } = foundation;
+async function serve(config: ServerConfig, resources: ServerResources): Promise<number> {
+  const { renewal, rules, logFolder, store, executor, trail } = resources;
   const manager = await JobManager.open({
     executor,
     store,
@@ -135,16 +139,19 @@ async function serve(config: ServerConfig, foundation: Foundation): Promise<numb
     metricsPort: metrics.port,
     revoked: renewal.revokedCount,
   });
-  surviveMistakes();
+  logUncaughtErrors();
   await tellReady();
-  const exitStatus = await Promise.race([untilSignal(), untilGrown(config.memoryLimitBytes)]);
+  const exitStatus = await Promise.race([
+    untilSignal().then(() => SUCCESS_STATUS),
+    untilGrown(config.memoryLimitBytes).then(() => HAND_OVER_STATUS),
+  ]);
   begun.abort();
   await server.close(() => overdue.abort());
   housekeeper.stop();
   return exitStatus;
 }
 
-/** Counts, and lets Prometheus and probes read, where an address is given for that. */
+/** Counts calls, and serves metrics and health, where an address for them is configured. */
 function openMetrics(
   address: string,
   sources: MetricSources,
@@ -163,74 +170,23 @@ function openMetrics(
   };
 }
 
-/**
- * Waits for SIGTERM, SIGINT or SIGQUIT. What is listened for here is not ignored, so that jobs do not
- * inherit a signal that was ignored when the server was started (a shell does that with `&`).
- */
-function untilSignal(): Promise<number> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
-      Deno.addSignalListener(signal, () => {
-        log.info("stopping", { signal });
-        resolve(0);
-      });
-    }
-  });
-}
-
-/** Waits until a fresh process should take this one's place; each connection leaks on this runtime. */
-function untilGrown(limitBytes: number): Promise<number> {
-  const watch = new MemoryWatch(limitBytes);
-  return new Promise((resolve) => {
-    const timer = setInterval(() => {
-      const residentBytes = Deno.memoryUsage().rss;
-      if (!watch.isTimeToHandOver(residentBytes, performance.now())) return;
-      clearInterval(timer);
-      log.info("handing over to a fresh process", { residentBytes, limitBytes });
-      resolve(HAND_OVER_STATUS);
-    }, MEMORY_INTERVAL_MS);
-  });
-}
-
-async function requireFolder(folder: string): Promise<void> {
-  const info = await Deno.stat(folder).catch(() => undefined);
-  if (info?.isDirectory === true) return;
-  const problem = info === undefined ? "does not exist" : "is not a folder";
-  throw new Error(
-    `the limits folder ${folder} ${problem}; say where it is with --limits-dir, or make it with ` +
-      `the files cpu_limit.txt, memory_limit.txt and disk_io_limit.txt ("max" in each: no limit)`,
-  );
-}
-
-/**
- * A mistake in the handling of one call or connection is a line of the log, and no reason to leave
- * all others: until here nothing is known of it that an end of the process would mend.
- */
-function surviveMistakes(): void {
-  const tell = (event: Event, error: unknown) => {
-    event.preventDefault();
-    log.error("a mistake of the server", {
-      error: messageOf(error),
-      stack: error instanceof Error ? error.stack : undefined,
-    });
-  };
-  addEventListener("error", (event) => tell(event, event.error));
-  addEventListener("unhandledrejection", (event) => tell(event, event.reason));
-}
-
 function fail(error: unknown): never {
   if (error instanceof CommanderError) {
-    Deno.exit(error.exitCode === 0 ? 0 : USAGE_STATUS);
+    Deno.exit(error.exitCode === 0 ? SUCCESS_STATUS : USAGE_STATUS);
   }
   console.error(`worker-server: ${messageOf(error)}`);
   Deno.exit(FAILURE_STATUS);
 }
 
-/** Prints what this host has and lacks. */
+/**
+ * Prints what this host has and lacks.
+ *
+ * @returns The exit status.
+ */
 async function doctor(config: ServerConfig): Promise<number> {
   const { text, isHealthy } = formatFindings(await examine(config));
   console.log(text);
-  return isHealthy ? 0 : FAILURE_STATUS;
+  return isHealthy ? SUCCESS_STATUS : FAILURE_STATUS;
 }
 
 try {
