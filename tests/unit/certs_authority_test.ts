@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPrivateKey, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { authorityPaths, loadAuthority } from "../../certs/authority.ts";
 import {
@@ -9,14 +9,7 @@ import {
   validityOf,
 } from "../../certs/certificate.ts";
 import { CertsError } from "../../certs/errors.ts";
-import {
-  generateKey,
-  isSameKey,
-  KEY_BITS,
-  privateKeyPem,
-  publicKeyDer,
-  signingKey,
-} from "../../certs/keys.ts";
+import { privateKeyPem, publicKeyDer, signingKey } from "../../certs/keys.ts";
 import { toPem } from "../../common/pem.ts";
 import { testKey } from "../support/keys.ts";
 import {
@@ -70,23 +63,6 @@ Deno.test("validityOf: begins an hour ago and ends after whole days, in whole se
   const { notBefore, notAfter } = validityOf(NOW, 366);
   assert.equal(notBefore.toISOString(), "2030-06-01T11:00:00.000Z");
   assert.equal(notAfter.toISOString(), "2031-06-02T12:00:00.000Z");
-});
-
-Deno.test("generateKey: makes RSA keys of 4096 bits, each different", async () => {
-  const keys = await Promise.all([generateKey(), generateKey()]);
-  for (const key of keys) {
-    assert.equal(key.asymmetricKeyType, "rsa");
-    assert.equal(key.asymmetricKeyDetails?.modulusLength, KEY_BITS);
-    assert.equal(key.asymmetricKeyDetails?.publicExponent, 65537n);
-  }
-  assert.equal(KEY_BITS, 4096);
-  assert.equal(isSameKey(...keys), false);
-});
-
-Deno.test("isSameKey: compares keys, not how they are written", () => {
-  const pkcs1 = createPrivateKey(KEY.export({ type: "pkcs1", format: "pem" }).toString());
-  assert.equal(isSameKey(KEY, pkcs1), true);
-  assert.equal(isSameKey(KEY, OTHER_KEY), false);
 });
 
 Deno.test("makeLeafCertificate: numbers certificates at random, 128 bits and positive", async () => {
