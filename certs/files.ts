@@ -64,7 +64,7 @@ export function parsePem(bytes: Uint8Array, path: string): readonly PemBlock[] {
 }
 
 /**
- * Reads the PEM blocks of a file; none where it is no PEM text.
+ * Reads the PEM blocks of a file; none where it is not a PEM text.
  *
  * @throws {CertsError} as {@link readBytes}, and when the file is cut off
  */

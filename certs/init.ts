@@ -3,7 +3,7 @@ import { authorityPaths } from "./authority.ts";
 import { makeAuthorityCertificate, validityOf } from "./certificate.ts";
 import { refuseExisting } from "./existing.ts";
 import { CERTIFICATE_MODE, KEY_MODE, makeFolder, writeTogether } from "./files.ts";
-import { readGivenKey } from "./given_key.ts";
+import { type GivenKey, readGivenKey } from "./given_key.ts";
 import { generateKey, privateKeyPem } from "./keys.ts";
 import { toPem } from "../common/pem.ts";
 
@@ -40,6 +40,7 @@ export async function init(options: InitOptions): Promise<string> {
   const paths = authorityPaths(dir);
   const replaced = await refuseExisting([paths.certificate, paths.key], { force });
   const given = keyFile === null ? undefined : await readGivenKey(keyFile);
+  const isCopied = given !== undefined && !await isSameFile(given.file, paths.key);
   await makeFolder(dir);
   if (given === undefined) options.onKey();
   const key = given?.key ?? await generateKey();
@@ -57,11 +58,23 @@ export async function init(options: InitOptions): Promise<string> {
     `CA "${commonName}", valid until ${validity.notAfter.toISOString().slice(0, 10)}`,
     `  ${paths.certificate}  what every server and client trusts: copy it to all of them`,
     `  ${paths.key}  its private key: keep it here, it is needed to issue and nowhere else`,
-    ...(given === undefined
-      ? []
-      : [`The key is a copy of ${given.file}; keep that safe, or remove it.`]),
-    ...(replaced ? ["Certificates of the CA that was here are no longer accepted."] : []),
+    ...(isCopied ? [`The key is a copy of ${given.file}; keep that safe, or remove it.`] : []),
+    ...(replaced ? [`Certificates of the CA that was here are ${acceptance(given)}.`] : []),
     `Next: worker-certs issue --dir ${dir} --name server --server --san localhost,127.0.0.1`,
     "",
   ].join("\n");
+}
+
+/** Whether two paths lead to one file; one that does not exist is none. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [path, otherPath] = await Promise.all(
+    [one, other].map((file) => Deno.realPath(file).catch(() => undefined)),
+  );
+  return path !== undefined && path === otherPath;
+}
+
+function acceptance(given: GivenKey | undefined): string {
+  return given === undefined
+    ? "no longer accepted"
+    : "accepted only if it had the same name and the same key";
 }

@@ -213,7 +213,16 @@ Deno.test("init --key: replaces a CA with --force alone, also by its own key", a
   using world = await setUp();
   const own = world.inDir("ca.key");
   await rejects(makeAuthority(world.dir, own), /already there; use --force/);
-  await makeAuthority(world.dir, own, true);
+  const text = await makeAuthority(world.dir, own, true);
+  assert.match(
+    text,
+    /of the CA that was here are accepted only if it had the same name and the same/,
+  );
+  // The only file of the key must not be removed.
+  assert.doesNotMatch(text, /copy of|remove/);
+  const link = world.of("link.pem");
+  Deno.symlinkSync(own, link);
+  assert.doesNotMatch(await makeAuthority(world.dir, link, true), /copy of|remove/);
   assert.ok(isSameKey(await readKeyFile(own), testKey(CA_KEY)));
 });
 
