@@ -1,10 +1,11 @@
 import { type Command, Option } from "commander";
+import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { collectedOption, parsedOption, parsePairs } from "./options.ts";
-import { type JobSpec, MAX_INPUT_BYTES } from "../jobs/start.ts";
+import type { JobSpec } from "../jobs/start.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** What a user may choose about a Start. */

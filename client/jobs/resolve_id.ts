@@ -1,6 +1,5 @@
+import { isJobId } from "../../common/job_id.ts";
 import type { Session } from "../connection/session.ts";
-
-const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * The whole id of the job that a text stands for. Whoever calls more than once asks first: by then a
@@ -14,7 +13,7 @@ export async function resolveJobID(
   text: string,
   signal?: AbortSignal,
 ): Promise<string> {
-  if (JOB_ID.test(text)) return text;
+  if (isJobId(text)) return text;
   const { jobID } = await session.call("Query", { jobID: text }, { signal });
   return jobID === "" ? text : jobID;
 }

@@ -1,10 +1,8 @@
+import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import type { StartRequest } from "../../proto/contract.ts";
 import { ClientError, ConnectionLostError, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
-
-/** The server takes no more, and its refusal of a message that is far too long says little. */
-export const MAX_INPUT_BYTES = 2 * 1024 ** 2;
 
 /** What can be said about a job before it is started; what is not given is the server's choice. */
 export interface JobSpec {

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { looksLikeId } from "../../common/job_id.ts";
+import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import { JobError, quoted } from "../errors.ts";
 
 /** What a job has to itself. */
@@ -22,21 +23,21 @@ export interface JobSettings {
   readonly workingDirectory: string;
   /** Permissions that the job's new files do not get (umask(2)). */
   readonly umask: number;
-  /** The job is stopped when it has run for so long; 0: never. */
+  /** The job is stopped when it has run for this long; 0: no timeout. */
   readonly timeoutMs: number;
-  /** What is sent first to end it. */
+  /** The signal that asks it to end. */
   readonly stopSignal: SignalName;
-  /** Milliseconds between that and SIGKILL; absent: the server's default. */
+  /** Between that signal and SIGKILL; absent: the server's default. */
   readonly graceMs?: number;
   readonly isolation: Isolation;
-  /** A name for people; empty: none. */
+  /** The job's name; empty: none. */
   readonly title: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** What the environment and the standard input were, so that a repeated start can be compared. */
+  /** SHA-256 of the environment and the standard input, to compare a repeated Start; empty: neither. */
   readonly secretsDigest: string;
 }
 
-/** What a job is given and nobody keeps: it may hold secrets. */
+/** What a job is given and the server does not store: it may hold secrets. */
 export interface JobSecrets {
   readonly environment: Readonly<Record<string, string>>;
   readonly input: Uint8Array;
@@ -75,7 +76,7 @@ export const SIGNALS = [
 /** One of {@linkcode SIGNALS}. */
 export type SignalName = typeof SIGNALS[number];
 
-/** Jobs that an older server started, and jobs that nobody asked anything special for. */
+/** The settings of a Start that asks for none, and of jobs that an earlier server started without. */
 export const DEFAULT_SETTINGS: JobSettings = {
   user: "root",
   workingDirectory: "/",
@@ -102,31 +103,28 @@ const MAX_ENVIRONMENT_BYTES = 512 * 1024;
 
 const MAX_VARIABLES = 1000;
 
-/** Larger input belongs into a file of the host. */
-export const MAX_INPUT_BYTES = 2 * 1024 ** 2;
-
 const MAX_LABELS = 32;
 const MAX_LABEL_BYTES = 256;
 const MAX_PATH_BYTES = 4095;
 
-/** POSIX has no variables of other names, and a shell could not set them. */
+/** The names that POSIX defines; a shell cannot set a variable with another one. */
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** What the server itself says to a job, and what shells do not let be set. */
+/** Set by the server for each job, or read-only in shells. */
 const RESERVED_VARIABLE =
   /^(JOB_ID|job_worker_.*|PPID|UID|EUID|BASHOPTS|SHELLOPTS|BASH_VERSINFO|IFS)$/;
 
-/** useradd(8)'s rule, and what directories of a larger site have besides. */
+/** The rule of useradd(8), and the characters `.` and `@` that directory services (LDAP) add. */
 const USER = /^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$/;
 
 const TITLE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
-const LABEL = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/;
+const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/;
 
 /**
  * Checks what a client asks for.
  *
- * @param defaultUser Whom jobs run as where the client says nothing.
+ * @param defaultUser The user that jobs run as where the client names none.
  * @throws {JobError} "invalid", with what was expected.
  */
 export function readSettings(
@@ -169,14 +167,16 @@ export function readSignal(name: string): SignalName {
   if (signal !== undefined) return signal;
   throw new JobError(
     "invalid",
-    `${quoted(name)} is no signal that can be sent to a job: expected one of ${SIGNALS.join(", ")}`,
+    `${quoted(name)} is not a signal that can be sent to a job: expected one of ${
+      SIGNALS.join(", ")
+    }`,
   );
 }
 
 function checkStopSignal(name: string): SignalName {
   if (name === "") return DEFAULT_SETTINGS.stopSignal;
   const signal = readSignal(name);
-  // A stopped process does not end, and one that goes on does not either.
+  // Neither ends a process: one suspends it, the other resumes it.
   if (signal !== "STOP" && signal !== "CONT") return signal;
   throw refusal(`SIG${signal} does not end a job`);
 }
@@ -189,7 +189,11 @@ function checkEnvironment(env: Readonly<Record<string, string>>): Record<string,
   let total = 0;
   for (const [name, value] of entries) {
     if (!VARIABLE.test(name)) {
-      throw refusal(`${quoted(name)} is no name of an environment variable: letters, digits and _`);
+      throw refusal(
+        `${
+          quoted(name)
+        } is not a valid name of an environment variable: expected letters, digits and _`,
+      );
     }
     if (RESERVED_VARIABLE.test(name)) throw refusal(`the variable ${name} cannot be set`);
     // A value may be a secret: it is in no message.
@@ -202,22 +206,24 @@ function checkEnvironment(env: Readonly<Record<string, string>>): Record<string,
   return { ...env };
 }
 
-/** Whether a text can be the name of a user. */
+/** Whether a text is a valid user name. */
 export function isUserName(text: string): boolean {
   return USER.test(text);
 }
 
 function checkUser(user: string): string {
   if (isUserName(user)) return user;
-  throw refusal(`${quoted(user)} is no user's name`);
+  throw refusal(`${quoted(user)} is not a valid user name`);
 }
 
 function checkFolder(path: string): string {
   if (!posix.isAbsolute(path)) {
-    throw refusal(`the working directory ${quoted(path)} is no absolute path`);
+    throw refusal(`the working directory ${quoted(path)} is not an absolute path`);
   }
   if (path.includes("\0") || path.includes("\n") || Buffer.byteLength(path) > MAX_PATH_BYTES) {
-    throw refusal("the working directory is no path: it has a NUL byte, a new line or is too long");
+    throw refusal(
+      "the working directory has a NUL byte or a newline in it, or is above 4095 bytes",
+    );
   }
   return path;
 }
@@ -225,19 +231,27 @@ function checkFolder(path: string): string {
 function checkTitle(title: string): string {
   if (title === "" || TITLE.test(title) && !looksLikeId(title)) return title;
   throw refusal(
-    `${quoted(title)} is no name for a job: expected up to 64 letters, digits, ".", "_" and "-", ` +
+    `${
+      quoted(title)
+    } is not a valid job name: expected up to 64 letters, digits, ".", "_" and "-", ` +
       "and nothing that could be a job's id",
   );
 }
+
+/** Whether a text is a valid name of a label. It then holds no quotes either. */
+export function isLabelName(text: string): boolean {
+  return LABEL_NAME.test(text);
+}
+
+/** Said of a text that is not a valid name of a label. */
+export const LABEL_NAME_EXPECTED = "expected up to 63 letters, digits and ./_-";
 
 function checkLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
   const entries = Object.entries(labels);
   if (entries.length > MAX_LABELS) throw refusal(`it has more than ${MAX_LABELS} labels`);
   for (const [name, value] of entries) {
-    if (!LABEL.test(name)) {
-      throw refusal(
-        `${quoted(name)} is no name of a label: expected up to 63 letters, digits and ./_-`,
-      );
+    if (!isLabelName(name)) {
+      throw refusal(`${quoted(name)} is not a valid label name: ${LABEL_NAME_EXPECTED}`);
     }
     if (/\p{Cc}/u.test(value) || Buffer.byteLength(value) > MAX_LABEL_BYTES) {
       throw refusal(`the label ${name} has control characters, or is above 256 bytes`);

@@ -100,10 +100,10 @@ Deno.test("worker-client start: what makes no sense is refused before or by the 
     [["--cpu", "fast"], 2, /percentage of one core/],
     [["--memory", "1"], 2, /at least 1M/],
     [["--disk-io", "10"], 2, /a rate such as/],
-    [["--name", "a b"], 2, /is no name for a job/],
+    [["--name", "a b"], 2, /is not a valid job name/],
     [["--user", "no-such-user"], 2, /has no user/],
-    [["--cwd", "x"], 2, /is no absolute path/],
-    [["--stop-signal", "X"], 2, /is no signal/],
+    [["--cwd", "x"], 2, /is not an absolute path/],
+    [["--stop-signal", "X"], 2, /is not a signal/],
     [["--memory", "65M"], 1, /above the server's/],
   ];
   for (const [options, status, message] of refused) {

@@ -179,7 +179,7 @@ Deno.test("Signal: reaches every process of a job, and no ended one", async () =
   await client.untilOutput(id, /one/);
   await client.untilOutput(id, /two/);
   for (const signal of ["", "WHAT", "9", "RTMIN", "KILL;reboot", "$(id)"]) {
-    await assertStatus(client.signal(id, signal), status.INVALID_ARGUMENT, /is no signal/);
+    await assertStatus(client.signal(id, signal), status.INVALID_ARGUMENT, /is not a signal/);
   }
   await client.signal(id, "KILL");
   await endOf(client, id);

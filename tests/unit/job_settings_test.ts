@@ -74,21 +74,21 @@ Deno.test("readSettings: names that a kernel file, a shell or a log line would s
   for (
     const user of ["-root", "a b", "../x", "a/b", "a:b", "a\nb", "$(id)", "1000", "x".repeat(65)]
   ) {
-    assertRefused({ user }, /is no user's name/);
+    assertRefused({ user }, /is not a valid user name/);
   }
   for (
     const title of ["-x", ".x", "a/b", "a\nb", "a\0", "ä", "x".repeat(65), "0123abcd", "0123abcd-"]
   ) {
-    assertRefused({ title }, /is no name for a job/);
+    assertRefused({ title }, /is not a valid job name/);
   }
   for (const name of ["", "-a", "a b", "a=b", 'a"b', "x".repeat(64)]) {
-    assertRefused({ labels: { [name]: "x" } }, /is no name of a label/);
+    assertRefused({ labels: { [name]: "x" } }, /is not a valid label name/);
   }
   for (const value of ["\n", "\x1b[2J", "\u0085", "x".repeat(257)]) {
     assertRefused({ labels: { a: value } }, /label a has control characters/);
   }
   for (const name of ["", "1A", "A B", "A=B", "A\0B", "Ä", "A;id"]) {
-    assertRefused({ env: { [name]: "x" } }, /is no name of an environment variable/);
+    assertRefused({ env: { [name]: "x" } }, /is not a valid name of an environment variable/);
   }
   for (const name of ["JOB_ID", "job_worker_enter", "PPID", "SHELLOPTS"]) {
     assertRefused({ env: { [name]: "x" } }, /cannot be set/);
@@ -129,7 +129,7 @@ Deno.test("readSignal: takes the names of signal(7), and nothing else", () => {
   assert.equal(readSignal("SIGUSR1"), "USR1");
   assert.equal(readSignal("winch"), "WINCH");
   for (const name of ["", "SIG", "15", "TERM ", "SIGSIGTERM", "EXIT", "0", "toString"]) {
-    assert.throws(() => readSignal(name), /is no signal that can be sent/);
+    assert.throws(() => readSignal(name), /is not a signal that can be sent/);
   }
   for (const stopSignal of ["STOP", "SIGCONT"]) assertRefused({ stopSignal }, /does not end a job/);
 });
@@ -143,9 +143,9 @@ Deno.test("looksLikeId: what an id could begin with", () => {
 
 Deno.test("readSettings: a message repeats no control character, DEL and C1 neither", () => {
   for (const text of ["\u007f", "\u0080", "\u009b31m", "\x1b[2J"]) {
-    assertRefused({ user: text }, /is no user's name/);
-    assertRefused({ env: { [text]: "x" } }, /is no name of an environment variable/);
-    assertRefused({ title: text }, /is no name for a job/);
-    assertRefused({ stopSignal: text }, /is no signal/);
+    assertRefused({ user: text }, /is not a valid user name/);
+    assertRefused({ env: { [text]: "x" } }, /is not a valid name of an environment variable/);
+    assertRefused({ title: text }, /is not a valid job name/);
+    assertRefused({ stopSignal: text }, /is not a signal/);
   }
 });
