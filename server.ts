@@ -89,7 +89,10 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     maxOutputBytes: config.maxOutputBytes,
   });
   const streams = new StreamTotals();
-  const housekeeper = new Housekeeper(manager, store, config);
+  const housekeeper = new Housekeeper(manager, store, {
+    ...config,
+    retainAgeMs: config.retainAge,
+  });
   const begun = new AbortController();
   const overdue = new AbortController();
   const shutdown = { begun: begun.signal, overdue: overdue.signal };

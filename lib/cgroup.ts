@@ -29,22 +29,24 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
   requireControllers(host, limits);
   const tracking = trackingHierarchy(host);
   const tracker = groupPath(host, tracking, jobId);
+  const groups: string[] = [];
+  const counters: Plan["counters"][number][] = [];
   const plan: Plan = {
-    groups: [],
+    groups,
     tracker,
     populatedFile: `${tracker}/${tracking.version === 2 ? "cgroup.events" : "cgroup.procs"}`,
-    counters: [],
+    counters,
     settings: [],
     diskSettings: [],
   };
   for (const hierarchy of host.hierarchies) {
     const group = groupPath(host, hierarchy, jobId);
-    plan.groups.push(group);
+    groups.push(group);
     for (const controller of hierarchy.controllers) {
       const files = filesOf(hierarchy, controller);
       plan.settings.push(...inGroup(group, files.settings(limits)));
       plan.diskSettings.push(...inGroup(group, files.diskSettings?.(limits) ?? []));
-      plan.counters.push(...files.counters.map((name) => ({ name, file: `${group}/${name}` })));
+      counters.push(...files.counters.map((name) => ({ name, file: `${group}/${name}` })));
     }
   }
   return plan;

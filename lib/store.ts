@@ -1,17 +1,18 @@
-/** What is remembered of jobs, in an SQLite file below the log directory. */
+/** The records of jobs, in an SQLite file in the log directory. */
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import * as v from "valibot";
 import { hasEnded, type JobRecord, type JobState } from "./model/record.ts";
 import { DATABASE_FILE, openDatabase, reading } from "./store/database.ts";
-import { toRecord } from "./store/stored_record.ts";
-import { LogSync } from "./store/wal_sync.ts";
+import { ROW, toRecord } from "./store/stored_record.ts";
+import { WalSync } from "./store/wal_sync.ts";
 
 /** A job that has ended, as retention sees it. */
 export interface EndedJob {
-  id: string;
-  endedAtMs: number;
+  readonly id: string;
+  readonly endedAtMs: number;
   /** What its output takes on disk. */
-  outputBytes: number;
+  readonly outputBytes: number;
 }
 
 /** Which jobs {@linkcode JobStore.scan} is to find. */
@@ -19,7 +20,7 @@ export interface JobFilter {
   readonly activeOnly: boolean;
   /** Empty: all. */
   readonly states: readonly JobState["kind"][];
-  /** Undefined: everybody's. */
+  /** Undefined: all owners'. */
   readonly owner: string | undefined;
   /** All of them; the names hold no quotes. */
   readonly labels: Readonly<Record<string, string>>;
@@ -32,20 +33,30 @@ export interface JobCursor {
   readonly id: string;
 }
 
-interface ScanRow {
-  id: string;
-  created_at_ms: number;
-  first_offset: number;
-  record: string | null;
-}
+const SCAN_ROW = v.object({
+  ...ROW.entries,
+  id: v.string(),
+  created_at_ms: v.number(),
+  /** Null: it does not match. */
+  record: v.nullable(v.string()),
+});
+
+const ENDED_ROW = v.object({
+  id: v.string(),
+  ended_at_ms: v.number(),
+  output_bytes: v.nullable(v.number()),
+});
+
+const TOTALS_ROW = v.object({ count: v.number(), outputBytes: v.number() });
 
 /**
- * The records of jobs. Each change is one transaction; a crash at any point leaves the file whole. A
- * change outlives the server at once, and a loss of power when {@linkcode JobStore.synced} says so.
+ * The records of jobs. Each change is one transaction; a crash at any point leaves the file consistent.
+ * A change survives the end of the server at once, and a power loss once {@linkcode JobStore.synced} has
+ * settled.
  */
 export class JobStore {
   readonly #database: DatabaseSync;
-  readonly #disk: LogSync;
+  readonly #disk: WalSync;
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
   readonly #select: StatementSync;
@@ -54,14 +65,14 @@ export class JobStore {
   readonly #delete: StatementSync;
 
   /**
-   * Opens or makes the file, and holds it alone for as long as this process lives.
+   * Opens or makes the file, and locks it for as long as this process lives.
    *
    * @param folder The log directory.
    * @throws {Error} When another server holds it, or it is not readable as a store of this version.
    */
   constructor(folder: string) {
     this.#database = openDatabase(folder);
-    this.#disk = new LogSync(join(folder, `${DATABASE_FILE}-wal`));
+    this.#disk = new WalSync(join(folder, `${DATABASE_FILE}-wal`));
     const sql = (text: string) => this.#database.prepare(text);
     this.#insert = sql(
       "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record, " +
@@ -115,19 +126,22 @@ export class JobStore {
     return reading(() => toRecord(this.#selectKey.get(owner, idempotencyKey)));
   }
 
-  /** @returns The newest job with this name. */
-  getByTitle(title: string): JobRecord | undefined {
+  /**
+   * @param exceptOwners Whose jobs are not looked at.
+   * @returns The newest job with this name that has begun.
+   */
+  getByTitle(title: string, exceptOwners: readonly string[] = []): JobRecord | undefined {
     return reading(() =>
       toRecord(
         this.#database.prepare(
-          "SELECT first_offset, record FROM jobs WHERE title = ? " +
-            "ORDER BY created_at_ms DESC LIMIT 1",
-        ).get(title),
+          `SELECT first_offset, record FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND ` +
+            "owner NOT IN (SELECT value FROM json_each(?)) ORDER BY created_at_ms DESC LIMIT 1",
+        ).get(title, JSON.stringify(exceptOwners)),
       )
     );
   }
 
-  /** @returns Jobs whose id begins with a text, up to so many. */
+  /** @returns At most `count` jobs whose id begins with a text. */
   withPrefix(prefix: string, count: number): JobRecord[] {
     const rows = reading(() =>
       this.#database.prepare(
@@ -138,9 +152,9 @@ export class JobStore {
   }
 
   /**
-   * Looks through a stretch of the jobs, the newest first.
+   * Looks through some of the jobs, the newest first.
    *
-   * @param cursor Behind this one; undefined: from the newest on.
+   * @param cursor The job before the first one; undefined: begin with the newest.
    * @param scanCount How many jobs are looked at, whether they match or not.
    * @returns Those that match, each with its cursor, and the last cursor looked at: undefined at the end.
    */
@@ -150,15 +164,18 @@ export class JobStore {
   ): { found: { record: JobRecord; cursor: JobCursor }[]; last: JobCursor | undefined } {
     const { createdAtMs, id } = cursor ?? { createdAtMs: Number.MAX_SAFE_INTEGER, id: "" };
     const { clauses, values } = clausesOf(filter);
-    const rows = reading(() =>
-      this.#database.prepare(
-        `SELECT id, created_at_ms, first_offset, CASE WHEN ${clauses} THEN record END AS record FROM ` +
-          "jobs WHERE (created_at_ms, id) < (?, ?) AND created_at_ms >= ? " +
-          `${
-            filter.activeOnly ? "AND active = 1 " : ""
-          }ORDER BY created_at_ms DESC, id DESC LIMIT ?`,
-      ).all(...values, createdAtMs, id, filter.createdAfterMs, scanCount)
-    ) as unknown as ScanRow[];
+    const rows = v.parse(
+      v.array(SCAN_ROW),
+      reading(() =>
+        this.#database.prepare(
+          `SELECT id, created_at_ms, first_offset, CASE WHEN ${clauses} THEN record END AS record FROM ` +
+            "jobs WHERE (created_at_ms, id) < (?, ?) AND created_at_ms >= ? " +
+            `${
+              filter.activeOnly ? "AND active = 1 " : ""
+            }ORDER BY created_at_ms DESC, id DESC LIMIT ?`,
+        ).all(...values, createdAtMs, id, filter.createdAfterMs, scanCount)
+      ),
+    );
     const found = rows.flatMap((row) => {
       if (row.record === null) return [];
       const record = toRecord(row);
@@ -168,12 +185,12 @@ export class JobStore {
     return { found, last: rows.length < scanCount || !last ? undefined : cursorOf(last) };
   }
 
-  /** Stores, before anything is cut off, where a job's output will begin. */
+  /** Stores the first byte of a job's output that is kept; to be called before any is removed. */
   setFirstOffset(id: string, firstOffset: number): void {
     this.#setFirstOffset.run(firstOffset, id);
   }
 
-  /** @returns All jobs that had not ended when they were last heard of. */
+  /** @returns All jobs whose end is not on record. */
   active(): JobRecord[] {
     const rows = reading(() =>
       this.#database.prepare("SELECT first_offset, record FROM jobs WHERE active = 1").all()
@@ -185,25 +202,28 @@ export class JobStore {
   endedTotals(): { count: number; outputBytes: number } {
     const row = reading(() =>
       this.#database.prepare(
-        "SELECT count(*) AS count, coalesce(sum(output_bytes), 0) AS bytes FROM jobs WHERE active = 0",
+        "SELECT count(*) AS count, coalesce(sum(output_bytes), 0) AS outputBytes FROM jobs " +
+          "WHERE active = 0",
       ).get()
-    ) as { count: number; bytes: number };
-    return { count: row.count, outputBytes: row.bytes };
+    );
+    return v.parse(TOTALS_ROW, row);
   }
 
   /** @returns Jobs that have ended, the oldest first. */
   oldestEnded(count: number): EndedJob[] {
-    const rows = this.#database.prepare(
-      "SELECT id, ended_at_ms, output_bytes FROM jobs WHERE active = 0 ORDER BY ended_at_ms LIMIT ?",
-    ).all(count) as { id: string; ended_at_ms: number; output_bytes: number | null }[];
-    return rows.map((row) => ({
+    const rows = reading(() =>
+      this.#database.prepare(
+        "SELECT id, ended_at_ms, output_bytes FROM jobs WHERE active = 0 ORDER BY ended_at_ms LIMIT ?",
+      ).all(count)
+    );
+    return v.parse(v.array(ENDED_ROW), rows).map((row) => ({
       id: row.id,
       endedAtMs: row.ended_at_ms,
       outputBytes: row.output_bytes ?? 0,
     }));
   }
 
-  /** Forgets a job. */
+  /** Deletes a job's record. */
   delete(id: string): void {
     this.#delete.run(id);
   }
@@ -217,15 +237,18 @@ export class JobStore {
     return this.#disk.sync();
   }
 
-  /** Closes the file, and lets another server have it. */
+  /** Closes the file, and releases its lock. */
   close(): void {
     this.#database.close();
     this.#disk.close();
   }
 }
 
+/** The SQL condition that is true of a job that is no longer being started. */
+const HAS_BEGUN = "json_extract(record, '$.state.kind') <> 'starting'";
+
 function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; values: string[] } {
-  const clauses = ["json_extract(record, '$.state.kind') <> 'starting'"];
+  const clauses = [HAS_BEGUN];
   const values: string[] = [];
   if (states.length > 0) {
     clauses.push(`json_extract(record, '$.state.kind') IN (${states.map(() => "?").join(", ")})`);
@@ -242,7 +265,7 @@ function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; val
   return { clauses: clauses.join(" AND "), values };
 }
 
-function cursorOf({ created_at_ms: createdAtMs, id }: ScanRow): JobCursor {
+function cursorOf({ created_at_ms: createdAtMs, id }: v.InferOutput<typeof SCAN_ROW>): JobCursor {
   return { createdAtMs, id };
 }
 

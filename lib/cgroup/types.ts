@@ -50,12 +50,12 @@ export interface Usage {
 /** Where a job's processes are. Kept with the job's record, so that any later server finds them. */
 export interface Placement {
   /** The job's groups, absolute: one for each hierarchy. */
-  groups: string[];
+  readonly groups: readonly string[];
   /** The group that signals are sent through and that tells whether a process is left. */
-  tracker: string;
+  readonly tracker: string;
   /** The file of the tracker that tells whether a process is left. */
-  populatedFile: string;
-  counters: { name: CounterName; file: string }[];
+  readonly populatedFile: string;
+  readonly counters: readonly { readonly name: CounterName; readonly file: string }[];
 }
 
 /** All that the launcher is told about a job's control groups. */

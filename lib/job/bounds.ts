@@ -1,19 +1,19 @@
-/** How many jobs may run at once, so that nobody takes the host from the others. Pure. */
+/** How many jobs may run at once, in all and for each user. Pure. */
 import { JobError } from "../errors.ts";
 
-/** Infinity: no bound. */
+/** Bounds on the jobs that run; Infinity: no bound. */
 export interface JobBounds {
-  /** All that run. */
+  /** Of all users together. */
   readonly maxJobs: number;
-  /** Those that one certificate name has started. */
+  /** Of one user, by the common name of the certificate. */
   readonly maxJobsPerUser: number;
 }
 
 /**
  * Makes sure that another job may be started.
  *
- * @param owners Who has started each of the jobs that run, or are being started.
- * @param owner Who wants to start one.
+ * @param owners The owner of each job that runs or is being started.
+ * @param owner Who is about to start one.
  * @throws {JobError} "exhausted", with the name of the bound.
  */
 export function requireRoom(

@@ -1,7 +1,66 @@
-/** The names of a job's files, in `jobs/<id>/` below the log directory. */
+/** The folders of jobs, `jobs/<id>/` below the log directory. */
+import { join } from "node:path";
+import { OutputLog } from "../logs.ts";
+import type { JobRecord } from "../model/record.ts";
 
 /** Where jobs' folders are, below the log directory. */
-export const JOBS_FOLDER = "jobs";
+const JOBS_FOLDER = "jobs";
 
 /** The file that a job's output goes to. */
-export const OUTPUT_FILE = "output";
+const OUTPUT_FILE = "output";
+
+/** The folders of all jobs of a log directory. */
+export class JobFolders {
+  readonly #root: string;
+
+  /** @param logFolder The log directory. */
+  constructor(logFolder: string) {
+    this.#root = join(logFolder, JOBS_FOLDER);
+  }
+
+  /** Makes the folder that holds the jobs' folders, if it is missing. */
+  async prepare(): Promise<void> {
+    await Deno.mkdir(this.#root, { recursive: true, mode: 0o700 });
+  }
+
+  /** The path of a job's folder. */
+  pathOf(id: string): string {
+    return join(this.#root, id);
+  }
+
+  /** The path of a job's output file. */
+  outputPathOf(id: string): string {
+    return join(this.pathOf(id), OUTPUT_FILE);
+  }
+
+  /** The output of a job, for readers and for rotation. */
+  outputOf(
+    { id, firstOffset }: JobRecord,
+    { finished }: { readonly finished: boolean },
+  ): OutputLog {
+    return new OutputLog(this.outputPathOf(id), { firstOffset, finished });
+  }
+
+  /**
+   * Makes a job's folder with an empty output file.
+   *
+   * @throws When the disk is full, or the folder exists.
+   */
+  make(id: string): void {
+    Deno.mkdirSync(this.pathOf(id), { mode: 0o700 });
+    Deno.openSync(this.outputPathOf(id), { write: true, createNew: true, mode: 0o600 }).close();
+  }
+
+  /**
+   * Removes a job's folder with all that is in it; one that is gone already is no error.
+   *
+   * @throws When something in it cannot be removed.
+   */
+  async remove(id: string): Promise<void> {
+    try {
+      await Deno.remove(this.pathOf(id), { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}

@@ -1,13 +1,15 @@
 /** Lists of jobs: which are asked for, and page by page. */
+import { isJobId } from "../../common/job_id.ts";
 import { JobError, quoted } from "../errors.ts";
 import type { JobRecord, JobState } from "../model/record.ts";
+import { isLabelName, LABEL_NAME_EXPECTED } from "../model/settings.ts";
 import type { JobCursor, JobStore } from "../store.ts";
 
 /** Which jobs are asked for. */
 export interface JobQuery {
   /** Empty: all. */
   readonly states: readonly JobState["kind"][];
-  /** Undefined: everybody's. */
+  /** Undefined: all owners'. */
   readonly owner: string | undefined;
   /** All of them. */
   readonly labels: Readonly<Record<string, string>>;
@@ -25,18 +27,17 @@ export interface JobQuery {
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1000;
 
-/** Records that are looked through at once; other calls have their turn in between. */
+/** Records that are looked through before other calls have their turn. */
 const SCAN_COUNT = 500;
 
-const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9_./-]*$/;
-
-const TOKEN = /^(\d{1,16})\.([0-9a-f-]{36})$/;
+/** The time and the id of the last job of a page; the time is at most 2^53 - 1. */
+const TOKEN = /^(\d{1,16})\.(.+)$/;
 
 /**
  * Reads one page.
  *
  * @returns The records, the newest first, and what asks for the next page: empty when there is none.
- * @throws {JobError} "invalid" for a token that no page had, or a label's name that is none.
+ * @throws {JobError} "invalid" for a page token that no page had, or an invalid label name.
  */
 export async function listPage(
   store: JobStore,
@@ -44,7 +45,8 @@ export async function listPage(
 ): Promise<{ records: JobRecord[]; nextPageToken: string }> {
   const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken } = query;
   for (const name of Object.keys(labels)) {
-    if (!LABEL_NAME.test(name)) throw invalid(`${quoted(name)} is no name of a label`);
+    if (isLabelName(name)) continue;
+    throw invalid(`${quoted(name)} is not a valid label name: ${LABEL_NAME_EXPECTED}`);
   }
   const filter = {
     activeOnly: states.length > 0 && states.every((state) => ACTIVE.includes(state)),
@@ -60,7 +62,7 @@ export async function listPage(
   for (;;) {
     const { found, last } = store.scan(filter, { cursor, scanCount: SCAN_COUNT });
     for (const entry of found) {
-      // One more than the page holds: so it is known that there is a next one.
+      // One more than the page holds: there is a next page.
       if (records.length === size) return { records, nextPageToken: tokenOf(lastOfPage) };
       records.push(entry.record);
       lastOfPage = entry.cursor;
@@ -82,9 +84,9 @@ function tokenOf(cursor: JobCursor | undefined): string {
 }
 
 function parseToken(token: string): JobCursor {
-  const match = TOKEN.exec(token);
-  if (match === null) throw invalid("the page token is none that an answer had");
-  return { createdAtMs: Number(match[1]), id: match[2] ?? "" };
+  const [, createdAtMs, id = ""] = TOKEN.exec(token) ?? [];
+  if (!isJobId(id)) throw invalid("the page token is not one from an earlier answer");
+  return { createdAtMs: Number(createdAtMs), id };
 }
 
 function invalid(problem: string): JobError {

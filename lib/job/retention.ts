@@ -3,18 +3,23 @@ import type { EndedJob } from "../store.ts";
 
 /** What is kept of finished jobs; a running one is never removed. */
 export interface Retention {
-  /** Milliseconds since the end of a job. */
-  retainAgeMs: number;
-  retainCount: number;
-  /** Bytes on disk of all finished jobs' output. */
-  retainBytes: number;
+  /** Since the end of a job. */
+  readonly retainAgeMs: number;
+  readonly retainCount: number;
+  /** What the output of all finished jobs takes on disk. */
+  readonly retainBytes: number;
 }
 
-/** Which of the oldest finished jobs go. Pure. */
+/**
+ * Which of the oldest finished jobs are to be removed.
+ *
+ * @param oldest The oldest first.
+ * @param totals Of all finished jobs.
+ */
 export function expiredJobs(
   oldest: readonly EndedJob[],
-  totals: { count: number; outputBytes: number },
-  retention: Retention & { nowMs: number },
+  totals: { readonly count: number; readonly outputBytes: number },
+  retention: Retention & { readonly nowMs: number },
 ): EndedJob[] {
   let { count, outputBytes } = totals;
   const expired: EndedJob[] = [];

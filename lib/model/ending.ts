@@ -4,26 +4,26 @@ import type { Usage } from "../cgroup/types.ts";
 /** What a job runs. */
 export interface Command {
   /** A path, or a name that is looked up in the PATH. */
-  name: string;
-  args: readonly string[];
+  readonly name: string;
+  readonly args: readonly string[];
 }
 
 /** How a job ended. */
 export type Ending =
   | {
-    kind: "exited";
-    /** 128 + n when signal n ended the job, as shells say it. */
-    exitCode: number;
+    readonly kind: "exited";
+    /** 128 + n when signal n ended the job, as shells report it. */
+    readonly exitCode: number;
     /** The signal that ended the job; 0: it ended by itself. */
-    signal: number;
-    /** Whether the kernel killed a process of the job for want of memory. */
-    oomKilled: boolean;
-    usage: Usage;
-    endedAtMs: number;
+    readonly signal: number;
+    /** Whether the kernel killed a process of the job because memory ran out. */
+    readonly oomKilled: boolean;
+    readonly usage: Readonly<Usage>;
+    readonly endedAtMs: number;
   }
   | {
-    /** The job is gone, and nobody can know how it ended. */
-    kind: "lost";
-    reason: string;
-    endedAtMs: number;
+    /** The job is gone, and how it ended cannot be found out. */
+    readonly kind: "lost";
+    readonly reason: string;
+    readonly endedAtMs: number;
   };

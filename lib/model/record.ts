@@ -1,4 +1,4 @@
-/** The life of a job: its states, and which may follow which. Pure. */
+/** The record of a job: its states, and which may follow which. Pure. */
 import type { Placement, Usage } from "../cgroup/types.ts";
 import type { Command, Ending } from "./ending.ts";
 import type { JobSettings } from "./settings.ts";
@@ -13,33 +13,46 @@ import type { Limits } from "../limits.ts";
  * ```
  */
 export type JobState =
-  | { kind: "starting" }
-  | { kind: "running"; pid: number; startedAtMs: number }
+  | { readonly kind: "starting" }
+  | ({ readonly kind: "running" } & Begun)
   /** Stop was called: SIGKILL follows at `killAtMs`. */
-  | { kind: "stopping"; pid: number; startedAtMs: number; killAtMs: number }
-  | ({ kind: "exited" | "lost"; pid: number; startedAtMs: number } & Ending);
+  | ({ readonly kind: "stopping"; readonly killAtMs: number } & Begun)
+  | (Begun & Ending);
 
-/** What is remembered of a job. */
-export interface JobRecord {
-  id: string;
-  command: Command;
-  /** Absent: an older server started the job, which had none to choose. */
-  settings?: JobSettings;
-  /** Whether its timeout is why it was stopped. */
-  timedOut?: boolean;
-  /** The common name of the certificate that started the job. */
-  owner: string;
-  /** Empty: the client gave none. */
-  idempotencyKey: string;
-  createdAtMs: number;
-  limits: Limits;
-  placement: Placement;
-  state: JobState;
-  /** Bytes of output before this one were rotated away. */
-  firstOffset: number;
+/** What is known of a job from its start on. */
+interface Begun {
+  /** The process id of its main process. */
+  readonly pid: number;
+  readonly startedAtMs: number;
 }
 
-/** Whether a job has ended, and so nothing of it will change. */
+/**
+ * What is on record of a job. A change makes another record (lib/job/active_jobs.ts does, and nothing
+ * else): what was handed out stays as it was.
+ */
+export interface JobRecord {
+  readonly id: string;
+  readonly command: Command;
+  /** Absent: an earlier server started the job, which had no settings. */
+  readonly settings?: JobSettings;
+  /** Whether it was stopped because its timeout was over. */
+  readonly timedOut?: boolean;
+  /** The common name of the certificate that started the job. */
+  readonly owner: string;
+  /** Empty: the client gave none. */
+  readonly idempotencyKey: string;
+  readonly createdAtMs: number;
+  /** The limits that hold: the asked ones within the server's. */
+  readonly limits: Readonly<Limits>;
+  /** The limits that its Start asked for; absent: an earlier server started the job. */
+  readonly askedLimits?: Readonly<Limits>;
+  readonly placement: Placement;
+  readonly state: JobState;
+  /** Bytes of output before this one were rotated away. */
+  readonly firstOffset: number;
+}
+
+/** Whether a job has ended: its state is final. */
 export function hasEnded(
   state: JobState,
 ): state is Extract<JobState, { kind: "exited" | "lost" }> {
@@ -49,7 +62,7 @@ export function hasEnded(
 const SUCCESSORS: Record<JobState["kind"], readonly JobState["kind"][]> = {
   starting: ["running", "exited", "lost"],
   running: ["stopping", "exited", "lost"],
-  // Stop again: with a shorter grace period the kill comes earlier.
+  // A second Stop with a shorter grace period makes SIGKILL come earlier.
   stopping: ["stopping", "exited", "lost"],
   exited: [],
   lost: [],
@@ -58,7 +71,7 @@ const SUCCESSORS: Record<JobState["kind"], readonly JobState["kind"][]> = {
 /**
  * Checks a change of state.
  *
- * @throws {Error} For a change that the life of a job does not know: a defect.
+ * @throws {Error} For a change that is not in the diagram of {@linkcode JobState}: a defect.
  */
 export function requireTransition(from: JobState, to: JobState): void {
   if (!SUCCESSORS[from.kind].includes(to.kind)) {
@@ -66,7 +79,7 @@ export function requireTransition(from: JobState, to: JobState): void {
   }
 }
 
-/** The usage that is on record for a job that has ended. */
+/** The usage on record of a job that has ended; of one that is lost, none. */
 export function recordedUsage(state: JobState): Usage {
-  return state.kind === "exited" && "usage" in state ? state.usage : {};
+  return state.kind === "exited" ? state.usage : {};
 }

@@ -1,5 +1,6 @@
-/** What a Start asks for, as jobs understand it. Pure. */
+/** What a Start asks for, checked. Pure. */
 import { Buffer } from "node:buffer";
+import { isDeepStrictEqual } from "node:util";
 import { JobError } from "../errors.ts";
 import type { Command } from "./ending.ts";
 import type { JobSecrets, JobSettings } from "./settings.ts";
@@ -8,17 +9,17 @@ import type { Limits } from "../limits.ts";
 
 /** A job that is to be started. */
 export interface JobRequest {
-  command: Command;
-  settings: JobSettings;
-  secrets: JobSecrets;
-  /** Limits for this job, none above what the server's files say. */
-  limits: Limits;
+  readonly command: Command;
+  readonly settings: JobSettings;
+  readonly secrets: JobSecrets;
+  /** The limits that the client asks for; none may be above the server's. */
+  readonly limits: Readonly<Limits>;
 }
 
-/** Linux's bound for one argument with the NUL byte at its end (MAX_ARG_STRLEN). */
+/** Linux's bound for one argument with the NUL byte at its end, in bytes (MAX_ARG_STRLEN). */
 const MAX_ARGUMENT_BYTES = 128 * 1024;
 
-/** All arguments together; Linux takes at least this much (execve(2): a quarter of the stack). */
+/** All arguments together, in bytes; Linux takes at least this (execve(2): a quarter of the stack). */
 const MAX_COMMAND_BYTES = 1024 ** 2;
 
 /**
@@ -46,23 +47,33 @@ export function checkCommand({ name, args }: Command): void {
   }
 }
 
+/** More than any client makes (a UUID has 36), and short enough for an index of the database. */
+const MAX_KEY_CHARACTERS = 128;
+
 /** @throws {JobError} "invalid" for a key that is too long. */
 export function checkIdempotencyKey(key: string): void {
-  if (key.length <= 128) return;
-  throw new JobError("invalid", "Cannot start a job: the idempotency key is above 128 characters");
+  if (key.length <= MAX_KEY_CHARACTERS) return;
+  throw new JobError(
+    "invalid",
+    `Cannot start a job: the idempotency key is above ${MAX_KEY_CHARACTERS} characters`,
+  );
 }
 
 /**
- * Checks that a repeated Start asks for what the first one did.
+ * Checks that a repeated Start asks for what the first one did. What an earlier server did not record
+ * is not compared.
  *
- * @returns The id of the first one's job.
+ * @param earlier The record of the first one's job.
  * @throws {JobError} "precondition" when its idempotency key was used for something else.
  */
-export function sameRequest({ id, command, settings }: JobRecord, asked: JobRequest): string {
-  const isSame = JSON.stringify([command.name, command.args]) ===
-      JSON.stringify([asked.command.name, asked.command.args]) &&
-    (settings === undefined || JSON.stringify(settings) === JSON.stringify(asked.settings));
-  if (isSame) return id;
+export function requireSameRequest(earlier: JobRecord, asked: JobRequest): void {
+  const { command, settings = asked.settings, askedLimits = asked.limits } = earlier;
+  if (
+    isDeepStrictEqual(
+      [command.name, command.args, settings, askedLimits],
+      [asked.command.name, asked.command.args, asked.settings, asked.limits],
+    )
+  ) return;
   throw new JobError(
     "precondition",
     "Cannot start the job: its idempotency key was used for another command, or with other options",

@@ -1,21 +1,23 @@
 /** The SQLite database of records: opened, brought to the present schema, read. */
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import * as v from "valibot";
 import { messageOf } from "../errors.ts";
 
 /** Where the records are, in the log directory. */
 export const DATABASE_FILE = "jobs.db";
 
 /**
- * The log is brought into the file when it is so long (16 MiB): that waits for the disk with the
- * server's only thread, and a page that has changed often by then is written once.
+ * The length of the write-ahead log, in pages of 4 KiB, at which SQLite writes it into the file (a
+ * checkpoint). That blocks the server's only thread until the disk has answered, so it is rare; a page
+ * that was changed often in between is written once.
  */
 const CHECKPOINT_PAGES = 4000;
 
-/** Grows by one with each change of the tables; a newer file is refused, an older one is brought up. */
+/** Grows by one with each change of the tables; a newer file is refused, an older one is migrated. */
 const SCHEMA_VERSION = 2;
 
-/** What brings a file up from each version to the next one. */
+/** The migration from each version to the next one. */
 const SCHEMAS = [
   `
   CREATE TABLE jobs (
@@ -42,6 +44,12 @@ const SCHEMAS = [
 `,
 ];
 
+/**
+ * Opens or makes the file, brings it to the present schema, and locks it for this process.
+ *
+ * @param folder The log directory.
+ * @throws {Error} When another process holds it, or it cannot be read as a store of this version.
+ */
 export function openDatabase(folder: string): DatabaseSync {
   const file = join(folder, DATABASE_FILE);
   let database: DatabaseSync | undefined;
@@ -49,7 +57,7 @@ export function openDatabase(folder: string): DatabaseSync {
     database = new DatabaseSync(file);
     // The lock goes with the process, however it ends.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;");
-    // NORMAL: it is not in each commit that the disk is waited for, see LogSync.
+    // NORMAL: a commit does not wait for the disk; WalSync does that for many at once.
     database.exec(
       `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; ` +
         "BEGIN EXCLUSIVE; COMMIT;",
@@ -71,17 +79,24 @@ export function openDatabase(folder: string): DatabaseSync {
   }
 }
 
+const VERSION_ROW = v.object({ user_version: v.number() });
+
 function prepareSchema(database: DatabaseSync): void {
-  const row = database.prepare("PRAGMA user_version").get() as { user_version: number };
-  if (row.user_version === SCHEMA_VERSION) return;
-  if (row.user_version > SCHEMA_VERSION) {
+  const row = database.prepare("PRAGMA user_version").get();
+  const { user_version: version } = v.parse(VERSION_ROW, row);
+  if (version === SCHEMA_VERSION) return;
+  if (version > SCHEMA_VERSION) {
     throw new Error("it was written by a newer version of worker-server");
   }
-  const steps = SCHEMAS.slice(row.user_version).join("");
+  const steps = SCHEMAS.slice(version).join("");
   database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
 }
 
-/** Says what is broken when the file has been damaged since it was opened. */
+/**
+ * Reads from the database.
+ *
+ * @throws {Error} With the file's name and what to do, when it was damaged since it was opened.
+ */
 export function reading<T>(read: () => T): T {
   try {
     return read();

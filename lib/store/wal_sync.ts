@@ -1,32 +1,31 @@
-/** Waits for the disk in the background, one wait for all who have come meanwhile. */
+/** Syncs the write-ahead log to the disk in the background, once for all callers that wait for it. */
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * Between two waits' beginnings. A wait takes the processor a tenth of a millisecond or more, so
- * that many changes in a short time would cost more for these than for all else.
+ * The least time from the beginning of one sync to the next. Each costs a tenth of a millisecond of
+ * processor time or more, which would be the largest cost of many changes in a short time.
  */
 const MIN_INTERVAL_MS = 5;
 
-/** The write-ahead log of a database, brought to the disk on demand. */
-export class LogSync {
+/** The write-ahead log of a database, synced to the disk on demand. */
+export class WalSync {
   readonly #path: string;
   #file: Deno.FsFile | undefined;
   #lastMs = -Infinity;
-  /** The wait that has begun. */
+  /** The sync that has begun. */
   #running: Promise<void> | undefined;
-  /** The one that will begin after it, and has in it what was written meanwhile. */
+  /** The one that begins after it, and covers what was written in the meantime. */
   #next: Promise<void> | undefined;
 
   /**
-   * @param path The log. It is SQLite that makes it, and not before it writes for the first time, so
-   * it is opened at the first wait.
+   * @param path The log. SQLite makes it with its first write, so it is opened with the first sync.
    */
   constructor(path: string) {
     this.#path = path;
   }
 
   /**
-   * Settles when all that has been written before is on the disk.
+   * Settles when all that was written before the call is on the disk (fdatasync(2)).
    *
    * @throws When the disk fails.
    */
@@ -41,7 +40,7 @@ export class LogSync {
   }
 
   async #run(previous: Promise<void> | undefined): Promise<void> {
-    await previous?.catch(() => {}); // Whoever waits for that one hears of it.
+    await previous?.catch(() => {}); // Its own callers are told of its failure.
     const pauseMs = this.#lastMs + MIN_INTERVAL_MS - performance.now();
     if (pauseMs > 0) await delay(pauseMs);
     this.#lastMs = performance.now();

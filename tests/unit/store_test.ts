@@ -8,15 +8,15 @@ import { type JobCursor, JobStore } from "../../lib/store.ts";
 Deno.test("JobStore: records and their changes survive the store", async () => {
   await using folder = await temporaryFolder();
   const record = newRecord({ idempotencyKey: "key" });
+  const running: JobRecord = { ...record, state: { kind: "running", pid: 7, startedAtMs: 5 } };
   {
     using store = open(folder.path);
     store.insert(record);
-    record.state = { kind: "running", pid: 7, startedAtMs: 5 };
-    store.update(record);
+    store.update(running);
     store.setFirstOffset(record.id, 4096);
   }
   using store = open(folder.path);
-  assert.deepEqual(store.get(record.id), { ...record, firstOffset: 4096 });
+  assert.deepEqual(store.get(record.id), { ...running, firstOffset: 4096 });
   assert.deepEqual(store.getByKey("alice", "key")?.id, record.id);
   assert.deepEqual(store.active().map(({ id }) => id), [record.id]);
   assert.deepEqual(store.endedTotals(), { count: 0, outputBytes: 0 });
@@ -40,8 +40,8 @@ Deno.test("JobStore: ended jobs are listed the oldest first, and counted", async
   for (const endedAtMs of [30, 10, 20]) {
     const record = newRecord();
     store.insert(record);
-    record.state = { kind: "lost", pid: 1, startedAtMs: 1, reason: "x", endedAtMs };
-    store.update(record, endedAtMs * 10);
+    const state = { kind: "lost", pid: 1, startedAtMs: 1, reason: "x", endedAtMs } as const;
+    store.update({ ...record, state }, endedAtMs * 10);
   }
   assert.deepEqual(store.oldestEnded(2).map(({ endedAtMs }) => endedAtMs), [10, 20]);
   assert.deepEqual(store.endedTotals(), { count: 3, outputBytes: 600 });
@@ -118,8 +118,9 @@ Deno.test("JobStore: a name is the newest job's, and beginnings of ids are found
   await using folder = await temporaryFolder();
   using store = open(folder.path);
   const settings = { ...DEFAULT_SETTINGS, title: "nightly" };
+  const state = { kind: "running", pid: 1, startedAtMs: 1 } as const;
   const ids = [1, 3, 2].map((createdAtMs) => {
-    const record = newRecord({ createdAtMs, settings });
+    const record = newRecord({ createdAtMs, settings, state });
     store.insert(record);
     return record.id;
   });

@@ -1,11 +1,11 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { LogSync } from "../../lib/store/wal_sync.ts";
+import { WalSync } from "../../lib/store/wal_sync.ts";
 
-Deno.test("LogSync: whoever asks before a wait has begun shares it, and nobody one that has", async () => {
+Deno.test("WalSync: whoever asks before a wait has begun shares it, and nobody one that has", async () => {
   await using folder = await temporaryFolder();
   await Deno.writeTextFile(folder.log, "x");
-  const log = new LogSync(folder.log);
+  const log = new WalSync(folder.log);
   const first = log.sync();
   assert.equal(log.sync(), first);
   await Promise.resolve(); // It begins.
@@ -19,9 +19,9 @@ Deno.test("LogSync: whoever asks before a wait has begun shares it, and nobody o
   log.close();
 });
 
-Deno.test("LogSync: a disk that fails is heard of by those who wait for it, and tried again", async () => {
+Deno.test("WalSync: a disk that fails is heard of by those who wait for it, and tried again", async () => {
   await using folder = await temporaryFolder();
-  const log = new LogSync(folder.log);
+  const log = new WalSync(folder.log);
   await assert.rejects(log.sync(), Deno.errors.NotFound);
   await assert.rejects(log.sync(), Deno.errors.NotFound);
   await Deno.writeTextFile(folder.log, "x");
@@ -30,9 +30,9 @@ Deno.test("LogSync: a disk that fails is heard of by those who wait for it, and 
   log.close();
 });
 
-Deno.test("LogSync: those who come during a wait that fails have one of their own", async () => {
+Deno.test("WalSync: those who come during a wait that fails have one of their own", async () => {
   await using folder = await temporaryFolder();
-  const log = new LogSync(folder.log);
+  const log = new WalSync(folder.log);
   const first = log.sync();
   await Promise.resolve();
   await Promise.resolve();

@@ -1,0 +1,112 @@
+/** Jobs that have not ended, in memory and on record. The only writer of a job's state. */
+import { messageOf } from "../errors.ts";
+import { log } from "../log.ts";
+import type { OutputLog } from "../logs.ts";
+import { hasEnded, type JobRecord, type JobState, requireTransition } from "../model/record.ts";
+import type { JobStore } from "../store.ts";
+import type { Clock } from "./clock.ts";
+
+/** How long after a record could not be stored (the disk may be full) the next attempt is made. */
+const STORE_RETRY_MS = 1000;
+
+/** A job that has not ended, or whose end is not on record yet. */
+export interface ActiveJob {
+  /** As it is now: each change of state makes another record. */
+  readonly record: JobRecord;
+  readonly output: OutputLog;
+  /** Settles when the job has ended and its record says so; never rejects. */
+  readonly ended: Promise<void>;
+}
+
+/** What changes with a job's state, besides the state. */
+export interface ChangeOptions {
+  /** The job is being stopped because its timeout is over. */
+  readonly timedOut?: true;
+  /** What the output of a job that has ended takes on disk, in bytes. */
+  readonly diskBytes?: number;
+}
+
+/** {@linkcode ActiveJob}, as only this file sees it. */
+interface Entry extends ActiveJob {
+  record: JobRecord;
+  ended: Promise<void>;
+}
+
+/** All active jobs of one server. */
+export class ActiveJobs {
+  readonly #store: JobStore;
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(store: JobStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** Those that have not ended. */
+  *[Symbol.iterator](): Generator<ActiveJob> {
+    for (const job of this.#entries.values()) {
+      if (!hasEnded(job.record.state)) yield job;
+    }
+  }
+
+  /** The job, until it has ended and its end is stored. */
+  get(id: string): ActiveJob | undefined {
+    return this.#entries.get(id);
+  }
+
+  /**
+   * Adds a job that runs.
+   *
+   * @param whenEnded Settles when the job's end is recorded by {@linkcode change}; must not reject.
+   */
+  add(
+    record: JobRecord,
+    { output, whenEnded }: {
+      readonly output: OutputLog;
+      readonly whenEnded: (job: ActiveJob) => Promise<void>;
+    },
+  ): ActiveJob {
+    const entry: Entry = { record, output, ended: Promise.resolve() };
+    this.#entries.set(record.id, entry);
+    entry.ended = whenEnded(entry);
+    return entry;
+  }
+
+  /**
+   * Changes a job's state, in memory at once, and on disk.
+   *
+   * @returns Settles when the first attempt to store it has succeeded or failed: one that has failed
+   * is repeated until it succeeds, or the state has changed again.
+   * @throws {Error} For a change that cannot be: a defect.
+   */
+  async change(id: string, state: JobState, options: ChangeOptions = {}): Promise<void> {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) throw new Error(`job ${id} is not active`);
+    requireTransition(entry.record.state, state);
+    const { timedOut, diskBytes = 0 } = options;
+    entry.record = { ...entry.record, state, ...(timedOut === undefined ? {} : { timedOut }) };
+    await this.#save(entry, diskBytes);
+  }
+
+  /** Moves the beginning of a job's output, once the store has it; also of a job that has just ended. */
+  setFirstOffset({ record: { id }, output }: ActiveJob, firstOffset: number): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) entry.record = { ...entry.record, firstOffset };
+    output.firstOffset = firstOffset;
+  }
+
+  async #save(entry: Entry, diskBytes: number): Promise<void> {
+    const { id, state } = entry.record;
+    try {
+      this.#store.update(entry.record, diskBytes);
+      await this.#store.synced();
+      if (hasEnded(state)) this.#entries.delete(id);
+    } catch (error) {
+      log.error("cannot store a job's record, trying again", { job: id, error: messageOf(error) });
+      this.#clock.after(STORE_RETRY_MS, () => {
+        if (entry.record.state === state) void this.#save(entry, diskBytes);
+      });
+    }
+  }
+}

@@ -1,0 +1,232 @@
+/** How jobs come to an end: by themselves, by a Stop or by their timeout; and the record of it. */
+import { JobError, messageOf } from "../errors.ts";
+import type { AdoptionRequest, Executor, Running } from "../executor.ts";
+import { log } from "../log.ts";
+import type { Ending } from "../model/ending.ts";
+import { hasEnded, type JobRecord } from "../model/record.ts";
+import { DEFAULT_SETTINGS, MAX_GRACE_MS } from "../model/settings.ts";
+import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
+import { type Clock, LONGEST_TIMER_MS } from "./clock.ts";
+import type { JobFolders } from "./folder.ts";
+import { sizeOf } from "./rotate.ts";
+
+/** How long after a kill that failed (the host may have no process left for it) the next one is sent. */
+const KILL_RETRY_MS = 500;
+
+/** How long after the executor failed to tell how a job ended it is asked again. */
+const ENDING_RETRY_MS = 1000;
+
+/** What {@linkcode Endings} works with. */
+export interface EndingParts {
+  readonly executor: Executor;
+  readonly active: ActiveJobs;
+  readonly folders: JobFolders;
+  readonly clock: Clock;
+  /** The last rotation of a job's output; must not reject. */
+  readonly rotate: (job: ActiveJob) => Promise<void>;
+  /** Between the stop signal and SIGKILL, unless a Stop or the job's settings say another. */
+  readonly graceMs: number;
+}
+
+/** Watches jobs until they have ended, and ends them. */
+export class Endings {
+  readonly #parts: EndingParts;
+  /** What cancels the timers, by job id. */
+  readonly #kills = new Map<string, () => void>();
+  readonly #timeouts = new Map<string, () => void>();
+
+  constructor(parts: EndingParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Makes a job that runs an active one, records that it runs, and its end when it comes.
+   *
+   * @param startedAtMs Where the record does not say it yet.
+   * @returns `stored` settles as {@linkcode ActiveJobs.change} does.
+   */
+  watch(
+    record: JobRecord,
+    { pid, ended }: Running,
+    startedAtMs: number,
+  ): { readonly job: ActiveJob; readonly stored: Promise<void> } {
+    const { active, folders } = this.#parts;
+    const job = active.add(record, {
+      output: folders.outputOf(record, { finished: false }),
+      whenEnded: (added) => this.#recordEnd(added, ended),
+    });
+    const stored = record.state.kind === "starting"
+      ? active.change(record.id, { kind: "running", pid, startedAtMs })
+      : Promise.resolve();
+    this.#startTimeout(job);
+    return { job, stored };
+  }
+
+  /**
+   * Stops a job: its stop signal, the grace period, SIGKILL. Settles when none of its processes is left.
+   *
+   * @param options `graceMs`: 0 sends SIGKILL at once; undefined is the job's own, or the server's. A
+   * second Stop may make the grace period shorter, and never longer. `timedOut`: the reason.
+   * @throws {JobError} "invalid" for a grace period above an hour.
+   */
+  async stop(
+    job: ActiveJob,
+    options: { readonly graceMs?: number | undefined; readonly timedOut?: true } = {},
+  ): Promise<void> {
+    const { active, clock } = this.#parts;
+    const { record: { id, state, settings } } = job;
+    const { graceMs = settings?.graceMs ?? this.#parts.graceMs, ...reason } = options;
+    if (graceMs > MAX_GRACE_MS) {
+      throw new JobError("invalid", `Cannot stop job ${id}: the grace period is above an hour`);
+    }
+    const killAtMs = clock.nowMs() + graceMs;
+    if (state.kind === "running") {
+      await active.change(id, { ...state, kind: "stopping", killAtMs }, reason);
+    } else if (state.kind === "stopping" && killAtMs < state.killAtMs) {
+      await active.change(id, { ...state, killAtMs });
+    }
+    await this.endProcesses(job, { terminate: state.kind === "running" });
+    await job.ended;
+  }
+
+  /**
+   * Sends a job that is being stopped its stop signal, and SIGKILL when its grace period is over.
+   *
+   * @param options `terminate`: whether the stop signal is sent.
+   */
+  async endProcesses(
+    job: ActiveJob,
+    { terminate }: { readonly terminate: boolean },
+  ): Promise<void> {
+    const { executor, clock } = this.#parts;
+    const { id, state, settings = DEFAULT_SETTINGS } = job.record;
+    if (state.kind !== "stopping") return;
+    const graceMs = state.killAtMs - clock.nowMs();
+    if (graceMs <= 0) return await this.#kill(job);
+    this.#killLater(job, graceMs);
+    if (!terminate) return;
+    try {
+      await executor.terminate(this.#target(job), settings.stopSignal);
+    } catch (error) {
+      // SIGKILL follows in any case.
+      log.error("cannot send a job its stop signal", { job: id, error: messageOf(error) });
+    }
+  }
+
+  #killLater(job: ActiveJob, delayMs: number): void {
+    const { id } = job.record;
+    cancel(this.#kills, id);
+    this.#kills.set(id, this.#parts.clock.after(delayMs, () => void this.#kill(job)));
+  }
+
+  async #kill(job: ActiveJob): Promise<void> {
+    const { id } = job.record;
+    cancel(this.#kills, id);
+    try {
+      await this.#parts.executor.kill(this.#target(job));
+    } catch (error) {
+      if (hasEnded(job.record.state)) return;
+      log.error("cannot kill a job, trying again", { job: id, error: messageOf(error) });
+      this.#killLater(job, KILL_RETRY_MS);
+    }
+  }
+
+  #target({ record: { id, placement } }: ActiveJob) {
+    return { placement, folder: this.#parts.folders.pathOf(id) };
+  }
+
+  /** Stops a job when its timeout is over; an adopted one may be beyond it, and is stopped at once. */
+  #startTimeout(job: ActiveJob): void {
+    const { clock } = this.#parts;
+    const { id, state, settings = DEFAULT_SETTINGS } = job.record;
+    if (settings.timeoutMs === 0 || state.kind !== "running") return;
+    const leftMs = Math.max(0, state.startedAtMs + settings.timeoutMs - clock.nowMs());
+    const isLast = leftMs <= LONGEST_TIMER_MS;
+    this.#timeouts.set(
+      id,
+      clock.after(
+        isLast ? leftMs : LONGEST_TIMER_MS,
+        () => isLast ? this.#stopAtTimeout(job) : this.#startTimeout(job),
+      ),
+    );
+  }
+
+  #stopAtTimeout(job: ActiveJob): void {
+    const { id, state, settings } = job.record;
+    if (state.kind !== "running") return;
+    log.info("a job's timeout is over", { job: id, timeoutMs: settings?.timeoutMs });
+    this.stop(job, { timedOut: true }).catch((error: unknown) =>
+      log.error("cannot stop a job", { job: id, error: messageOf(error) })
+    );
+  }
+
+  async #recordEnd(job: ActiveJob, ended: Promise<Ending>): Promise<void> {
+    const { active, rotate } = this.#parts;
+    const { id } = job.record;
+    const ending = await this.#endingOf(job, ended);
+    cancel(this.#timeouts, id);
+    await rotate(job);
+    cancel(this.#kills, id);
+    const { state } = job.record;
+    if (state.kind !== "running" && state.kind !== "stopping") return;
+    const { pid, startedAtMs } = state;
+    // The server sets the time of the start a moment after it; a short job has ended by then.
+    const endedAtMs = Math.max(ending.endedAtMs, startedAtMs);
+    const { diskBytes } = sizeOf(job.output);
+    await active.change(id, { pid, startedAtMs, ...ending, endedAtMs }, { diskBytes });
+    job.output.finish();
+    log.info("job ended", {
+      job: id,
+      state: ending.kind,
+      ...(ending.kind === "exited"
+        ? { exitCode: ending.exitCode, signal: ending.signal, oomKilled: ending.oomKilled }
+        : { reason: ending.reason }),
+    });
+  }
+
+  /** Where the executor fails to tell (the host may be out of processes or files), it is asked again. */
+  async #endingOf(job: ActiveJob, ended: Promise<Ending>): Promise<Ending> {
+    const { clock } = this.#parts;
+    for (let answer = ended;; answer = this.#askAgain(job.record)) {
+      try {
+        return await answer;
+      } catch (error) {
+        log.error("cannot tell how a job ended, trying again", {
+          job: job.record.id,
+          error: messageOf(error),
+        });
+        await new Promise<void>((resolve) => clock.after(ENDING_RETRY_MS, resolve));
+      }
+    }
+  }
+
+  async #askAgain(record: JobRecord): Promise<Ending> {
+    const { executor, folders, clock } = this.#parts;
+    const adoption = (await executor.adopt([toAdoptionRequest(record, folders)])).get(record.id);
+    if (adoption?.kind === "running") return await adoption.ended;
+    return adoption?.kind === "ended" ? adoption.ending : filesLost(clock.nowMs());
+  }
+}
+
+/** What the executor is asked about a job that it may no longer know of. */
+export function toAdoptionRequest(
+  { id, placement, state }: JobRecord,
+  folders: JobFolders,
+): AdoptionRequest {
+  return {
+    jobId: id,
+    placement,
+    folder: folders.pathOf(id),
+    wasRunning: state.kind !== "starting",
+  };
+}
+
+/** The ending of a job that has run, and of which the executor finds nothing. */
+export function filesLost(endedAtMs: number): Ending {
+  return { kind: "lost", reason: "the job's files were damaged or removed on the host", endedAtMs };
+}
+
+function cancel(timers: Map<string, () => void>, id: string): void {
+  timers.get(id)?.();
+  timers.delete(id);
+}

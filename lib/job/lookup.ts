@@ -1,0 +1,91 @@
+/** Finds jobs: by id, by the beginning of an id, by name. */
+import { isIdPrefix, isJobId } from "../../common/job_id.ts";
+import { JobError, quoted } from "../errors.ts";
+import type { OutputLog } from "../logs.ts";
+import { hasEnded, type JobRecord } from "../model/record.ts";
+import type { JobStore } from "../store.ts";
+import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
+import type { JobFolders } from "./folder.ts";
+
+/** Of jobs whose ids begin alike, no more than this are read to find one that the caller may see. */
+const MAX_SAME_PREFIX = 100;
+
+/** What {@linkcode Lookup} works with. */
+export interface LookupParts {
+  readonly store: JobStore;
+  readonly folders: JobFolders;
+  readonly active: ActiveJobs;
+}
+
+/** Whether the caller may know of the jobs of an owner. */
+export type IsVisible = (owner: string) => boolean;
+
+/** Finds jobs in memory and in the store. */
+export class Lookup {
+  readonly #parts: LookupParts;
+
+  constructor(parts: LookupParts) {
+    this.#parts = parts;
+  }
+
+  /** The record with an id, in its latest state; also of a job that is only being started. */
+  find(id: string): JobRecord | undefined {
+    const { store, active } = this.#parts;
+    return isJobId(id) ? active.get(id)?.record ?? store.get(id) : undefined;
+  }
+
+  /** @throws {JobError} "not-found" where there is no such job, or it is only being started. */
+  begun(id: string): JobRecord {
+    return requireBegun(this.find(id), id);
+  }
+
+  /** @throws {JobError} "not-found", or "precondition" for a job that has ended. */
+  running(id: string, verb: string): ActiveJob {
+    const { state } = this.begun(id);
+    const job = this.#parts.active.get(id);
+    if (job !== undefined && !hasEnded(state)) return job;
+    const how = state.kind === "lost" ? "is lost" : "has already exited";
+    throw new JobError("precondition", `Cannot ${verb} job ${id}: it ${how}`);
+  }
+
+  /** The output of a job: of an active one always the same object, which its readers share. */
+  outputOf(record: JobRecord): OutputLog {
+    const { folders, active } = this.#parts;
+    return active.get(record.id)?.output ?? folders.outputOf(record, { finished: true });
+  }
+
+  /** See {@linkcode JobManager.resolve}. */
+  resolve(text: string, isVisible: IsVisible): string {
+    const found = this.find(text) ?? this.#named(text, isVisible);
+    if (found !== undefined) {
+      return requireBegun(isVisible(found.owner) ? found : undefined, text).id;
+    }
+    const records = this.#withPrefix(text, isVisible);
+    if (records.length > 1) {
+      throw new JobError("invalid", `More than one job's id begins with ${text}; give more of it`);
+    }
+    return requireBegun(records[0], text).id;
+  }
+
+  /** The newest job with a name, among those that the caller may see. */
+  #named(title: string, isVisible: IsVisible): JobRecord | undefined {
+    const hidden: string[] = [];
+    for (;;) {
+      const record = this.#parts.store.getByTitle(title, hidden);
+      if (record === undefined || isVisible(record.owner)) return record;
+      hidden.push(record.owner);
+    }
+  }
+
+  #withPrefix(prefix: string, isVisible: IsVisible): JobRecord[] {
+    if (!isIdPrefix(prefix)) return [];
+    return this.#parts.store.withPrefix(prefix, MAX_SAME_PREFIX)
+      .map((record) => this.#parts.active.get(record.id)?.record ?? record)
+      .filter(({ owner, state }) => isVisible(owner) && state.kind !== "starting");
+  }
+}
+
+function requireBegun(record: JobRecord | undefined, name: string): JobRecord {
+  if (record !== undefined && record.state.kind !== "starting") return record;
+  throw new JobError("not-found", `No job has the id ${quoted(name, 64)}`);
+}

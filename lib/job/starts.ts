@@ -1,0 +1,173 @@
+/** Starts of jobs: within the bounds, under a free name, and once for each idempotency key. */
+import { isDiskFull, JobError, NO_SPACE } from "../errors.ts";
+import type { Executor } from "../executor.ts";
+import { narrowLimits, readLimits } from "../limits.ts";
+import type { JobRecord } from "../model/record.ts";
+import {
+  checkCommand,
+  checkIdempotencyKey,
+  type JobRequest,
+  requireSameRequest,
+} from "../model/request.ts";
+import type { JobStore } from "../store.ts";
+import type { ActiveJobs } from "./active_jobs.ts";
+import { type JobBounds, requireRoom } from "./bounds.ts";
+import type { Clock } from "./clock.ts";
+import type { Endings } from "./endings.ts";
+import type { JobFolders } from "./folder.ts";
+import { discardStart, removeJob } from "./removal.ts";
+
+/** What {@linkcode Starts} works with. */
+export interface StartParts {
+  readonly executor: Executor;
+  readonly store: JobStore;
+  readonly folders: JobFolders;
+  readonly clock: Clock;
+  readonly active: ActiveJobs;
+  readonly endings: Endings;
+  /** Where the limit files are. */
+  readonly limitsFolder: string;
+  /** The bound for each job's processes and threads; Infinity: none. */
+  readonly maxProcesses: number;
+  readonly bounds: JobBounds;
+  /** Between the stop signal and SIGKILL, unless the job's settings say another. */
+  readonly graceMs: number;
+}
+
+/** Who starts a job. */
+export interface StartOptions {
+  readonly owner: string;
+  /** Empty: none. */
+  readonly idempotencyKey: string;
+}
+
+/** Starts jobs. */
+export class Starts {
+  readonly #parts: StartParts;
+  /** Starts that have begun and whose jobs are not active yet, by job id. */
+  readonly #beginning = new Map<string, { readonly owner: string; readonly title: string }>();
+  /** Starts under way, by owner and idempotency key. */
+  readonly #keyed = new Map<string, Promise<string>>();
+
+  constructor(parts: StartParts) {
+    this.#parts = parts;
+  }
+
+  /** See {@linkcode JobManager.start}. */
+  async start(request: JobRequest, options: StartOptions): Promise<string> {
+    checkCommand(request.command);
+    const { owner, idempotencyKey } = options;
+    if (idempotencyKey === "") return await this.#start(request, options);
+    checkIdempotencyKey(idempotencyKey);
+    const key = JSON.stringify([owner, idempotencyKey]);
+    const underWay = this.#keyed.get(key);
+    if (underWay !== undefined) {
+      await underWay.catch(() => {}); // Its own caller is told; this one makes an attempt of its own.
+      return await this.start(request, options);
+    }
+    const starting = this.#startWithKey(request, options);
+    this.#keyed.set(key, starting);
+    try {
+      return await starting;
+    } finally {
+      this.#keyed.delete(key);
+    }
+  }
+
+  async #startWithKey(request: JobRequest, options: StartOptions): Promise<string> {
+    const { store, active } = this.#parts;
+    const stored = store.getByKey(options.owner, options.idempotencyKey);
+    if (stored === undefined) return await this.#start(request, options);
+    const earlier = active.get(stored.id)?.record ?? stored;
+    if (earlier.state.kind !== "starting") {
+      requireSameRequest(earlier, request);
+      return earlier.id;
+    }
+    // It failed, and so did the clean-up after it.
+    await removeJob(this.#parts, earlier.id);
+    return await this.#start(request, options);
+  }
+
+  async #start(request: JobRequest, options: StartOptions): Promise<string> {
+    const { owner } = options;
+    const { title } = request.settings;
+    const running = [...this.#running()];
+    requireRoom(running.map((other) => other.owner), owner, this.#parts.bounds);
+    if (title !== "" && running.some((other) => other.title === title)) {
+      throw new JobError(
+        "precondition",
+        `Cannot start the job: a job with the name ${title} is running; stop it, or choose another name`,
+      );
+    }
+    const id = crypto.randomUUID();
+    this.#beginning.set(id, { owner, title });
+    try {
+      return await this.#begin(id, request, options);
+    } finally {
+      this.#beginning.delete(id);
+    }
+  }
+
+  /** The owners and names of jobs that run, or are being started; each job once. */
+  *#running(): Generator<{ readonly owner: string; readonly title: string }> {
+    const { active } = this.#parts;
+    for (const { record: { owner, settings } } of active) {
+      yield { owner, title: settings?.title ?? "" };
+    }
+    for (const [id, start] of this.#beginning) {
+      if (active.get(id) === undefined) yield start;
+    }
+  }
+
+  async #begin(
+    id: string,
+    { command, settings, secrets, limits: askedLimits }: JobRequest,
+    { owner, idempotencyKey }: StartOptions,
+  ): Promise<string> {
+    const { executor, store, folders, clock, endings, graceMs } = this.#parts;
+    const limits = narrowLimits(this.#allowedLimits(), askedLimits);
+    const placement = executor.place(id, limits);
+    const record: JobRecord = {
+      id,
+      command,
+      settings,
+      owner,
+      idempotencyKey,
+      createdAtMs: clock.nowMs(),
+      limits,
+      askedLimits,
+      placement,
+      state: { kind: "starting" },
+      firstOffset: 0,
+    };
+    try {
+      // The record first: what exists of a job is found by the next server, wherever this one ends.
+      store.insert(record);
+      folders.make(id);
+      const running = await executor.launch({
+        jobId: id,
+        command,
+        settings,
+        secrets,
+        limits,
+        placement,
+        folder: folders.pathOf(id),
+        output: folders.outputPathOf(id),
+        graceMs: settings.graceMs ?? graceMs,
+      });
+      await endings.watch(record, running, clock.nowMs()).stored;
+    } catch (error) {
+      await discardStart(this.#parts, id);
+      throw isDiskFull(error) ? new JobError("exhausted", NO_SPACE, { cause: error }) : error;
+    }
+    return id;
+  }
+
+  #allowedLimits() {
+    const { limitsFolder, maxProcesses } = this.#parts;
+    return {
+      ...readLimits(limitsFolder),
+      ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
+    };
+  }
+}

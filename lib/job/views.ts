@@ -1,0 +1,51 @@
+/** Jobs as Query and List show them: the record, what is used now, how much was written. */
+import type { Usage } from "../cgroup/types.ts";
+import type { Executor } from "../executor.ts";
+import { hasEnded, type JobRecord, recordedUsage } from "../model/record.ts";
+import type { Lookup } from "./lookup.ts";
+
+/** A job as it is now. */
+export interface JobView {
+  readonly record: JobRecord;
+  readonly usage: Readonly<Usage>;
+  readonly outputBytes: number;
+}
+
+/**
+ * The present views of jobs.
+ *
+ * @param options `withUsage`: whether the counters of running jobs are read, all at once.
+ * @throws When the executor fails to read them.
+ */
+export async function viewJobs(
+  records: readonly JobRecord[],
+  { withUsage, lookup, executor }: {
+    readonly withUsage: boolean;
+    readonly lookup: Lookup;
+    readonly executor: Executor;
+  },
+): Promise<JobView[]> {
+  const running = withUsage ? records.filter(({ state }) => !hasEnded(state)) : [];
+  const placements = running.map(({ placement }) => placement);
+  const usages = placements.length === 0 ? [] : await executor.usages(placements);
+  const usageOf = new Map(running.map(({ id }, index) => [id, usages[index] ?? {}]));
+  return records.map((record) => {
+    // The job may have ended, or been removed, while its counters were read.
+    const latest = hasEnded(record.state) ? record : lookup.find(record.id) ?? record;
+    return {
+      record: latest,
+      usage: hasEnded(latest.state) ? recordedUsage(latest.state) : usageOf.get(record.id) ?? {},
+      outputBytes: outputBytes(latest, lookup),
+    };
+  });
+}
+
+/** Of a job whose removal has begun, the output is gone while the record is still there. */
+function outputBytes(record: JobRecord, lookup: Lookup): number {
+  try {
+    return lookup.outputOf(record).size().bytes;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
