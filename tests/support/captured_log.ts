@@ -1,4 +1,4 @@
-/** The server's own log (lib/log.ts), caught while a unit test runs. */
+/** Keeps the server's own log off the test's output, so that a test can look at it. */
 
 /** A line of the log. */
 export interface LogEntry {
@@ -7,24 +7,26 @@ export interface LogEntry {
   readonly [field: string]: unknown;
 }
 
-/** Catches what is logged, until it is disposed of. */
-export function captureLog(): Disposable & { readonly entries: LogEntry[]; messages(): string[] } {
-  const entries: LogEntry[] = [];
-  const own = Object.getOwnPropertyDescriptor(Deno.stderr, "writeSync");
-  Object.defineProperty(Deno.stderr, "writeSync", {
-    configurable: true,
-    value: (bytes: Uint8Array) => {
-      // In a journal each line begins with its priority.
-      entries.push(JSON.parse(new TextDecoder().decode(bytes).replace(/^<\d>/, "")));
+/** Takes what is logged until it is disposed of. */
+export class CapturedLog implements Disposable {
+  readonly entries: LogEntry[] = [];
+  readonly #write = Deno.stderr.writeSync;
+
+  constructor() {
+    Deno.stderr.writeSync = (bytes) => {
+      const line = new TextDecoder().decode(bytes).replace(/^<\d>/, "");
+      this.entries.push(JSON.parse(line) as LogEntry);
       return bytes.length;
-    },
-  });
-  return {
-    entries,
-    messages: () => entries.map(({ message }) => message),
-    [Symbol.dispose]() {
-      if (own !== undefined) Object.defineProperty(Deno.stderr, "writeSync", own);
-      else Reflect.deleteProperty(Deno.stderr, "writeSync");
-    },
-  };
+    };
+  }
+
+  /** The messages of a level, or of all, in order. */
+  messages(level?: "info" | "warn" | "error"): string[] {
+    return this.entries.filter((entry) => level === undefined || entry.level === level)
+      .map(({ message }) => message);
+  }
+
+  [Symbol.dispose](): void {
+    Deno.stderr.writeSync = this.#write;
+  }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type Credentials, Renewal } from "../../lib/tls/renewal.ts";
 import { readServerIdentity } from "../../lib/tls/server_identity.ts";
-import { captureLog } from "../support/captured_log.ts";
+import { CapturedLog } from "../support/captured_log.ts";
 import { type Certified, DAY_MS, PURPOSES, TestAuthority } from "../support/tls_certificates.ts";
 
 const NOW_MS = Date.now();
@@ -29,7 +29,7 @@ async function setUp(put: Partial<Record<FileName, string>> = {}) {
     key: path("server.key"),
     crl: path("ca.crl"),
   };
-  const log = captureLog();
+  const log = new CapturedLog();
   try {
     const identity = await readServerIdentity(files);
     const renewal = await Renewal.open(files, { identity, logFolder: folder });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { logUncaughtErrors } from "../../lib/server/uncaught_errors.ts";
-import { captureLog } from "../support/captured_log.ts";
+import { CapturedLog } from "../support/captured_log.ts";
 
 /** Reports an event, as the runtime does. @returns Whether the process would end. */
 function dispatch(event: Event): boolean {
@@ -21,7 +21,7 @@ for (
   ] as const
 ) {
   Deno.test(`logUncaughtErrors: ${what} is logged with its stack, and does not end the process`, () => {
-    using log = captureLog();
+    using log = new CapturedLog();
     assert.equal(dispatch(event), false);
     const [entry, ...others] = log.entries;
     assert.deepEqual(others, []);
@@ -35,7 +35,7 @@ for (
 }
 
 Deno.test("logUncaughtErrors: what is not an Error is logged as text", () => {
-  using log = captureLog();
+  using log = new CapturedLog();
   assert.equal(dispatch(rejection("text")), false);
   assert.deepEqual([log.entries[0]?.["error"], log.entries[0]?.["stack"]], ["text", undefined]);
 });

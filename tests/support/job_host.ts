@@ -1,0 +1,249 @@
+/**
+ * A job manager to be tested: the real store and real folders in a temporary directory, a fake executor,
+ * a fake clock, and a server that can end and be followed by another one.
+ */
+import { join } from "node:path";
+import { JobManager, type JobManagerOptions } from "../../lib/job.ts";
+import type { JobRecord, JobState } from "../../lib/model/record.ts";
+import type { JobRequest } from "../../lib/model/request.ts";
+import { DEFAULT_SETTINGS, type JobSettings } from "../../lib/model/settings.ts";
+import { JobStore } from "../../lib/store.ts";
+import { CapturedLog } from "./captured_log.ts";
+import { Failures } from "./failures.ts";
+import { FakeClock } from "./fake_clock.ts";
+import { FakeExecutor, placementOf } from "./fake_executor.ts";
+import { until } from "./wait.ts";
+
+type StoreOperation =
+  | "insert"
+  | "update"
+  | "delete"
+  | "setFirstOffset"
+  | "synced"
+  | "freeHeads";
+
+/** The real store, whose operations fail where a test says so; and what was done, in order. */
+export class FailingStore extends JobStore {
+  readonly failures = new Failures<StoreOperation>();
+  readonly calls: StoreOperation[] = [];
+  /** Awaited before the disk is. */
+  onSynced: () => void | Promise<void> = () => {};
+
+  override insert(record: JobRecord): void {
+    this.#enter("insert");
+    super.insert(record);
+  }
+
+  override update(record: JobRecord, outputBytes?: number): void {
+    this.#enter("update");
+    super.update(record, outputBytes);
+  }
+
+  override delete(id: string): void {
+    this.#enter("delete");
+    super.delete(id);
+  }
+
+  override setFirstOffset(id: string, firstOffset: number): void {
+    this.#enter("setFirstOffset");
+    super.setFirstOffset(id, firstOffset);
+  }
+
+  override async synced(): Promise<void> {
+    this.#enter("synced");
+    await this.onSynced();
+    await super.synced();
+  }
+
+  #enter(operation: StoreOperation): void {
+    this.calls.push(operation);
+    this.failures.check(operation);
+  }
+}
+
+/** What runs `true`, as root, with nothing else asked for. */
+export function requestOf(
+  settings: Partial<JobSettings> = {},
+  request: Partial<Omit<JobRequest, "settings">> = {},
+): JobRequest {
+  return {
+    command: { name: "true", args: [] },
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    secrets: { environment: {}, input: new Uint8Array() },
+    limits: {},
+    ...request,
+  };
+}
+
+/** A record as an earlier server has left it. */
+export function recordOf(state: JobState, fields: Partial<JobRecord> = {}): JobRecord {
+  const id = crypto.randomUUID();
+  return {
+    id,
+    command: { name: "true", args: [] },
+    settings: DEFAULT_SETTINGS,
+    owner: "alice",
+    idempotencyKey: "",
+    createdAtMs: 1,
+    limits: {},
+    placement: placementOf(id),
+    state,
+    firstOffset: 0,
+    ...fields,
+  };
+}
+
+/** One host with its log directory; at most one server at a time. */
+export class JobHost implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly log = new CapturedLog();
+  /** Of the present server. */
+  executor = new FakeExecutor();
+  readonly #folder: string;
+  #store: FailingStore;
+  #manager: JobManager | undefined;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.#store = new FailingStore(folder);
+  }
+
+  /** A host with no server, and no limits in its limit files. */
+  static async prepare(): Promise<JobHost> {
+    const folder = await Deno.makeTempDir({ prefix: "job-worker-jobs-" });
+    for (const name of ["cpu", "memory", "disk_io"]) {
+      await Deno.writeTextFile(join(folder, `${name}_limit.txt`), "max\n");
+    }
+    return new JobHost(folder);
+  }
+
+  /** A host with a server. */
+  static async open(options: Partial<JobManagerOptions> = {}): Promise<JobHost> {
+    const host = await JobHost.prepare();
+    try {
+      await host.serve(options);
+      return host;
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get store(): FailingStore {
+    return this.#store;
+  }
+
+  get manager(): JobManager {
+    if (this.#manager === undefined) throw new Error("the host has no server");
+    return this.#manager;
+  }
+
+  /** Ends the server as `kill -9` does, and leaves its jobs. */
+  crash(): void {
+    this.#store.close();
+    this.clock.clear();
+    this.#manager = undefined;
+    this.#store = new FailingStore(this.#folder);
+    this.executor = new FakeExecutor();
+  }
+
+  /** Starts a server. */
+  async serve(options: Partial<JobManagerOptions> = {}): Promise<void> {
+    this.#manager = await JobManager.open({
+      executor: this.executor,
+      store: this.#store,
+      logFolder: this.#folder,
+      limitsFolder: this.#folder,
+      graceMs: 10_000,
+      maxProcesses: Infinity,
+      bounds: { maxJobs: Infinity, maxJobsPerUser: Infinity },
+      maxOutputBytes: Infinity,
+      clock: this.clock,
+      freeHeads: async () => {
+        await Promise.resolve();
+        this.#store.calls.push("freeHeads");
+        this.#store.failures.check("freeHeads");
+      },
+      ...options,
+    });
+  }
+
+  /** Starts a job of alice's, or of another owner. */
+  start(
+    request: JobRequest = requestOf(),
+    { owner = "alice", idempotencyKey = "" } = {},
+  ): Promise<string> {
+    return this.manager.start(request, { owner, idempotencyKey });
+  }
+
+  /** Lets a job end, and waits until that is on record. */
+  async end(id: string, ending?: Parameters<FakeExecutor["end"]>[1]): Promise<void> {
+    const ended = this.manager.wait(id);
+    this.executor.end(id, ending);
+    await ended;
+  }
+
+  /** Ids of jobs that run, as the manager sees them. */
+  get activeIds(): string[] {
+    return [...this.manager.active].map(({ record }) => record.id);
+  }
+
+  /** What is on record of a job, past the manager. */
+  stored(id: string): JobRecord {
+    const record = this.#store.get(id);
+    if (record === undefined) throw new Error(`nothing is on record of ${id}`);
+    return record;
+  }
+
+  /** The number of jobs on record, in whatever state. */
+  get storedCount(): number {
+    return this.#store.active().length + this.#store.endedTotals().count;
+  }
+
+  /** The folders of jobs. */
+  folders(): string[] {
+    return [...Deno.readDirSync(join(this.#folder, "jobs"))].map(({ name }) => name);
+  }
+
+  folderOf(id: string): string {
+    return join(this.#folder, "jobs", id);
+  }
+
+  /** Appends to a job's output, as the job would. */
+  async print(id: string, text: string | Uint8Array): Promise<void> {
+    const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+    await Deno.writeFile(join(this.folderOf(id), "output"), bytes, { append: true });
+  }
+
+  /**
+   * Breaks the folder of all jobs' folders: nothing in it can be made or removed, also not by root.
+   *
+   * @returns Mends it.
+   */
+  breakFolders(): () => void {
+    const jobs = join(this.#folder, "jobs");
+    Deno.renameSync(jobs, `${jobs}.aside`);
+    Deno.writeTextFileSync(jobs, "in the way");
+    return () => {
+      Deno.removeSync(jobs);
+      Deno.renameSync(`${jobs}.aside`, jobs);
+    };
+  }
+
+  limitFile(name: "cpu" | "memory" | "disk_io", text: string): void {
+    Deno.writeTextFileSync(join(this.#folder, `${name}_limit.txt`), text);
+  }
+
+  /** Moves the clock in steps until a condition holds: what a timer begins takes real time to end. */
+  async tick(byMs: number, what: string, condition: () => boolean): Promise<void> {
+    this.clock.advance(byMs);
+    await until(what, condition);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.log[Symbol.dispose]();
+    await this.#store.synced().catch(() => {}); // A sync under way needs its file.
+    this.#store.close();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}

@@ -1,0 +1,137 @@
+import { strict as assert } from "node:assert";
+import type { JobManagerOptions } from "../../lib/job.ts";
+import { JobHost } from "../support/job_host.ts";
+import { until } from "../support/wait.ts";
+
+const MAX_BYTES = 64 * 1024;
+
+/** More than the bound and the step that rotation waits for: 16 KiB are cut. */
+const OUTPUT = new Uint8Array(MAX_BYTES + 16 * 1024).fill(65);
+
+/** A host with one job that has written beyond the bound. */
+async function hostWithOutput(options: Partial<JobManagerOptions> = {}) {
+  const host = await JobHost.open({ maxOutputBytes: MAX_BYTES, ...options });
+  const id = await host.start();
+  await host.print(id, OUTPUT);
+  host.store.calls.length = 0;
+  return { host, id };
+}
+
+Deno.test("rotate: the new beginning is on record, and on the disk, before the first byte is freed", async () => {
+  const gate = Promise.withResolvers<void>();
+  const freed: unknown[] = [];
+  const { host, id } = await hostWithOutput({
+    freeHeads: async (cuts) => {
+      await Promise.resolve();
+      freed.push(...cuts);
+      assert.equal(host.stored(id).firstOffset, 16_384);
+      assert.equal(host.manager.output(id).firstOffset, 16_384);
+    },
+  });
+  await using _host = host;
+  host.store.onSynced = () => gate.promise;
+  const rotated = host.manager.rotate();
+  assert.deepEqual(host.store.calls, ["setFirstOffset", "synced"]);
+  assert.equal(host.manager.output(id).firstOffset, 0, "readers may still have it");
+  assert.deepEqual(freed, []);
+  gate.resolve();
+  await rotated;
+  assert.deepEqual(freed, [{ file: `${host.folderOf(id)}/output`, length: 16_384 }]);
+  assert.equal((await host.manager.query(id)).record.firstOffset, 16_384);
+});
+
+Deno.test("rotate: below the bound, and without one, nothing is done", async () => {
+  await using host = await JobHost.open({ maxOutputBytes: MAX_BYTES });
+  const id = await host.start();
+  await host.print(id, OUTPUT.subarray(0, MAX_BYTES));
+  host.store.calls.length = 0;
+  await host.manager.rotate();
+  assert.deepEqual(host.store.calls, []);
+  const { host: unbounded } = await hostWithOutput({ maxOutputBytes: Infinity });
+  await using _unbounded = unbounded;
+  await unbounded.manager.rotate();
+  assert.deepEqual(unbounded.store.calls, []);
+});
+
+Deno.test("rotate: nothing is freed while the new beginning is not on the disk", async () => {
+  for (const operation of ["setFirstOffset", "synced"] as const) {
+    const { host, id } = await hostWithOutput();
+    await using _host = host;
+    host.store.failures.inject(operation);
+    await host.manager.rotate();
+    assert(!host.store.calls.includes("freeHeads"), operation);
+    assert.equal(host.manager.output(id).firstOffset, 0);
+    assert.deepEqual(host.log.messages("error"), ["cannot rotate output"]);
+    host.store.failures.clear();
+    await host.manager.rotate();
+    assert(host.store.calls.includes("freeHeads"), "not tried again");
+    assert.equal(host.manager.output(id).firstOffset, 16_384);
+  }
+});
+
+Deno.test("rotate: one job whose beginning cannot be stored does not keep the others", async () => {
+  const { host, id } = await hostWithOutput();
+  await using _host = host;
+  const other = await host.start();
+  await host.print(other, OUTPUT);
+  host.store.failures.inject("setFirstOffset", { times: 1 });
+  await host.manager.rotate();
+  assert.deepEqual([id, other].map((one) => host.manager.output(one).firstOffset), [0, 16_384]);
+});
+
+Deno.test("rotate: bytes that cannot be freed are logged; readers know that they may go", async () => {
+  const { host, id } = await hostWithOutput();
+  await using _host = host;
+  host.store.failures.inject("freeHeads");
+  await host.manager.rotate();
+  assert.deepEqual(host.log.messages("error"), ["cannot rotate output"]);
+  assert.equal(host.manager.output(id).firstOffset, 16_384);
+  assert.deepEqual(host.activeIds, [id]);
+});
+
+Deno.test("rotate: a job's end waits for the last rotation, and comes whatever that does", async () => {
+  for (const operation of ["setFirstOffset", "freeHeads"] as const) {
+    const { host, id } = await hostWithOutput();
+    await using _host = host;
+    host.store.failures.inject(operation);
+    await host.end(id);
+    assert.equal(host.stored(id).state.kind, "exited", operation);
+    assert.deepEqual(host.activeIds, []);
+  }
+  const { host, id } = await hostWithOutput();
+  await using _host = host;
+  await host.end(id);
+  assert.deepEqual(host.store.calls, ["setFirstOffset", "synced", "freeHeads", "update", "synced"]);
+  assert.equal(host.stored(id).firstOffset, 16_384);
+  assert.equal(host.manager.output(id).firstOffset, 16_384);
+});
+
+Deno.test("rotate: a job that ends while its beginning is stored is rotated all the same", async () => {
+  const { host, id } = await hostWithOutput();
+  await using _host = host;
+  const output = host.manager.output(id);
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => host.store.calls.length <= 2 ? gate.promise : Promise.resolve();
+  const rotated = host.manager.rotate();
+  host.executor.end(id);
+  await until("the end", () => host.store.endedTotals().count === 1);
+  gate.resolve();
+  await rotated;
+  assert.equal(output.firstOffset, 16_384, "a reader is not told what is gone");
+  assert.deepEqual(host.log.messages("error"), []);
+});
+
+Deno.test("rotate: a stop that comes during a job's last rotation finds the job ended", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { host, id } = await hostWithOutput({ freeHeads: () => gate.promise });
+  await using _host = host;
+  const timers = host.clock.pendingMs.length;
+  host.executor.end(id);
+  await until("the rotation", () => host.manager.output(id).firstOffset > 0);
+  const stopped = host.manager.stop(id, 5000);
+  await until("the stop", () => host.executor.calls.some((call) => call.startsWith("terminate")));
+  gate.resolve();
+  await stopped;
+  assert.equal(host.stored(id).state.kind, "exited");
+  assert.equal(host.clock.pendingMs.length, timers, "a timer is left");
+});

@@ -1,0 +1,348 @@
+import { strict as assert } from "node:assert";
+import { JobError } from "../../lib/errors.ts";
+import { DEFAULT_SETTINGS, type JobSettings } from "../../lib/model/settings.ts";
+import { FULL_DISK } from "../support/failures.ts";
+import { FAKE_PID } from "../support/fake_executor.ts";
+import { assertJobError } from "../support/job_errors.ts";
+import { JobHost, requestOf } from "../support/job_host.ts";
+import { until } from "../support/wait.ts";
+
+Deno.test("start: a job that runs is on record, with its settings, limits and owner", async () => {
+  await using host = await JobHost.open({ maxProcesses: 64 });
+  host.limitFile("cpu", "50%");
+  const request = requestOf({ title: "nightly", labels: { team: "x" } }, {
+    command: { name: "tar", args: ["-c", "/srv"] },
+    limits: { memoryBytes: 2 ** 20 },
+  });
+  const id = await host.start(request, { owner: "bob", idempotencyKey: "key" });
+  const { state, createdAtMs, placement: _, ...rest } = host.stored(id);
+  assert.deepEqual(rest, {
+    id,
+    command: request.command,
+    settings: request.settings,
+    owner: "bob",
+    idempotencyKey: "key",
+    limits: { cpuCores: 0.5, memoryBytes: 2 ** 20, processes: 64 },
+    askedLimits: { memoryBytes: 2 ** 20 },
+    firstOffset: 0,
+  });
+  assert.equal(createdAtMs, host.clock.nowMs());
+  assert.deepEqual(state, { kind: "running", pid: FAKE_PID, startedAtMs: host.clock.nowMs() });
+  assert.deepEqual(host.activeIds, [id]);
+  assert.deepEqual(host.folders(), [id]);
+});
+
+Deno.test("start: the executor is given what the request says, and a folder that only root can read", async () => {
+  await using host = await JobHost.open({ graceMs: 1234 });
+  const secrets = { environment: { A: "secret" }, input: Uint8Array.of(1) };
+  const id = await host.start(requestOf({ user: "www-data" }, { secrets }));
+  const [launch] = host.executor.launches;
+  assert(launch);
+  assert.equal(launch.jobId, id);
+  assert.equal(launch.secrets, secrets);
+  assert.equal(launch.settings.user, "www-data");
+  assert.equal(launch.graceMs, 1234);
+  assert.equal(launch.folder, host.folderOf(id));
+  assert.equal(Deno.statSync(launch.folder).mode! & 0o777, 0o700);
+  assert.equal(Deno.statSync(launch.output).mode! & 0o777, 0o600);
+  await host.start(requestOf({ graceMs: 5 }));
+  assert.equal(host.executor.launches[1]?.graceMs, 5);
+  assert(!JSON.stringify(host.stored(id)).includes('secret"'), "a secret is on record");
+});
+
+Deno.test("start: while it is under way the job is on record, and does not exist for callers", async () => {
+  await using host = await JobHost.open();
+  let seen = false;
+  host.executor.onLaunch = async ({ jobId }) => {
+    seen = true;
+    assert.equal(host.stored(jobId).state.kind, "starting");
+    assert.deepEqual(host.activeIds, []);
+    await assertJobError(host.manager.query(jobId), "not-found", /No job has the id/);
+    await assertJobError(host.manager.stop(jobId), "not-found", /No job has the id/);
+    await assertJobError(host.manager.remove(jobId), "not-found", /No job has the id/);
+  };
+  await host.start();
+  assert(seen);
+});
+
+Deno.test("start: a request that cannot be carried out leaves nothing", async () => {
+  await using host = await JobHost.open();
+  await assertJobError(
+    host.start(requestOf({}, { command: { name: "", args: [] } })),
+    "invalid",
+    /program's name is empty/,
+  );
+  await assertJobError(
+    host.start(requestOf(), { idempotencyKey: "x".repeat(129) }),
+    "invalid",
+    /idempotency key is above 128 characters/,
+  );
+  await assertJobError(
+    host.start(requestOf({}, { limits: { memoryBytes: 1 } })),
+    "invalid",
+    /memory limit/,
+  );
+  host.limitFile("memory", "1M");
+  await assertJobError(
+    host.start(requestOf({}, { limits: { memoryBytes: 2 ** 30 } })),
+    "precondition",
+    /above the server's/,
+  );
+  host.limitFile("cpu", "fast");
+  await assertJobError(host.start(), "precondition", /cpu_limit\.txt/);
+  host.limitFile("cpu", "max");
+  host.executor.failures.inject("place", { error: new JobError("precondition", "no controller") });
+  await assertJobError(host.start(), "precondition", /no controller/);
+  assert.equal(host.storedCount, 0);
+  assert.deepEqual(host.folders(), []);
+  assert.deepEqual(host.executor.launches, []);
+});
+
+Deno.test("start: a launch that fails is told as it is, and leaves nothing", async () => {
+  await using host = await JobHost.open();
+  for (const error of [new JobError("precondition", "no such program"), new Error("fork failed")]) {
+    host.executor.failures.inject("launch", { times: 1, error });
+    await assert.rejects(host.start(requestOf({ title: "t" }), { idempotencyKey: "k" }), error);
+    assert.equal(host.storedCount, 0);
+    assert.deepEqual(host.folders(), []);
+    assert.deepEqual(host.activeIds, []);
+  }
+  // Neither the name nor the key is taken by it.
+  await host.start(requestOf({ title: "t" }), { idempotencyKey: "k" });
+});
+
+Deno.test("start: on a full disk it is refused with what to do, wherever the disk is full", async () => {
+  for (const error of FULL_DISK) {
+    await using host = await JobHost.open();
+    host.store.failures.inject("insert", { error });
+    await assertJobError(host.start(), "exhausted", /disk .* is full/);
+    host.store.failures.clear();
+    host.executor.failures.inject("launch", { error });
+    await assertJobError(host.start(), "exhausted", /disk .* is full/);
+    assert.equal(host.storedCount, 0);
+    assert.deepEqual(host.folders(), []);
+    assert.deepEqual(host.activeIds, []);
+    host.executor.failures.clear();
+    await host.start();
+  }
+});
+
+Deno.test("start: a folder that cannot be made fails it, and the record does not stay", async () => {
+  await using host = await JobHost.open();
+  host.executor.onLaunch = () => assert.fail("launched without a folder");
+  // The record can go while the folder is in the way: the removal finds nothing to remove.
+  Deno.removeSync(host.folderOf(""), { recursive: true });
+  await assert.rejects(host.start(), Deno.errors.NotFound);
+  assert.equal(host.storedCount, 0);
+});
+
+Deno.test("start: where the clean-up fails too, the record stays for the next server to clear", async () => {
+  await using host = await JobHost.open();
+  let mend = () => {};
+  host.executor.onLaunch = () => {
+    mend = host.breakFolders();
+  };
+  host.executor.failures.inject("launch");
+  await assert.rejects(host.start(), /injected failure of launch/);
+  assert.equal(host.storedCount, 1);
+  assert.deepEqual(host.activeIds, []);
+  assert.deepEqual(host.log.messages("error"), ["cannot clean up after a failed start"]);
+  mend();
+  assert.equal(host.folders().length, 1);
+  host.crash();
+  await host.serve();
+  assert.equal(host.storedCount, 0);
+  assert.deepEqual(host.folders(), []);
+});
+
+Deno.test("start: the folder goes before the record, so that a failed removal can be repeated", async () => {
+  await using host = await JobHost.open();
+  host.executor.failures.inject("launch");
+  host.store.failures.inject("delete");
+  await assert.rejects(host.start(), /injected failure of launch/);
+  assert.equal(host.storedCount, 1);
+  assert.deepEqual(host.folders(), []);
+});
+
+Deno.test("start: a record that cannot be stored as running is stored later, and the job is not lost", async () => {
+  for (const operation of ["update", "synced"] as const) {
+    await using host = await JobHost.open();
+    host.store.failures.inject(operation);
+    const id = await host.start(requestOf(), { idempotencyKey: "k" });
+    assert.deepEqual(host.activeIds, [id]);
+    assert.equal((await host.manager.query(id)).record.state.kind, "running");
+    assert.equal(host.manager.resolve(id.slice(0, 13)), id, "found by the beginning of its id");
+    // A repeated Start must find it, and not take it for one that has failed.
+    assert.equal(await host.start(requestOf(), { idempotencyKey: "k" }), id);
+    assert.equal(host.executor.launches.length, 1);
+    host.clock.advance(1000);
+    await until("another attempt", () => host.log.messages("error").length === 2);
+    host.store.failures.clear();
+    const attempts = host.store.calls.length;
+    host.clock.advance(999);
+    assert.equal(host.store.calls.length, attempts, "too early");
+    host.clock.advance(1);
+    await until("the record", () => host.stored(id).state.kind === "running");
+    await until("the end of the attempts", () => host.clock.pendingMs.length === 0);
+  }
+});
+
+Deno.test("idempotency: an owner's second start with a key is answered with the first one's job", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start(requestOf(), { idempotencyKey: "k" });
+  assert.equal(await host.start(requestOf(), { idempotencyKey: "k" }), id);
+  assert.notEqual(await host.start(requestOf(), { idempotencyKey: "K" }), id);
+  assert.notEqual(await host.start(requestOf(), { owner: "bob", idempotencyKey: "k" }), id);
+  assert.notEqual(await host.start(), await host.start());
+  assert.equal(host.executor.launches.length, 5);
+});
+
+Deno.test("idempotency: also after the job has ended, and by another server", async () => {
+  await using host = await JobHost.open();
+  const request = requestOf({ labels: { a: "1", b: "2" } }, { limits: { memoryBytes: 2 ** 21 } });
+  const id = await host.start(request, { idempotencyKey: "k" });
+  await host.end(id);
+  assert.equal(await host.start(request, { idempotencyKey: "k" }), id);
+  host.crash();
+  await host.serve();
+  assert.equal(await host.start(request, { idempotencyKey: "k" }), id);
+  const sameLabels = requestOf({ labels: { b: "2", a: "1" } }, { limits: request.limits });
+  assert.equal(await host.start(sameLabels, { idempotencyKey: "k" }), id);
+  // The server's limits may have changed: the request is the same.
+  host.limitFile("cpu", "10%");
+  assert.equal(await host.start(request, { idempotencyKey: "k" }), id);
+  assert.deepEqual(host.executor.launches, []);
+});
+
+Deno.test("idempotency: a key that was used for something else is refused, whatever differs", async () => {
+  await using host = await JobHost.open();
+  const limits = { memoryBytes: 2 ** 21 };
+  const command = { name: "echo", args: ["a", "b"] };
+  const base = requestOf({ secretsDigest: "aa" }, { command, limits });
+  const id = await host.start(base, { idempotencyKey: "k" });
+  const settings: Partial<JobSettings>[] = [
+    { user: "bob" },
+    { workingDirectory: "/srv" },
+    { umask: 0 },
+    { timeoutMs: 1 },
+    { stopSignal: "INT" },
+    { graceMs: 0 },
+    { isolation: { ...DEFAULT_SETTINGS.isolation, noNetwork: true } },
+    { title: "t" },
+    { labels: { a: "" } },
+    { secretsDigest: "bb" },
+    { secretsDigest: "" },
+  ];
+  const others = [
+    ...settings.map((changed) => ({ ...base, settings: { ...base.settings, ...changed } })),
+    { ...base, command: { ...command, name: "Echo" } },
+    { ...base, command: { ...command, args: ["a b"] } },
+    { ...base, command: { ...command, args: ["a", "b", ""] } },
+    { ...base, limits: {} },
+    { ...base, limits: { memoryBytes: 2 ** 22 } },
+    { ...base, limits: { ...limits, processes: 1 } },
+  ];
+  for (const other of others) {
+    await assertJobError(
+      host.start(other, { idempotencyKey: "k" }),
+      "precondition",
+      /idempotency key was used for another command, or with other options/,
+    );
+  }
+  assert.deepEqual(host.activeIds, [id]);
+});
+
+Deno.test("idempotency: two starts at once are one", async () => {
+  await using host = await JobHost.open();
+  const gate = Promise.withResolvers<void>();
+  host.executor.onLaunch = () => gate.promise;
+  const starts = [1, 2, 3].map(() => host.start(requestOf(), { idempotencyKey: "k" }));
+  const other = host.start(requestOf({ umask: 0 }), { idempotencyKey: "k" });
+  const refused = assertJobError(other, "precondition", /was used for another command/);
+  await until("the launch", () => host.executor.launches.length === 1);
+  gate.resolve();
+  const ids = await Promise.all(starts);
+  await refused;
+  assert.equal(new Set(ids).size, 1);
+  assert.equal(host.executor.launches.length, 1);
+});
+
+Deno.test("idempotency: where the first of two fails, the second is an attempt of its own", async () => {
+  await using host = await JobHost.open();
+  host.executor.failures.inject("launch", { times: 1 });
+  const [first, second] = await Promise.allSettled([
+    host.start(requestOf(), { idempotencyKey: "k" }),
+    host.start(requestOf(), { idempotencyKey: "k" }),
+  ]);
+  assert.equal(first?.status, "rejected");
+  assert.equal(second?.status, "fulfilled");
+  assert.equal(host.executor.launches.length, 2);
+  assert.equal(host.storedCount, 1);
+});
+
+Deno.test("idempotency: a start whose clean-up failed is not answered with, but started anew", async () => {
+  await using host = await JobHost.open();
+  host.executor.failures.inject("launch", { times: 1 });
+  host.store.failures.inject("delete");
+  await assert.rejects(host.start(requestOf(), { idempotencyKey: "k" }));
+  await assert.rejects(host.start(requestOf(), { idempotencyKey: "k" }), /failure of delete/);
+  host.store.failures.clear();
+  const id = await host.start(requestOf(), { idempotencyKey: "k" });
+  assert.deepEqual(host.activeIds, [id]);
+  assert.equal(host.storedCount, 1);
+});
+
+Deno.test("bounds: a job counts once from its start's beginning to its end", async () => {
+  await using host = await JobHost.open({ bounds: { maxJobs: 2, maxJobsPerUser: 2 } });
+  const gate = Promise.withResolvers<void>();
+  host.executor.onLaunch = () => gate.promise;
+  const starts = [host.start(), host.start()];
+  await assertJobError(host.start(), "exhausted", /alice has 2 jobs running/);
+  gate.resolve();
+  const [one] = await Promise.all(starts);
+  await assertJobError(host.start(), "exhausted", /--max-jobs-per-user/);
+  await assertJobError(host.start(requestOf(), { owner: "bob" }), "exhausted", /--max-jobs /);
+  await host.end(one!);
+  await host.start(requestOf(), { owner: "bob" });
+});
+
+Deno.test("bounds: while the start of a job is stored, it is not counted twice", async () => {
+  await using host = await JobHost.open({ bounds: { maxJobs: 2, maxJobsPerUser: 2 } });
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => gate.promise;
+  const first = host.start();
+  await until("the job", () => host.activeIds.length === 1);
+  const second = host.start();
+  await until("the second one", () => host.activeIds.length === 2);
+  gate.resolve();
+  await Promise.all([first, second]);
+});
+
+Deno.test("bounds: a start that failed takes no room; nor does a job whose end cannot be stored", async () => {
+  await using host = await JobHost.open({ bounds: { maxJobs: 1, maxJobsPerUser: 1 } });
+  host.executor.failures.inject("launch", { times: 3 });
+  for (let index = 0; index < 3; index++) await assert.rejects(host.start(), /failure of launch/);
+  const id = await host.start(requestOf({ title: "t" }));
+  host.store.failures.inject("update");
+  await host.end(id);
+  host.store.failures.clear();
+  await host.start(requestOf({ title: "t" }));
+});
+
+Deno.test("names: no two jobs that run have one, nor two that are being started", async () => {
+  await using host = await JobHost.open();
+  const gate = Promise.withResolvers<void>();
+  host.executor.onLaunch = () => gate.promise;
+  const first = host.start(requestOf({ title: "nightly" }));
+  const refused = /a job with the name nightly is running/;
+  // Also another user's: who stops a job by its name must not stop somebody else's.
+  const bob = { owner: "bob" };
+  await assertJobError(host.start(requestOf({ title: "nightly" }), bob), "precondition", refused);
+  const other = host.start(requestOf({ title: "Nightly" }));
+  gate.resolve();
+  const id = await first;
+  await other;
+  await assertJobError(host.start(requestOf({ title: "nightly" })), "precondition", refused);
+  await host.end(id);
+  await host.start(requestOf({ title: "nightly" }));
+});

@@ -1,0 +1,367 @@
+import { strict as assert } from "node:assert";
+import type { JobRecord } from "../../lib/model/record.ts";
+import { exited, FAKE_PID } from "../support/fake_executor.ts";
+import { assertJobError } from "../support/job_errors.ts";
+import { JobHost, requestOf } from "../support/job_host.ts";
+import { until } from "../support/wait.ts";
+
+/** What was asked of the executor after the launches. */
+function asked(host: JobHost): string[] {
+  return host.executor.calls.filter((call) => !call.startsWith("launch") && call !== "adopt");
+}
+
+/** Waits until a job is being stopped, and the executor has been asked to end it. */
+async function untilAsked(host: JobHost, count: number): Promise<void> {
+  await until("the executor is asked", () => asked(host).length === count);
+}
+
+async function untilEnded(host: JobHost, id: string): Promise<JobRecord> {
+  await host.manager.wait(id);
+  return host.stored(id);
+}
+
+Deno.test("stop: the stop signal, and SIGKILL exactly when the grace period is over", async () => {
+  await using host = await JobHost.open({ graceMs: 10_000 });
+  const id = await host.start();
+  const beganMs = host.clock.nowMs();
+  const stopped = host.manager.stop(id);
+  await untilAsked(host, 1);
+  assert.deepEqual(asked(host), [`terminate ${id} TERM`]);
+  assert.deepEqual(host.stored(id).state, {
+    kind: "stopping",
+    pid: FAKE_PID,
+    startedAtMs: beganMs,
+    killAtMs: beganMs + 10_000,
+  });
+  host.clock.advance(9_999);
+  assert.equal(asked(host).length, 1);
+  host.clock.advance(1);
+  await stopped;
+  assert.deepEqual(asked(host), [`terminate ${id} TERM`, `kill ${id}`]);
+  assert.equal(host.stored(id).state.kind, "exited");
+  assert.equal(host.stored(id).timedOut, undefined);
+  assert.deepEqual(host.activeIds, []);
+});
+
+Deno.test("stop: a job that ends in its grace period is not killed, and no timer is left", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  const stopped = host.manager.stop(id);
+  await untilAsked(host, 1);
+  host.executor.end(id, { exitCode: 3, endedAtMs: host.clock.nowMs() + 5 });
+  await stopped;
+  assert.deepEqual(host.stored(id).state, {
+    ...exited({ exitCode: 3, endedAtMs: host.clock.nowMs() + 5 }),
+    pid: FAKE_PID,
+    startedAtMs: host.clock.nowMs(),
+  });
+  assert.deepEqual(host.clock.pendingMs, []);
+  host.clock.advance(1e9);
+  assert.equal(asked(host).length, 1);
+});
+
+Deno.test("stop: the job's own signal and grace period come before the server's, and a Stop's before both", async () => {
+  await using host = await JobHost.open({ graceMs: 10_000 });
+  const settings = { stopSignal: "INT", graceMs: 3000 } as const;
+  const own = await host.start(requestOf(settings));
+  const given = await host.start(requestOf(settings));
+  const stops = [host.manager.stop(own), host.manager.stop(given, 20_000)];
+  await untilAsked(host, 2);
+  assert.deepEqual(asked(host).sort(), [`terminate ${own} INT`, `terminate ${given} INT`].sort());
+  assert.deepEqual(host.clock.pendingMs, [3000, 20_000]);
+  host.clock.advance(20_000);
+  await Promise.all(stops);
+});
+
+Deno.test("stop: a grace period of 0 kills at once, without the stop signal", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  await host.manager.stop(id, 0);
+  assert.deepEqual(asked(host), [`kill ${id}`]);
+});
+
+Deno.test("stop: what cannot be stopped is refused, and nothing is sent", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  await assertJobError(host.manager.stop(id, 3_600_001), "invalid", /above an hour/);
+  assert.equal(host.stored(id).state.kind, "running");
+  await host.end(id);
+  await assertJobError(host.manager.stop(id), "precondition", /it has already exited/);
+  await assertJobError(host.manager.stop(crypto.randomUUID()), "not-found", /No job has the id/);
+  await assertJobError(host.manager.stop("../x"), "not-found", /No job has the id/);
+  assert.deepEqual(asked(host), []);
+});
+
+Deno.test("stop: a second one makes the grace period shorter, and does not repeat the signal", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  const killAtMs = () => {
+    const { state } = host.stored(id);
+    return state.kind === "stopping" ? state.killAtMs - host.clock.nowMs() : undefined;
+  };
+  const first = host.manager.stop(id, 60_000);
+  await untilAsked(host, 1);
+  const second = host.manager.stop(id, 5000);
+  await until("the shorter grace period", () => killAtMs() === 5000);
+  await until("its timer", () => host.clock.pendingMs[0] === 5000);
+  assert.deepEqual(host.clock.pendingMs, [5000], "the longer timer is left");
+  host.clock.advance(5000);
+  await Promise.all([first, second]);
+  assert.deepEqual(asked(host), [`terminate ${id} TERM`, `kill ${id}`]);
+});
+
+Deno.test("stop: a second one never makes the grace period longer", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  const stops = [host.manager.stop(id, 5000)];
+  await untilAsked(host, 1);
+  const recorded = host.stored(id).state;
+  stops.push(host.manager.stop(id, 60_000), host.manager.stop(id, 5000));
+  await until("the timer", () => host.clock.pendingMs.length === 1);
+  assert.deepEqual(host.stored(id).state, recorded);
+  assert.deepEqual(host.clock.pendingMs, [5000]);
+  host.clock.advance(5000);
+  await Promise.all(stops);
+});
+
+Deno.test("stop: a second one with 0 kills at once", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  const first = host.manager.stop(id, 60_000);
+  await untilAsked(host, 1);
+  await host.manager.stop(id, 0);
+  await first;
+  assert.deepEqual(host.clock.pendingMs, []);
+});
+
+Deno.test("stop: a job that ends while the Stop is being stored is not signalled", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => gate.promise;
+  const stopped = host.manager.stop(id);
+  host.executor.end(id);
+  await until("the end", () => host.activeIds.length === 0);
+  gate.resolve();
+  await stopped;
+  assert.deepEqual(asked(host), []);
+  assert.deepEqual(host.clock.pendingMs, []);
+});
+
+Deno.test("stop: a kill that fails is repeated until it succeeds", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.failures.inject("kill", { times: 2 });
+  const stopped = host.manager.stop(id, 0);
+  await untilAsked(host, 1);
+  await until("the next attempt is set", () => host.clock.pendingMs[0] === 500);
+  host.clock.advance(500);
+  await untilAsked(host, 2);
+  await until("the next attempt is set", () => host.clock.pendingMs[0] === 500);
+  host.clock.advance(500);
+  await stopped;
+  assert.equal(asked(host).length, 3);
+  assert.deepEqual(host.activeIds, []);
+  assert.deepEqual(host.log.messages("error").length, 2);
+});
+
+Deno.test("stop: a kill that failed is not repeated once the job has ended", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.failures.inject("kill");
+  const stopped = host.manager.stop(id, 0);
+  await until("the next attempt is set", () => host.clock.pendingMs.length === 1);
+  host.executor.end(id);
+  await stopped;
+  assert.deepEqual(host.clock.pendingMs, []);
+});
+
+Deno.test("stop: a kill that fails after the job has ended is not repeated", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.failures.inject("kill");
+  const gate = Promise.withResolvers<void>();
+  host.executor.onKill = () => gate.promise;
+  const stopped = host.manager.stop(id, 0);
+  await untilAsked(host, 1);
+  host.executor.end(id);
+  await host.manager.wait(id);
+  gate.resolve();
+  await stopped;
+  assert.deepEqual(host.clock.pendingMs, []);
+  assert.deepEqual(host.log.messages("error"), []);
+});
+
+Deno.test("stop: where the stop signal cannot be sent, SIGKILL comes all the same", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.failures.inject("terminate");
+  const stopped = host.manager.stop(id);
+  await untilAsked(host, 1);
+  assert.deepEqual(host.log.messages("error"), ["cannot send a job its stop signal"]);
+  host.clock.advance(10_000);
+  await stopped;
+  assert.equal(host.stored(id).state.kind, "exited");
+});
+
+Deno.test("stop: it is carried out, and recorded later, while the disk is full", async () => {
+  for (const operation of ["update", "synced"] as const) {
+    await using host = await JobHost.open();
+    const id = await host.start();
+    host.store.failures.inject(operation);
+    const stopped = host.manager.stop(id, 0);
+    await stopped;
+    assert.deepEqual(host.activeIds, []);
+    // Its end is known before it is stored, and the job cannot be stopped again.
+    assert.equal((await host.manager.query(id)).record.state.kind, "exited");
+    await assertJobError(host.manager.stop(id), "precondition", /already exited/);
+    host.store.failures.clear();
+    host.clock.advance(1000);
+    await until("the record", () => host.store.endedTotals().count === 1);
+    assert.equal(host.stored(id).state.kind, "exited");
+    await until("all timers have run", () => host.clock.pendingMs.length === 0);
+  }
+});
+
+Deno.test("stop: an end that could not be stored is found by the next server", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.store.failures.inject("update");
+  await host.end(id, { exitCode: 7 });
+  host.crash();
+  host.executor.adoptions.set(id, { kind: "ended", pid: 9, ending: exited({ exitCode: 7 }) });
+  await host.serve();
+  const { state } = host.stored(id);
+  assert(state.kind === "exited" && state.exitCode === 7);
+});
+
+Deno.test("end: by itself it is recorded with what the executor says, never before its start", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  const ending = { exitCode: 143, signal: 15, oomKilled: true, usage: { cpuUsec: 77 } };
+  await host.end(id, { ...ending, endedAtMs: host.clock.nowMs() - 1 });
+  assert.deepEqual(host.stored(id).state, {
+    ...exited({ ...ending, endedAtMs: host.clock.nowMs() }),
+    pid: FAKE_PID,
+    startedAtMs: host.clock.nowMs(),
+  });
+  assert.deepEqual((await host.manager.query(id)).usage, { cpuUsec: 77 });
+});
+
+Deno.test("end: what the output takes on disk is recorded for retention", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  await host.print(id, "x".repeat(10_000));
+  await host.end(id);
+  const { outputBytes } = host.store.endedTotals();
+  assert(outputBytes >= 10_000 && outputBytes < 100_000, `${outputBytes}`);
+});
+
+Deno.test("end: an output that has gone does not keep the end from being recorded", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  Deno.removeSync(host.folderOf(id), { recursive: true });
+  await host.end(id);
+  assert.equal(host.stored(id).state.kind, "exited");
+  assert.equal((await host.manager.query(id)).outputBytes, 0);
+});
+
+Deno.test("end: an executor that fails to tell it is asked again, as by a new server", async () => {
+  for (const answer of ["ended", "running", "never-started"] as const) {
+    await using host = await JobHost.open();
+    const id = await host.start();
+    const { executor } = host;
+    executor.failToTellEnd(id, new Error("too many open files"));
+    executor.failures.inject("adopt", { times: 1 });
+    await until("the first attempt is set", () => host.clock.pendingMs[0] === 1000);
+    assert.deepEqual(host.activeIds, [id]);
+    const ending = exited({ exitCode: 5 });
+    if (answer === "ended") executor.adoptions.set(id, { kind: "ended", pid: 1, ending });
+    if (answer === "running") {
+      executor.adoptions.set(id, { kind: "running", pid: 1, ended: executor.begin(id) });
+    }
+    host.clock.advance(1000);
+    await until("the second attempt is set", () => host.clock.pendingMs[0] === 1000);
+    host.clock.advance(1000);
+    await until("both", () => executor.adoptionRequests.length === 2);
+    assert.equal(executor.adoptionRequests[1]?.wasRunning, true);
+    if (answer === "running") executor.end(id, { exitCode: 5 });
+    const { state } = await untilEnded(host, id);
+    if (answer === "never-started") assert.equal(state.kind, "lost");
+    else assert(state.kind === "exited" && state.exitCode === 5);
+    assert.deepEqual(host.activeIds, []);
+  }
+});
+
+Deno.test("signal: is sent to a job that runs or is being stopped, and to no other", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  await host.manager.signal(id, "USR1");
+  assert.deepEqual(asked(host), [`signal ${id} USR1`]);
+  const stopped = host.manager.stop(id);
+  await untilAsked(host, 2);
+  await host.manager.signal(id, "HUP");
+  host.executor.failures.inject("signal", { times: 1 });
+  await assert.rejects(host.manager.signal(id, "HUP"), /injected failure of signal/);
+  assert.deepEqual(host.activeIds, [id]);
+  host.executor.end(id);
+  await stopped;
+  await assertJobError(host.manager.signal(id, "HUP"), "precondition", /Cannot signal .* exited/);
+  await assertJobError(
+    host.manager.signal(crypto.randomUUID(), "HUP"),
+    "not-found",
+    /No job has the id/,
+  );
+});
+
+Deno.test("timeout: the job is stopped exactly then, and the record says why", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start(requestOf({ timeoutMs: 60_000, graceMs: 100 }));
+  host.clock.advance(59_999);
+  assert.equal(host.stored(id).state.kind, "running");
+  host.clock.advance(1);
+  await untilAsked(host, 1);
+  assert.deepEqual(asked(host), [`terminate ${id} TERM`]);
+  assert.equal(host.stored(id).timedOut, true);
+  host.clock.advance(100);
+  const { state, timedOut } = await untilEnded(host, id);
+  assert.equal(state.kind, "exited");
+  assert.equal(timedOut, true);
+});
+
+Deno.test("timeout: one longer than a timer takes is waited for in full", async () => {
+  await using host = await JobHost.open();
+  const timeoutMs = 3 * (2 ** 31 - 1) + 5;
+  const id = await host.start(requestOf({ timeoutMs, graceMs: 0 }));
+  host.clock.advance(1);
+  assert.equal(host.stored(id).state.kind, "running");
+  host.clock.advance(timeoutMs - 2);
+  assert.equal(host.stored(id).state.kind, "running");
+  assert.deepEqual(host.clock.pendingMs, [1]);
+  host.clock.advance(1);
+  assert.equal((await untilEnded(host, id)).timedOut, true);
+});
+
+Deno.test("timeout: the longest that one timer takes needs no second one", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start(requestOf({ timeoutMs: 2 ** 31 - 1, graceMs: 0 }));
+  host.clock.advance(2 ** 31 - 2);
+  assert.equal(host.stored(id).state.kind, "running");
+  host.clock.advance(1);
+  assert.equal((await untilEnded(host, id)).timedOut, true);
+});
+
+Deno.test("timeout: a job that ends or is stopped before is not timed out", async () => {
+  await using host = await JobHost.open();
+  const ended = await host.start(requestOf({ timeoutMs: 1000 }));
+  await host.end(ended);
+  assert.deepEqual(host.clock.pendingMs, []);
+  const stopping = await host.start(requestOf({ timeoutMs: 1000, graceMs: 5000 }));
+  const stopped = host.manager.stop(stopping);
+  await untilAsked(host, 1);
+  host.clock.advance(2000);
+  host.executor.end(stopping);
+  await stopped;
+  for (const id of [ended, stopping]) assert.equal(host.stored(id).timedOut, undefined);
+  assert.deepEqual(asked(host), [`terminate ${stopping} TERM`]);
+});
