@@ -17,7 +17,7 @@ function expire(retention: Partial<typeof GENEROUS>): string[] {
   return expiredJobs(JOBS, TOTALS, { ...GENEROUS, ...retention }).map(({ id }) => id);
 }
 
-Deno.test("expiredJobs: nothing goes within the bounds, and at them", () => {
+Deno.test("expiredJobs: within the bounds, and at them, nothing is removed", () => {
   assert.deepEqual(expire({}), []);
   assert.deepEqual(expire({ retainCount: 5, retainBytes: 500, retainAgeMs: 9000 }), []);
   assert.deepEqual(
@@ -26,7 +26,7 @@ Deno.test("expiredJobs: nothing goes within the bounds, and at them", () => {
   );
 });
 
-Deno.test("expiredJobs: the oldest go until the bounds hold", () => {
+Deno.test("expiredJobs: the oldest are removed until the bounds hold", () => {
   assert.deepEqual(expire({ retainCount: 3 }), ["job-1", "job-2"]);
   assert.deepEqual(expire({ retainBytes: 499 }), ["job-1"]);
   assert.deepEqual(expire({ retainBytes: 99 }), JOBS.map(({ id }) => id));

@@ -26,18 +26,18 @@ Deno.test("requireRoom: a user's bound concerns that user alone, and is named", 
   assert.match(refusal(owners, "alice"), /alice has 2 jobs running, .* --max-jobs-per-user allows/);
   assert.equal(refusal(owners, "bob"), "");
   assert.equal(refusal(owners, "carol"), "");
-  // Names that begin alike are two.
+  // The beginning of a name is another name.
   assert.equal(refusal(owners, "alic"), "");
 });
 
-Deno.test("requireRoom: the bound for all concerns everybody, and is named", () => {
+Deno.test("requireRoom: the bound for all holds for each user, and is named", () => {
   const owners = ["alice", "bob", "carol", "dave"];
   for (const owner of ["alice", "erin"]) {
     assert.match(refusal(owners, owner), /4 jobs are running, the most that --max-jobs allows/);
   }
 });
 
-Deno.test("requireRoom: Infinity is no bound", () => {
+Deno.test("requireRoom: with Infinity there is always room", () => {
   const owners = Array.from({ length: 5000 }, () => "alice");
   assert.equal(refusal(owners, "alice", { maxJobs: Infinity, maxJobsPerUser: Infinity }), "");
 });

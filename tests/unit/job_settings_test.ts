@@ -55,7 +55,7 @@ Deno.test("readSettings: everything that is asked for is kept, secrets apart", (
   assert.deepEqual(secrets.environment, { A: "secret" });
 });
 
-Deno.test("readSettings: the digest tells other secrets, and not another order", () => {
+Deno.test("readSettings: the digest differs for other secrets, and not for another order", () => {
   const digest = (env: Record<string, string>, stdin = new Uint8Array()) =>
     readSettings({ ...NOTHING, env, stdin }, "root").settings.secretsDigest;
   assert.equal(digest({ A: "1", B: "2" }), digest({ B: "2", A: "1" }));
@@ -70,7 +70,7 @@ Deno.test("readSettings: the digest tells other secrets, and not another order",
   assert.equal(new Set(digests).size, digests.length);
 });
 
-Deno.test("readSettings: names that a kernel file, a shell or a log line would stumble over", () => {
+Deno.test("readSettings: names that a kernel file, a shell or a log line could misread are refused", () => {
   for (
     const user of ["-root", "a b", "../x", "a/b", "a:b", "a\nb", "$(id)", "1000", "x".repeat(65)]
   ) {
@@ -134,7 +134,7 @@ Deno.test("readSignal: takes the names of signal(7), and nothing else", () => {
   for (const stopSignal of ["STOP", "SIGCONT"]) assertRefused({ stopSignal }, /does not end a job/);
 });
 
-Deno.test("looksLikeId: what an id could begin with", () => {
+Deno.test("looksLikeId: the first group of an id, alone or with more of it", () => {
   for (const text of ["0123abcd", "0123abcd-", "0123abcd-12"]) assert(looksLikeId(text), text);
   for (const text of ["backup", "abc", "0123abcg", "0123abcde", "ABCDEF01"]) {
     assert(!looksLikeId(text), text);

@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { JobRecord } from "../../lib/model/record.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { type JobCursor, JobStore } from "../../lib/store.ts";
+import { CapturedLog } from "../support/captured_log.ts";
 
 Deno.test("JobStore: records and their changes survive the store", async () => {
   await using folder = await temporaryFolder();
@@ -22,7 +23,7 @@ Deno.test("JobStore: records and their changes survive the store", async () => {
   assert.deepEqual(store.endedTotals(), { count: 0, outputBytes: 0 });
 });
 
-Deno.test("JobStore: a record of a server before 0.2 is read with the present names", async () => {
+Deno.test("JobStore: a record of a server up to 0.1.0 is read with the present names", async () => {
   await using folder = await temporaryFolder();
   const record = newRecord();
   const { populatedFile: census, ...rest } = record.placement;
@@ -64,7 +65,7 @@ Deno.test("JobStore: an id, and an owner's key, are taken once; keys of others a
   store.insert(newRecord());
   store.insert(newRecord());
   assert.equal(store.getByKey("carol", "key"), undefined);
-  assert.equal(store.get("nobody"), undefined);
+  assert.equal(store.get("no such id"), undefined);
 });
 
 Deno.test("JobStore: a second one on the same folder is refused, until the first is closed", async () => {
@@ -76,7 +77,7 @@ Deno.test("JobStore: a second one on the same folder is refused, until the first
   open(folder.path)[Symbol.dispose]();
 });
 
-Deno.test("JobStore: a file of the first version is brought up, and its jobs are listed", async () => {
+Deno.test("JobStore: a file of the first version is migrated, and its jobs are listed", async () => {
   await using folder = await temporaryFolder();
   const record = newRecord({ createdAtMs: 77, state: { kind: "running", pid: 1, startedAtMs: 1 } });
   open(folder.path)[Symbol.dispose]();
@@ -111,7 +112,7 @@ Deno.test("JobStore: a scan stops where it is told to, and goes on from there", 
     cursor = last;
   } while (cursor !== undefined);
   assert.deepEqual(seen, seen.toSorted().toReversed());
-  assert.equal(seen.length, 5, "a job that is only being started is none yet");
+  assert.equal(seen.length, 5, "a job that is only being started is not listed");
 });
 
 Deno.test("JobStore: a name is the newest job's, and beginnings of ids are found", async () => {
@@ -132,6 +133,92 @@ Deno.test("JobStore: a name is the newest job's, and beginnings of ids are found
   assert.equal(store.withPrefix("", 2).length, 2);
 });
 
+Deno.test("JobStore: the beginning of an id finds the ids that begin so, and none beside them", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const rest = "-90f3-4c6a-ae2f-58d3f827b219";
+  const ids = ["aaaa0000", "aaab0000", "aaabffff", "aaac0000"].map((first) => `${first}${rest}`);
+  for (const id of ids) store.insert(newRecord({ id }));
+  const find = (prefix: string) => store.withPrefix(prefix, 9).map(({ id }) => id);
+  assert.deepEqual(find("aaab"), ids.slice(1, 3));
+  assert.deepEqual(find("aaabf"), ids.slice(2, 3));
+  assert.deepEqual(find(ids[3]!), ids.slice(3));
+  assert.deepEqual(find("aaad"), []);
+});
+
+Deno.test("JobStore: a scan goes back to the time asked for, that millisecond included", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const state = { kind: "running", pid: 1, startedAtMs: 1 } as const;
+  for (const createdAtMs of [1, 2, 3]) store.insert(newRecord({ state, createdAtMs }));
+  const find = (createdAfterMs: number, cursor?: JobCursor) =>
+    store.scan({ ...ANY, createdAfterMs }, { cursor, scanCount: 9 }).found
+      .map(({ record }) => record.createdAtMs);
+  assert.deepEqual(find(2), [3, 2]);
+  assert.deepEqual(find(3), [3]);
+  assert.deepEqual(find(4), []);
+  assert.deepEqual(find(0, { createdAtMs: 3, id: "" }), [2, 1]);
+});
+
+Deno.test("JobStore: a name is looked for among the owners that are not left out", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const settings = { ...DEFAULT_SETTINGS, title: "nightly" };
+  const state = { kind: "running", pid: 1, startedAtMs: 1 } as const;
+  for (const [owner, createdAtMs] of [["alice", 1], ["bo'b", 2], ["carol", 3]] as const) {
+    store.insert(newRecord({ owner, createdAtMs, settings, state }));
+  }
+  store.insert(newRecord({ owner: "alice", createdAtMs: 4, settings }));
+  assert.equal(store.getByTitle("nightly")?.owner, "carol", "a start is not a job yet");
+  assert.equal(store.getByTitle("nightly", ["carol"])?.owner, "bo'b");
+  assert.equal(store.getByTitle("nightly", ["carol", "bo'b"])?.owner, "alice");
+  assert.equal(store.getByTitle("nightly", ["alice", "carol", "bo'b"]), undefined);
+});
+
+Deno.test("JobStore: a damaged record is passed over, logged and left, wherever it is found", async () => {
+  await using folder = await temporaryFolder();
+  const state = { kind: "running", pid: 1, startedAtMs: 1 } as const;
+  const settings = { ...DEFAULT_SETTINGS, title: "nightly" };
+  const damaged = newRecord({ idempotencyKey: "k", settings, state });
+  const whole = newRecord({ state });
+  {
+    using store = open(folder.path);
+    store.insert(damaged);
+    store.insert(whole);
+  }
+  const database = new DatabaseSync(join(folder.path, "jobs.db"));
+  database.exec(
+    `UPDATE jobs SET record = json_set(record, '$.owner', 1) WHERE id = '${damaged.id}'`,
+  );
+  database.close();
+  using log = new CapturedLog();
+  using store = open(folder.path);
+  assert.equal(store.get(damaged.id), undefined);
+  assert.equal(store.getByKey("alice", "k"), undefined);
+  assert.equal(store.getByTitle("nightly"), undefined);
+  assert.deepEqual(store.withPrefix(damaged.id, 9), []);
+  assert.deepEqual(store.active(), [whole]);
+  const { found } = store.scan(ANY, { cursor: undefined, scanCount: 9 });
+  assert.deepEqual(found.map(({ record }) => record), [whole]);
+  assert.deepEqual(log.messages("error"), Array(6).fill("a job's record is damaged"));
+  assert.throws(() => store.insert(damaged), "it is not there any more");
+});
+
+Deno.test("JobStore: a database that is damaged while it is open is an error that names the file", async () => {
+  await using folder = await temporaryFolder();
+  {
+    using store = open(folder.path);
+    for (let index = 0; index < 200; index++) store.insert(newRecord());
+  }
+  using store = open(folder.path);
+  using file = Deno.openSync(join(folder.path, "jobs.db"), { write: true });
+  file.truncateSync(8192);
+  const message = /cannot read the records of jobs in jobs\.db: .*; put a copy of it back/;
+  assert.throws(() => store.active(), message);
+  assert.throws(() => store.oldestEnded(9), message);
+  assert.throws(() => store.endedTotals(), message);
+});
+
 const ANY = {
   activeOnly: false,
   states: [],
@@ -149,7 +236,7 @@ Deno.test("JobStore: what a newer version wrote is refused, and left as it is", 
   assert.throws(() => new JobStore(folder.path), /newer version/);
 });
 
-Deno.test("JobStore: a file that is no store, or a damaged one, is an error that names it", async () => {
+Deno.test("JobStore: a file that is not a store, or a damaged one, is an error that names it", async () => {
   for (const text of ["junk".repeat(2000), "SQLite format 3\0".padEnd(5000, "x")]) {
     await using folder = await temporaryFolder();
     await Deno.writeTextFile(join(folder.path, "jobs.db"), text);
