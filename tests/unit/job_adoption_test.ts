@@ -2,8 +2,7 @@ import { strict as assert } from "node:assert";
 import type { JobRecord, JobState } from "../../lib/model/record.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { exited } from "../support/fake_executor.ts";
-import { JobHost, recordOf, requestOf } from "../support/job_host.ts";
-import { until } from "../support/wait.ts";
+import { JobHost, recordOf, requestOf, soon } from "../support/job_host.ts";
 
 const STARTING: JobState = { kind: "starting" };
 const RUNNING: JobState = { kind: "running", pid: 7, startedAtMs: 50 };
@@ -68,7 +67,7 @@ Deno.test("adoption: a start that has become a job is recorded as one that runs"
   await using host = await hostWith(record);
   adoptAs(host, record.id, "running");
   await host.serve();
-  await until("the record", () => host.stored(record.id).state.kind === "running");
+  await soon("the record", () => host.stored(record.id).state.kind === "running");
   assert.deepEqual(host.stored(record.id).state, { kind: "running", pid: 8, startedAtMs: 40 });
 });
 
@@ -85,6 +84,22 @@ Deno.test("adoption: a job that has ended meanwhile is recorded before the serve
     assert.deepEqual(host.store.endedTotals().count, 1);
     assert.deepEqual(host.clock.pendingMs, []);
   }
+});
+
+Deno.test("adoption: the server is ready when the ends it has found are on the disk", async () => {
+  const record = recordOf(RUNNING);
+  await using host = await hostWith(record);
+  adoptAs(host, record.id, "ended");
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => gate.promise;
+  let isReady = false;
+  const serving = host.serve().then(() => isReady = true);
+  await soon("the sync", () => host.store.calls.includes("synced"));
+  // Turns of the event loop, in which a server that waits for nothing would be ready.
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+  assert(!isReady);
+  gate.resolve();
+  await serving;
 });
 
 Deno.test("adoption: a start that came to nothing is removed, with its folder", async () => {
@@ -220,8 +235,8 @@ Deno.test("adoption: an end that cannot be stored at once is stored later, and t
     assert.equal((await host.manager.query(record.id)).record.state.kind, "exited");
     host.store.failures.clear();
     host.clock.advance(1000);
-    await until("the record", () => host.store.endedTotals().count === 1);
-    await until("no timer is left", () => host.clock.pendingMs.length === 0);
+    await soon("the record", () => host.store.endedTotals().count === 1);
+    await soon("no timer is left", () => host.clock.pendingMs.length === 0);
   }
 });
 

@@ -5,7 +5,7 @@ import type { JobQuery } from "../../lib/job/list.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { exited } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
-import { JobHost, recordOf, requestOf } from "../support/job_host.ts";
+import { JobHost, recordOf, requestOf, soon } from "../support/job_host.ts";
 
 const ENDED = { kind: "lost", pid: 1, startedAtMs: 1, reason: "x", endedAtMs: 2 } as const;
 
@@ -197,11 +197,20 @@ Deno.test("output: readers of a job that runs share one log, and come to its end
   const output = host.manager.output(id);
   assert.equal(host.manager.output(id), output);
   await host.print(id, "one ");
-  const read = Array.fromAsync(output.read({ follow: true }, AbortSignal.timeout(20_000)));
-  await host.print(id, "two");
-  await host.end(id);
-  const bytes = (await read).flatMap((chunk) => [...chunk.bytes]);
-  assert.equal(new TextDecoder().decode(Uint8Array.from(bytes)), "one two");
+  const reading = new AbortController();
+  let text: string | undefined;
+  const read = Array.fromAsync(output.read({ follow: true }, reading.signal)).then((chunks) => {
+    text = new TextDecoder().decode(Uint8Array.from(chunks.flatMap(({ bytes }) => [...bytes])));
+  });
+  try {
+    await host.print(id, "two");
+    await host.end(id);
+    await soon("the end of the stream", () => text !== undefined);
+    assert.equal(text, "one two");
+  } finally {
+    reading.abort();
+    await read;
+  }
   assert.throws(() => host.manager.output(crypto.randomUUID()), /No job has the id/);
 });
 

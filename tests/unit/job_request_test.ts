@@ -37,8 +37,6 @@ Deno.test("checkCommand: what Linux cannot take is refused with the bound", () =
     [long, [], /an argument is above 128 KiB/],
     ["ls", ["ä".repeat(64 * KIB)], /an argument is above 128 KiB/],
     ["ls", Array.from({ length: 8 }, () => "x".repeat(128 * KIB - 1)), /above 1 MiB/],
-    ["ls", Array.from({ length: 600_000 }, () => ""), /^$/],
-    ["ls", Array.from({ length: 1_100_000 }, () => ""), /above 1 MiB/],
   ];
   for (const [name, args, message] of cases) {
     assert.match(refusal(() => checkCommand({ name, args })), message);

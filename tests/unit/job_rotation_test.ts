@@ -1,7 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { JobManagerOptions } from "../../lib/job.ts";
-import { JobHost } from "../support/job_host.ts";
-import { until } from "../support/wait.ts";
+import { JobHost, soon } from "../support/job_host.ts";
 
 const MAX_BYTES = 64 * 1024;
 
@@ -114,7 +113,7 @@ Deno.test("rotate: a job that ends while its beginning is stored is rotated all 
   host.store.onSynced = () => host.store.calls.length <= 2 ? gate.promise : Promise.resolve();
   const rotated = host.manager.rotate();
   host.executor.end(id);
-  await until("the end", () => host.store.endedTotals().count === 1);
+  await soon("the end", () => host.store.endedTotals().count === 1);
   gate.resolve();
   await rotated;
   assert.equal(output.firstOffset, 16_384, "a reader is not told what is gone");
@@ -127,9 +126,9 @@ Deno.test("rotate: a stop that comes during a job's last rotation finds the job 
   await using _host = host;
   const timers = host.clock.pendingMs.length;
   host.executor.end(id);
-  await until("the rotation", () => host.manager.output(id).firstOffset > 0);
+  await soon("the rotation", () => host.manager.output(id).firstOffset > 0);
   const stopped = host.manager.stop(id, 5000);
-  await until("the stop", () => host.executor.calls.some((call) => call.startsWith("terminate")));
+  await soon("the stop", () => host.executor.calls.some((call) => call.startsWith("terminate")));
   gate.resolve();
   await stopped;
   assert.equal(host.stored(id).state.kind, "exited");

@@ -4,8 +4,7 @@ import { DEFAULT_SETTINGS, type JobSettings } from "../../lib/model/settings.ts"
 import { FULL_DISK } from "../support/failures.ts";
 import { FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
-import { JobHost, requestOf } from "../support/job_host.ts";
-import { until } from "../support/wait.ts";
+import { JobHost, requestOf, soon } from "../support/job_host.ts";
 
 Deno.test("start: a job that runs is on record, with its settings, limits and owner", async () => {
   await using host = await JobHost.open({ maxProcesses: 64 });
@@ -176,14 +175,14 @@ Deno.test("start: a record that cannot be stored as running is stored later, and
     assert.equal(await host.start(requestOf(), { idempotencyKey: "k" }), id);
     assert.equal(host.executor.launches.length, 1);
     host.clock.advance(1000);
-    await until("another attempt", () => host.log.messages("error").length === 2);
+    await soon("another attempt", () => host.log.messages("error").length === 2);
     host.store.failures.clear();
     const attempts = host.store.calls.length;
     host.clock.advance(999);
     assert.equal(host.store.calls.length, attempts, "too early");
     host.clock.advance(1);
-    await until("the record", () => host.stored(id).state.kind === "running");
-    await until("the end of the attempts", () => host.clock.pendingMs.length === 0);
+    await soon("the record", () => host.stored(id).state.kind === "running");
+    await soon("the end of the attempts", () => host.clock.pendingMs.length === 0);
   }
 });
 
@@ -259,7 +258,7 @@ Deno.test("idempotency: two starts at once are one", async () => {
   const starts = [1, 2, 3].map(() => host.start(requestOf(), { idempotencyKey: "k" }));
   const other = host.start(requestOf({ umask: 0 }), { idempotencyKey: "k" });
   const refused = assertJobError(other, "precondition", /was used for another command/);
-  await until("the launch", () => host.executor.launches.length === 1);
+  await soon("the launch", () => host.executor.launches.length === 1);
   gate.resolve();
   const ids = await Promise.all(starts);
   await refused;
@@ -311,9 +310,9 @@ Deno.test("bounds: while the start of a job is stored, it is not counted twice",
   const gate = Promise.withResolvers<void>();
   host.store.onSynced = () => gate.promise;
   const first = host.start();
-  await until("the job", () => host.activeIds.length === 1);
+  await soon("the job", () => host.activeIds.length === 1);
   const second = host.start();
-  await until("the second one", () => host.activeIds.length === 2);
+  await soon("the second one", () => host.activeIds.length === 2);
   gate.resolve();
   await Promise.all([first, second]);
 });

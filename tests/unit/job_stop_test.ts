@@ -2,8 +2,7 @@ import { strict as assert } from "node:assert";
 import type { JobRecord } from "../../lib/model/record.ts";
 import { exited, FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
-import { JobHost, requestOf } from "../support/job_host.ts";
-import { until } from "../support/wait.ts";
+import { JobHost, requestOf, soon } from "../support/job_host.ts";
 
 /** What was asked of the executor after the launches. */
 function asked(host: JobHost): string[] {
@@ -12,7 +11,7 @@ function asked(host: JobHost): string[] {
 
 /** Waits until a job is being stopped, and the executor has been asked to end it. */
 async function untilAsked(host: JobHost, count: number): Promise<void> {
-  await until("the executor is asked", () => asked(host).length === count);
+  await soon("the executor is asked", () => asked(host).length === count);
 }
 
 async function untilEnded(host: JobHost, id: string): Promise<JobRecord> {
@@ -102,8 +101,8 @@ Deno.test("stop: a second one makes the grace period shorter, and does not repea
   const first = host.manager.stop(id, 60_000);
   await untilAsked(host, 1);
   const second = host.manager.stop(id, 5000);
-  await until("the shorter grace period", () => killAtMs() === 5000);
-  await until("its timer", () => host.clock.pendingMs[0] === 5000);
+  await soon("the shorter grace period", () => killAtMs() === 5000);
+  await soon("its timer", () => host.clock.pendingMs[0] === 5000);
   assert.deepEqual(host.clock.pendingMs, [5000], "the longer timer is left");
   host.clock.advance(5000);
   await Promise.all([first, second]);
@@ -117,7 +116,7 @@ Deno.test("stop: a second one never makes the grace period longer", async () => 
   await untilAsked(host, 1);
   const recorded = host.stored(id).state;
   stops.push(host.manager.stop(id, 60_000), host.manager.stop(id, 5000));
-  await until("the timer", () => host.clock.pendingMs.length === 1);
+  await soon("the timer", () => host.clock.pendingMs.length === 1);
   assert.deepEqual(host.stored(id).state, recorded);
   assert.deepEqual(host.clock.pendingMs, [5000]);
   host.clock.advance(5000);
@@ -141,7 +140,7 @@ Deno.test("stop: a job that ends while the Stop is being stored is not signalled
   host.store.onSynced = () => gate.promise;
   const stopped = host.manager.stop(id);
   host.executor.end(id);
-  await until("the end", () => host.activeIds.length === 0);
+  await soon("the end", () => host.activeIds.length === 0);
   gate.resolve();
   await stopped;
   assert.deepEqual(asked(host), []);
@@ -154,10 +153,10 @@ Deno.test("stop: a kill that fails is repeated until it succeeds", async () => {
   host.executor.failures.inject("kill", { times: 2 });
   const stopped = host.manager.stop(id, 0);
   await untilAsked(host, 1);
-  await until("the next attempt is set", () => host.clock.pendingMs[0] === 500);
+  await soon("the next attempt is set", () => host.clock.pendingMs[0] === 500);
   host.clock.advance(500);
   await untilAsked(host, 2);
-  await until("the next attempt is set", () => host.clock.pendingMs[0] === 500);
+  await soon("the next attempt is set", () => host.clock.pendingMs[0] === 500);
   host.clock.advance(500);
   await stopped;
   assert.equal(asked(host).length, 3);
@@ -170,7 +169,7 @@ Deno.test("stop: a kill that failed is not repeated once the job has ended", asy
   const id = await host.start();
   host.executor.failures.inject("kill");
   const stopped = host.manager.stop(id, 0);
-  await until("the next attempt is set", () => host.clock.pendingMs.length === 1);
+  await soon("the next attempt is set", () => host.clock.pendingMs.length === 1);
   host.executor.end(id);
   await stopped;
   assert.deepEqual(host.clock.pendingMs, []);
@@ -217,10 +216,25 @@ Deno.test("stop: it is carried out, and recorded later, while the disk is full",
     await assertJobError(host.manager.stop(id), "precondition", /already exited/);
     host.store.failures.clear();
     host.clock.advance(1000);
-    await until("the record", () => host.store.endedTotals().count === 1);
+    await soon("the record", () => host.store.endedTotals().count === 1);
     assert.equal(host.stored(id).state.kind, "exited");
-    await until("all timers have run", () => host.clock.pendingMs.length === 0);
+    await soon("all timers have run", () => host.clock.pendingMs.length === 0);
   }
+});
+
+Deno.test("stop: a state that could not be stored never comes over a newer one", async () => {
+  await using host = await JobHost.open();
+  host.store.failures.inject("update", { times: 1 });
+  const id = await host.start();
+  const stopped = host.manager.stop(id, 60_000);
+  await untilAsked(host, 1);
+  const updates = () => host.store.calls.filter((call) => call === "update").length;
+  assert.equal(updates(), 2);
+  host.clock.advance(1000);
+  assert.equal(updates(), 2);
+  assert.equal(host.stored(id).state.kind, "stopping");
+  host.executor.end(id);
+  await stopped;
 });
 
 Deno.test("stop: an end that could not be stored is found by the next server", async () => {
@@ -273,7 +287,7 @@ Deno.test("end: an executor that fails to tell it is asked again, as by a new se
     const { executor } = host;
     executor.failToTellEnd(id, new Error("too many open files"));
     executor.failures.inject("adopt", { times: 1 });
-    await until("the first attempt is set", () => host.clock.pendingMs[0] === 1000);
+    await soon("the first attempt is set", () => host.clock.pendingMs[0] === 1000);
     assert.deepEqual(host.activeIds, [id]);
     const ending = exited({ exitCode: 5 });
     if (answer === "ended") executor.adoptions.set(id, { kind: "ended", pid: 1, ending });
@@ -281,9 +295,9 @@ Deno.test("end: an executor that fails to tell it is asked again, as by a new se
       executor.adoptions.set(id, { kind: "running", pid: 1, ended: executor.begin(id) });
     }
     host.clock.advance(1000);
-    await until("the second attempt is set", () => host.clock.pendingMs[0] === 1000);
+    await soon("the second attempt is set", () => host.clock.pendingMs[0] === 1000);
     host.clock.advance(1000);
-    await until("both", () => executor.adoptionRequests.length === 2);
+    await soon("both", () => executor.adoptionRequests.length === 2);
     assert.equal(executor.adoptionRequests[1]?.wasRunning, true);
     if (answer === "running") executor.end(id, { exitCode: 5 });
     const { state } = await untilEnded(host, id);
@@ -356,10 +370,12 @@ Deno.test("timeout: a job that ends or is stopped before is not timed out", asyn
   const ended = await host.start(requestOf({ timeoutMs: 1000 }));
   await host.end(ended);
   assert.deepEqual(host.clock.pendingMs, []);
-  const stopping = await host.start(requestOf({ timeoutMs: 1000, graceMs: 5000 }));
-  const stopped = host.manager.stop(stopping);
+  const stopping = await host.start(requestOf({ timeoutMs: 1000, graceMs: 0 }));
+  const stopped = host.manager.stop(stopping, 5000);
   await untilAsked(host, 1);
+  const recorded = host.stored(stopping);
   host.clock.advance(2000);
+  assert.deepEqual(host.stored(stopping), recorded, "the job's own, shorter grace period holds");
   host.executor.end(stopping);
   await stopped;
   for (const id of [ended, stopping]) assert.equal(host.stored(id).timedOut, undefined);
