@@ -7,7 +7,10 @@ import type { JobSecrets, JobSettings, SignalName } from "./model/settings.ts";
 /** A job that runs. */
 export interface Running {
   pid: number;
-  /** Settles when no process of the job is left and its last byte of output is written. */
+  /**
+   * Settles when no process of the job is left and its last byte of output is written. Rejects where the
+   * executor cannot find out how the job ended; {@linkcode Executor.adopt} is then asked later.
+   */
   ended: Promise<Ending>;
 }
 
@@ -60,7 +63,7 @@ export interface Executor {
    */
   launch(request: LaunchRequest): Promise<Running>;
 
-  /** Takes over jobs that an earlier server left, all at once. */
+  /** Takes over jobs that an earlier server left, or whose end it failed to tell, all at once. */
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>>;
 
   /** Asks every process of a job to end. The launcher learns that a server keeps the time. */

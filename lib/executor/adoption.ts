@@ -105,6 +105,9 @@ export class AdoptedJobs {
 
   #watch(): void {
     if (this.#waiting.size === 0) return;
+    // Of an earlier call; what it watches is among the jobs that are watched from here on.
+    this.#closeWatcher();
+    clearTimeout(this.#timer);
     this.#scheduleCheck();
     try {
       this.#watcher = Deno.watchFs([...this.#waiting.keys()], { recursive: false });
