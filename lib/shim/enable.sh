@@ -1,6 +1,6 @@
-# Hands controllers down to the children of cgroup v2 groups: $1 the controllers, then the groups
-# from the mount's root down. One controller at a time, since the kernel refuses all or none; what
-# could not be had shows in the last group's own list, which is printed.
+# Enables controllers for the children of cgroup v2 groups: $1 the controllers, then the groups from
+# the mount's root down. One controller at a time, since the kernel takes all of a line or none. Prints
+# the last group's list, which tells which ones are enabled.
 set -f
 controllers=$1
 shift

@@ -1,15 +1,15 @@
-# Between the launcher and the command of a job that is not run plainly: makes what the job has to
-# itself, gives up what it must not have, and becomes the command. Each stage becomes the next.
+# Runs between the launcher and the command of a job that needs more than the defaults: makes its
+# namespaces, drops its privileges, and executes the command. Each stage executes the next.
 #
 # $1 the stage: namespaces, parent, first, user or command; then the command.
-# In the environment, and gone from the command's:
-#   job_worker_enter (this text)     job_worker_started (PID)
+# In the environment, and removed from the command's:
+#   job_worker_enter (this text)    job_worker_started (PID)
 #   job_worker_isolation (of tmp, network, processes)    job_worker_user (empty: stay root)
 #   job_worker_folder    job_worker_names, and for each of them job_worker_env_NAME
-# Descriptor 3 is where the launcher reports to, 9 its launch record.
+# Descriptor 3 is the launcher's report to the server, 9 the launch record.
 job_worker_stage=$1
 shift
-# Short, where process lists show it. What has a name of its own here could be the job's variable.
+# Short, since process lists show it. Every name has the prefix, so that none can be the job's variable.
 job_worker_line='eval "$job_worker_enter"'
 
 refuse() { # KIND DETAIL...
@@ -28,7 +28,7 @@ case $job_worker_stage in
       ;;
     esac
     case $job_worker_isolation in *network*)
-      # Without the program the loopback is there, and down.
+      # Without the program the loopback interface exists, but is down.
       ! command -v ip >/dev/null || ip link set lo up 2>/dev/null
       ;;
     esac
@@ -38,16 +38,16 @@ case $job_worker_stage in
     exec /bin/sh -c "$job_worker_line" job-worker user "$@"
     ;;
   parent)
-    # What asks the job to end is for the command, not for those who wait for it. A handler, unlike
-    # `ignore`, is not passed on. The words about a signal belong into the launch record, as the launcher's.
+    # Signals that end the job are for the command, not for this process, which waits for it. A handler
+    # is reset by exec, unlike an ignored signal. The shell's message about a signal goes to the launch record.
     trap : HUP INT QUIT USR1 USR2 ALRM TERM CONT WINCH
     exec 8>&2 2>&9
     (exec /bin/sh -c "$job_worker_line" job-worker first "$@" 2>&8)
     exit $?
     ;;
   first)
-    # The first process of the namespace: signals without handlers do not reach it, and whatever
-    # has lost its parent is its own to wait for.
+    # The first process of the namespace: the kernel sends it no signal that it has no handler for, and
+    # it is the parent of every orphan.
     job_worker_reason=$(mount -t proc -o nosuid,nodev,noexec proc /proc 2>&1) || refuse isolation "$job_worker_reason"
     exec 8>&2 2>&9
     (exec /bin/sh -c "$job_worker_line" job-worker user "$@" 2>&8 8>&- 9>&-)
@@ -65,7 +65,7 @@ for job_worker_name in $job_worker_names; do
   eval "export $job_worker_name=\"\$job_worker_env_$job_worker_name\""
   unset "job_worker_env_$job_worker_name"
 done
-# The server may have died meanwhile, which is not the job's concern.
+# The server may have died meanwhile; the job runs all the same.
 trap '' PIPE
 printf 'started %s\n' "$job_worker_started" >&3 2>/dev/null
 trap - PIPE

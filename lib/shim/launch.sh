@@ -1,31 +1,30 @@
 # The launcher: the parent of a job's main process, outside the job's groups. A shell reads this from
-# its standard input, and then what it shall launch, one job after another: calls of `launch`, each
-# behind what the job's environment has beyond the launcher's. At the end of its input it ends; a
-# job that runs then is waited for first.
+# its standard input, and then one job after another: the variables that the job's environment has
+# beyond the launcher's, and a call of `launch`. At the end of its input it exits; if a job is running
+# then, it first waits for the job's end.
 #
-# $1 a word for process lists    $2 the launchers' control group
-# then the command, where it is too long to be handed over by the input.
+# $1 a label for process lists    $2 the launchers' control group
+# then the command, where it is too long for the input.
 # In the environment, for a job that is not run plainly, what enter.sh takes, and
 #   job_worker_umask    job_worker_input (not empty: the folder's file `input` is read by the job)
 #
-# The file `launch` in the job's folder is the launcher's launch record. Making it (O_EXCL) settles whether
-# this launcher runs the job or a server has given the start up. It is filled with blanks at once and
-# from then on written in place, so that a disk that fills up cannot swallow an exit status:
+# The file `launch` in the job's folder is the launch record. Creating it (O_EXCL) decides whether
+# this launcher runs the job or a server has withdrawn the start. It is filled with blanks at once and
+# then written in place, so that an exit status can be written even when the disk is full:
 #   launcher PID START_TIME BOOT_ID
 #   job PID
-#   (what the shell says of a signal that ended the job: only for signals does it say anything)
+#   (the shell's message about the signal that ended the job; it prints nothing in other cases)
 #   exit STATUS, counter NAME and its lines, end
 #
 # On stdout, for each job: `started PID`, or `refused KIND` and details, a line each; then
 # `ended` when nothing of the job is left but its groups, which the server removes. A launcher that
-# refuses ends itself. What the shell itself has to say goes nowhere: stderr is /dev/null, but for
-# the launch record while a job runs.
+# refuses exits. stderr is /dev/null, except while a job runs: then it is the launch record.
 #
-# Many short jobs at once are bound by what is done here for each of them, and of that by system
-# calls: a redirection is six, a line that is read is one for each of its bytes.
+# The work done here for each job limits how many short jobs run a second, and most of its cost is
+# system calls: a redirection takes six, and reading a line takes one for each byte.
 set -uf
 umask 022
-# A host that shuts down sends everybody SIGTERM: the launcher stays to write down how the job ends.
+# A host that shuts down sends SIGTERM to every process: the launcher stays, to record the job's end.
 trap '' HUP INT TERM PIPE
 launchers=$2
 shift 2
@@ -39,7 +38,7 @@ refuse() { # KIND DETAIL...
   exit 0
 }
 
-# The shell's echo hides the kernel's reason, so it is asked for once more with a program.
+# The shell's echo hides the kernel's reason, so a program repeats the write to get it.
 set_file() { # [?]FILE VALUE
   case $1 in \?*)
     [ -e "${1#\?}" ] || return 0
@@ -106,19 +105,9 @@ set_user() { # LINE of passwd(5)
   IFS=:
   set -- $1
   IFS=$newline
-  # By number from here on: one name, one answer.
+  # By number from here on, so that the name is looked up only once.
   job_worker_user=$3 HOME=$6
   export job_worker_user job_worker_group="$4"
-}
-
-set_start_time() { # LINE of /proc/PID/stat: the 22nd field, counted behind the name in brackets
-  IFS=' '
-  field=2
-  for start_time in ${1##*) }; do
-    field=$((field + 1))
-    [ "$field" -lt 22 ] || break
-  done
-  IFS=$newline
 }
 
 has_processes() {
@@ -133,17 +122,12 @@ has_processes() {
   esac
 }
 
-signal_all() { # SIGNAL GROUP, with the groups that the job has made in it
-  while read -r process; do kill -s "$1" "$process"; done <"$2/cgroup.procs"
-  for inner in "$2"/*/; do [ ! -d "$inner" ] || signal_all "$1" "$inner"; done
-}
-
-kill_all() { # cgroup.kill (Linux 5.14) leaves nobody the time to fork
+kill_all() { # cgroup.kill (Linux 5.14) leaves no process time to fork
   echo 1 >"${populated_file%/*}/cgroup.kill" || signal_all KILL "${populated_file%/*}"
 }
 
-# What the main process leaves behind gets SIGTERM, the grace period and SIGKILL. Where a server is
-# stopping the job (it says so by the file `stopping`), the server does that and keeps the time.
+# Ends the processes that the main process leaves behind: SIGTERM, the grace period, SIGKILL. While a
+# server is stopping the job (the file `stopping` exists), the server does this and times it.
 clear_remains() {
   set +f
   [ -e "$folder/stopping" ] || signal_all TERM "${populated_file%/*}"
@@ -179,14 +163,14 @@ begin_launch_record() {
   printf 'launcher %s\n' "$myself" >&9
 }
 
-launch() { # see below; then the command. Lists have one entry a line; every path is absolute.
+launch() { # as named below, then the command. Lists have one entry a line; every path is absolute.
   # the job's folder, the file its output goes to, its control groups
   folder=$1 output=$2 groups=$3
   # FILE VALUE, or ?FILE VALUE for a file that not every kernel has
   settings=$4
   # FILE VALUE, made once for each disk, whose number is put before the value
   disk_settings=$5
-  # NAME FILE of what is kept, and the file that tells whether the job has a process left
+  # NAME FILE of the counters that are recorded; the file that tells whether a process is left
   counters=$6 populated_file=$7
   # grace period for what the main process leaves behind, in units of 50 ms
   grace=$8
@@ -198,7 +182,7 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
   for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
   [ -z "$disk_settings" ] || set_disks
 
-  # In the foreground, since a shell makes what it runs in the background deaf to SIGINT and SIGQUIT.
+  # In the foreground: a shell makes background processes ignore SIGINT and SIGQUIT.
   exec 3>&2 2>&9
   (
     exec 2>&3
@@ -208,7 +192,7 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
         exit 125
       }
     done
-    # The only way for a shell that was forked to hear its own number without forking.
+    # The only way for a forked shell to learn its own process id without another fork.
     cd -P /proc/self && pid=${PWD##*/} && cd /
     unset OLDPWD
     printf 'job %s\n' "$pid" >&9
@@ -231,13 +215,13 @@ launch() { # see below; then the command. Lists have one entry a line; every pat
   )
   status=$?
   exec 2>&3 3>&-
-  # This file counts the groups that the job has made as well, the other does not.
+  # cgroup.events also covers the groups that the job has made; cgroup.procs does not.
   case $populated_file in */cgroup.events) has_processes ;; esac && clear_remains
   set_record "$status"
-  # Where it cannot be written, the end of this process says that the job has ended.
+  # Where it cannot be written, the exit of this process tells that the job has ended.
   printf '%s\n' "$record" >&9 || exit 0
   exec 9>&-
-  # Nobody reads it when the server is gone, or has let go of the launcher of a long job.
+  # The pipe has no reader when the server is gone, or has released the launcher of a long job.
   printf 'ended\n' || remove_groups $groups
 }
 
@@ -245,9 +229,10 @@ exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 IFS=:
 for entry in $PATH; do [ ! -x "$entry/setsid" ] || break; done
 setsid=$entry/setsid
-IFS=$newline
+IFS=' '
 read -r stat </proc/self/stat
+parse_stat "$stat"
+IFS=$newline
 read -r boot_id </proc/sys/kernel/random/boot_id
-set_start_time "$stat"
 myself="$$ $start_time $boot_id"
 echo 0 >"$launchers/cgroup.procs"

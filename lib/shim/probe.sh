@@ -1,6 +1,6 @@
-# Tells what control groups this host has, a line each: `boot ID`, `mount TYPE FOLDER OPTIONS`,
-# `controllers FOLDER NAME...` (of a cgroup v2 mount), `missing PROGRAM`, and `descriptor NUMBER` of
-# what the server has inherited itself and jobs would inherit too: the shell can close the first ten.
+# Prints what this host has, a line each: `boot ID`, `mount TYPE FOLDER OPTIONS` of control groups,
+# `controllers FOLDER NAME...` (of a cgroup v2 mount), `missing PROGRAM`, and `descriptor NUMBER` for
+# each descriptor that the server has inherited and jobs would inherit too: a shell can close only 0 to 9.
 set -f
 read -r boot_id </proc/sys/kernel/random/boot_id && echo "boot $boot_id"
 while read -r device folder type options rest; do
@@ -17,6 +17,6 @@ done
 set +f
 for descriptor in /proc/$$/fd/*; do
   number=${descriptor##*/}
-  # The glob's own descriptor is gone again.
+  # The descriptor that the glob itself used is closed by now.
   [ "$number" -lt 10 ] || [ ! -e "$descriptor" ] || echo "descriptor $number"
 done

@@ -1,5 +1,5 @@
-# Frees the heads of files on disk, offsets staying as they are: pairs of LENGTH FILE.
-# Prints each file that could not be cut.
+# Frees the disk blocks at the start of files; every byte keeps its offset. Takes pairs of LENGTH FILE.
+# Prints each file for which that failed.
 set -f
 while [ "$#" -ge 2 ]; do
   fallocate --punch-hole --keep-size --offset 0 --length "$1" "$2" || echo "$2"

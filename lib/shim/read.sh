@@ -1,4 +1,4 @@
-# Prints files, each between `file PATH` and `end`. What cannot be read prints nothing between.
+# Prints files, each between `file PATH` and `end`; nothing between them where it cannot be read.
 set -f
 for file; do
   echo "file $file"

@@ -1,2 +1,2 @@
-# Tells the service manager that the server takes calls; NOTIFY_SOCKET says where it listens.
+# Tells the service manager that the server is ready; NOTIFY_SOCKET is the manager's socket.
 systemd-notify --ready

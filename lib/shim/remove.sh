@@ -1,7 +1,7 @@
-# Removes control groups, with the groups that a job has made in its own.
+# Removes control groups, with the groups that a job has made in them.
 remove_groups() { # GROUP...
   rmdir -- "$@" && return
-  # A process that has just ended may still be on its way out.
+  # A process that has just ended may still be in the group for a moment.
   sleep 0.05
   set +f
   for group; do remove_group "$group"; done

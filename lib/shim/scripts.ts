@@ -4,25 +4,27 @@ import alive from "./alive.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
+import parseStat from "./parse_stat.sh" with { type: "text" };
 import probe from "./probe.sh" with { type: "text" };
 import punch from "./punch.sh" with { type: "text" };
 import read from "./read.sh" with { type: "text" };
 import ready from "./ready.sh" with { type: "text" };
 import remove from "./remove.sh" with { type: "text" };
 import signal from "./signal.sh" with { type: "text" };
+import signalAll from "./signal_all.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
 
-/** What the files of lib/shim/ do, each of which says what it takes and prints. */
+/** One script for each task. Each file says what it takes and prints. */
 export const scripts = {
-  alive: stripComments(alive),
+  alive: stripComments(parseStat + alive),
   enable: stripComments(enable),
   enter: stripComments(enter),
-  launch: stripComments(remove + launch),
+  launch: stripComments(remove + parseStat + signalAll + launch),
   probe: stripComments(probe),
   punch: stripComments(punch),
   read: stripComments(read),
   ready: stripComments(ready),
   remove: `${stripComments(remove)}remove_groups "$@"\n`,
-  signal: stripComments(signal),
+  signal: stripComments(signalAll + signal),
   user: stripComments(user),
 } as const;

@@ -1,27 +1,27 @@
-/** Runs scripts by /bin/sh: the only program that the server may run. */
+/** Runs scripts with /bin/sh: the only program that the server may run. */
 
 /**
- * Where programs are looked for, by the scripts and by jobs: the host's usual folders, whatever the
- * environment of the server is.
+ * The PATH of scripts and jobs: the host's usual folders, independent of the server's environment.
  */
 export const PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
  * Runs a one-shot script and returns what it prints.
  *
- * @param script The script's text; comments are dropped before it is handed over.
- * @param args Its arguments, `$1` and on.
+ * @param script The script's text, one of {@linkcode scripts}.
+ * @param args Its arguments, from `$1` on.
  * @throws When the shell cannot be started or ends with another status than 0.
  */
 export async function runScript(script: string, args: readonly string[] = []): Promise<string> {
   const { success, code, stdout } = await shell(script, args, { PATH: PROGRAM_PATH }).output();
-  if (!success) throw new Error(`a script of the worker failed with status ${code}`);
+  if (!success) throw new Error(`a script failed with status ${code}`);
   return new TextDecoder().decode(stdout);
 }
 
 /**
- * A /bin/sh that runs a script in a session of its own, so that a Ctrl-C at the server's terminal
- * reaches neither it nor what it starts.
+ * A /bin/sh that runs a one-shot script. It ignores the signals that a terminal sends to the server
+ * and all its children (Ctrl-C, say): what the server has begun is not cut short. A session of its own
+ * would do the same, but `output()` makes none, and `spawn()` costs a millisecond more.
  */
 export function shell(
   script: string,
@@ -29,7 +29,7 @@ export function shell(
   env: Readonly<Record<string, string>>,
 ): Deno.Command {
   return new Deno.Command("/bin/sh", {
-    args: ["-c", script, "job-worker", ...args],
+    args: ["-c", `trap '' HUP INT QUIT\n${script}`, "job-worker", ...args],
     ...OPTIONS,
     env,
     stdin: "null",
@@ -37,30 +37,35 @@ export function shell(
 }
 
 /**
- * The same, but it reads what it shall do from its standard input, command after command, until that
- * is closed.
+ * A /bin/sh that reads commands from its standard input until that is closed. It is to be spawned,
+ * and then has a session of its own, which the signals of the server's terminal do not reach.
  */
 export function listeningShell(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Deno.Command {
-  return new Deno.Command("/bin/sh", { args: ["-s", ...args], ...OPTIONS, env, stdin: "piped" });
+  return new Deno.Command("/bin/sh", {
+    args: ["-s", ...args],
+    ...OPTIONS,
+    env,
+    stdin: "piped",
+    detached: true,
+  });
 }
 
 const OPTIONS = {
   clearEnv: true,
   cwd: "/",
-  detached: true,
   stdout: "piped",
   stderr: "null",
 } as const;
 
-/** A text as a shell's word that stands for just this text; it must not contain NUL. */
+/** Quotes a text as one word of a shell, which expands to exactly this text. It must not contain NUL. */
 export function quoteForShell(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** A script's text without its comment lines, which every process list would show. */
+/** Removes comment lines from a script's text: process lists show the whole text. */
 export function stripComments(script: string): string {
   return script.replace(/^\s*#.*\n/gm, "");
 }

@@ -4,19 +4,15 @@
 # that no process can fork its way out in between.
 signal=$1
 shift
-signal_all() { # GROUP
-  while read -r process; do kill -s "$signal" "$process"; done <"$1/cgroup.procs"
-  for inner in "$1"/*/; do [ ! -d "$inner" ] || signal_all "$inner"; done
-}
 for group; do
   if [ "$signal" = KILL ] && [ -e "$group/cgroup.kill" ]; then
     echo 1 >"$group/cgroup.kill"
   elif [ "$signal" = KILL ] && [ -e "$group/freezer.state" ]; then
     echo FROZEN >"$group/freezer.state"
-    signal_all "$group"
+    signal_all "$signal" "$group"
     echo THAWED >"$group/freezer.state"
   else
-    signal_all "$group"
+    signal_all "$signal" "$group"
   fi
 done 2>/dev/null
 :

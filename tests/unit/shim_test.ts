@@ -1,0 +1,306 @@
+/**
+ * The shell scripts, run by the host's /bin/sh. Control groups are faked by plain folders
+ * (tests/support/fake_groups.ts); the processes are real.
+ */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { scripts } from "../../lib/shim/scripts.ts";
+import {
+  listeningShell,
+  PROGRAM_PATH,
+  quoteForShell,
+  runScript,
+  stripComments,
+} from "../../lib/shim/shell.ts";
+import { FakeGroups } from "../support/fake_groups.ts";
+import { IdleProcess } from "../support/idle_process.ts";
+
+/** Prints what `parse_stat` makes of a line. */
+async function parseStat(line: string): Promise<string> {
+  const [functions = ""] = scripts.alive.split("set -f\n");
+  return await runScript(`${functions}set -fu; parse_stat "$1"; echo "$state,$start_time"`, [line]);
+}
+
+/** A line of proc(5) with the numbers of its fields as values, but for the name and the state. */
+function statLine(name: string, state = "S"): string {
+  const fields = Array.from({ length: 52 - 3 }, (_, index) => index + 4);
+  return `1 (${name}) ${state} ${fields.join(" ")}`;
+}
+
+Deno.test("parse_stat: state and start time, whatever the process is called", async () => {
+  const names = ["sleep", "a b", "a) b (c", ") S 4 5", "(", ")", "))", "*", "/*", "$(id)", "a\tb"];
+  for (const name of names) assert.equal(await parseStat(statLine(name)), "S,22\n", name);
+  assert.equal(await parseStat(statLine("x", "Z")), "Z,22\n");
+});
+
+Deno.test("parse_stat: a line that is cut short has no start time, and is no error", async () => {
+  for (const line of ["", "1", "1 (a", "1 (a) ", "1 (a) S", "1 (a) S 4 5 6"]) {
+    assert.match(await parseStat(line), /,\n$/, line);
+  }
+});
+
+Deno.test("alive.sh: prints the processes that are alive with their own start time", async () => {
+  await using groups = await FakeGroups.make();
+  await using odd = await IdleProcess.named("a) b (c", groups.folder);
+  await using plain = new IdleProcess();
+  const alive = [
+    `${odd.pid}:${await odd.startTime()}`,
+    `${plain.pid}:${await plain.startTime()}`,
+  ];
+  const others = [
+    `${plain.pid}:${Number(await plain.startTime()) - 1}`,
+    `${plain.pid}:`,
+    `${plain.pid}`,
+    `${plain.pid}:*`,
+    "999999999:1",
+    "self:1",
+  ];
+  const printed = await runScript(scripts.alive, [...others, ...alive, ...others]);
+  assert.deepEqual(printed, `${alive.join("\n")}\n`);
+  assert.equal(await runScript(scripts.alive), "");
+});
+
+Deno.test("alive.sh: a process that has ended is not alive, also before its parent has waited for it", async () => {
+  // The shell becomes sleep(1), which never waits for the child that the shell had.
+  const script = "/bin/sleep 0 & echo $!; exec /bin/sleep 1000";
+  const parent = new Deno.Command("/bin/sh", { args: ["-c", script], stdout: "piped" }).spawn();
+  try {
+    const reader = parent.stdout.getReader();
+    const pid = Number(new TextDecoder().decode((await reader.read()).value));
+    const isZombie = `
+      until read -r stat </proc/${pid}/stat && parse_stat "$stat" && [ "$state" = Z ]; do
+        /bin/sleep 0.01
+      done
+      echo "$start_time"`;
+    const [functions = ""] = scripts.alive.split("set -f\n");
+    const startTime = (await runScript(`${functions}set -f\n${isZombie}`)).trim();
+    assert.match(startTime, /^\d+$/);
+    assert.equal(await runScript(scripts.alive, [`${pid}:${startTime}`]), "");
+    await reader.cancel();
+  } finally {
+    parent.kill("SIGKILL");
+    await parent.status;
+  }
+});
+
+Deno.test("signal.sh: a signal reaches the processes of all groups, and of groups within them", async () => {
+  await using groups = await FakeGroups.make();
+  await using outer = new IdleProcess();
+  await using inner = new IdleProcess();
+  await using deepest = new IdleProcess();
+  await using second = new IdleProcess();
+  await using outside = new IdleProcess();
+  const tracker = await groups.group("job", { "cgroup.procs": `${outer.pid}\n` });
+  await groups.group("job/in ner", { "cgroup.procs": `999999999\n${inner.pid}\n` });
+  await groups.group("job/in ner/deepest", { "cgroup.procs": `${deepest.pid}\n` });
+  const other = await groups.group("other", { "cgroup.procs": `${second.pid}\n` });
+  await groups.group("outside", { "cgroup.procs": `${outside.pid}\n` });
+  await runScript(scripts.signal, ["USR1", groups.path("absent"), tracker, other]);
+  for (const process of [outer, inner, deepest, second]) {
+    assert.equal(await process.signal(), "SIGUSR1");
+  }
+  assert.equal(outside.ended, undefined);
+});
+
+Deno.test("signal.sh: SIGKILL goes by cgroup.kill, where the kernel has it, and only SIGKILL", async () => {
+  await using groups = await FakeGroups.make();
+  await using process = new IdleProcess();
+  const files = { "cgroup.procs": `${process.pid}\n`, "cgroup.kill": "" };
+  const group = await groups.group("job", files);
+  await runScript(scripts.signal, ["KILL", group]);
+  assert.equal(await Deno.readTextFile(join(group, "cgroup.kill")), "1\n");
+  assert.equal(process.ended, undefined, "the kernel does it, and there is none in this test");
+  await Deno.writeTextFile(join(group, "cgroup.kill"), "");
+  await runScript(scripts.signal, ["TERM", group]);
+  assert.equal(await process.signal(), "SIGTERM");
+  assert.equal(await Deno.readTextFile(join(group, "cgroup.kill")), "");
+});
+
+Deno.test("signal.sh: with cgroup v1, a group is frozen while its processes are killed", async () => {
+  await using groups = await FakeGroups.make();
+  await using process = new IdleProcess();
+  const group = await groups.group("job", { "cgroup.procs": `${process.pid}\n` });
+  // A pipe in the file's place keeps both writes, in their order.
+  const state = join(group, "freezer.state");
+  await new Deno.Command("mkfifo", { args: [state] }).output();
+  const script = 'exec 3<>"$1"; echo; read -r first <&3; read -r last <&3; echo "$first $last"';
+  const reader = new Deno.Command("sh", { args: ["-c", script, "x", state], stdout: "piped" });
+  const reading = reader.spawn();
+  const output = reading.stdout.values();
+  await output.next(); // It has opened the pipe.
+  await runScript(scripts.signal, ["KILL", group]);
+  assert.equal(await process.signal(), "SIGKILL");
+  assert.equal(new TextDecoder().decode((await output.next()).value), "FROZEN THAWED\n");
+  await output.return?.();
+  await reading.status;
+});
+
+Deno.test("read.sh: each file between its name and an end, with what it holds kept as it is", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("a b", {
+    "x": "  one\\n *\n\nlast\n",
+    "empty": "",
+    "cut": "no end",
+  });
+  const printed = await runScript(scripts.read, [
+    `${group}/x`,
+    `${group}/absent`,
+    `${group}/empty`,
+    `${group}/cut`,
+  ]);
+  const expected = `file ${group}/x\n  one\\n *\n\nlast\nend\nfile ${group}/absent\nend\n` +
+    `file ${group}/empty\nend\nfile ${group}/cut\nend\n`;
+  assert.equal(printed, expected);
+});
+
+Deno.test("remove.sh: groups go with the groups in them; what cannot be removed stays", async () => {
+  await using groups = await FakeGroups.make();
+  const nested = await groups.group("nested");
+  await groups.group("nested/inner/most");
+  await groups.group("nested/in ner");
+  const busy = await groups.group("busy", { "cgroup.procs": "1\n" });
+  const empty = await groups.group("empty");
+  await runScript(scripts.remove, [nested, groups.path("absent"), busy, empty]).catch(() => {});
+  const left = [...Deno.readDirSync(groups.folder)].map(({ name }) => name);
+  assert.deepEqual(left, ["busy"]);
+});
+
+Deno.test("enable.sh: controllers are enabled from the top down, and the last group's list is printed", async () => {
+  await using groups = await FakeGroups.make();
+  const outer = await groups.group("outer", { "cgroup.subtree_control": "" });
+  const inner = await groups.group("outer/inner", { "cgroup.subtree_control": "" });
+  // A plain file keeps the last write only, so that one is what is printed.
+  assert.equal(await runScript(scripts.enable, ["cpu memory", outer, inner]), "+memory\n");
+  assert.equal(await Deno.readTextFile(join(outer, "cgroup.subtree_control")), "+memory\n");
+});
+
+Deno.test("probe.sh: says the boot and the descriptors that it has inherited, and misses no program here", async () => {
+  const printed = await runScript(scripts.probe);
+  assert.match(printed, /^boot [0-9a-f-]{36}$/m);
+  assert.doesNotMatch(printed, /^missing /m);
+  const script = `exec 7</dev/null; ${scripts.probe}`;
+  assert.doesNotMatch(await runScript(script), /^descriptor 7$/m, "a shell can close that one");
+});
+
+Deno.test("probe.sh: names the programs that the host lacks", async () => {
+  await using groups = await FakeGroups.make();
+  const printed = await runScript(`PATH=${groups.folder}\n${scripts.probe}`);
+  const missing = [...printed.matchAll(/^missing (.*)$/gm)].map(([, program]) => program);
+  assert.deepEqual(missing, ["setsid", "sleep", "rmdir", "env", "fallocate"]);
+});
+
+Deno.test("punch.sh: says which files it could not cut", async () => {
+  await using groups = await FakeGroups.make();
+  const file = groups.path("output");
+  await Deno.writeTextFile(file, "x".repeat(3 * 4096));
+  const absent = groups.path("ab sent");
+  assert.equal(await runScript(scripts.punch, ["4096", file, "4096", absent]), `${absent}\n`);
+  const text = await Deno.readTextFile(file);
+  assert.equal(text, "\0".repeat(4096) + "x".repeat(2 * 4096));
+});
+
+Deno.test("user.sh: the user's line, where there is such a user", async () => {
+  assert.match(await runScript(scripts.user, ["root"]), /^user root:[^:]*:0:0:/);
+  for (const name of ["no-such-user-here", "", "--help"]) {
+    assert.doesNotMatch(await runScript(scripts.user, [name]), /^user /m, name);
+  }
+});
+
+/** Runs the last stage of enter.sh; what it reports, and what the command prints. */
+async function enter(
+  environment: Readonly<Record<string, string>>,
+  command: readonly string[],
+): Promise<string> {
+  const { stdout } = await new Deno.Command("/bin/sh", {
+    args: ["-c", `exec 3>&1; ${scripts.enter}`, "job-worker", "command", ...command],
+    clearEnv: true,
+    env: { PATH: PROGRAM_PATH, job_worker_folder: "/", job_worker_started: "12", ...environment },
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test("enter.sh: a command gets its folder and variables, and none of the launcher's", async () => {
+  const printed = await enter({
+    job_worker_folder: "/usr",
+    job_worker_names: "A\nPATH\njob_worker_mine",
+    job_worker_env_A: "one\n' $(id)",
+    job_worker_env_PATH: "/bin:/usr/bin",
+    job_worker_env_job_worker_mine: "kept",
+    job_worker_user: "",
+    job_worker_input: "yes",
+  }, ["env"]);
+  const lines = printed.split("\n").filter((line) => line !== "");
+  assert.deepEqual(lines.sort(), [
+    "' $(id)",
+    "A=one",
+    "PATH=/bin:/usr/bin",
+    "PWD=/usr",
+    "job_worker_mine=kept",
+    "started 12",
+  ]);
+});
+
+Deno.test("enter.sh: a folder that is not there is a refusal, and nothing is run", async () => {
+  const printed = await enter({ job_worker_folder: "/no/such" }, ["echo", "run"]);
+  assert.equal(printed, "refused working-directory\n");
+});
+
+Deno.test("quoteForShell: a text comes through as one word, whatever is in it", async () => {
+  const texts = [
+    "",
+    " ",
+    "a b",
+    "'",
+    "''",
+    "'; exit 3; '",
+    '"',
+    "\\",
+    "\\'",
+    "$HOME",
+    "$(id)",
+    "`id`",
+    "*",
+    "~",
+    "#x",
+    "-n",
+    "a\nb\n",
+    "\t",
+    "é\u{1f600}",
+    "!x",
+    "&& x;",
+  ];
+  const words = texts.map(quoteForShell).join(" ");
+  const printed = await runScript(`set -- ${words}; for text; do printf '<%s>' "$text"; done`);
+  assert.equal(printed, texts.map((text) => `<${text}>`).join(""));
+});
+
+Deno.test("stripComments: comment lines go; a # within a line stays", () => {
+  const script = "# one\n  # two\necho 'a # b' # c\n${1##*) }\n#last\nend\n";
+  assert.equal(stripComments(script), "echo 'a # b' # c\n${1##*) }\nend\n");
+  for (const text of Object.values(scripts)) assert.doesNotMatch(text, /^\s*#/m);
+});
+
+Deno.test("runScript: a script that fails is an error, and its environment is the same on every host", async () => {
+  await assert.rejects(runScript("exit 3"), /failed with status 3/);
+  await assert.rejects(runScript("kill -KILL $$"), /failed/);
+  const printed = await runScript('env; pwd; printf "%s;" "$0" "$@"', ["a b", ""]);
+  const lines = printed.split("\n").filter((line) => !/^(PWD|OLDPWD|SHLVL|_)=/.test(line));
+  assert.deepEqual(lines, [`PATH=${PROGRAM_PATH}`, "/", "job-worker;a b;;"]);
+});
+
+Deno.test("runScript: a Ctrl-C or the end of the server's terminal does not cut a script short", async () => {
+  const script = 'for signal in HUP INT QUIT; do kill -s "$signal" $$; done; echo on';
+  assert.equal(await runScript(script), "on\n");
+  await assert.rejects(runScript("kill -TERM $$; echo on"), /failed/);
+});
+
+Deno.test("listeningShell: runs in a session of its own, away from the server's terminal", async () => {
+  const child = listeningShell([], { PATH: PROGRAM_PATH }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode('read -r stat </proc/$$/stat; echo "$stat"\n'));
+  await writer.close();
+  const [pid, , , , group, session] = new TextDecoder().decode((await child.output()).stdout).split(
+    " ",
+  );
+  assert.deepEqual([pid, group, session].map(Number), [child.pid, child.pid, child.pid]);
+});
