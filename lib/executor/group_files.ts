@@ -1,13 +1,17 @@
-/** Control groups as they stand in the kernel: counted, awaited, removed. */
+/** The control groups of jobs on this host: reads counters, waits for the last process, removes. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { CounterName, Placement } from "../cgroup/types.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 
-/** How often a group is looked at that nothing tells about; only orphans are waited for so. */
+/** How often the group of an orphaned job is checked for processes. */
 const EMPTY_CHECK_INTERVAL_MS = 250;
 
-/** Reads the counters of jobs, all at once; a file that is gone is left out. */
+/**
+ * Reads the counters of jobs, all in one script; a file that is gone is left out.
+ *
+ * @returns The texts of each placement's counter files, in the order of the placements.
+ */
 export async function readCounters(
   placements: readonly Placement[],
 ): Promise<Map<CounterName, string>[]> {
@@ -34,16 +38,28 @@ export async function hasProcesses(placement: Placement): Promise<boolean> {
 
 /** Waits until no process of the job is left. */
 export async function whenEmpty(placement: Placement): Promise<void> {
-  while (await hasProcesses(placement)) {
+  // A check fails where the host has no room for its process; then a later one decides.
+  while (await hasProcesses(placement).catch(() => true)) {
     await delay(EMPTY_CHECK_INTERVAL_MS);
   }
 }
 
-/** Removes a job's groups, with those that it has made in them; what has a process in it is left. */
+/** Removes a job's groups, with those that it has made in them; one with a process in it is left. */
 export async function removeGroups(groups: readonly string[]): Promise<void> {
   const left = await removeEmptyGroups(groups);
   // Where the host has no room for a process, groups stay until the server's next start.
   if (left.length > 0) await runScript(scripts.remove, left).catch(() => {});
+}
+
+/**
+ * Removes the groups of a job that must not run. Its launcher may have been killed after it forked
+ * the job: what has entered a group is killed; what has not can no longer enter one, and so refuses.
+ */
+export async function discardGroups(groups: readonly string[]): Promise<void> {
+  const left = await removeEmptyGroups(groups);
+  if (left.length === 0) return;
+  await runScript(scripts.signal, ["KILL", ...left]).catch(() => {});
+  await removeGroups(left);
 }
 
 /**
@@ -63,11 +79,15 @@ export async function removeEmptyGroups(groups: readonly string[]): Promise<stri
   return left;
 }
 
-/** Parses what lib/shim/read.sh prints. */
-function parseFiles(text: string): Map<string, string> {
+/**
+ * Parses what lib/shim/read.sh prints.
+ *
+ * @returns Texts by path: whole lines only; "" for a file that could not be read.
+ */
+export function parseFiles(text: string): Map<string, string> {
   const texts = new Map<string, string>();
   let file: string | undefined;
-  for (const line of text.split("\n")) {
+  for (const line of text.split("\n").slice(0, -1)) {
     if (line.startsWith("file ")) texts.set(file = line.slice("file ".length), "");
     else if (line === "end") file = undefined;
     else if (file !== undefined) texts.set(file, `${texts.get(file) ?? ""}${line}\n`);

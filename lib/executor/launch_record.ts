@@ -1,13 +1,10 @@
 /**
- * The file in which a job's launcher (lib/shim/launch.sh) says what it has done. It outlives the
- * server, so it is from here that a later server learns what became of a job.
+ * The text in which a job's launcher (lib/shim/launch.sh) records what it has done. It outlives the
+ * server: a later server learns from it what became of a job.
  */
-import { join } from "node:path";
-import { parseOomKills, parseUsage } from "../cgroup/counters.ts";
-import { type CounterName } from "../cgroup/types.ts";
-import type { Ending } from "../model/ending.ts";
+import type { CounterName } from "../cgroup/types.ts";
 
-/** A process that cannot be mistaken for a later one with the same id. */
+/** Identifies a process, and never a later one with the same id. */
 export interface ProcessIdentity {
   pid: number;
   /** Clock ticks from the boot to the process's start (proc(5), field 22 of /proc/PID/stat). */
@@ -18,7 +15,7 @@ export interface ProcessIdentity {
 export interface LaunchRecord {
   launcher?: ProcessIdentity & { bootId: string };
   job?: { pid: number };
-  /** Present when the record of the job's end is complete. */
+  /** How the job ended; present when this part is complete. `status` is 0 to 255. */
   exit?: { status: number; bySignal: boolean; counters: Map<CounterName, string> };
 }
 
@@ -39,7 +36,7 @@ export function parseLaunchRecord(text: string): LaunchRecord {
   const status = Number(lines[exitLine]?.slice("exit ".length));
   launch.exit = {
     status,
-    // Between the two lines stands only what the shell says of a signal.
+    // Between `job` and `exit` the shell prints only a message about the signal that ended the job.
     bySignal: exitLine > 2 && status > 128,
     counters: parseCounters(lines.slice(exitLine + 1, endLine)),
   };
@@ -58,39 +55,4 @@ function parseCounters(lines: readonly string[]): Map<CounterName, string> {
     }
   }
   return counters;
-}
-
-/** What a server writes, instead of a launcher, into the launch record of a start that it has given up. */
-export const WITHDRAWN = "withdrawn\n";
-
-/** The name of the launch record in a job's folder. */
-export const LAUNCH_RECORD_FILE = "launch";
-
-/** The file that a job reads from, where it was given something to read. */
-export const INPUT_FILE = "input";
-
-/** Reads a job's launch record; undefined when there is none. */
-export function readLaunchRecord(folder: string): LaunchRecord | undefined {
-  try {
-    return parseLaunchRecord(Deno.readTextFileSync(join(folder, LAUNCH_RECORD_FILE)));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** How a job ended, from its launch record; undefined while that is not written. */
-export function endingOf(folder: string): Ending | undefined {
-  const exit = readLaunchRecord(folder)?.exit;
-  if (exit === undefined) return undefined;
-  // The end is the last thing that the launcher writes, so the file's time is the job's.
-  const { mtime } = Deno.statSync(join(folder, LAUNCH_RECORD_FILE));
-  return {
-    kind: "exited",
-    exitCode: exit.status,
-    signal: exit.bySignal ? exit.status - 128 : 0,
-    oomKilled: parseOomKills(exit.counters) > 0,
-    usage: parseUsage(exit.counters),
-    endedAtMs: mtime?.getTime() ?? Date.now(),
-  };
 }

@@ -1,16 +1,16 @@
-/** What the launcher says on its standard output, understood. */
+/** What a launcher reports on its standard output, and why a launch fails. */
 import { basename } from "node:path";
-import { JobError, NO_SPACE, quoted } from "../errors.ts";
+import { JobError, messageOf, NO_SPACE, quoted } from "../errors.ts";
 
 /** Characters of a program's name that an error repeats. */
 const MAX_SHOWN_NAME = 200;
 
-/** The launcher's word. */
+/** A launcher's report. */
 export type LaunchReport =
   | { kind: "started"; pid: number }
   | { kind: "refused"; error: JobError };
 
-/** Parses the launcher's report; what is not one is a defect, or a launcher that was killed. */
+/** Parses a launcher's report. Any other text is a defect, or a launcher that was killed. */
 export function parseLaunchReport(text: string, commandName: string): LaunchReport {
   const pid = /^started (\d+)\n/m.exec(text)?.[1];
   if (pid !== undefined) return { kind: "started", pid: Number(pid) };
@@ -35,7 +35,7 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
     case "working-directory":
       return new JobError(
         "invalid",
-        "Cannot start the job: its working directory is no folder on the server, or not open to its user",
+        "Cannot start the job: its working directory is not a folder on the server, or its user may not enter it",
       );
     case "user":
       return new JobError(
@@ -67,4 +67,21 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         cause: new Error(JSON.stringify([kind, ...details])),
       });
   }
+}
+
+/**
+ * Explains why no launcher could be spawned.
+ *
+ * @returns A {@linkcode JobError} where the cause is known, else the error itself.
+ */
+export function toLaunchError(error: unknown): unknown {
+  if (error instanceof JobError) return error;
+  const { code } = error as { code?: unknown };
+  if (code === "E2BIG" || /\(os error 7\)/.test(messageOf(error))) {
+    return new JobError("invalid", "Cannot start the job: its arguments are too long for Linux");
+  }
+  if (code === "EAGAIN" || code === "ENOMEM" || /\(os error (?:11|12)\)/.test(messageOf(error))) {
+    return new JobError("exhausted", "Cannot start the job: the host has no room for a process");
+  }
+  return error;
 }

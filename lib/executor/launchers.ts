@@ -1,60 +1,67 @@
 /**
- * The launchers' processes: shells that run lib/shim/launch.sh. One whose job was short takes the
- * next job, since to start a shell costs more than all that it does: the runtime forks the whole
- * server for it.
+ * All launchers. One whose job was short takes the next job: to start a shell costs more than all
+ * that it does for a job, since the runtime forks the whole server for it.
  */
 import { scripts } from "../shim/scripts.ts";
-import { listeningShell, quoteForShell } from "../shim/shell.ts";
-
-/**
- * A launcher whose job runs for longer is let go: there is no pipe to it any more, and it ends with
- * its job.
- */
-const RELEASE_AFTER_MS = 2000;
+import { quoteForShell } from "../shim/shell.ts";
+import { Launcher } from "./launcher.ts";
+import { Turns } from "./turns.ts";
 
 /** Launchers without a job that are kept, each with some 110 KiB of its own. */
 const MAX_IDLE = 64;
 
-/** A launcher that finds no job within that ends. */
-const IDLE_TIMEOUT_MS = 10_000;
-
-/** A launch that takes longer waits for something else (a dead file server), and holds up no other. */
-const TURN_MS = 500;
-
-/** What a launcher is handed over by its input; the rest of the bound on arguments is Linux's. */
+/** The longest command, in bytes, that goes through a launcher's input; a longer one is its arguments. */
 const MAX_INPUT_COMMAND_BYTES = 64 * 1024;
-
-/** The longest line of a refusal is a path and a value; what is longer is not from the launcher. */
-const MAX_REPORT_BYTES = 16 * 1024;
-
-/**
- * Most of what it says fits in it. A read that waits has its buffer all the while, and the runtime's
- * own would be 64 KiB for each launcher.
- */
-const READ_BYTES = 1024;
 
 /** What process lists show of a launcher. */
 const LABEL = "job-worker-launcher";
 
-const encoder = new TextEncoder();
+/** Times that tests shorten. */
+export interface LauncherTimes {
+  /** A launcher whose job runs for longer is released: it keeps no pipe, and exits with its job. */
+  releaseAfterMs: number;
+  /** A launcher that gets no job for this long exits. */
+  idleTimeoutMs: number;
+  /** A launch that takes longer waits for something else (a dead file server, say): others go on. */
+  maxTurnMs: number;
+}
+
+const DEFAULT_TIMES: LauncherTimes = {
+  releaseAfterMs: 2000,
+  idleTimeoutMs: 10_000,
+  maxTurnMs: 500,
+};
+
+/** What all launchers have in common. */
+export interface LaunchersOptions {
+  /** The control group that launchers enter. */
+  readonly group: string;
+  /** What every job has in its environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Launches under way at once; the others wait for their turn. */
+  readonly maxLaunching: number;
+  /** What a launcher runs. */
+  readonly script?: string;
+  readonly times?: LauncherTimes;
+}
 
 /** What a launcher is asked for. */
 export interface LauncherRequest {
-  /** What `launch` takes before the command, see lib/shim/launch.sh. */
+  /** The arguments of `launch` before the command, see lib/shim/launch.sh. */
   readonly words: readonly string[];
   /** The program's name and its arguments. */
   readonly command: readonly string[];
   /** What the job's environment has beyond the launchers'. */
   readonly environment: Readonly<Record<string, string>>;
-  /** What the launcher of this job alone has in its environment, which then takes no other job. */
+  /** The environment of this job's launcher alone, which then takes no other job. */
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** What a launcher has said of a job. */
+/** What a launcher has reported of a job. */
 export interface Launched {
   /** See {@linkcode parseLaunchReport}. */
   readonly report: string;
-  /** Settles when the launcher has done with the job, or is gone. */
+  /** Settles when the launcher has reported the job's end, or is gone. */
   readonly done: Promise<void>;
 }
 
@@ -62,24 +69,21 @@ export interface Launched {
 export class Launchers {
   readonly #group: string;
   readonly #environment: Readonly<Record<string, string>>;
-  readonly #maxLaunching: number;
+  readonly #script: string;
+  readonly #times: LauncherTimes;
+  readonly #turns: Turns;
+  /** Launchers without a job, each with the timer that ends it. */
   readonly #idle = new Map<Launcher, ReturnType<typeof setTimeout>>();
-  readonly #queue: (() => void)[] = [];
-  #launching = 0;
 
-  /**
-   * @param group The control group that launchers go to.
-   * @param environment What every job has in its environment.
-   * @param maxLaunching Launches under way at once; the others wait for their turn.
-   */
   constructor(
-    group: string,
-    environment: Readonly<Record<string, string>>,
-    maxLaunching: number,
+    { group, environment, maxLaunching, script = scripts.launch, times = DEFAULT_TIMES }:
+      LaunchersOptions,
   ) {
     this.#group = group;
     this.#environment = environment;
-    this.#maxLaunching = maxLaunching;
+    this.#script = script;
+    this.#times = times;
+    this.#turns = new Turns(maxLaunching, times.maxTurnMs);
   }
 
   /**
@@ -88,7 +92,7 @@ export class Launchers {
    * @throws When there is no room for a process, or the command is too long for Linux.
    */
   async launch(request: LauncherRequest): Promise<Launched> {
-    using _turn = await this.#turn();
+    using _turn = await this.#turns.take();
     const isPlain = Object.keys(request.secrets).length === 0 &&
       sizeOf(request.command) <= MAX_INPUT_COMMAND_BYTES;
     const launcher = isPlain ? this.#take() : this.#spawn(request.command, {
@@ -101,36 +105,11 @@ export class Launchers {
     return { report, done: this.#whenDone(launcher, isPlain) };
   }
 
-  /** Ends the launchers that have no job, and waits until they have gone. */
+  /** Ends the launchers that have no job, and waits until they are gone. */
   async close(): Promise<void> {
     const idle = [...this.#idle.keys()];
     for (const launcher of idle) this.#dismiss(launcher);
     await Promise.all(idle.map((launcher) => launcher.gone));
-  }
-
-  /** Waits, in the order of asking, until not too many launches are under way. */
-  async #turn(): Promise<Disposable> {
-    if (this.#launching >= this.#maxLaunching) {
-      await new Promise<void>((resolve) => this.#queue.push(resolve));
-    } else {
-      this.#launching++;
-    }
-    let isOver = false;
-    const end = () => {
-      if (isOver) return;
-      isOver = true;
-      // Whoever waits takes the place over.
-      const next = this.#queue.shift();
-      if (next === undefined) this.#launching--;
-      else next();
-    };
-    const timer = setTimeout(end, TURN_MS);
-    return {
-      [Symbol.dispose]: () => {
-        clearTimeout(timer);
-        end();
-      },
-    };
   }
 
   #take(): Launcher {
@@ -142,21 +121,27 @@ export class Launchers {
   }
 
   #spawn(command: readonly string[], environment: Readonly<Record<string, string>>): Launcher {
-    return new Launcher([LABEL, this.#group, ...command], environment);
+    const launcher = new Launcher(this.#script, [LABEL, this.#group, ...command], environment);
+    void launcher.gone.then(() => this.#dismiss(launcher));
+    return launcher;
   }
 
   async #whenDone(launcher: Launcher, isReusable: boolean): Promise<void> {
-    const timer = setTimeout(() => launcher.release(), RELEASE_AFTER_MS);
+    const timer = setTimeout(() => launcher.release(), this.#times.releaseAfterMs);
     const hasEnded = await launcher.hasEnded();
     clearTimeout(timer);
-    if (!hasEnded) await launcher.gone;
-    else if (isReusable && this.#idle.size < MAX_IDLE) this.#keep(launcher);
+    if (!hasEnded) {
+      launcher.release();
+      return await launcher.gone;
+    }
+    const isKept = isReusable && !launcher.isGone && this.#idle.size < MAX_IDLE;
+    if (isKept) this.#keep(launcher);
     else launcher.release();
   }
 
   #keep(launcher: Launcher): void {
-    this.#idle.set(launcher, setTimeout(() => this.#dismiss(launcher), IDLE_TIMEOUT_MS));
-    launcher.gone.then(() => this.#dismiss(launcher));
+    const timer = setTimeout(() => this.#dismiss(launcher), this.#times.idleTimeoutMs);
+    this.#idle.set(launcher, timer);
   }
 
   #dismiss(launcher: Launcher): void {
@@ -168,69 +153,9 @@ export class Launchers {
   }
 }
 
-/** One launcher's process. */
-class Launcher {
-  /** Settles when the process has ended. */
-  readonly gone: Promise<unknown>;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #output: ReadableStreamBYOBReader;
-  readonly #decoder = new TextDecoder();
-  #isNew = true;
-  /** What it has said of its present job. */
-  #said = "";
-
-  /** @throws When there is no room for a process, or the arguments are too long for Linux. */
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>>) {
-    const child = listeningShell(args, environment).spawn();
-    this.gone = child.status;
-    this.#input = child.stdin.getWriter();
-    this.#output = child.stdout.getReader({ mode: "byob" });
-  }
-
-  /**
-   * Has it launch a job.
-   *
-   * @returns What it says until the job has started, or will not.
-   */
-  async launch(script: string): Promise<string> {
-    const text = this.#isNew ? scripts.launch + script : script;
-    this.#isNew = false;
-    this.#said = "";
-    // A launcher that is gone cannot take it, and what it does not say then is told as its failure.
-    this.#input.write(encoder.encode(text)).catch(() => {});
-    await this.#readUntil(/^(?:started .*|ended)\n/m);
-    return this.#said;
-  }
-
-  /** Waits until it has said that its job has ended; false: it is gone, or was let go. */
-  async hasEnded(): Promise<boolean> {
-    return await this.#readUntil(/^ended\n/m);
-  }
-
-  /** Says that no other job will come. */
-  closeInput(): void {
-    this.#input.close().catch(() => {}); // It is gone, or closed already.
-  }
-
-  /** Lets go of it: it ends when its job has ended. */
-  release(): void {
-    this.closeInput();
-    this.#output.cancel().catch(() => {});
-  }
-
-  async #readUntil(word: RegExp): Promise<boolean> {
-    while (!word.test(this.#said)) {
-      const { done, value } = await this.#output.read(new Uint8Array(READ_BYTES));
-      if (done || this.#said.length > MAX_REPORT_BYTES) return false;
-      this.#said += this.#decoder.decode(value, { stream: true });
-    }
-    return true;
-  }
-}
-
 /** The command's bytes as Linux counts them: a NUL byte and a pointer for each argument. */
 function sizeOf(command: readonly string[]): number {
-  return command.reduce((total, text) => total + encoder.encode(text).length + 9, 0);
+  return command.reduce((total, text) => total + new TextEncoder().encode(text).length + 9, 0);
 }
 
 function plainScript({ environment, words, command }: LauncherRequest): string {
@@ -240,7 +165,7 @@ function plainScript({ environment, words, command }: LauncherRequest): string {
   return `${variables.join("")}launch ${[...words, ...command].map(quoteForShell).join(" ")}\n`;
 }
 
-/** Environment and command were handed over when the launcher was started. */
+/** The launcher has the environment and the command since it was spawned. */
 function ownScript({ words }: LauncherRequest): string {
   return `launch ${words.map(quoteForShell).join(" ")} "$@"\n`;
 }

@@ -1,30 +1,25 @@
 /** Runs jobs on this host: control groups, a launcher for each job, and one-shot scripts. */
-import { join } from "node:path";
-import { AdoptedJobs, whenOrphanEnds } from "./adoption.ts";
 import { launchersGroup, parentGroups, planGroups } from "../cgroup.ts";
 import { parseUsage } from "../cgroup/counters.ts";
-import {
-  type CgroupHost,
-  type Controller,
-  type Placement,
-  type Setting,
-  type Usage,
-} from "../cgroup/types.ts";
-import { type HostReport, parseHostReport, toCgroupHost, v2ControllersOf } from "../cgroup/host.ts";
-import { readCounters, removeEmptyGroups, removeGroups } from "./group_files.ts";
-import { JobError, messageOf } from "../errors.ts";
+import { type HostReport, parseHostReport, toCgroupHost } from "../cgroup/host.ts";
+import type { CgroupHost, Controller, Placement, Setting, Usage } from "../cgroup/types.ts";
 import type { Adoption, AdoptionRequest, Executor, LaunchRequest, Running } from "../executor.ts";
-import type { Ending } from "../model/ending.ts";
-import { endingOf, INPUT_FILE } from "./launch_record.ts";
-import { DEFAULT_SETTINGS, type SignalName } from "../model/settings.ts";
-import { type Launched, Launchers } from "./launchers.ts";
-import { parseLaunchReport } from "./launch_report.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
+import type { Ending } from "../model/ending.ts";
+import type { SignalName } from "../model/settings.ts";
 import { scripts } from "../shim/scripts.ts";
-import { PROGRAM_PATH, runScript } from "../shim/shell.ts";
+import { runScript } from "../shim/shell.ts";
+import { AdoptedJobs } from "./adoption.ts";
+import { discardGroups, readCounters, removeEmptyGroups, removeGroups } from "./group_files.ts";
+import { entryEnvironment, JOB_ENVIRONMENT } from "./job_environment.ts";
+import { markStopping, readLaunchRecord } from "./job_files.ts";
+import { parseLaunchReport, toLaunchError } from "./launch_report.ts";
+import { type Launched, Launchers } from "./launchers.ts";
+import { whenOrphanEnds } from "./orphans.ts";
+import { prepareHost } from "./prepare_host.ts";
 
-/** The launcher's unit of a grace period. */
+/** The unit in which the launcher is told the grace period. */
 const GRACE_UNIT_MS = 50;
 
 /** Runs jobs on this host. */
@@ -32,18 +27,22 @@ export class LocalExecutor implements Executor {
   readonly #host: CgroupHost;
   readonly #adopted: AdoptedJobs;
   readonly #launchers: Launchers;
-  /** Open descriptors that the server was started with, and that jobs inherit. */
+  /** Open descriptors that the server has inherited, and that jobs inherit too. */
   readonly inheritedDescriptors: readonly number[];
 
   private constructor(host: CgroupHost, report: HostReport) {
     this.#host = host;
     this.inheritedDescriptors = report.inheritedDescriptors;
     this.#adopted = new AdoptedJobs(report.bootId);
-    this.#launchers = new Launchers(launchersGroup(host), JOB_ENVIRONMENT, maxLaunching(host));
+    this.#launchers = new Launchers({
+      group: launchersGroup(host),
+      environment: JOB_ENVIRONMENT,
+      maxLaunching: maxLaunching(host),
+    });
   }
 
   /**
-   * Looks at the host and makes the groups that all jobs' groups are made in.
+   * Examines the host and makes the groups that all jobs' groups are made in.
    *
    * @param parent The group under which jobs' groups are made, relative to each hierarchy.
    * @throws {Error} When the host has no control groups, or lacks a program that launching needs.
@@ -94,12 +93,12 @@ export class LocalExecutor implements Executor {
       });
     } catch (error) {
       await removeGroups(plan.groups);
-      throw launchError(error);
+      throw toLaunchError(error);
     }
     const report = parseLaunchReport(launched.report, command.name);
     if (report.kind === "refused") {
       await launched.done;
-      await removeGroups(plan.groups);
+      await discardGroups(plan.groups);
       throw report.error;
     }
     return { pid: report.pid, ended: this.#ending(request, launched.done) };
@@ -150,122 +149,23 @@ export class LocalExecutor implements Executor {
 
   async #ending(request: LaunchRequest, launched: Promise<unknown>): Promise<Ending> {
     await launched;
-    const ending = endingOf(request.folder);
+    const ending = readLaunchRecord(request.folder)?.ending;
     if (ending !== undefined) {
       await removeGroups(request.placement.groups);
       return ending;
     }
-    log.warn("the launcher of a job is gone", { job: request.jobId });
+    log.warn("the launcher of a job was killed", { job: request.jobId });
     return await whenOrphanEnds(request);
   }
 }
 
-/** The environment of jobs: fixed, whatever the server's is. */
-const JOB_ENVIRONMENT = {
-  PATH: PROGRAM_PATH,
-  HOME: "/root",
-  USER: "root",
-  LOGNAME: "root",
-  SHELL: "/bin/sh",
-  LANG: "C.UTF-8",
-};
-
 /**
- * What a job needs that is not run plainly; most are, and cost nothing more. The environment of the
- * launcher is its way: unlike arguments it is shown to nobody, and unlike files it leaves nothing.
- */
-async function entryEnvironment(
-  { settings, secrets, folder }: LaunchRequest,
-): Promise<Record<string, string>> {
-  const { user, workingDirectory, umask, isolation } = settings;
-  const { environment, input } = secrets;
-  const namespaces = [
-    ...(isolation.privateTmp ? ["tmp"] : []),
-    ...(isolation.noNetwork ? ["network"] : []),
-    ...(isolation.ownProcesses ? ["processes"] : []),
-  ];
-  const isPlain = user === DEFAULT_SETTINGS.user && umask === DEFAULT_SETTINGS.umask &&
-    workingDirectory === DEFAULT_SETTINGS.workingDirectory && namespaces.length === 0 &&
-    Object.keys(environment).length === 0 && input.length === 0;
-  if (isPlain) return {};
-  if (input.length > 0) {
-    await Deno.writeFile(join(folder, INPUT_FILE), input, { createNew: true, mode: 0o600 });
-  }
-  const variables = Object.entries(environment);
-  return {
-    ...Object.fromEntries(variables.map(([name, value]) => [`job_worker_env_${name}`, value])),
-    job_worker_enter: scripts.enter,
-    job_worker_names: lines(variables.map(([name]) => name)),
-    job_worker_isolation: namespaces.join(" "),
-    job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
-    job_worker_folder: workingDirectory,
-    job_worker_umask: umask.toString(8).padStart(3, "0"),
-    job_worker_input: input.length > 0 ? "yes" : "",
-  };
-}
-
-/** On cgroup v2 the controllers are handed down level by level; only what arrives can be used. */
-async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
-  for (const group of [...parentGroups(host), launchersGroup(host)]) await makeParentGroup(group);
-  const hierarchies = await Promise.all(host.hierarchies.map(async (hierarchy) => {
-    const wanted = hierarchy.controllers.filter((controller) => controller !== "cpuacct");
-    if (hierarchy.version === 1 || wanted.length === 0) return hierarchy;
-    const levels = host.parent.split("/").map((_, index, names) =>
-      join(hierarchy.folder, ...names.slice(0, index + 1))
-    );
-    const enabled = await runScript(scripts.enable, [
-      wanted.join(" "),
-      hierarchy.folder,
-      ...levels,
-    ]);
-    const controllers = v2ControllersOf(enabled.trim().split(" "))
-      .filter((controller) => hierarchy.controllers.includes(controller));
-    return { ...hierarchy, controllers };
-  }));
-  return { ...host, hierarchies };
-}
-
-/**
- * Launches under way at once. Where a job has groups in many hierarchies (cgroup v1), a few keep the
- * processors busy, and with more of them each would only take longer. With one hierarchy (cgroup v2)
- * most of a launch is waiting until the kernel lets the process into its group.
+ * How many launches may be under way at once. With many hierarchies (cgroup v1) a few launches keep
+ * the processors busy, and more would only make each take longer. With one hierarchy (cgroup v2) a
+ * launch mostly waits for the kernel to move the process into its group.
  */
 function maxLaunching({ hierarchies }: CgroupHost): number {
   return (hierarchies.length === 1 ? 16 : 3) * navigator.hardwareConcurrency;
-}
-
-async function makeParentGroup(group: string): Promise<void> {
-  try {
-    await Deno.mkdir(group, { recursive: true });
-  } catch (error) {
-    throw new Error(
-      `cannot make the control group ${group}: ${messageOf(error)}; run as root, and where ` +
-        "control groups may be written",
-      { cause: error },
-    );
-  }
-}
-
-/** Tells the launcher that the server times the grace period and does the killing. */
-async function markStopping(folder: string): Promise<void> {
-  try {
-    await Deno.writeTextFile(join(folder, "stopping"), "");
-  } catch (error) {
-    // The disk may be full. The launcher then keeps its own, shorter time for what remains.
-    log.warn("cannot mark a job as stopping", { error: messageOf(error) });
-  }
-}
-
-function launchError(error: unknown): unknown {
-  if (error instanceof JobError) return error;
-  const { code } = error as { code?: unknown };
-  if (code === "E2BIG" || /\(os error 7\)/.test(messageOf(error))) {
-    return new JobError("invalid", "Cannot start the job: its arguments are too long for Linux");
-  }
-  if (code === "EAGAIN" || code === "ENOMEM" || /\(os error (?:11|12)\)/.test(messageOf(error))) {
-    return new JobError("exhausted", "Cannot start the job: the host has no room for a process");
-  }
-  return error;
 }
 
 function settingLine({ file, value, optional }: Setting): string {

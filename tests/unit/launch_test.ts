@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import { parseLaunchRecord } from "../../lib/executor/launch_record.ts";
-import { parseLaunchReport } from "../../lib/executor/launch_report.ts";
-import { NO_SPACE } from "../../lib/errors.ts";
+import { entryEnvironment } from "../../lib/executor/job_environment.ts";
+import { parseLaunchReport, toLaunchError } from "../../lib/executor/launch_report.ts";
+import { JobError, NO_SPACE } from "../../lib/errors.ts";
+import { DEFAULT_SETTINGS, type JobSecrets, type JobSettings } from "../../lib/model/settings.ts";
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
 const BEGUN = `launcher 5498 270688 ${BOOT}\njob 5499\n`;
@@ -39,14 +41,14 @@ Deno.test("parseLaunchRecord: the end counts only with its last line", () => {
   });
 });
 
-Deno.test("parseLaunchRecord: a signal is what the shell has said a word about", () => {
+Deno.test("parseLaunchRecord: a signal is what the shell has printed a message about", () => {
   const cases: [string, number, boolean][] = [
     ["exit 0\n", 0, false],
     ["exit 143\n", 143, false],
     ["Terminated\nexit 143\n", 143, true],
     ["Segmentation fault (core dumped)\nexit 139\n", 139, true],
     ["sh: line 130:  5499 Killed   ( for g in x; do\n  y\ndone )\nexit 137\n", 137, true],
-    // A word without a status above 128 is a word about something else.
+    // A message without a status above 128 is about something else.
     ["something\nexit 1\n", 1, false],
   ];
   for (const [text, status, bySignal] of cases) {
@@ -55,7 +57,7 @@ Deno.test("parseLaunchRecord: a signal is what the shell has said a word about",
   }
 });
 
-Deno.test("parseLaunchRecord: lines before their time count for nothing", () => {
+Deno.test("parseLaunchRecord: lines out of order are not read", () => {
   for (const text of ["exit 0\nend\n", "job 1 2\nexit 0\nend\n", `x\n${BEGUN}exit 0\nend\n`]) {
     assert.deepEqual(parseLaunchRecord(inPlace(text)), {});
   }
@@ -70,7 +72,7 @@ Deno.test("parseLaunchReport: started", () => {
   });
 });
 
-Deno.test("parseLaunchReport: each refusal says what to do, and tells no path of the host", () => {
+Deno.test("parseLaunchReport: each refusal says what to do, and shows no path of the host", () => {
   const cases: [string, string, RegExp][] = [
     ["not-found", "invalid", /"ls": no such program.*full path/],
     ["not-executable", "invalid", /"ls": the file is not executable/],
@@ -92,7 +94,7 @@ Deno.test("parseLaunchReport: each refusal says what to do, and tells no path of
   }
 });
 
-Deno.test("parseLaunchReport: silence and junk are the launcher's failure, never a start", () => {
+Deno.test("parseLaunchReport: an empty report and junk are the launcher's failure, never a start", () => {
   for (
     const text of ["", "\n", "started\n", "started x\n", "started 1 2\n", "start 1\n", "started 12"]
   ) {
@@ -107,4 +109,87 @@ Deno.test("parseLaunchReport: a refusal with control characters in it becomes on
   const report = parseLaunchReport(text, "l\u0085s");
   assert(report.kind === "refused");
   assert(!/\p{Cc}/u.test(report.error.message), JSON.stringify(report.error.message));
+});
+
+Deno.test("toLaunchError: what Linux says of a process that it does not make becomes what to do", () => {
+  const cases: [error: unknown, kind: string, message: RegExp][] = [
+    [new Error("Argument list too long (os error 7)"), "invalid", /too long for Linux/],
+    [Object.assign(new Error("spawn"), { code: "E2BIG" }), "invalid", /too long for Linux/],
+    [new Error("Resource temporarily unavailable (os error 11)"), "exhausted", /no room/],
+    [new Error("Cannot allocate memory (os error 12)"), "exhausted", /no room/],
+    [Object.assign(new Error("spawn"), { code: "EAGAIN" }), "exhausted", /no room/],
+    [Object.assign(new Error("spawn"), { code: "ENOMEM" }), "exhausted", /no room/],
+  ];
+  for (const [error, kind, message] of cases) {
+    const launchError = toLaunchError(error);
+    assert(launchError instanceof JobError);
+    assert.equal(launchError.kind, kind);
+    assert.match(launchError.message, message);
+  }
+});
+
+Deno.test("toLaunchError: any other error stays what it is", () => {
+  const errors = [
+    new JobError("precondition", "x"),
+    new Error("(os error 1)"),
+    new Error("(os error 70)"),
+    new Error("(os error 112)"),
+    new Deno.errors.NotFound("x"),
+    Object.assign(new Error("x"), { code: "ENOENT" }),
+  ];
+  for (const error of errors) assert.equal(toLaunchError(error), error);
+});
+
+/** What a job asks for; the defaults where nothing is said. */
+async function environmentOf(
+  settings: Partial<JobSettings> = {},
+  secrets: Partial<JobSecrets> = {},
+  folder = "/no/folder",
+): Promise<Record<string, string>> {
+  return await entryEnvironment({
+    folder,
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    secrets: { environment: {}, input: new Uint8Array(), ...secrets },
+  });
+}
+
+Deno.test("entryEnvironment: a job with the defaults costs nothing more", async () => {
+  assert.deepEqual(await environmentOf(), {});
+});
+
+Deno.test("entryEnvironment: each setting and secret alone is handed over", async () => {
+  const isolation = DEFAULT_SETTINGS.isolation;
+  const cases: [Partial<JobSettings>, name: string, value: string][] = [
+    [{ user: "nobody" }, "job_worker_user", "nobody"],
+    [{ umask: 0o7 }, "job_worker_umask", "007"],
+    [{ workingDirectory: "/tmp" }, "job_worker_folder", "/tmp"],
+    [{ isolation: { ...isolation, privateTmp: true } }, "job_worker_isolation", "tmp"],
+    [{ isolation: { ...isolation, noNetwork: true } }, "job_worker_isolation", "network"],
+    [{ isolation: { ...isolation, ownProcesses: true } }, "job_worker_isolation", "processes"],
+  ];
+  for (const [settings, name, value] of cases) {
+    const environment = await environmentOf(settings);
+    assert.equal(environment[name], value);
+    assert(environment["job_worker_enter"] !== undefined);
+    assert.equal(environment["job_worker_input"], "");
+  }
+  const variables = await environmentOf({}, { environment: { A: "1", job_worker_user: "x\ny" } });
+  assert.equal(variables["job_worker_names"], "A\njob_worker_user");
+  assert.equal(variables["job_worker_env_A"], "1");
+  assert.equal(variables["job_worker_env_job_worker_user"], "x\ny");
+  assert.equal(variables["job_worker_user"], "", "root, the default, is asked for by nothing");
+});
+
+Deno.test("entryEnvironment: input becomes a file that only its owner reads, and that was not there", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-input-" });
+  try {
+    const input = new TextEncoder().encode("secret");
+    assert.equal((await environmentOf({}, { input }, folder))["job_worker_input"], "yes");
+    const { mode } = await Deno.stat(`${folder}/input`);
+    assert.equal((mode ?? 0) & 0o777, 0o600);
+    assert.deepEqual(await Deno.readFile(`${folder}/input`), input);
+    await assert.rejects(environmentOf({}, { input }, folder), Deno.errors.AlreadyExists);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

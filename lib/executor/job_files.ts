@@ -1,0 +1,94 @@
+/** The files of a job's folder that its launcher and the server share. */
+import { join } from "node:path";
+import { parseOomKills, parseUsage } from "../cgroup/counters.ts";
+import { isDiskFull, messageOf } from "../errors.ts";
+import { log } from "../log.ts";
+import type { Ending } from "../model/ending.ts";
+import { type LaunchRecord, parseLaunchRecord } from "./launch_record.ts";
+
+/** The launch record. Whoever creates it decides whether the job is launched. */
+export const LAUNCH_RECORD_FILE = "launch";
+
+/** What the job reads from its standard input, where it was given anything. */
+export const INPUT_FILE = "input";
+
+/** Exists while a server is stopping the job, and times the grace period in the launcher's place. */
+const STOPPING_FILE = "stopping";
+
+/** What a server writes into the launch record of a start that it withdraws. */
+const WITHDRAWN = "withdrawn\n";
+
+/** A launch record, and the ending that it tells of. */
+export interface StoredLaunchRecord extends LaunchRecord {
+  ending?: Ending;
+}
+
+/**
+ * Reads a job's launch record.
+ *
+ * @param folder The job's folder.
+ * @returns undefined when there is none.
+ */
+export function readLaunchRecord(folder: string): StoredLaunchRecord | undefined {
+  const path = join(folder, LAUNCH_RECORD_FILE);
+  try {
+    const record = parseLaunchRecord(Deno.readTextFileSync(path));
+    if (record.exit === undefined) return record;
+    // The end is the last thing that the launcher writes, so the file's time is the job's.
+    const { mtime } = Deno.statSync(path);
+    return { ...record, ending: toEnding(record.exit, mtime?.getTime() ?? Date.now()) };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function toEnding(
+  { status, bySignal, counters }: NonNullable<LaunchRecord["exit"]>,
+  endedAtMs: number,
+): Ending {
+  return {
+    kind: "exited",
+    exitCode: status,
+    signal: bySignal ? status - 128 : 0,
+    oomKilled: parseOomKills(counters) > 0,
+    usage: parseUsage(counters),
+    endedAtMs,
+  };
+}
+
+/**
+ * Withdraws a start by creating the launch record before a launcher does.
+ *
+ * @param folder The job's folder.
+ * @returns False when a launcher was first.
+ */
+export async function withdraw(folder: string): Promise<boolean> {
+  const path = join(folder, LAUNCH_RECORD_FILE);
+  try {
+    (await Deno.open(path, { write: true, createNew: true })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    if (error instanceof Deno.errors.AlreadyExists) {
+      return await Deno.readTextFile(path) === WITHDRAWN;
+    }
+    throw error;
+  }
+  try {
+    await Deno.writeTextFile(path, WITHDRAWN);
+  } catch (error) {
+    // The file's existence already keeps every launcher from starting the job.
+    if (!isDiskFull(error)) throw error;
+  }
+  return true;
+}
+
+/** Tells the launcher that the server times the grace period and does the killing. */
+export async function markStopping(folder: string): Promise<void> {
+  try {
+    await Deno.writeTextFile(join(folder, STOPPING_FILE), "");
+  } catch (error) {
+    // The disk may be full. The launcher then times its own grace period for what remains.
+    log.warn("cannot mark a job as stopping", { error: messageOf(error) });
+  }
+}

@@ -1,0 +1,47 @@
+/** Makes the control groups that jobs' groups are made in. */
+import { join } from "node:path";
+import { launchersGroup, parentGroups } from "../cgroup.ts";
+import { v2ControllersOf } from "../cgroup/host.ts";
+import type { CgroupHost, Hierarchy } from "../cgroup/types.ts";
+import { messageOf } from "../errors.ts";
+import { scripts } from "../shim/scripts.ts";
+import { runScript } from "../shim/shell.ts";
+
+/**
+ * Makes the parent groups, and enables the controllers of cgroup v2 in them.
+ *
+ * @returns The host with the controllers that could be enabled.
+ * @throws {Error} When a group cannot be made.
+ */
+export async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
+  for (const group of [...parentGroups(host), launchersGroup(host)]) await makeParentGroup(group);
+  const hierarchies = await Promise.all(
+    host.hierarchies.map((hierarchy) => enableControllers(host, hierarchy)),
+  );
+  return { ...host, hierarchies };
+}
+
+/** On cgroup v2 controllers are enabled level by level; each level offers only its parent's. */
+async function enableControllers(host: CgroupHost, hierarchy: Hierarchy): Promise<Hierarchy> {
+  const wanted = hierarchy.controllers.filter((controller) => controller !== "cpuacct");
+  if (hierarchy.version === 1 || wanted.length === 0) return hierarchy;
+  const levels = host.parent.split("/").map((_, index, names) =>
+    join(hierarchy.folder, ...names.slice(0, index + 1))
+  );
+  const enabled = await runScript(scripts.enable, [wanted.join(" "), hierarchy.folder, ...levels]);
+  const controllers = v2ControllersOf(enabled.trim().split(" "))
+    .filter((controller) => hierarchy.controllers.includes(controller));
+  return { ...hierarchy, controllers };
+}
+
+async function makeParentGroup(group: string): Promise<void> {
+  try {
+    await Deno.mkdir(group, { recursive: true });
+  } catch (error) {
+    throw new Error(
+      `cannot make the control group ${group}: ${messageOf(error)}; run as root, and where ` +
+        "control groups may be written",
+      { cause: error },
+    );
+  }
+}

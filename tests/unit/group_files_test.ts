@@ -1,0 +1,112 @@
+/** Control groups read, awaited and removed. They are faked by plain folders (tests/support/fake_groups.ts). */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import type { CounterName, Placement } from "../../lib/cgroup/types.ts";
+import {
+  hasProcesses,
+  parseFiles,
+  readCounters,
+  removeEmptyGroups,
+  removeGroups,
+  whenEmpty,
+} from "../../lib/executor/group_files.ts";
+import { FakeGroups } from "../support/fake_groups.ts";
+
+Deno.test("parseFiles: each file's lines; a file that is not there is empty", () => {
+  const text = "file /a b\none\n  two\n\nend\nfile /absent\nend\nfile /c\nx\nend\n";
+  const expected = [["/a b", "one\n  two\n\n"], ["/absent", ""], ["/c", "x\n"]];
+  assert.deepEqual([...parseFiles(text)], expected);
+});
+
+Deno.test("parseFiles: what was cut short keeps whole lines, and what belongs to no file is dropped", () => {
+  assert.deepEqual([...parseFiles("")], []);
+  assert.deepEqual([...parseFiles("file /a")], []);
+  assert.deepEqual([...parseFiles("file /a\n")], [["/a", ""]]);
+  assert.deepEqual([...parseFiles("file /a\none\ntw")], [["/a", "one\n"]]);
+  assert.deepEqual([...parseFiles("before\nfile /a\none\nend\nbetween\nfile /b\nx\nen")], [
+    ["/a", "one\n"],
+    ["/b", "x\n"],
+  ]);
+});
+
+Deno.test("readCounters: each placement's own texts, without what is gone or empty", async () => {
+  await using groups = await FakeGroups.make();
+  const place = async (name: string, files: Partial<Record<CounterName, string>>) => {
+    const group = await groups.group(name, files);
+    const names: CounterName[] = ["cpu.stat", "memory.current", "pids.current"];
+    const counters = names.map((counter) => ({ name: counter, file: join(group, counter) }));
+    return { groups: [group], tracker: group, populatedFile: "", counters };
+  };
+  const first = await place("first", { "cpu.stat": "usage_usec 5\nx 1\n", "pids.current": "1\n" });
+  const gone = await place("gone", {});
+  const second = await place("second", { "memory.current": "7\n", "pids.current": "" });
+  assert.deepEqual(await readCounters([first, gone, second]), [
+    new Map([["cpu.stat", "usage_usec 5\nx 1\n"], ["pids.current", "1\n"]]),
+    new Map(),
+    new Map([["memory.current", "7\n"]]),
+  ]);
+  assert.deepEqual(await readCounters([]), []);
+});
+
+/** A placement whose populated file has this name and text. */
+async function placementWith(groups: FakeGroups, file: string, text: string): Promise<Placement> {
+  const group = await groups.group("job", { [file]: text });
+  return { groups: [group], tracker: group, populatedFile: join(group, file), counters: [] };
+}
+
+Deno.test("hasProcesses: cgroup.events says it by its line, cgroup.procs by having a process", async () => {
+  const cases: [file: string, text: string, expected: boolean][] = [
+    ["cgroup.events", "populated 1\nfrozen 0\n", true],
+    ["cgroup.events", "frozen 0\npopulated 1\n", true],
+    ["cgroup.events", "populated 0\nfrozen 1\n", false],
+    ["cgroup.events", "populated 10\n", false],
+    ["cgroup.events", "unpopulated 1\n", false],
+    ["cgroup.events", "", false],
+    ["cgroup.procs", "1\n", true],
+    ["cgroup.procs", "12\n345\n", true],
+    ["cgroup.procs", "", false],
+    ["cgroup.procs", "\n", false],
+  ];
+  for (const [file, text, expected] of cases) {
+    await using groups = await FakeGroups.make();
+    const placement = await placementWith(groups, file, text);
+    assert.equal(await hasProcesses(placement), expected, `${file} ${JSON.stringify(text)}`);
+  }
+});
+
+Deno.test("hasProcesses: a group that is gone has none", async () => {
+  await using groups = await FakeGroups.make();
+  const placement = await placementWith(groups, "cgroup.events", "populated 1\n");
+  await Deno.remove(placement.tracker, { recursive: true });
+  assert.equal(await hasProcesses(placement), false);
+  await whenEmpty(placement);
+});
+
+Deno.test("whenEmpty: waits until no process is left", async () => {
+  await using groups = await FakeGroups.make();
+  const placement = await groups.place("job", { populated: true });
+  let isSettled = false;
+  const waiting = whenEmpty(placement).finally(() => isSettled = true);
+  assert.equal(await hasProcesses(placement), true);
+  assert.equal(isSettled, false);
+  await groups.setPopulated(placement, false);
+  await waiting;
+});
+
+Deno.test("removeGroups: groups in a group go too; one that is in use stays, and the others go", async () => {
+  await using groups = await FakeGroups.make();
+  const empty = await groups.group("empty");
+  const nested = await groups.group("nested");
+  await groups.group("nested/inner");
+  // A plain file keeps a folder from being removed, as a process keeps a group.
+  const busy = await groups.group("busy", { "cgroup.procs": "1\n" });
+  await removeGroups([empty, busy, groups.path("absent"), nested]);
+  assert.deepEqual([...Deno.readDirSync(groups.folder)].map(({ name }) => name), ["busy"]);
+});
+
+Deno.test("removeEmptyGroups: says what is left", async () => {
+  await using groups = await FakeGroups.make();
+  const empty = await groups.group("empty");
+  const busy = await groups.group("busy", { "cgroup.procs": "1\n" });
+  assert.deepEqual(await removeEmptyGroups([empty, busy, groups.path("absent")]), [busy]);
+});
