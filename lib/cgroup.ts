@@ -1,8 +1,7 @@
 /**
- * Which control groups a job gets, which files are set to which values, and what the counters mean.
+ * Which control groups a job gets, and which of their files are set to which values.
  *
- * Knows cgroupfs, touches nothing: the launcher and the one-shot scripts (lib/shim/) do the writing
- * and reading. Sources: the kernel's Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
+ * Pure: the launcher and the one-shot scripts (lib/shim/) do the writing and reading. Sources: the kernel's Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
  */
 import { isJobId } from "../common/job_id.ts";
 import type {
@@ -22,7 +21,7 @@ import type { Limits } from "./limits.ts";
  * Plans a job's groups.
  *
  * @throws {JobError} "precondition" when this host cannot hold one of the limits: a limit is never
- * dropped in silence.
+ * dropped silently.
  */
 export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Plan {
   if (!isJobId(jobId)) throw new Error(`not a job id: ${JSON.stringify(jobId)}`);
@@ -58,8 +57,8 @@ export function parentGroups(host: CgroupHost): string[] {
 }
 
 /**
- * The group of all launchers, absolute. They leave the server's group for it, so that whatever
- * ends the server's group (systemd, the end of a login session) does not end them.
+ * The group of all launchers, absolute. They are not in the server's group, so that they survive when
+ * all processes of that group are killed (by systemd, or at the end of a login session).
  */
 export function launchersGroup(host: CgroupHost): string {
   return `${trackingHierarchy(host).folder}/${host.parent}/launchers`;
@@ -91,7 +90,7 @@ function requireControllers(host: CgroupHost, limits: Limits): void {
   }
 }
 
-/** The one that kills and knows when a job is empty: the unified tree, else the freezer, else any. */
+/** The hierarchy used to signal a job and to see whether it is empty: v2, else the freezer, else any. */
 function trackingHierarchy(host: CgroupHost): Hierarchy {
   const tracker = host.hierarchies.find(({ version }) => version === 2) ??
     host.hierarchies.find(({ controllers }) => controllers.length === 0) ?? host.hierarchies[0];

@@ -14,7 +14,7 @@ export interface Running {
   ended: Promise<Ending>;
 }
 
-/** What launching a job takes. */
+/** Everything needed to launch a job. */
 export interface LaunchRequest {
   jobId: string;
   command: Command;
@@ -27,27 +27,27 @@ export interface LaunchRequest {
   folder: string;
   /** The file that the job's output is appended to; it exists. */
   output: string;
-  /** Between SIGTERM and SIGKILL for what the main process leaves behind. */
+  /** Between SIGTERM and SIGKILL for the processes that the main process leaves behind. */
   graceMs: number;
 }
 
-/** A job that an earlier server left. */
+/** A job that had not ended when an earlier server stopped. */
 export interface AdoptionRequest {
   jobId: string;
   placement: Placement;
   folder: string;
-  /** Whether the earlier server had learnt that the job runs. */
+  /** Whether the job's record says that it was running. */
   wasRunning: boolean;
 }
 
-/** What became of a job that an earlier server left. */
+/** What became of such a job. */
 export type Adoption =
   | ({ kind: "running" } & Running)
   | { kind: "ended"; pid: number; ending: Ending }
-  /** It never began, and never will. */
+  /** It did not start, and no launcher can start it any more. */
   | { kind: "never-started" };
 
-/** Runs jobs, and knows nothing of records, clients or streams. */
+/** Runs jobs. Does not depend on job records, clients or streams. */
 export interface Executor {
   /**
    * Decides where a job will run, before anything exists.
@@ -57,16 +57,22 @@ export interface Executor {
   place(jobId: string, limits: Limits): Placement;
 
   /**
-   * Starts a job within its limits from its first instruction on.
+   * Starts a job. Its limits hold from its first instruction on.
    *
-   * @throws {JobError} When the command cannot be run or a limit not be set; then nothing is left.
+   * @throws {JobError} When the command cannot be run or a limit cannot be set; then no process and no
+   * group of the job is left.
    */
   launch(request: LaunchRequest): Promise<Running>;
 
-  /** Takes over jobs that an earlier server left, or whose end it failed to tell, all at once. */
+  /**
+   * Takes over the jobs that had not ended when an earlier server stopped, or whose end it failed to
+   * tell.
+   *
+   * @returns What became of each, by the job's id.
+   */
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>>;
 
-  /** Asks every process of a job to end. The launcher learns that a server keeps the time. */
+  /** Sends a signal that asks every process of a job to end. The caller then times the grace period. */
   terminate(
     job: { placement: Placement; folder: string },
     signal: SignalName,
@@ -75,9 +81,9 @@ export interface Executor {
   /** Sends every process of a job a signal. */
   signal(job: { placement: Placement }, signal: SignalName): Promise<void>;
 
-  /** Ends every process of a job (SIGKILL), however many there are and wherever they hide. */
+  /** Kills every process of a job (SIGKILL), also those in groups and sessions of their own. */
   kill(job: { placement: Placement; folder: string }): Promise<void>;
 
-  /** What running jobs use now. */
+  /** What running jobs use now, in the order of their placements. */
   usages(placements: readonly Placement[]): Promise<Usage[]>;
 }

@@ -1,4 +1,4 @@
-/** The resource files, read anew at every start of a job, and what a job may ask for within them. */
+/** The limit files, read at every start of a job, and the limits that a job may request within them. */
 import { join } from "node:path";
 import {
   type Limits,
@@ -22,15 +22,15 @@ export const LIMIT_FILES = {
   diskIo: "disk_io_limit.txt",
 } as const;
 
-/** A limit file is one short line; what is longer is not one. */
+/** A limit file is one short line; a longer file is refused. */
 const MAX_FILE_BYTES = 4096;
 
 /**
- * Reads and checks the resource files of a folder.
+ * Reads and checks the limit files of a folder.
  *
  * @param folder The limits folder.
  * @throws {JobError} "precondition", with the file's name, its text and what was expected. A missing
- * file is an error too: a limit that somebody believes in must not vanish with its file.
+ * file is an error too: a limit must not vanish with its file.
  */
 export function readLimits(folder: string): Limits {
   const cpu = readLimit(folder, LIMIT_FILES.cpu, parseCpuLimit);
@@ -44,9 +44,11 @@ export function readLimits(folder: string): Limits {
 }
 
 /**
- * The limits of a job that asks for some of its own: never above what the files allow.
+ * Combines the server's limits with those that a job requests, which may only be lower.
  *
- * @throws {JobError} "precondition" for a limit above the server's, "invalid" for one that is none.
+ * @param allowed The server's limits.
+ * @param asked The job's own.
+ * @throws {JobError} "precondition" for a limit above the server's, "invalid" for one that is not valid.
  */
 export function narrowLimits(allowed: Limits, asked: Limits): Limits {
   const limits = { ...allowed };
@@ -55,9 +57,10 @@ export function narrowLimits(allowed: Limits, asked: Limits): Limits {
     if (value === undefined) continue;
     const { least, text } = LEAST[name];
     if (!(value >= least && value <= MAX_BYTES)) {
+      const expected = value > MAX_BYTES ? `at most ${MAX_BYTES}` : `at least ${least}`;
       throw new JobError(
         "invalid",
-        `Cannot start the job: its ${text} limit is ${value}, and not ${least} or more`,
+        `Cannot start the job: ${value} is not a valid ${text} limit: expected ${expected}`,
       );
     }
     const bound = allowed[name];
@@ -100,10 +103,10 @@ function problemOf(error: unknown): string {
   return ` ${problem} on the server; "max" in it means no limit`;
 }
 
-/** Reads a file of bounded length. A longer one is refused: what follows may say something else. */
+/** Reads a file of bounded length. A longer one is refused, since its end may change its meaning. */
 function readShortFile(path: string): string {
-  // What is no file (a pipe, say) could keep the server waiting.
-  if (!Deno.statSync(path).isFile) throw new Error("it is no file");
+  // Reading anything else (a pipe, say) might block the server.
+  if (!Deno.statSync(path).isFile) throw new Error("not a regular file");
   using file = Deno.openSync(path);
   const buffer = new Uint8Array(MAX_FILE_BYTES);
   let length = 0;

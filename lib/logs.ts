@@ -1,38 +1,39 @@
 /**
- * The output of one job: a byte log on disk that the job writes by itself, with any number of readers
- * that share nothing but the file.
+ * The output log of one job: a file that the job itself appends to, with any number of readers that
+ * share nothing but the file. (The server's own log is lib/log.ts.)
  */
 import { GrowthSignal } from "./logs/growth.ts";
-import { PositionedFile, readFully } from "./logs/positioned_file.ts";
+import { PositionedFile } from "./logs/positioned_file.ts";
+import { offsetOfLastLines } from "./logs/tail.ts";
 
-/** The most that is read and handed on at once. */
+/** The most that is read, and given to a reader, at once. */
 export const CHUNK_BYTES = 64 * 1024;
 
-/** Before a chunk's bytes there is so much room in their buffer, for whoever hands them on. */
+/** Free space in a chunk's buffer before its bytes: a sender may write the head of a message there. */
 export const HEADROOM_BYTES = 64;
 
 /** A piece of output. */
 export interface Chunk {
-  /** Where in the output `bytes` begin. */
+  /** The offset of `bytes` in the output. */
   offset: number;
-  /** In a buffer that is the reader's alone. */
+  /** In a buffer that is not used again. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** So many bytes right before `offset` were rotated away before this reader came to them. */
+  /** How many bytes right before `offset` were rotated away before this reader reached them. */
   gapBytes: number;
 }
 
 /** Which part of the output to read; at most one of the first three. */
 export interface ReadRange {
   offset?: number;
-  /** So many lines from the end. */
+  /** This many lines from the end. */
   tailLines?: number;
-  /** So many bytes from the end. */
+  /** This many bytes from the end. */
   tailBytes?: number;
   /** Go on while the job runs. */
   follow: boolean;
 }
 
-/** Whether a range begins somewhere that only the output's end says. */
+/** Whether a range begins at an offset that depends on the output's size. */
 export function isTail({ tailLines, tailBytes }: ReadRange): boolean {
   return tailLines !== undefined || tailBytes !== undefined;
 }
@@ -46,7 +47,8 @@ export class OutputLog {
 
   /**
    * @param path The file that the job appends to.
-   * @param options `firstOffset`: the first byte that was kept; `finished`: the job has ended.
+   * @param options `firstOffset`: the offset of the first byte that is kept; `finished`: the job has
+   * ended.
    */
   constructor(path: string, options: { firstOffset: number; finished: boolean }) {
     this.#path = path;
@@ -60,19 +62,19 @@ export class OutputLog {
     return this.#firstOffset;
   }
 
-  /** Moves the beginning, before the bytes are cut off. */
+  /** To be set before the bytes are freed. Never goes back. */
   set firstOffset(offset: number) {
     this.#firstOffset = Math.max(this.#firstOffset, offset);
   }
 
-  /** Says that the job has ended: nothing will be appended any more, and readers come to an end. */
+  /** Tells that the job has ended: nothing more will be appended, and readers end at the last byte. */
   finish(): void {
     this.#finished = true;
     this.#growth.finish();
   }
 
   /**
-   * Bytes written so far, and those that still take room on the disk.
+   * Bytes written so far, and bytes that the file takes on the disk.
    *
    * @throws {Deno.errors.NotFound} When the file is gone.
    */
@@ -82,9 +84,9 @@ export class OutputLog {
   }
 
   /**
-   * Reads a part of the output in order; of a tail it first says, with no bytes, where it begins, so
-   * that a reader can come back to the same place. Ends when the job has ended and the last byte was
-   * read, or without `follow` at what was there at the beginning.
+   * Reads a part of the output in order. A tail begins with a chunk without bytes that tells its
+   * offset, so that a reader can resume from there. Ends when the job has ended and the last byte was
+   * read; without `follow`, at the size that the output had at the beginning.
    *
    * @param signal Ends the reading early, without an error.
    * @throws {Deno.errors.NotFound} When the file is gone.
@@ -97,12 +99,13 @@ export class OutputLog {
     if (isTail(range)) yield { offset, bytes: emptyChunk(), gapBytes: 0 };
     const end = range.follow ? Infinity : Math.max(size, offset);
     if (offset > size && range.follow) {
-      // Where nothing is yet there may be nothing to seek to: filesystems bound the size of a file.
+      // Waits before it seeks: an offset above the filesystem's maximum file size cannot be sought.
       if (!this.#finished) await this.#growth.beyond(offset, signal);
       if (await file.size() <= offset) return;
     }
     while (!signal.aborted && offset < end) {
-      const finished = this.#finished; // Before the read: what came last is then in it.
+      // Before the read, which then includes the last bytes that were written before the job's end.
+      const finished = this.#finished;
       const chunk = await this.#readChunk(file, offset, end);
       if (chunk !== undefined) {
         offset = chunk.offset + chunk.bytes.length;
@@ -115,10 +118,10 @@ export class OutputLog {
     }
   }
 
-  /** Reads from an offset, skipping what was rotated away; undefined at the end of the file. */
+  /** Reads from an offset, and skips what was rotated away; undefined at the end of the file. */
   async #readChunk(file: PositionedFile, offset: number, end: number): Promise<Chunk | undefined> {
     for (;;) {
-      // What is gone may reach beyond the end of the part that is asked for.
+      // More may be rotated away than the whole part that is asked for.
       const from = Math.min(Math.max(offset, this.#firstOffset), end);
       const gapBytes = from - offset;
       const buffer = new Uint8Array(HEADROOM_BYTES + Math.min(CHUNK_BYTES, end - from))
@@ -127,7 +130,7 @@ export class OutputLog {
       if (length === 0) {
         return gapBytes > 0 ? { offset: from, bytes: emptyChunk(), gapBytes } : undefined;
       }
-      // Where the beginning has moved into what was read, the kernel may have read zeros.
+      // If the beginning has moved into the bytes that were read, some of them may read as zeros.
       if (this.#firstOffset > from) continue;
       return { offset: from, bytes: buffer.subarray(0, length), gapBytes };
     }
@@ -139,31 +142,12 @@ export class OutputLog {
       return Math.max(size - range.tailBytes, Math.min(this.#firstOffset, size));
     }
     if (range.tailLines !== undefined) {
-      return await this.#offsetOfLastLines(file, range.tailLines, size);
+      const begin = Math.min(this.#firstOffset, size);
+      return await offsetOfLastLines(file, range.tailLines, { begin, end: size });
     }
     return 0;
   }
-
-  /** Where the last lines begin; a last line without its newline counts as one. */
-  async #offsetOfLastLines(file: PositionedFile, count: number, size: number): Promise<number> {
-    if (count === 0) return size;
-    let newlines = 0;
-    let end = size;
-    while (end > this.#firstOffset) {
-      const start = Math.max(end - CHUNK_BYTES, this.#firstOffset);
-      const bytes = await readFully(file, start, end - start);
-      for (let index = bytes.length - 1; index >= 0; index--) {
-        // The newline that ends the last line does not begin another.
-        if (bytes[index] !== NEWLINE || start + index === size - 1) continue;
-        if (++newlines === count) return start + index + 1;
-      }
-      end = start;
-    }
-    return Math.min(this.#firstOffset, size);
-  }
 }
-
-const NEWLINE = 10;
 
 function emptyChunk(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(HEADROOM_BYTES).subarray(HEADROOM_BYTES);

@@ -1,8 +1,8 @@
-/** What the counters of control groups mean. Pure. */
+/** Parses the counters of control groups. */
 import type { CounterName, Usage } from "./types.ts";
 
 /**
- * Reads counters. Unknown lines are passed over, since each kernel adds some.
+ * Parses counters. Unknown lines are ignored, since new kernels add some.
  *
  * @param counters The counter files' texts by name.
  */
@@ -12,7 +12,7 @@ export function parseUsage(counters: ReadonlyMap<CounterName, string>): Usage {
   return usage;
 }
 
-/** How many of the job's processes the kernel killed for want of memory. Never guessed from 137. */
+/** How many of the job's processes the OOM killer killed. Never guessed from exit status 137. */
 export function parseOomKills(counters: ReadonlyMap<CounterName, string>): number {
   const text = counters.get("memory.events") ?? counters.get("memory.oom_control") ?? "";
   return keyedNumber(text, "oom_kill") ?? 0;
@@ -56,7 +56,7 @@ function parseCpuStat(text: string): Usage {
   };
 }
 
-export function number(field: keyof Usage, text: string, factor = 1): Usage {
+function number(field: keyof Usage, text: string, factor = 1): Usage {
   return /^\d+\s*$/.test(text) ? { [field]: Math.floor(Number(text) * factor) } : {};
 }
 
@@ -65,7 +65,7 @@ function keyedNumber(text: string, key: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-export function sum(text: string, pattern: RegExp): number {
+function sum(text: string, pattern: RegExp): number {
   let total = 0;
   for (const match of text.matchAll(pattern)) total += Number(match[1]);
   return total;

@@ -1,4 +1,4 @@
-/** What lib/shim/probe.sh says of the host, understood. */
+/** Parses what lib/shim/probe.sh prints about the host. */
 import { type CgroupHost, type Controller, CONTROLLERS, type Hierarchy } from "./types.ts";
 
 /** The only folder below which the server may make groups (its compiled write permission). */
@@ -11,11 +11,11 @@ export interface HostReport {
   hierarchies: Hierarchy[];
   /** Programs that the launcher needs and the host lacks. */
   missingPrograms: string[];
-  /** Descriptors that the server was started with and jobs inherit, since no shell can close them. */
+  /** Descriptors that the server has inherited, and jobs inherit too, since a shell cannot close them. */
   inheritedDescriptors: number[];
 }
 
-/** Parses the probe's lines. Mounts outside /sys/fs/cgroup are passed over. */
+/** Parses the probe's lines. Mounts outside /sys/fs/cgroup and unknown lines are ignored. */
 export function parseHostReport(text: string): HostReport {
   const report: HostReport = {
     bootId: "",
@@ -41,11 +41,11 @@ export function parseHostReport(text: string): HostReport {
 }
 
 /**
- * The host's hierarchies, each controller in just one of them: where a controller is mounted as v1 the
- * unified tree does not have it. The freezer counts only where there is no unified tree to kill by.
+ * Selects the hierarchies to use, each controller in one of them: a controller that is mounted as v1 is
+ * not in the v2 tree. The freezer is used only where there is no v2 tree, which has cgroup.kill.
  *
  * @param parent The group under which jobs' groups are made, relative to each hierarchy.
- * @returns undefined when the host has no control groups that the worker can use.
+ * @returns undefined when the host has no control groups that the server can use.
  */
 export function toCgroupHost(report: HostReport, parent: string): CgroupHost | undefined {
   const unified = report.hierarchies.find((hierarchy) => hierarchy.version === 2);
@@ -65,7 +65,7 @@ export function toCgroupHost(report: HostReport, parent: string): CgroupHost | u
   return hierarchies.length === 0 ? undefined : { kind, hierarchies, parent };
 }
 
-/** The controllers that a cgroup v2 list names; CPU time is counted in every v2 group. */
+/** The controllers that a cgroup v2 list names, and cpuacct: every v2 group counts CPU time. */
 export function v2ControllersOf(names: readonly string[]): Controller[] {
   return CONTROLLERS.filter((controller) => controller === "cpuacct" || names.includes(controller));
 }

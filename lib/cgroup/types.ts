@@ -1,11 +1,11 @@
-/** What is said of control groups: controllers, files, values, places. */
+/** Types for control groups: controllers, files, values, placements. */
 import type { Limits } from "../limits.ts";
 
 /** The controllers that a job's limits and counters come from. */
 export const CONTROLLERS = ["cpu", "cpuacct", "memory", "io", "pids"] as const;
 export type Controller = (typeof CONTROLLERS)[number];
 
-/** A kernel file and what goes into it. An optional one is left out where the kernel lacks it. */
+/** A kernel file and the value that is written to it; optional: skipped where the kernel lacks the file. */
 export interface Setting {
   file: string;
   value: string;
@@ -14,11 +14,11 @@ export interface Setting {
 
 /** What a controller of one cgroup version does for a job: file names are relative to the group. */
 export interface ControllerFiles {
-  /** Files and values that hold the limits. */
+  /** Files and values that set the limits. */
   settings(limits: Limits): Setting[];
-  /** The same, made once for each disk: the disk's MAJ:MIN number goes before the value. */
+  /** The same, written once for each disk, with the disk's MAJ:MIN number before the value. */
   diskSettings?(limits: Limits): Setting[];
-  /** Files that count what a job uses, by the names that {@linkcode parseUsage} knows. */
+  /** Files that count what a job uses. */
   counters: readonly CounterName[];
 }
 
@@ -36,7 +36,7 @@ export type CounterName =
   | "blkio.throttle.io_service_bytes_recursive"
   | "pids.current";
 
-/** What a job has used. An absent field is not counted on this host. */
+/** What a job uses or has used. A field is absent where this host does not count it. */
 export interface Usage {
   memoryBytes?: number;
   memoryPeakBytes?: number;
@@ -47,18 +47,18 @@ export interface Usage {
   processes?: number;
 }
 
-/** Where a job's processes are. Kept with the job's record, so that any later server finds them. */
+/** Where a job's processes are. Stored with the job's record, so that any later server finds them. */
 export interface Placement {
   /** The job's groups, absolute: one for each hierarchy. */
   readonly groups: readonly string[];
-  /** The group that signals are sent through and that tells whether a process is left. */
+  /** The group whose processes are signalled. */
   readonly tracker: string;
   /** The file of the tracker that tells whether a process is left. */
   readonly populatedFile: string;
   readonly counters: readonly { readonly name: CounterName; readonly file: string }[];
 }
 
-/** All that the launcher is told about a job's control groups. */
+/** A job's control groups, and what the launcher writes to them. */
 export interface Plan extends Placement {
   settings: Setting[];
   diskSettings: Setting[];

@@ -37,10 +37,13 @@ export async function hasProcesses(placement: Placement): Promise<boolean> {
 }
 
 /** Waits until no process of the job is left. */
-export async function whenEmpty(placement: Placement): Promise<void> {
+export async function whenEmpty(
+  placement: Placement,
+  checkIntervalMs = EMPTY_CHECK_INTERVAL_MS,
+): Promise<void> {
   // A check fails where the host has no room for its process; then a later one decides.
   while (await hasProcesses(placement).catch(() => true)) {
-    await delay(EMPTY_CHECK_INTERVAL_MS);
+    await delay(checkIntervalMs);
   }
 }
 

@@ -6,7 +6,7 @@ import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
 import { type LaunchRecord, parseLaunchRecord } from "./launch_record.ts";
 
-/** The launch record. Whoever creates it decides whether the job is launched. */
+/** The launch record. The process that creates it decides whether the job is launched. */
 export const LAUNCH_RECORD_FILE = "launch";
 
 /** What the job reads from its standard input, where it was given anything. */

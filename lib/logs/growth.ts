@@ -1,20 +1,18 @@
 /**
- * Tells readers that a file has grown. Asleep until inotify wakes it; then, since a writer may make a
- * hundred thousand small writes a second and an event for each would cost more than the reading, it
- * looks at the size on a timer until the file has been quiet for a while.
+ * Tells readers that a file has grown. It waits for inotify; after an event it checks the size on a
+ * timer until the file has not grown for a while. A writer may make a hundred thousand small writes a
+ * second: an event for each would cost more than the reading.
  */
-import { setTimeout as delay } from "node:timers/promises";
-
-/** How often the size is looked at while the file grows: the delay that a reader feels. */
+/** How often the size is checked while the file grows: the delay of a reader. */
 const GROWING_INTERVAL_MS = 4;
 
-/** So many looks without growth, and inotify takes over again. */
-const QUIET_LOOKS = 25;
+/** After this many checks without growth it waits for inotify again. */
+const MAX_QUIET_CHECKS = 25;
 
-/** The interval where the host has no inotify instance left (fs.inotify.max_user_instances). */
+/** How often the size is checked where the host has no inotify instance left. */
 const WITHOUT_INOTIFY_INTERVAL_MS = 100;
 
-/** The host's default bound is 128 for all of a user's programs; half of it is left to others. */
+/** Half of the host's default bound for all programs of a user (fs.inotify.max_user_instances). */
 const MAX_WATCHERS = 64;
 
 let watchers = 0;
@@ -31,19 +29,21 @@ export class GrowthSignal {
   #finished = false;
   #isWatching = false;
   #watcher: Deno.FsWatcher | undefined;
+  #endPause: (() => void) | undefined;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Says that the file will not grow any more, and wakes all. */
+  /** Tells that the file will not grow any more, and wakes all readers. */
   finish(): void {
     this.#finished = true;
     this.#wakeUp();
+    this.#endPause?.();
     for (const waiter of this.#waiters) waiter.wake();
   }
 
-  /** Waits until the file is larger than `size`, will not grow, or the signal is aborted. */
+  /** Waits until the file is larger than `size` bytes, will not grow, or the signal is aborted. */
   beyond(size: number, signal: AbortSignal): Promise<void> {
     if (this.#finished || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
@@ -64,13 +64,13 @@ export class GrowthSignal {
 
   async #watch(): Promise<void> {
     this.#isWatching = true;
-    let quietLooks = 0;
+    let quietChecks = 0;
     let lastSize = -1;
-    while (!this.#finished && (this.#waiters.size > 0 || quietLooks < QUIET_LOOKS)) {
+    while (!this.#finished && (this.#waiters.size > 0 || quietChecks < MAX_QUIET_CHECKS)) {
       const size = await this.#wakeReaders();
-      quietLooks = size === lastSize ? quietLooks + 1 : 0;
+      quietChecks = size === lastSize ? quietChecks + 1 : 0;
       lastSize = size;
-      if (quietLooks < QUIET_LOOKS) await delay(GROWING_INTERVAL_MS);
+      if (quietChecks < MAX_QUIET_CHECKS) await this.#pause(GROWING_INTERVAL_MS);
       else if (this.#waiters.size > 0) await this.#sleepUntilWritten(size);
     }
     this.#isWatching = false;
@@ -82,28 +82,39 @@ export class GrowthSignal {
     try {
       size = (await Deno.stat(this.#path)).size;
     } catch {
-      // The file was removed: it grows no more, and its readers wait for the job's end.
+      // The file was removed: it does not grow, and its readers wait for the job's end.
     }
     for (const waiter of [...this.#waiters]) if (size > waiter.size) waiter.wake();
     return size;
   }
 
   async #sleepUntilWritten(size: number): Promise<void> {
-    if (watchers >= MAX_WATCHERS) return await delay(WITHOUT_INOTIFY_INTERVAL_MS);
+    if (watchers >= MAX_WATCHERS) return await this.#pause(WITHOUT_INOTIFY_INTERVAL_MS);
     try {
       this.#watcher = Deno.watchFs(this.#path);
     } catch {
-      return await delay(WITHOUT_INOTIFY_INTERVAL_MS);
+      return await this.#pause(WITHOUT_INOTIFY_INTERVAL_MS);
     }
     watchers++;
     try {
       const events = this.#watcher[Symbol.asyncIterator]();
-      // What was written between the last look and the watch's beginning makes no event.
+      // What was written between the last check and the beginning of the watch makes no event.
       if (await this.#wakeReaders() === size && !this.#finished) await events.next();
     } finally {
       watchers--;
       this.#wakeUp();
     }
+  }
+
+  /** Waits for some milliseconds; {@linkcode finish} ends it early. */
+  async #pause(pauseMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, pauseMs);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #wakeUp(): void {

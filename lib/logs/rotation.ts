@@ -1,7 +1,7 @@
 /**
- * Bounds a job's output on disk. The job holds its file open for append, so the file can be neither
- * renamed nor cut short: its head is freed in place (fallocate(2), FALLOC_FL_PUNCH_HOLE), and every
- * byte keeps its offset.
+ * Bounds the size of a job's output on disk. The job holds its file open for append, so the file can be
+ * neither renamed nor truncated: the blocks at its start are freed in place (fallocate(2),
+ * FALLOC_FL_PUNCH_HOLE), and every byte keeps its offset.
  */
 import { join } from "node:path";
 import { isDiskFull } from "../errors.ts";
@@ -9,7 +9,7 @@ import { log } from "../log.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 
-/** The head of a file that is to be freed. */
+/** The start of a file, which is to be freed. */
 export interface Cut {
   file: string;
   /** Bytes from the beginning. */
@@ -19,32 +19,33 @@ export interface Cut {
 /** Filesystems free whole blocks; this is a multiple of every usual size. */
 const BLOCK_BYTES = 4096;
 
-/** Cutting waits for so large a part of the bound, so that it costs next to nothing. */
+/** Output is cut once it is above the bound by this part of it: so cuts are rare and cheap. */
 const STEP_SHARE = 8;
 
 /**
- * Where the output should begin.
+ * Decides where the output should begin.
  *
  * @param size Bytes written so far.
- * @param firstOffset Where it begins now.
- * @param maxBytes The bound.
- * @returns Undefined while there is too little to cut.
+ * @param firstOffset The offset of the first byte that is kept now.
+ * @param maxBytes The bound. This many bytes or more are kept.
+ * @returns The new first offset, a multiple of the block size; undefined while nothing is to be cut.
  */
 export function cutOffset(size: number, firstOffset: number, maxBytes: number): number | undefined {
   if (size - firstOffset <= maxBytes + Math.ceil(maxBytes / STEP_SHARE)) return undefined;
   return Math.floor((size - maxBytes) / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
-/** Frees the heads of files; what cannot be freed is logged and tried again with the next cut. */
+/** Frees the starts of files; what cannot be freed is logged, and tried again with the next cut. */
 export async function freeHeads(cuts: readonly Cut[]): Promise<void> {
   if (cuts.length === 0) return;
   const failed = await punch(cuts);
-  for (const file of failed) log.error("cannot free the head of an output file", { file });
+  for (const file of failed) log.error("cannot free the start of an output file", { file });
 }
 
 /**
- * Checks that the filesystem can free the head of a file.
+ * Checks that the filesystem can free the start of a file.
  *
+ * @param folder A folder of the filesystem; a file is made in it and removed again.
  * @throws {Error} One line that says what to do.
  */
 export async function requireHolePunching(folder: string): Promise<void> {
@@ -61,8 +62,8 @@ export async function requireHolePunching(folder: string): Promise<void> {
     await Deno.remove(file).catch(() => {});
   }
   throw new Error(
-    `the filesystem of ${folder} cannot free the head of a file, so output cannot be bounded there; ` +
-      "use ext4, XFS, Btrfs or tmpfs, or give the bound up with --max-output max",
+    `the filesystem of ${folder} cannot free the start of a file, so output cannot be limited there; ` +
+      "use ext4, XFS, Btrfs or tmpfs, or turn the limit off with --max-output max",
   );
 }
 

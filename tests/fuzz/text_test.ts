@@ -118,7 +118,7 @@ const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
 const LAUNCH_RECORD = `launcher 5498 270688 ${BOOT}\njob 5499 270690\nTerminated\nexit 143\n` +
   "counter memory.events\noom_kill 1\nend\n";
 
-fuzz("diaries of launchers", {
+fuzz("launch records", {
   inputs: mutatedText(LAUNCH_RECORD, " ".repeat(4096), "withdrawn\n"),
   holds: (text) => {
     const { launcher, job, exit } = parseLaunchRecord(text);

@@ -378,7 +378,7 @@ Deno.test("Start: what cannot be is refused by name, and nothing is left", async
     [{ title: "deadbeef" }, /could be a job's id/],
     [{ labels: { "a b": "x" } }, /is not a valid label name/],
     [{ labels: { a: "x\ny" } }, /label a has control characters/],
-    [{ limits: { memoryBytes: 1 } }, /memory limit is 1, and not 1048576 or more/],
+    [{ limits: { memoryBytes: 1 } }, /: 1 is not a valid memory limit: expected at least 1048576/],
     [{ stdin: Buffer.alloc(2 * 1024 ** 2 + 1) }, /standard input is above 2 MiB/],
   ];
   for (const [request, details] of refused) {

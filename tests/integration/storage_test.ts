@@ -102,7 +102,7 @@ Deno.test("rotation: a filesystem that cannot free a file's head is refused at t
   const options = { logDir: join(mount.folder, "log") };
   await assert.rejects(
     TestServer.start(options),
-    /cannot free the head of a file.*--max-output max/,
+    /cannot free the start of a file.*--max-output max/,
   );
   await using server = await TestServer.start({ ...options, flags: ["--max-output", "max"] });
   const id = await server.client().shell("echo hello");

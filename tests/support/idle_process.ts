@@ -1,6 +1,10 @@
 /** Processes that tests may signal and kill: each sleeps until it is ended. */
 import { join } from "node:path";
 import { until } from "./wait.ts";
+import { within } from "./within.ts";
+
+/** How long a signal may take to end a process. */
+const SIGNAL_DEADLINE_MS = 2000;
 
 /** A process that does nothing. Disposing of it kills it. */
 export class IdleProcess implements AsyncDisposable {
@@ -24,9 +28,9 @@ export class IdleProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Waits for the signal that ends it. */
+  /** Waits, not for ever, for the signal that ends it. */
   async signal(): Promise<Deno.Signal | null> {
-    return (await this.#child.status).signal;
+    return (await within(SIGNAL_DEADLINE_MS, this.#child.status)).signal;
   }
 
   /** Field 22 of its /proc/PID/stat, once it runs its program (until then it has its parent's name). */

@@ -6,13 +6,18 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import type { Adoption, AdoptionRequest } from "../../lib/executor.ts";
-import { AdoptedJobs } from "../../lib/executor/adoption.ts";
+import { AdoptedJobs, type AdoptionTimes } from "../../lib/executor/adoption.ts";
+import type { Ending } from "../../lib/model/ending.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
 import { IdleProcess } from "../support/idle_process.ts";
+import { within } from "../support/within.ts";
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
 const OTHER_BOOT = "11111111-1028-4bb3-bf34-8aefaa8b0122";
 const END = "exit 7\ncounter memory.events\noom_kill 1\nend\n";
+/** How long an adoption may take, or an end, that has nothing to wait for. */
+const DEADLINE_MS = 2000;
+
 /** No process has this start time. */
 const GONE = { pid: 1, startTime: "1" };
 
@@ -21,13 +26,14 @@ class Host implements AsyncDisposable {
   readonly #groups: FakeGroups;
   readonly #adopted: AdoptedJobs;
 
-  private constructor(groups: FakeGroups, times: { checkIntervalMs: number }) {
+  private constructor(groups: FakeGroups, times: AdoptionTimes) {
     this.#groups = groups;
-    this.#adopted = new AdoptedJobs(BOOT, { firstLineTimeoutMs: 100, ...times });
+    this.#adopted = new AdoptedJobs(BOOT, times);
   }
 
-  static async make(times = { checkIntervalMs: 20 }): Promise<Host> {
-    return new Host(await FakeGroups.make(), times);
+  static async make(times: Partial<AdoptionTimes> = {}): Promise<Host> {
+    const all = { checkIntervalMs: 20, firstLineTimeoutMs: 100, ...times };
+    return new Host(await FakeGroups.make(), all);
   }
 
   /** Makes a job's folder, with this launch record in it, and its group. */
@@ -54,7 +60,7 @@ class Host implements AsyncDisposable {
   }
 
   async adoptAll(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
-    return await this.#adopted.adopt(requests);
+    return await within(DEADLINE_MS, this.#adopted.adopt(requests));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -83,12 +89,18 @@ function assertRemoved({ placement }: AdoptionRequest): void {
   }
 }
 
+/** How a running job ends, which is to be soon. */
+async function endOf(adoption: Adoption): Promise<Ending> {
+  assert(adoption.kind === "running", adoption.kind);
+  return await within(DEADLINE_MS, adoption.ended);
+}
+
 async function assertNeverStarted(host: Host, request: AdoptionRequest): Promise<void> {
   assert.deepEqual(await host.adopt(request), { kind: "never-started" });
   assertRemoved(request);
 }
 
-/** Asserts that a job is lost: it ended, and nobody knows how. */
+/** Asserts that a job is lost: how it ended cannot be known. */
 async function assertLost(host: Host, request: AdoptionRequest, reason: RegExp): Promise<void> {
   const adoption = await host.adopt(request);
   assert(adoption.kind === "ended", adoption.kind);
@@ -106,8 +118,8 @@ Deno.test("adopt: a start without a launch record is withdrawn, and no launcher 
   await assert.rejects(Deno.open(join(job.folder, "launch"), { createNew: true, write: true }));
 });
 
-Deno.test("adopt: a start that an earlier server has withdrawn never started", async () => {
-  await using host = await Host.make();
+Deno.test("adopt: a start that an earlier server has withdrawn never started, and is not waited for", async () => {
+  await using host = await Host.make({ firstLineTimeoutMs: 1e9 });
   const job = await host.job("a", { wasRunning: false });
   await Deno.writeTextFile(join(job.folder, "launch"), "withdrawn\n");
   await assertNeverStarted(host, job);
@@ -150,13 +162,23 @@ Deno.test("adopt: a launcher that is about to write its first line, and the job'
   await using launcher = new IdleProcess();
   const line = await lineOf(launcher);
   const job = await host.job("a", { wasRunning: false, record: "" });
-  const adopting = host.adopt(job);
-  await writeRecord(job.folder, line);
-  await new Promise((resolve) => setTimeout(resolve));
-  await writeRecord(job.folder, `${line}job 5499\n`);
-  const adoption = await adopting;
-  assert(adoption.kind === "running", adoption.kind);
-  assert.equal(adoption.pid, 5499);
+  const texts = [line, `${line}job 5499\n`];
+  const { readTextFileSync } = Deno;
+  // The launcher writes each line right after the server has read the record without it.
+  Deno.readTextFileSync = (path) => {
+    const text = readTextFileSync(path);
+    const next = texts.shift();
+    if (next !== undefined) Deno.writeTextFileSync(path, next.padEnd(4096));
+    return text;
+  };
+  try {
+    const adoption = await host.adopt(job);
+    assert(adoption.kind === "running", adoption.kind);
+    assert.equal(adoption.pid, 5499);
+    assert.deepEqual(texts, []);
+  } finally {
+    Deno.readTextFileSync = readTextFileSync;
+  }
 });
 
 Deno.test("adopt: a launcher that refuses its job and exits is waited for", async () => {
@@ -226,7 +248,7 @@ Deno.test("adopt: a job whose launcher is alive goes on, and its end is learnt f
   assert.equal(adoption.pid, 5499);
   await writeRecord(job.folder, `${begun}exit 3\n`);
   await writeRecord(job.folder, `${begun}Terminated\nexit 143\nend\n`);
-  const ending = await adoption.ended;
+  const ending = await endOf(adoption);
   assert(ending.kind === "exited");
   assert.deepEqual([ending.exitCode, ending.signal], [143, 15]);
 });
@@ -247,7 +269,7 @@ Deno.test("adopt: the end of each of many jobs is its own", async () => {
     assert(job !== undefined && adoption?.kind === "running");
     assert.equal(adoption.pid, number);
     await writeRecord(job.folder, `${begun(number, line)}exit ${number}\nend\n`);
-    const ending = await adoption.ended;
+    const ending = await endOf(adoption);
     assert.equal(ending.kind === "exited" && ending.exitCode, number);
   }
 });
@@ -263,23 +285,26 @@ Deno.test("adopt: a job outlives its killed launcher, and is lost when its last 
   let isSettled = false;
   const ended = first.ended.finally(() => isSettled = true);
   // One check is for both.
-  assert.equal((await second.ended).kind, "lost");
+  assert.equal((await endOf(second)).kind, "lost");
   assert(!isSettled, "a process of the job is left");
   await host.setPopulated(busy, false);
-  const ending = await ended;
+  const ending = await within(DEADLINE_MS, ended);
   assert(ending.kind === "lost");
   assert.match(ending.reason, /launcher was killed/);
   assertRemoved(busy);
 });
 
-Deno.test("adopt: a launcher that is killed later is missed by the check", async () => {
+Deno.test("adopt: a launcher that is killed later is found by a later check", async () => {
   await using host = await Host.make();
   await using launcher = new IdleProcess();
-  const job = await host.job("a", { record: `${await lineOf(launcher)}job 5499\n` });
-  const adoption = await host.adopt(job);
-  assert(adoption.kind === "running");
+  const later = await host.job("later", { record: `${await lineOf(launcher)}job 5499\n` });
+  const first = await host.job("first", { record: `${launcherLine(GONE)}job 5500\n` });
+  const adoptions = await host.adoptAll([later, first]);
+  const [laterAdoption, firstAdoption] = [adoptions.get("later"), adoptions.get("first")];
+  assert(laterAdoption !== undefined && firstAdoption !== undefined);
+  assert.equal((await endOf(firstAdoption)).kind, "lost");
   await launcher[Symbol.asyncDispose]();
-  assert.equal((await adoption.ended).kind, "lost");
+  assert.equal((await endOf(laterAdoption)).kind, "lost");
 });
 
 Deno.test("adopt: a process that has the launcher's id but another start time is not the launcher", async () => {
@@ -289,20 +314,30 @@ Deno.test("adopt: a process that has the launcher's id but another start time is
   const record = `${launcherLine({ pid: process.pid, startTime })}job 5499\n`;
   const adoption = await host.adopt(await host.job("a", { record }));
   assert(adoption.kind === "running");
-  const ending = await adoption.ended;
+  const ending = await endOf(adoption);
   assert.equal(ending.kind, "lost");
   assert.equal(process.ended, undefined);
 });
 
-Deno.test("adopt: an end that is written between the look at the record and the watch is found by the check", async () => {
+Deno.test("adopt: where no inotify instance is left, the check finds the recorded end", async () => {
   await using host = await Host.make();
-  const record = `${launcherLine(GONE)}job 5499\n`;
+  await using launcher = new IdleProcess();
+  const record = `${await lineOf(launcher)}job 5499\n`;
   const job = await host.job("a", { record, populated: true });
-  const adoption = await host.adopt(job);
-  assert(adoption.kind === "running");
-  await writeRecord(job.folder, record + END);
-  const ending = await adoption.ended;
-  assert.equal(ending.kind === "exited" && ending.exitCode, 7);
+  const { watchFs } = Deno;
+  Deno.watchFs = () => {
+    throw new Error("Too many open files (os error 24)");
+  };
+  try {
+    const adoption = await host.adopt(job);
+    await writeRecord(job.folder, record + END);
+    await launcher[Symbol.asyncDispose]();
+    // The group still counts as populated, as it may for a moment: the record alone tells the end.
+    const ending = await endOf(adoption);
+    assert.equal(ending.kind === "exited" && ending.exitCode, 7);
+  } finally {
+    Deno.watchFs = watchFs;
+  }
 });
 
 Deno.test("adopt: many records without a first line are waited for together", async () => {

@@ -86,8 +86,9 @@ Deno.test("whenEmpty: waits until no process is left", async () => {
   await using groups = await FakeGroups.make();
   const placement = await groups.place("job", { populated: true });
   let isSettled = false;
-  const waiting = whenEmpty(placement).finally(() => isSettled = true);
-  assert.equal(await hasProcesses(placement), true);
+  const waiting = whenEmpty(placement, 1).finally(() => isSettled = true);
+  // Each takes as long as one of its checks.
+  for (let check = 0; check < 10; check++) assert.equal(await hasProcesses(placement), true);
   assert.equal(isSettled, false);
   await groups.setPopulated(placement, false);
   await waiting;

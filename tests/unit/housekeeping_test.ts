@@ -1,6 +1,5 @@
 import { strict as assert } from "node:assert";
 import { expiredJobs } from "../../lib/job/retention.ts";
-import { cutOffset } from "../../lib/logs/rotation.ts";
 import type { EndedJob } from "../../lib/store.ts";
 
 const GENEROUS = { retainAgeMs: 1e12, retainCount: 1e6, retainBytes: 1e12, nowMs: 10_000 };
@@ -32,21 +31,4 @@ Deno.test("expiredJobs: the oldest are removed until the bounds hold", () => {
   assert.deepEqual(expire({ retainBytes: 99 }), JOBS.map(({ id }) => id));
   assert.deepEqual(expire({ retainAgeMs: 7000 }), ["job-1", "job-2"]);
   assert.deepEqual(expire({ retainAgeMs: 8500, retainCount: 2 }), ["job-1", "job-2", "job-3"]);
-});
-
-Deno.test("cutOffset: nothing is cut until an eighth of the bound is too much", () => {
-  assert.equal(cutOffset(0, 0, 65_536), undefined);
-  assert.equal(cutOffset(65_536, 0, 65_536), undefined);
-  assert.equal(cutOffset(65_536 + 8192, 0, 65_536), undefined);
-  assert.equal(cutOffset(1_000_000, 1_000_000 - 65_536, 65_536), undefined);
-  assert.equal(cutOffset(1e15, 0, Infinity), undefined);
-});
-
-Deno.test("cutOffset: whole blocks go, and never less than the bound stays", () => {
-  for (const size of [65_536 + 8193, 100_000, 1_234_567, 10 ** 12 + 1]) {
-    const offset = cutOffset(size, 0, 65_536);
-    assert(offset !== undefined);
-    assert.equal(offset % 4096, 0);
-    assert(size - offset >= 65_536 && size - offset < 65_536 + 4096, `${size} ${offset}`);
-  }
 });

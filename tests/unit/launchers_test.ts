@@ -231,7 +231,7 @@ Deno.test("Launchers: one whose job is long is released: it ends with its job", 
     });
     return !(await probe.output()).success;
   };
-  await until("the launcher to be released", isReleased);
+  await until("the launcher to be released", isReleased, 2000);
   assert.equal(await isAlive(pid), true);
   await Deno.writeTextFile(gate, "");
   await done;
@@ -274,14 +274,26 @@ Deno.test("Launchers: secrets are in the environment of a launcher that takes no
   assert.deepEqual(after, { pid: before.pid, said: ["", "j3", "3", "w 1 a b '"] });
 });
 
+Deno.test("Launchers: one that has held a secret is not asked for the next job", async () => {
+  await using launchers = new FakeLaunchers(REPORTS_ITSELF);
+  const own = await pidOf(launchers.start([], { secrets: { SECRET: "hush" } }));
+  assert.notEqual(await pidOf(launchers.start()), own);
+  await until("the launcher to end", async () => !await isAlive(own));
+});
+
 Deno.test("Launchers: a command that is too long for the input comes through all the same", async () => {
   await using launchers = new FakeLaunchers(
-    'shift 2\nlaunch() { echo "$# ${#3}"; echo started 1; echo ended; }\n',
+    'shift 2\nlaunch() { echo "$# ${#3}"; echo "started $$"; echo ended; }\n',
   );
   for (const length of [100, 64 * 1024 - 19, 64 * 1024, 120_000]) {
     const { report, done } = await launchers.start(["a", "x".repeat(length)], { words: ["w"] });
     await done;
     assert.equal(report.split("\n")[0], `3 ${length}`);
+    // One that was started for this command alone takes no other job.
+    const pid = Number(/^started (\d+)$/m.exec(report)?.[1]);
+    if (length > 64 * 1024 - 20) {
+      await until("the launcher to end", async () => !await isAlive(pid));
+    }
   }
 });
 
@@ -372,7 +384,7 @@ Deno.test("launch.sh: arguments reach the command as they are, and the launcher'
   assert.equal(await Deno.readTextFile(join(folder, "output")), expected);
 });
 
-Deno.test("launch.sh: whoever creates the launch record first decides", async () => {
+Deno.test("launch.sh: a job whose launch record already exists is not run", async () => {
   await using groups = await FakeGroups.make();
   await using launchers = await RealLaunchers.make(groups);
   const folder = groups.path("job-late");

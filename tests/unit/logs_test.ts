@@ -1,16 +1,22 @@
 import { strict as assert } from "node:assert";
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { type Chunk, CHUNK_BYTES, OutputLog, type ReadRange } from "../../lib/logs.ts";
+import { type Chunk, CHUNK_BYTES, isTail, OutputLog, type ReadRange } from "../../lib/logs.ts";
+import { ReadHook } from "../support/read_hook.ts";
+import { within } from "../support/within.ts";
 
 const NEVER = new AbortController().signal;
 
-/** The byte that belongs at an offset: never 0, which is what a hole reads as. */
-function byteAt(offset: number): number {
-  return 1 + offset % 251;
-}
+/** How long a reader may take for one chunk: far longer than it does. */
+const CHUNK_DEADLINE_MS = 2000;
 
+/** What an output consists of, again and again: never 0, which is what a hole reads as. */
+const CYCLE_BYTES = 251;
+const PATTERN = Uint8Array.from({ length: 1_000_000 }, (_, index) => 1 + index % CYCLE_BYTES);
+
+/** The bytes that belong at these offsets. */
 function bytesAt(begin: number, end: number): Uint8Array {
-  return Uint8Array.from({ length: end - begin }, (_, index) => byteAt(begin + index));
+  return PATTERN.subarray(begin % CYCLE_BYTES, begin % CYCLE_BYTES + end - begin);
 }
 
 /** An output file that grows and loses its head as a job's does. */
@@ -19,6 +25,7 @@ class Output implements AsyncDisposable {
   readonly #folder: string;
   readonly #file: string;
   #size = 0;
+  #cutTo = 0;
 
   constructor(folder: string, state: { firstOffset?: number; finished?: boolean } = {}) {
     this.#folder = folder;
@@ -35,11 +42,19 @@ class Output implements AsyncDisposable {
   /** Appends so many bytes of the pattern. */
   async grow(length: number): Promise<void> {
     const bytes = bytesAt(this.#size, this.#size + length);
+    this.#size += length;
     await Deno.writeFile(this.#file, bytes, { append: true });
+  }
+
+  /** Appends so many bytes of the pattern before it returns. */
+  growSync(length: number): void {
+    const bytes = bytesAt(this.#size, this.#size + length);
+    Deno.writeFileSync(this.#file, bytes, { append: true });
     this.#size += length;
   }
 
   async write(text: string): Promise<void> {
+    this.#size += new TextEncoder().encode(text).length;
     await Deno.writeTextFile(this.#file, text, { append: true });
   }
 
@@ -47,11 +62,45 @@ class Output implements AsyncDisposable {
   async cut(offset: number): Promise<void> {
     this.log.firstOffset = offset;
     using file = await Deno.open(this.#file, { write: true });
-    await file.write(new Uint8Array(offset));
+    await file.seek(this.#cutTo, Deno.SeekMode.Start);
+    await file.write(new Uint8Array(Math.max(0, offset - this.#cutTo)));
+    this.#cutTo = Math.max(offset, this.#cutTo);
   }
 
-  read(range: Partial<ReadRange> = {}, signal = NEVER): AsyncGenerator<Chunk> {
-    return this.log.read({ follow: false, ...range }, signal);
+  /** The same, before it returns. */
+  cutSync(offset: number): void {
+    this.log.firstOffset = offset;
+    using file = Deno.openSync(this.#file, { write: true });
+    file.writeSync(new Uint8Array(offset));
+  }
+
+  /**
+   * Reads, and fails at the first chunk that is late, does not follow the one before, or says nothing:
+   * a reader that goes round in circles would otherwise never end.
+   */
+  async *read(range: Partial<ReadRange> = {}, signal = NEVER): AsyncGenerator<Chunk> {
+    const whole = { follow: false, ...range };
+    const chunks = this.log.read(whole, signal);
+    try {
+      let end = isTail(whole) ? undefined : range.offset ?? 0;
+      for (;;) {
+        const { done, value } = await within(CHUNK_DEADLINE_MS, chunks.next());
+        if (done === true) return;
+        const { offset, bytes, gapBytes } = value;
+        if (end === undefined) {
+          assert.equal(bytes.length + gapBytes, 0, "a tail says its offset first");
+        } else {
+          assert(bytes.length + gapBytes > 0, "a chunk says nothing");
+          assert.equal(offset, end + gapBytes, "a chunk does not follow the one before");
+        }
+        end = offset + bytes.length;
+        assert(end <= this.#size, "a chunk ends beyond the output");
+        yield value;
+      }
+    } finally {
+      // Not waited for: a reader that goes round in circles does not come to its end.
+      void chunks.return(undefined);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -69,12 +118,18 @@ function assertPattern(chunks: readonly Chunk[], begin: number): { end: number; 
   for (const { offset, bytes, gapBytes } of chunks) {
     assert.equal(offset, end + gapBytes, "a chunk does not begin where the one before has ended");
     const expected = bytesAt(offset, offset + bytes.length);
-    const wrong = bytes.findIndex((byte, index) => byte !== expected[index]);
-    assert.equal(wrong, -1, `the byte at ${offset + wrong} is ${bytes[wrong]}`);
+    if (Buffer.compare(bytes, expected) !== 0) {
+      const wrong = bytes.findIndex((byte, index) => byte !== expected[index]);
+      assert.fail(`the byte at ${offset + wrong} is ${bytes[wrong]}`);
+    }
     end = offset + bytes.length;
     gaps += gapBytes;
   }
   return { end, gapBytes: gaps };
+}
+
+async function collect(chunks: AsyncIterable<Chunk>): Promise<Chunk[]> {
+  return await Array.fromAsync(chunks);
 }
 
 async function textOf(chunks: AsyncIterable<Chunk>): Promise<string> {
@@ -88,7 +143,7 @@ Deno.test("OutputLog.read: all of a finished output, in chunks", async () => {
   const size = 2 * CHUNK_BYTES + 1;
   await output.grow(size);
   for (const follow of [true, false]) {
-    const chunks = await Array.fromAsync(output.read({ follow }));
+    const chunks = await collect(output.read({ follow }));
     assert.deepEqual(chunks.map(({ bytes }) => bytes.length), [CHUNK_BYTES, CHUNK_BYTES, 1]);
     assert.deepEqual(assertPattern(chunks, 0), { end: size, gapBytes: 0 });
   }
@@ -100,14 +155,14 @@ Deno.test("OutputLog.read: without following, what is written later is left out"
   const chunks: Chunk[] = [];
   for await (const chunk of output.read()) {
     chunks.push(chunk);
-    await output.grow(1000);
+    if (chunks.length < 9) await output.grow(1000);
   }
   assert.equal(assertPattern(chunks, 0).end, CHUNK_BYTES + 10);
 });
 
 Deno.test("OutputLog.read: following, it goes on until the job has ended, and not beyond", async () => {
   await using output = await Output.make();
-  const reading = Array.fromAsync(output.read({ follow: true }));
+  const reading = collect(output.read({ follow: true }));
   for (let count = 0; count < 50; count++) await output.grow(777);
   output.log.finish();
   assert.equal(assertPattern(await reading, 0).end, 50 * 777);
@@ -131,18 +186,75 @@ Deno.test("OutputLog.read: a reader that waits is woken by a line, an end and an
   assert.equal((await atEnd).done, true);
 });
 
+Deno.test("OutputLog.read: what is written right before the job's end is read", async () => {
+  await using output = await Output.make();
+  await output.grow(10);
+  let isLate = false;
+  using _hook = new ReadHook({
+    // The reader has just seen the end of the file, and not yet looked whether the job has ended.
+    after: (length) => {
+      if (length !== null || isLate) return;
+      isLate = true;
+      output.growSync(5);
+      output.log.finish();
+    },
+  });
+  const chunks = await collect(output.read({ follow: true }));
+  assert(isLate);
+  assert.deepEqual(chunks.map(({ offset, bytes }) => [offset, bytes.length]), [[0, 10], [10, 5]]);
+  assertPattern(chunks, 0);
+});
+
+Deno.test("OutputLog.read: what is rotated away during the read is a gap, and not zeros", async () => {
+  await using output = await Output.make({ finished: true });
+  await output.grow(20_000);
+  let isCut = false;
+  using _hook = new ReadHook({
+    before: () => {
+      if (!isCut) output.cutSync(8192);
+      isCut = true;
+    },
+  });
+  const chunks = await collect(output.read());
+  assert(isCut);
+  assert.deepEqual(chunks.map(({ offset, gapBytes }) => [offset, gapBytes]), [[8192, 8192]]);
+  assert.deepEqual(assertPattern(chunks, 0), { end: 20_000, gapBytes: 8192 });
+});
+
+Deno.test("OutputLog.read: bytes that were read before they were rotated away are no gap for this reader", async () => {
+  await using output = await Output.make({ finished: true });
+  await output.grow(CHUNK_BYTES + 10);
+  const chunks: Chunk[] = [];
+  for await (const chunk of output.read()) {
+    chunks.push(chunk);
+    await output.cut(8192);
+  }
+  assert.deepEqual(chunks.map(({ gapBytes }) => gapBytes), [0, 0]);
+  assertPattern(chunks, 0);
+});
+
+Deno.test("OutputLog.read: a range of which nothing is left is a gap of its size, however far the cut", async () => {
+  await using output = await Output.make({ firstOffset: 8192, finished: true });
+  await output.grow(8192);
+  for (const [offset, follow] of [[0, false], [0, true], [100, false], [8191, true]] as const) {
+    const chunks = await collect(output.read({ offset, follow }));
+    const seen = chunks.map((chunk) => [chunk.offset, chunk.bytes.length, chunk.gapBytes]);
+    assert.deepEqual(seen, [[8192, 0, 8192 - offset]]);
+  }
+});
+
 Deno.test("OutputLog.read: an aborted signal reads nothing", async () => {
   await using output = await Output.make();
   await output.grow(5);
-  assert.deepEqual(await Array.fromAsync(output.read({ follow: true }, AbortSignal.abort())), []);
+  assert.deepEqual(await collect(output.read({ follow: true }, AbortSignal.abort())), []);
 });
 
 Deno.test("OutputLog.read: an offset beyond the end waits for its byte", async () => {
   await using output = await Output.make();
   await output.grow(5);
-  assert.deepEqual(await Array.fromAsync(output.read({ offset: 8 })), []);
-  const reading = Array.fromAsync(output.read({ offset: 8, follow: true }));
-  const never = Array.fromAsync(output.read({ offset: 2 ** 63, follow: true }));
+  assert.deepEqual(await collect(output.read({ offset: 8 })), []);
+  const reading = collect(output.read({ offset: 8, follow: true }));
+  const never = collect(output.read({ offset: 2 ** 63, follow: true }));
   await output.grow(2);
   await output.grow(3);
   output.log.finish();
@@ -155,7 +267,7 @@ Deno.test("OutputLog.read: an offset beyond the end of a finished output is the 
   await output.grow(5);
   for (const offset of [5, 6, 2 ** 40, 2 ** 53, 2 ** 64]) {
     for (const follow of [true, false]) {
-      assert.deepEqual(await Array.fromAsync(output.read({ offset, follow })), []);
+      assert.deepEqual(await collect(output.read({ offset, follow })), []);
     }
   }
 });
@@ -163,6 +275,16 @@ Deno.test("OutputLog.read: an offset beyond the end of a finished output is the 
 Deno.test("OutputLog.read: a tail says first where it begins", async () => {
   const cases: [text: string, range: Partial<ReadRange>, offset: number][] = [
     ["one\ntwo\n", { tailLines: 1 }, 4],
+    ["one\ntwo\n", { tailLines: 2 }, 0],
+    ["one\ntwo\n", { tailLines: 3 }, 0],
+    ["one\n\n\n", { tailLines: 1 }, 5],
+    ["one\n\n\n", { tailLines: 2 }, 4],
+    ["one\n\n\n", { tailLines: 3 }, 0],
+    ["\n", { tailLines: 1 }, 0],
+    ["\n\n", { tailLines: 1 }, 1],
+    ["x", { tailLines: 1 }, 0],
+    ["one\ntwo\n", { tailBytes: 0 }, 8],
+    ["one\ntwo\n", { tailBytes: 8 }, 0],
     ["one\ntwo\n", { tailLines: 9 }, 0],
     ["one\ntwo", { tailLines: 1 }, 4],
     ["one\ntwo", { tailLines: 0 }, 7],
@@ -174,7 +296,7 @@ Deno.test("OutputLog.read: a tail says first where it begins", async () => {
   for (const [text, range, offset] of cases) {
     await using output = await Output.make({ finished: true });
     await output.write(text);
-    const [first] = await Array.fromAsync(output.read(range));
+    const [first] = await collect(output.read(range));
     assert.deepEqual(first, { offset, bytes: new Uint8Array(), gapBytes: 0 }, text);
     assert.equal(await textOf(output.read(range)), text.slice(offset));
   }
@@ -201,7 +323,7 @@ Deno.test("OutputLog.read: what was rotated away is a gap, told with the first b
     [{ offset: 9000 }, 0],
   ];
   for (const [range, gapBytes] of ranges) {
-    const chunks = await Array.fromAsync(output.read(range));
+    const chunks = await collect(output.read(range));
     assert.deepEqual(assertPattern(chunks, range.offset ?? 0), { end: 10_000, gapBytes });
     assert.equal(chunks.length, 1);
   }
@@ -212,7 +334,7 @@ Deno.test("OutputLog.read: a tail begins behind what was rotated away, without a
   await output.grow(10_000);
   await output.cut(4096);
   for (const range of [{ tailBytes: 9000 }, { tailLines: 1000 }]) {
-    const chunks = await Array.fromAsync(output.read(range));
+    const chunks = await collect(output.read(range));
     assert.deepEqual(assertPattern(chunks, 4096), { end: 10_000, gapBytes: 0 });
   }
 });
@@ -238,6 +360,7 @@ Deno.test("OutputLog.read: where all that was asked for is gone, there is a gap 
     const chunks: Chunk[] = [];
     for await (const chunk of output.read()) {
       chunks.push(chunk);
+      if (chunks.length > 9) break;
       await output.grow(100_000);
       await output.cut(CHUNK_BYTES + 8192);
     }

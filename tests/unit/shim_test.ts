@@ -14,6 +14,7 @@ import {
 } from "../../lib/shim/shell.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
 import { IdleProcess } from "../support/idle_process.ts";
+import { within } from "../support/within.ts";
 
 /** Prints what `parse_stat` makes of a line. */
 async function parseStat(line: string): Promise<string> {
@@ -33,7 +34,7 @@ Deno.test("parse_stat: state and start time, whatever the process is called", as
   assert.equal(await parseStat(statLine("x", "Z")), "Z,22\n");
 });
 
-Deno.test("parse_stat: a line that is cut short has no start time, and is no error", async () => {
+Deno.test("parse_stat: a line that is cut short has no start time, and is not an error", async () => {
   for (const line of ["", "1", "1 (a", "1 (a) ", "1 (a) S", "1 (a) S 4 5 6"]) {
     assert.match(await parseStat(line), /,\n$/, line);
   }
@@ -123,16 +124,22 @@ Deno.test("signal.sh: with cgroup v1, a group is frozen while its processes are 
   // A pipe in the file's place keeps both writes, in their order.
   const state = join(group, "freezer.state");
   await new Deno.Command("mkfifo", { args: [state] }).output();
-  const script = 'exec 3<>"$1"; echo; read -r first <&3; read -r last <&3; echo "$first $last"';
+  const script =
+    'exec 3<>"$1"; echo; read -r first <&3; read -r last <&3; echo "$first $last"; exec /bin/sleep 1000';
   const reader = new Deno.Command("sh", { args: ["-c", script, "x", state], stdout: "piped" });
   const reading = reader.spawn();
   const output = reading.stdout.values();
-  await output.next(); // It has opened the pipe.
-  await runScript(scripts.signal, ["KILL", group]);
-  assert.equal(await process.signal(), "SIGKILL");
-  assert.equal(new TextDecoder().decode((await output.next()).value), "FROZEN THAWED\n");
-  await output.return?.();
-  await reading.status;
+  try {
+    await output.next(); // It has opened the pipe.
+    await runScript(scripts.signal, ["KILL", group]);
+    assert.equal(await process.signal(), "SIGKILL");
+    const { value } = await within(2000, output.next());
+    assert.equal(new TextDecoder().decode(value), "FROZEN THAWED\n");
+  } finally {
+    reading.kill("SIGKILL");
+    await reading.status;
+    await output.return?.();
+  }
 });
 
 Deno.test("read.sh: each file between its name and an end, with what it holds kept as it is", async () => {
