@@ -89,10 +89,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     maxOutputBytes: config.maxOutputBytes,
   });
   const streams = new StreamTotals();
-  const housekeeper = new Housekeeper(manager, store, {
-    ...config,
-    retainAgeMs: config.retainAge,
-  });
+  const housekeeper = new Housekeeper(manager, store, config);
   const begun = new AbortController();
   const overdue = new AbortController();
   const shutdown = { begun: begun.signal, overdue: overdue.signal };
