@@ -1,6 +1,7 @@
 /** worker-server: wiring, signals and exit statuses. */
 import { CommanderError } from "commander";
 import { AuditTrail } from "./lib/access/audit.ts";
+import { AccessEvents } from "./lib/access/events.ts";
 import { VERSION } from "./lib/server/build_info.ts";
 import { readConfig, type ServerConfig } from "./lib/server/config.ts";
 import { examine, formatFindings } from "./lib/server/doctor.ts";
@@ -89,6 +90,8 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     maxOutputBytes: config.maxOutputBytes,
   });
   const streams = new StreamTotals();
+  const events = new AccessEvents();
+  events.observe((event) => trail.record(event));
   const housekeeper = new Housekeeper(manager, store, config);
   const begun = new AbortController();
   const overdue = new AbortController();
@@ -97,7 +100,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     credentials: renewal,
     roleOid: config.roleOid,
     bounds: config,
-    trail,
+    report: events.report,
     handlers: createHandlers({
       manager,
       rules,
@@ -110,7 +113,10 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
       defaultUser: config.jobUser,
       shutdown,
     }),
-    companions: [new HealthService(rules, shutdown), new ReflectionService(rules, shutdown)],
+    additionalServices: [
+      new HealthService(rules, shutdown),
+      new ReflectionService(rules, shutdown),
+    ],
   });
   await using metrics = openMetrics(config.metricsListen, {
     version: VERSION,
@@ -120,7 +126,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     expiries: () => renewal.expiries,
     streams,
     residentBytes: () => Deno.memoryUsage().rss,
-  }, { trail, isServing: () => !begun.signal.aborted });
+  }, { events, isServing: () => !begun.signal.aborted });
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);
   if (executor.inheritedDescriptors.length > 0) {
@@ -155,11 +161,11 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
 function openMetrics(
   address: string,
   sources: MetricSources,
-  { trail, isServing }: { trail: AuditTrail; isServing: () => boolean },
+  { events, isServing }: { events: AccessEvents; isServing: () => boolean },
 ) {
   if (address === "") return { port: undefined, [Symbol.asyncDispose]: async () => {} };
   const metrics = new Metrics(sources);
-  trail.onEntry = (event, fields) => metrics.count(event, fields);
+  events.observe((event) => metrics.count(event));
   const server = serveMetrics(address, { metrics, isServing });
   return {
     port: server.port,

@@ -1,9 +1,9 @@
-/** Which role may call which method. Deny by default. Pure. */
+/** Which role may call which method; every other method is denied. Pure. */
 import { DEFAULT_ROLE_OID, isRoleOid, type Role, ROLES, rolesOfCertificate } from "./tls/role.ts";
 
 export { DEFAULT_ROLE_OID, isRoleOid, type Role, ROLES };
 
-/** Who calls: what the certificate says. */
+/** Who calls, by the client certificate. */
 export interface Caller {
   /** The certificate's common name. */
   name: string;
@@ -15,7 +15,7 @@ export interface Caller {
 const READERS: readonly Role[] = ["reader", "writer"];
 const WRITERS: readonly Role[] = ["writer"];
 
-/** The roles that may call each method; a method that is not here is refused to everyone. */
+/** The roles that may call each method; a method that is not in the table is denied to everyone. */
 const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Start", WRITERS],
   ["/JobService/Stop", WRITERS],
@@ -26,24 +26,24 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Wait", READERS],
   ["/JobService/List", READERS],
   ["/JobService/Info", READERS],
-  // What load balancers and orchestrators ask; a prober's certificate has a role as any other.
+  // For load balancers and orchestrators; their certificates need a role as well.
   ["/grpc.health.v1.Health/Check", READERS],
   ["/grpc.health.v1.Health/List", READERS],
   ["/grpc.health.v1.Health/Watch", READERS],
-  // The contract, for tools that have not been given it.
+  // The contract, for tools such as grpcurl.
   ["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", READERS],
   ["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", READERS],
 ]);
 
-/** What the path of each method of our own begins with. */
+/** The beginning of the path of each method of this project. */
 const SERVICE = "/JobService/";
 
-/** What the path of each method of the health service begins with. */
+/** The beginning of the path of each method of the health service. */
 const HEALTH_SERVICE = "/grpc.health.v1.Health/";
 
 /**
- * The name of a method in rules and metrics: `Start`, and with the service's name (but not its
- * package, which is a version) where it is none of our own: `Health/Check`.
+ * The name of a method in rules and metrics: `Start`; for a method of another service with the
+ * service's name, without its package (which names a version): `Health/Check`.
  *
  * @param path Such as `/JobService/Start`.
  * @returns Undefined where there is no such method.
@@ -65,7 +65,7 @@ export function isMethod(method: string): boolean {
   return PERMISSIONS.has(method);
 }
 
-/** Whether a method, named by its path, is of the health service: probes call it for ever. */
+/** Whether a method, named by its path, is one of the health service. */
 export function isHealthMethod(method: string): boolean {
   return method.startsWith(HEALTH_SERVICE) && PERMISSIONS.has(method);
 }

@@ -1,24 +1,23 @@
-/** How many calls a user may have open, and make in a second, so that others are served too. Pure. */
-
+/** Bounds on the calls of each user, so that no user can slow down the others. Pure. */
 import { TokenBucket } from "./token_bucket.ts";
 
 /** Infinity: no bound. */
 export interface CallBounds {
-  /** Calls that are open at once, streams included, of one certificate name. */
+  /** Open calls of one certificate name, streams included. */
   readonly maxOpenCalls: number;
-  /** Calls that one certificate name may begin in a second, on average. */
+  /** Calls that one certificate name may begin in a second, on average; as many at once. */
   readonly maxCallRate: number;
 }
 
-/** A user may begin at once what a second allows; it comes back evenly. */
+/** A user may begin at once the calls of so many seconds. */
 const BURST_SECONDS = 1;
 
-/** Users of whom nothing is open are forgotten when there are so many. */
+/** When so many users are known, those without open calls are forgotten. */
 const MAX_IDLE_USERS = 1000;
 
 interface User {
   open: number;
-  /** Calls that may begin now. */
+  /** One token for each call that may begin now. */
   readonly rate: TokenBucket;
 }
 
@@ -32,10 +31,11 @@ export class CallCounter {
   }
 
   /**
-   * Counts a call that begins; each that is let in must come to its {@link end}.
+   * Counts a call that begins. For each call that is let in, {@link end} must be called once.
    *
-   * @param nowMs A clock that never goes back.
-   * @returns Why it is not let in; undefined: it is.
+   * @param name The certificate name of the caller.
+   * @param nowMs A clock in milliseconds that never goes back.
+   * @returns Why the call is refused; undefined where it is let in.
    */
   begin(name: string, nowMs: number): string | undefined {
     const { maxOpenCalls, maxCallRate } = this.#bounds;
@@ -70,7 +70,7 @@ export class CallCounter {
     return user;
   }
 
-  /** Whoever has rested for the burst's time has nothing to remember. */
+  /** Forgets users whose bucket is full again: they are as good as new. */
   #forgetIdle(nowMs: number): void {
     if (this.#users.size < MAX_IDLE_USERS) return;
     for (const [name, { open, rate }] of this.#users) {

@@ -1,14 +1,14 @@
-/** Reads the rule file when it has changed. A broken one changes nothing, and is told of in the log. */
+/** Reads the rule file when it has changed. An invalid one changes nothing, and is logged. */
 import { AccessRules, parseRules } from "./rules.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 
-/** The rules as they stand in the file. */
+/** The rules in the file, and the rules in force. */
 export class RuleFile {
   readonly #path: string;
   readonly #defaultUser: string;
   #rules: AccessRules;
-  /** What the file was when it was last read. */
+  /** The version of the file that was read last. */
   #stamp: string;
 
   private constructor(
@@ -24,8 +24,8 @@ export class RuleFile {
 
   /**
    * @param path Empty: there is no rule file, and the roles alone decide.
-   * @param defaultUser Whom jobs run as.
-   * @throws {Error} When the file is missing or says something that is no rule.
+   * @param defaultUser The user that jobs run as by default.
+   * @throws {Error} When the file is missing or invalid.
    */
   static async open(path: string, defaultUser: string): Promise<RuleFile> {
     if (path === "") {
@@ -38,13 +38,15 @@ export class RuleFile {
       return new RuleFile(path, defaultUser, { rules, stamp });
     } catch (error) {
       throw new Error(
-        `cannot use the rule file ${path}: ${messageOf(error)}; mend it, or start without --rules`,
+        `cannot use the rule file ${path}: ${
+          messageOf(error)
+        }; correct it, or start without --rules`,
         { cause: error },
       );
     }
   }
 
-  /** The rules that hold now. */
+  /** The rules in force. Reads the file again where it has changed; an invalid one is ignored. */
   async current(): Promise<AccessRules> {
     if (this.#path === "") return this.#rules;
     const stamp = await stampOf(this.#path).catch(() => "missing");
@@ -54,7 +56,7 @@ export class RuleFile {
       this.#rules = parseRules(await Deno.readTextFile(this.#path), this.#defaultUser);
       log.info("the rule file has changed", { file: this.#path });
     } catch (error) {
-      log.error("the rule file is broken; the rules before it stay", {
+      log.error("the rule file is invalid; keeping the previous rules", {
         file: this.#path,
         error: messageOf(error),
       });
@@ -63,7 +65,7 @@ export class RuleFile {
   }
 }
 
-/** Changes with the file: an editor writes it anew, a tool renames another one into its place. */
+/** Tells versions of a file apart, whether it is written in place or replaced by a rename. */
 async function stampOf(path: string): Promise<string> {
   const { mtime, size, ino } = await Deno.stat(path);
   return `${mtime?.getTime()} ${size} ${ino}`;

@@ -1,13 +1,13 @@
-/** The rule file: what narrows a role or a person beyond what the role may do. Pure. */
+/** The rule file: it narrows what callers may do within their roles, by role or by name. Pure. */
 import * as v from "valibot";
 import { JobError } from "../errors.ts";
 import type { JobRequest } from "../model/request.ts";
 import { type Caller, METHOD_NAMES, ROLES } from "../rbac.ts";
 
-/** One argument, whatever it is. */
+/** Matches one argument. */
 const ANY_WORD = "*";
 
-/** All that follows, at the end of a command. */
+/** At the end of a command: matches all further arguments. */
 const ANY_WORDS = "**";
 
 const WORD = v.pipe(v.string(), v.nonEmpty());
@@ -18,7 +18,7 @@ const COMMAND = v.pipe(
   v.transform((command) => typeof command === "string" ? [command, ANY_WORDS] : command),
   v.check(
     (words) => !words.slice(0, -1).includes(ANY_WORDS) && words[0] !== ANY_WORDS,
-    `"${ANY_WORDS}" may stand at the end of a command only`,
+    `"${ANY_WORDS}" is allowed only at the end of a command`,
   ),
 );
 
@@ -43,14 +43,14 @@ const FILE = v.strictObject({ rules: v.array(RULE) });
 
 type Rule = v.InferOutput<typeof RULE>;
 
-/** What the rule file says. Every rule that speaks of a caller must allow what the caller wants. */
+/** The rules of a file. Every rule for a caller must allow what the caller asks for. */
 export class AccessRules {
   readonly #rules: readonly Rule[];
   readonly #defaultUser: string;
 
   /**
-   * @param rules None: the roles alone decide.
-   * @param defaultUser Whom jobs run as; nobody needs a rule for that one.
+   * @param rules Empty: the roles alone decide.
+   * @param defaultUser The user that jobs run as by default; it needs no rule.
    */
   constructor(rules: readonly Rule[], defaultUser: string) {
     this.#rules = rules;
@@ -65,12 +65,12 @@ export class AccessRules {
     }
   }
 
-  /** Whether the caller may see and touch the jobs of an owner; of others they shall not even know. */
+  /** Whether the caller may see and change the jobs of an owner; the others do not exist for it. */
   mayTouchJobsOf(caller: Caller, owner: string): boolean {
     return caller.name === owner || !this.ownJobsOnly(caller);
   }
 
-  /** Whether the caller has to do with jobs of its own only. */
+  /** Whether the caller may see and change its own jobs only. */
   ownJobsOnly(caller: Caller): boolean {
     return this.#rulesOf(caller).some(({ jobs }) => jobs === "own");
   }
@@ -84,13 +84,13 @@ export class AccessRules {
       if (commands !== undefined && !commands.some((pattern) => matches(pattern, words))) {
         throw denied(`${caller.name} may not start this command`);
       }
-      // A command that was chosen with care is another one with another PATH, or elsewhere.
+      // With another PATH or in another folder, an allowed command may be another program.
       const isNarrow = commands !== undefined;
       const variables = environment ?? (isNarrow ? [] : undefined);
       const names = Object.keys(secrets.environment);
-      const stranger = variables && names.find((name) => !variables.includes(name));
-      if (stranger !== undefined) {
-        throw denied(`${caller.name} may not set the environment variable ${stranger}`);
+      const refused = variables && names.find((name) => !variables.includes(name));
+      if (refused !== undefined) {
+        throw denied(`${caller.name} may not set the environment variable ${refused}`);
       }
       const folders = directories ?? (isNarrow ? ["/"] : undefined);
       if (folders !== undefined && !folders.includes(settings.workingDirectory)) {
@@ -102,7 +102,7 @@ export class AccessRules {
   #requireUser(caller: Caller, rules: readonly Rule[], user: string): void {
     if (user === this.#defaultUser) return;
     const lists = rules.flatMap(({ users }) => users === undefined ? [] : [users]);
-    // Where no rule says a word, whoever may be root may be anybody, and nobody else may.
+    // Without a rule about users: who may run jobs as root may run them as anyone.
     const isAllowed = lists.length === 0
       ? this.#defaultUser === "root" && rules.every(({ commands }) => commands === undefined)
       : lists.every((users) => users.includes(user));
@@ -128,12 +128,12 @@ export function parseRules(text: string, defaultUser: string): AccessRules {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Error(`it is no JSON: ${error instanceof Error ? error.message : error}`);
+    throw new Error(`it is not valid JSON: ${error instanceof Error ? error.message : error}`);
   }
   const result = v.safeParse(FILE, value);
   if (result.success) return new AccessRules(result.output.rules, defaultUser);
   const [issue] = result.issues;
-  throw new Error(`${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  throw new Error(`${v.getDotPath(issue) ?? "the whole file"}: ${issue.message}`);
 }
 
 function matches(pattern: readonly string[], words: readonly string[]): boolean {

@@ -1,4 +1,4 @@
-/** What may be done at once, and comes back evenly. Pure. */
+/** A rate limit that allows bursts: the token bucket. Pure. */
 
 /** A bucket of tokens, full at first. */
 export class TokenBucket {
@@ -8,8 +8,8 @@ export class TokenBucket {
   #atMs: number;
 
   /**
-   * @param bounds How many it holds, and how many come back in a second; Infinity: no bound.
-   * @param nowMs A clock that never goes back, here and below.
+   * @param bounds How many tokens it holds, and how many are added in a second; Infinity: no bound.
+   * @param nowMs A clock in milliseconds that never goes back, here and below.
    */
   constructor({ capacity, perSecond }: { capacity: number; perSecond: number }, nowMs: number) {
     this.#capacity = capacity;
@@ -18,20 +18,20 @@ export class TokenBucket {
     this.#atMs = nowMs;
   }
 
-  /** Since when nothing was earned. */
+  /** When tokens were added the last time. */
   get atMs(): number {
     return this.#atMs;
   }
 
-  /** Puts back what has come since the last time. */
+  /** Adds the tokens for the time since the last call, up to the capacity. */
   earn(nowMs: number): void {
-    // Infinity times no time is no number.
+    // Infinity * 0 is NaN.
     const earned = this.#perSecond === Infinity ? 0 : (nowMs - this.#atMs) / 1000 * this.#perSecond;
     this.#tokens = Math.min(this.#capacity, this.#tokens + earned);
     this.#atMs = nowMs;
   }
 
-  /** Takes one; false: there is none left, and none is taken. */
+  /** Takes one token; false where there is none. */
   take(): boolean {
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;

@@ -1,4 +1,4 @@
-/** The interceptor that every call goes through: who calls, may they, and one audit line for each. */
+/** The interceptor that every call goes through: it says who calls, lets in or refuses, and reports the end. */
 import {
   type Metadata,
   ResponderBuilder,
@@ -8,65 +8,68 @@ import {
   ServerListenerBuilder,
   status,
 } from "@grpc/grpc-js";
-import type { AuditTrail } from "../access/audit.ts";
 import type { CallCounter } from "../access/call_bounds.ts";
-import { JobError } from "../errors.ts";
+import type { AccessObserver } from "../access/events.ts";
+import { isAllowed, methodNameOf } from "../rbac.ts";
+import { type CallContext, setContext, UNAUTHENTICATED } from "./call_context.ts";
 import { toStatus } from "./endings.ts";
 import { http2StreamOf } from "./internals.ts";
-import { type Peer, peerOf, type PeerWatch } from "./peers.ts";
-import { type Caller, isAllowed, isHealthMethod } from "../rbac.ts";
+import type { Peer, PeerWatch } from "./peers.ts";
 
-const NOBODY: Peer = {
-  caller: { name: "", serial: "", roles: [] },
-  access: AbortSignal.abort(
-    new JobError("unauthenticated", "a client certificate is required"),
-  ),
-};
-
-/** Who calls, for a handler: the interceptor has let the call through. */
-export function callerOf(call: unknown): Peer {
-  return peerOf(http2StreamOf(call).session) ?? NOBODY;
+/** What the interceptor asks and tells. */
+export interface AuthorizationOptions {
+  /** Who is at the other end of each connection. */
+  readonly peers: Pick<PeerWatch, "identify">;
+  /** How many calls each user has open. */
+  readonly calls: CallCounter;
+  /** Told of the end of each call, once. */
+  readonly report: AccessObserver;
 }
 
 /**
- * Makes the interceptor. It refuses before the request is read, so that a refusal tells nothing about
- * what exists.
- *
- * @param options Who is behind each connection, and how many calls they have.
+ * Makes the interceptor. It refuses a call before the request is read, so that a refusal says nothing
+ * about which jobs exist.
  */
 export function authorizationInterceptor(
-  { peers, calls, trail }: { peers: PeerWatch; calls: CallCounter; trail: AuditTrail },
+  { peers, calls, report }: AuthorizationOptions,
 ): ServerInterceptor {
   return ({ path }, call) => {
-    const peer = peers.identify(http2StreamOf(call).session) ?? NOBODY;
-    const audit = new AuditLine(trail, { path, caller: peer.caller, peer: call.getPeer() });
+    const stream = http2StreamOf(call);
+    const { caller, access } = peers.identify(stream.session) ?? UNAUTHENTICATED;
+    const method = methodNameOf(path) ?? path;
+    const context: CallContext = { caller, access, method, job: undefined };
+    setContext(stream, context);
+    const peer = call.getPeer();
+    const beganAtMs = performance.now();
+    let release = () => {};
+    const end = once((code: status) => {
+      release();
+      const durationMs = performance.now() - beganAtMs;
+      const { job } = context;
+      report({ kind: "call-ended", path, caller, peer, job, code: status[code], durationMs });
+    });
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata: Metadata, next) => {
-        const refusal = refusalOf(peer, path) ?? excessOf(peer, calls);
+        const refusal = refusalOf(context, path) ?? excessOf(context, calls);
         if (refusal === undefined) {
-          const release = once(() => calls.end(peer.caller.name));
-          audit.onEnd = release;
-          // Whatever becomes of a call, its stream closes.
-          http2StreamOf(call).once("close", release);
+          release = once(() => calls.end(caller.name));
+          // A stream closes however its call ends.
+          stream.once("close", release);
           return next(metadata);
         }
-        audit.end(refusal.code);
+        end(refusal.code);
         call.sendStatus(refusal);
       })
       .withOnReceiveMessage((message, next) => {
-        audit.sawMessage(message);
+        context.job ??= jobIn(message);
         next(message);
       })
-      .withOnCancel(() => audit.end(status.CANCELLED))
+      .withOnCancel(() => end(status.CANCELLED))
       .build();
     const responder = new ResponderBuilder()
       .withStart((next) => next(listener))
-      .withSendMessage((message, next) => {
-        audit.sawMessage(message);
-        next(message);
-      })
       .withSendStatus((outcome, next) => {
-        audit.end(outcome.code ?? status.UNKNOWN);
+        end(outcome.code ?? status.UNKNOWN);
         next(outcome);
       })
       .build();
@@ -86,14 +89,7 @@ function refusalOf({ caller, access }: Peer, path: string) {
   };
 }
 
-function once(action: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (!isDone) action();
-    isDone = true;
-  };
-}
-
+/** Counts the call; a status where it is one too many. */
 function excessOf({ caller }: Peer, calls: CallCounter) {
   const excess = calls.begin(caller.name, performance.now());
   return excess === undefined
@@ -101,57 +97,21 @@ function excessOf({ caller }: Peer, calls: CallCounter) {
     : { code: status.RESOURCE_EXHAUSTED, details: `${excess}; end some, or call less often` };
 }
 
-/** What a call ends with that was not let in. */
-const REFUSALS: ReadonlySet<status> = new Set([
-  status.UNAUTHENTICATED,
-  status.PERMISSION_DENIED,
-  status.RESOURCE_EXHAUSTED,
-]);
-
-/** One line of the trail for each call: never an argument, never output. */
-class AuditLine {
-  /** Called at the end, once. */
-  onEnd: () => void = () => {};
-  readonly #trail: AuditTrail;
-  readonly #call: { path: string; caller: Caller; peer: string };
-  readonly #begin = performance.now();
-  #message: { jobID: string } | undefined;
-  #isEnded = false;
-
-  constructor(trail: AuditTrail, call: { path: string; caller: Caller; peer: string }) {
-    this.#trail = trail;
-    this.#call = call;
-  }
-
-  /** Remembers what names the job: the request or, of a Start, the answer. */
-  sawMessage(message: unknown): void {
-    if (this.#message !== undefined || !hasJobID(message)) return;
-    this.#message = message;
-  }
-
-  end(code: status): void {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
-    this.onEnd();
-    const { path, caller, peer } = this.#call;
-    const fields = {
-      method: path,
-      who: caller.name,
-      serial: caller.serial,
-      roles: caller.roles.join(","),
-      peer,
-      // By now a name has become an id.
-      job: this.#message?.jobID.slice(0, 64),
-      code: status[code],
-      ms: Math.round((performance.now() - this.#begin) * 10) / 10,
-    };
-    // A probe asks every few seconds for years: only that one was refused is worth a line.
-    if (isHealthMethod(path) && !REFUSALS.has(code)) this.#trail.pass("call", fields);
-    else this.#trail.add("call", fields);
-  }
+/** The job that a request names, if it names one. */
+function jobIn(request: unknown): string | undefined {
+  return typeof request === "object" && request !== null && "jobID" in request &&
+      typeof request.jobID === "string"
+    ? request.jobID
+    : undefined;
 }
 
-function hasJobID(message: unknown): message is { jobID: string } {
-  return typeof message === "object" && message !== null && "jobID" in message &&
-    typeof message.jobID === "string";
+function once<Arguments extends unknown[]>(
+  action: (...args: Arguments) => void,
+): (...args: Arguments) => void {
+  let isDone = false;
+  return (...args) => {
+    if (isDone) return;
+    isDone = true;
+    action(...args);
+  };
 }

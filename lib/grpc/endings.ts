@@ -1,4 +1,4 @@
-/** How calls end: by an error that becomes a status, or before their time. */
+/** How calls end: by an error, which becomes a gRPC status, or by an interruption. */
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { JobError, type JobErrorKind, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
@@ -15,25 +15,31 @@ const STATUS_CODES: Record<JobErrorKind, status> = {
   "internal": status.INTERNAL,
 };
 
-const SHUTTING_DOWN = "the server is shutting down; jobs go on, and the next server knows them";
+const SHUTTING_DOWN =
+  "the server is shutting down; its jobs keep running, and the next server takes them over";
 
-/** How a server comes to its end. */
+/** The two stages of a server's shutdown. */
 export interface Shutdown {
-  /** Aborted when it begins: what waits for a job ends, new calls are refused, others finish. */
+  /** Aborted at the beginning: calls that wait for a job end, new calls are refused, others finish. */
   readonly begun: AbortSignal;
-  /** Aborted when the time for that is up: every call ends. */
+  /** Aborted when the time for that is over: every call ends. */
   readonly overdue: AbortSignal;
 }
 
-/** What ends calls before their time. */
+/** What interrupts calls. */
 export interface Interruptions {
-  /** The server ends. */
+  /** The server shuts down. */
   readonly shutdown: AbortSignal;
   /** The caller has lost access; the reason says why. */
   readonly access: AbortSignal;
 }
 
-/** Calls back when a call must end, until it is disposed of. */
+/** Whether a call must end now. */
+export function isInterrupted({ shutdown, access }: Interruptions): boolean {
+  return shutdown.aborted || access.aborted;
+}
+
+/** Calls back when a call must end from now on, until it is disposed of. */
 export function onInterruption(
   { shutdown, access }: Interruptions,
   interrupt: () => void,
@@ -48,12 +54,15 @@ export function onInterruption(
   };
 }
 
-/** The error that a call ends with then. */
+/** The error that an interrupted call ends with. */
 export function interruptionOf({ access }: Interruptions): unknown {
   return access.aborted ? access.reason : new JobError("unavailable", SHUTTING_DOWN);
 }
 
-/** The one boundary between errors and gRPC: what is not meant for a client stays in the log. */
+/**
+ * The status of an error. The only place that makes one: causes and internal errors are logged, and
+ * never sent.
+ */
 export function toStatus(
   error: unknown,
 ): Pick<ServiceError, "code" | "details" | "name" | "message"> {
@@ -64,11 +73,11 @@ export function toStatus(
     return describe(STATUS_CODES[error.kind], error.message);
   }
   if (error instanceof Deno.errors.NotFound) {
-    return describe(status.NOT_FOUND, "The job's output is gone from the server");
+    return describe(status.NOT_FOUND, "The job's output no longer exists on the server");
   }
   const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : "";
   log.error("a call failed", { error: messageOf(error), cause });
-  return describe(status.INTERNAL, "The server failed; its log says why");
+  return describe(status.INTERNAL, "Internal server error; the cause is in the server's log");
 }
 
 function describe(code: status, details: string) {

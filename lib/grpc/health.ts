@@ -1,88 +1,110 @@
 /**
- * The health service of gRPC (grpc.health.v1), which load balancers and probes ask: the official
- * implementation, behind the same rules as every other method.
+ * The health service of gRPC (grpc.health.v1), which load balancers and probes call: the official
+ * implementation, authorized as every other method is.
  */
 import {
   type handleUnaryCall,
   type Server,
+  type ServerErrorResponse,
   type ServerWritableStream,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { HealthImplementation, type ServingStatus } from "grpc-health-check";
-import { callerOf } from "./authorization.ts";
-import { interruptionOf, onInterruption, type Shutdown, toStatus } from "./endings.ts";
-import type { Caller } from "../rbac.ts";
 import type { RuleFile } from "../access/rule_file.ts";
+import { contextOf, rulesFor } from "./call_context.ts";
+import {
+  interruptionOf,
+  isInterrupted,
+  onInterruption,
+  type Shutdown,
+  toStatus,
+} from "./endings.ts";
 
 /** Services whose health is known; the empty name is the server as a whole. */
 const SERVICES = ["", "JobService"] as const;
 
-/** What a caller asks for by its own words may be as long as it likes; an answer is not. */
+/** An unknown service is named in the answer; a client may ask for a name of any length. */
 const MAX_NAME_CHARACTERS = 100;
 
-/** Stands for all services that are not there: the implementation keeps a name it was asked to watch. */
-const STRANGER = "another service";
+/**
+ * Watched in the place of every unknown service: the implementation keeps each name that was watched
+ * for as long as the server runs.
+ */
+const UNKNOWN_SERVICE = "unknown service";
 
 interface Request {
-  service: string;
+  readonly service: string;
 }
 
 interface Response {
-  status: ServingStatus | "SERVICE_UNKNOWN";
+  readonly status: ServingStatus | "SERVICE_UNKNOWN";
 }
 
 type WatchCall = ServerWritableStream<Request, Response>;
 
-/** The methods as the implementation hands them over. */
-interface Implementation {
-  check: handleUnaryCall<Request, Response>;
-  list: handleUnaryCall<object, object>;
-  watch(call: WatchCall): void;
+/** What the implementation uses of a call of Check. */
+type CheckRequest = { readonly request: Request };
+
+/** What the implementation uses of a call of Watch. */
+interface Watcher {
+  readonly request: Request;
+  write(response: Response): void;
+  /** @param forget Called when the watching ends. */
+  on(event: "cancelled", forget: () => void): void;
 }
 
-/** Says whether the server takes calls: SERVING, until it is to end. */
+/** The methods as the implementation hands them over. */
+interface Implementation {
+  check(
+    call: CheckRequest,
+    respond: (error: ServerErrorResponse | null, response?: Response) => void,
+  ): void;
+  list: handleUnaryCall<object, object>;
+  watch(watcher: Watcher): void;
+}
+
+/** Says whether the server takes calls: SERVING, until its shutdown begins. */
 export class HealthService {
   readonly #health: HealthImplementation;
-  readonly #rules: RuleFile;
+  readonly #rules: Pick<RuleFile, "current">;
   readonly #shutdown: AbortSignal;
 
   /**
-   * @param rules What narrows the roles.
-   * @param shutdown When the server is to end; to be made before any call listens to it.
+   * @param rules The rules that narrow the roles.
+   * @param shutdown Made before any call listens to it.
    */
-  constructor(rules: RuleFile, { begun }: Shutdown) {
+  constructor(rules: Pick<RuleFile, "current">, { begun }: Pick<Shutdown, "begun">) {
     this.#rules = rules;
     this.#shutdown = begun;
     const state = Object.fromEntries(SERVICES.map((name) => [name, "SERVING" as const]));
     this.#health = new HealthImplementation(state);
-    // Before the watchers' own listeners, so that they are told before they are ended.
+    // This listener comes before those of the watchers, which end them: they see the change first.
     begun.addEventListener("abort", () => {
       for (const name of SERVICES) this.#health.setStatus(name, "NOT_SERVING");
     });
   }
 
   /** Adds the service to a server that does not take calls yet. */
-  addTo(server: Server): void {
+  addTo(server: Pick<Server, "addService">): void {
     this.#health.addToServer({
       addService: (definition: unknown, methods: unknown) =>
         server.addService(
           definition as ServiceDefinition,
-          this.#guard(methods as Implementation),
+          this.#authorized(methods as Implementation),
         ),
     });
   }
 
-  #guard({ check, list, watch }: Implementation): UntypedServiceImplementation {
+  #authorized({ check, list, watch }: Implementation): UntypedServiceImplementation {
     return {
-      Check: this.#ruled("Health/Check", (call, respond) => {
-        call.request.service = call.request.service.slice(0, MAX_NAME_CHARACTERS);
-        check(call, respond);
+      Check: this.#unary<Request, Response>((call, respond) => {
+        const service = call.request.service.slice(0, MAX_NAME_CHARACTERS);
+        check({ request: { service } }, respond);
       }),
-      List: this.#ruled("Health/List", list),
+      List: this.#unary(list),
       Watch: (call: WatchCall) => {
-        const { caller } = callerOf(call);
-        this.#require(caller, "Health/Watch").then(
+        rulesFor(contextOf(call), this.#rules).then(
           () => this.#watch(call, watch),
           (error: unknown) => call.emit("error", toStatus(error)),
         );
@@ -90,35 +112,38 @@ export class HealthService {
     };
   }
 
-  #ruled<Request, Response>(
-    method: string,
+  #unary<Request, Response>(
     handle: handleUnaryCall<Request, Response>,
   ): handleUnaryCall<Request, Response> {
     return (call, respond) => {
-      this.#require(callerOf(call).caller, method).then(
+      rulesFor(contextOf(call), this.#rules).then(
         () => handle(call, respond),
         (error: unknown) => respond(toStatus(error)),
       );
     };
   }
 
-  async #require(caller: Caller, method: string): Promise<void> {
-    (await this.#rules.current()).requireMethod(caller, method);
-  }
-
   #watch(call: WatchCall, watch: Implementation["watch"]): void {
     if (call.cancelled) return;
-    const isKnown = SERVICES.some((name) => name === call.request.service);
-    if (!isKnown) call.request.service = STRANGER;
-    watch(call);
-    const interruptions = { shutdown: this.#shutdown, access: callerOf(call).access };
-    const end = () => {
-      // By this event alone the implementation forgets a watcher.
-      call.emit("cancelled");
+    const { service } = call.request;
+    const isKnown = SERVICES.some((name) => name === service);
+    let forget = () => {};
+    watch({
+      request: { service: isKnown ? service : UNKNOWN_SERVICE },
+      write: (response) => call.write(response),
+      on: (_event, action) => forget = action,
+    });
+    const interruptions = { shutdown: this.#shutdown, access: contextOf(call).access };
+    const interrupt = () => {
+      stop();
       call.emit("error", toStatus(interruptionOf(interruptions)));
     };
-    const interruption = onInterruption(interruptions, end);
-    call.once("cancelled", () => interruption[Symbol.dispose]());
-    if (interruptions.shutdown.aborted || interruptions.access.aborted) end();
+    const interruption = onInterruption(interruptions, interrupt);
+    const stop = () => {
+      interruption[Symbol.dispose]();
+      forget();
+    };
+    call.once("cancelled", stop);
+    if (isInterrupted(interruptions)) interrupt();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The one place that reaches into private fields of grpc-js, which is pinned for that reason: the
- * runtime gives no backpressure of its own, so the server must see the connection under a call.
+ * The only file that uses private fields of grpc-js, which is pinned for that reason: the runtime has no
+ * backpressure, so the server must see the connection under a call.
  */
 import {
   Metadata,
@@ -21,12 +21,13 @@ export function http2StreamOf(call: unknown): ServerHttp2Stream {
   let inner: InterceptingCall | undefined = (call as { call?: InterceptingCall }).call ??
     (call as InterceptingCall);
   while (inner !== undefined && inner.stream === undefined) inner = inner.nextCall;
-  if (inner?.stream === undefined) throw new Error("grpc-js has changed: a call without a stream");
+  if (inner?.stream === undefined) throw new Error("grpc-js has changed: a call has no stream");
   return inner.stream;
 }
 
 /**
- * Sends a message of a stream that has its gRPC prefix already; grpc-js would copy it.
+ * Sends a message that has its gRPC prefix already: grpc-js would copy it. Does nothing when the stream
+ * is closed.
  *
  * @param call The handler's call.
  */
@@ -40,7 +41,7 @@ export function writeFramed<Request, Response>(
   stream.write(frame);
 }
 
-/** The TLS socket of a session; undefined when the connection is gone. */
+/** The TLS socket of a session; undefined after a disconnect. */
 export function socketOf(session: Http2Session | undefined): TLSSocket | undefined {
   try {
     const socket = session?.socket as TLSSocket | undefined;
@@ -51,19 +52,19 @@ export function socketOf(session: Http2Session | undefined): TLSSocket | undefin
   }
 }
 
-/** The HTTP/2 servers that a bound grpc-js server consists of. */
+/** The HTTP/2 servers of a grpc-js server that is bound to an address. */
 export function http2ServersOf(server: Server): Http2SecureServer[] {
   const { http2Servers } = server as unknown as { http2Servers: Map<Http2SecureServer, unknown> };
   return [...http2Servers.keys()];
 }
 
-/** The options that each TLS server of these credentials is made with; they may be changed. */
+/** The options for TLS servers with these credentials; changes take effect until the server is bound. */
 export function tlsOptionsOf(credentials: ServerCredentials): SecureContextOptions {
   return (credentials as unknown as { _getConstructorOptions(): SecureContextOptions })
     ._getConstructorOptions();
 }
 
-/** Gives the TLS servers of these credentials other options, for the handshakes to come. */
+/** Changes the options of TLS servers with these credentials, for new connections. */
 export function updateTlsOptions(
   credentials: ServerCredentials,
   options: SecureContextOptions,

@@ -1,26 +1,32 @@
 /**
- * A piece of output as a gRPC message, written around the bytes where they lie: the usual way copies
- * each byte twice more, and what that leaves behind has to be collected. Pure.
+ * Encodes a piece of output as a gRPC message in the buffer that it is in: the usual encoder copies each
+ * byte twice, and leaves the copies to the garbage collector. Pure.
  */
 import { HEADROOM_BYTES } from "../logs.ts";
 
-/** The flag and the length before a message, as gRPC over HTTP/2 has it. */
+/** The compression flag and the length before each message (gRPC over HTTP/2). */
 const PREFIX_BYTES = 5;
 
-/** Fields of StreamResponse: their number, and how the value is written. */
+/** Tags of the fields of StreamResponse: the number, and the wire type. */
 const OUTPUT_TAG = 1 << 3 | 2;
 const OFFSET_TAG = 2 << 3;
 const GAP_BYTES_TAG = 3 << 3;
 
-/** What StreamResponse has. */
+/** The fields of a StreamResponse. */
 export interface OutputMessage {
-  /** Has `HEADROOM_BYTES` before it in its buffer that are nobody else's. */
+  /** Its buffer has `HEADROOM_BYTES` before it, which will be overwritten. */
   readonly output: Uint8Array;
+  /** Where in the job's output these bytes begin. */
   readonly offset: number;
+  /** So many bytes right before `offset` were rotated away; 0: none. */
   readonly gapBytes: number;
 }
 
-/** The message with its prefix; it shares the memory of `output`. */
+/**
+ * The message with its prefix; it shares the memory of `output`.
+ *
+ * @throws {RangeError} When there is too little room before `output`.
+ */
 export function frameOutput({ output, offset, gapBytes }: OutputMessage): Uint8Array {
   const head = [
     OFFSET_TAG,
@@ -37,14 +43,14 @@ export function frameOutput({ output, offset, gapBytes }: OutputMessage): Uint8A
   return frame;
 }
 
-/** Bytes in a buffer of their own, with headroom. */
+/** A copy of bytes, in a buffer with headroom. */
 export function withHeadroom(bytes: Uint8Array): Uint8Array {
   const buffer = new Uint8Array(HEADROOM_BYTES + bytes.length);
   buffer.set(bytes, HEADROOM_BYTES);
   return buffer.subarray(HEADROOM_BYTES);
 }
 
-/** Protocol Buffers' way to write a number: seven bits a byte, the lowest first. */
+/** A number in the encoding of Protocol Buffers: seven bits a byte, the lowest first. */
 function varint(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;

@@ -1,17 +1,17 @@
 /**
- * Backpressure for streams. The runtime accepts every write at once and buffers it, in two places: a
- * stream's own buffer, while the reader's HTTP/2 window is closed, and the socket's, while the reader
- * does not take what was sent. Both are bounded here. What lies in the first is what was written to
- * the stream less the DATA frames of the stream that have gone to the socket; it is counted exactly,
- * since an error of a few bytes in each message would be megabytes in a long stream.
+ * Backpressure for streams. The runtime accepts every write at once and buffers it, in two places: the
+ * buffer of the stream, while the reader's HTTP/2 window is closed, and the buffer of the socket, while
+ * the reader does not read. Both are bounded here. The stream's buffer holds what was written to the
+ * stream less its DATA frames that have gone to the socket. It is counted exactly, since an error of a
+ * few bytes a message would be megabytes in a long stream.
  */
 import { FRAME, FrameReader } from "./frames.ts";
 import { socketOf } from "./internals.ts";
 
-/** The most that waits in a socket before its streams pause. */
+/** Bytes that wait in a socket before its streams pause. */
 export const MAX_SOCKET_BYTES = 256 * 1024;
 
-/** Streams go on when so much is left in their socket. */
+/** Streams continue when no more than this waits in their socket. */
 const RESUME_SOCKET_BYTES = MAX_SOCKET_BYTES / 2;
 
 /** What is used of a TLS socket. */
@@ -29,10 +29,10 @@ export interface PacedStream {
   write(bytes: Uint8Array, ...rest: any[]): boolean;
 }
 
-/** Where a socket's connection is found by its streams: they see their socket through a proxy. */
+/** A property of the socket, since streams see their socket through a proxy. */
 const CONNECTION = Symbol("paced connection");
 
-/** Counts what goes through a socket; called once for each connection, before its first stream. */
+/** Counts the bytes through a socket; to be called once for each connection, before its first stream. */
 export function paceSocket(socket: PacedSocket): void {
   (socket as PacedSocket & { [CONNECTION]?: PacedConnection })[CONNECTION] = new PacedConnection(
     socket,
@@ -51,7 +51,7 @@ class PacedConnection {
     });
     const write = socket.write.bind(socket);
     const flushed = () => this.#flushed();
-    // All that HTTP/2 sends comes through here, a frame at a time and without a callback of its own.
+    // The runtime writes HTTP/2 frames by this function, without a callback.
     socket.write = (bytes) => {
       const hasRoom = write(bytes, flushed);
       frames.take(bytes);
@@ -81,7 +81,7 @@ export class StreamPace implements Disposable {
     const socket = socketOf(stream.session) as { [CONNECTION]?: PacedConnection } | undefined;
     this.#id = stream.id ?? 0;
     this.#connection = socket?.[CONNECTION];
-    if (this.#connection === undefined) return; // The connection is gone, and the call with it.
+    if (this.#connection === undefined) return; // The connection is gone.
     this.#connection.streams.set(this.#id, this);
     const write = stream.write.bind(stream);
     stream.write = (bytes, ...rest) => {
@@ -92,8 +92,8 @@ export class StreamPace implements Disposable {
 
   /**
    * Whether another message may be written: the last one has gone to the socket, and the socket has
-   * room. So a reader's closed window costs what is left of one message. More than that would be
-   * lost for good with each connection that dies so, since the runtime never frees it.
+   * room. So a closed window holds at most the rest of one message in memory. The runtime never frees
+   * that memory when the connection is lost, so it must be little.
    */
   get hasRoom(): boolean {
     return this.#connection === undefined ||
@@ -112,13 +112,13 @@ export class StreamPace implements Disposable {
     }
   }
 
-  /** Says that a DATA frame of this stream has gone to the socket. */
+  /** Tells that a DATA frame of this stream has gone to the socket. */
   sent(payloadBytes: number): void {
     this.#pendingBytes -= payloadBytes;
     this.resume();
   }
 
-  /** Lets the stream go on, where there is room. */
+  /** Wakes the writer of the stream, where there is room. */
   resume(): void {
     if (this.hasRoom) this.#wake?.();
   }

@@ -1,4 +1,4 @@
-/** Who is at the other end of each connection, and whether they still may be. */
+/** Who is at the other end of each connection, and whether they still have access. */
 import type { Http2SecureServer, Http2Session, ServerHttp2Session } from "node:http2";
 import { setImmediate } from "node:timers";
 import type { TLSSocket } from "node:tls";
@@ -8,10 +8,10 @@ import { socketOf } from "./internals.ts";
 import { log } from "../log.ts";
 import { type Caller, readRoles } from "../rbac.ts";
 
-/** How often open connections are looked at: so long after a revocation, calls end. */
+/** How often open connections are judged: calls end at most so long after a revocation. */
 const SWEEP_INTERVAL_MS = 1000;
 
-/** A connection that may no longer be is closed so long after its calls were ended with a reason. */
+/** The time between the end of calls, which are told the reason, and the end of their connection. */
 const CLOSE_DELAY_MS = 2000;
 
 /** The other end of a connection. */
@@ -25,70 +25,73 @@ interface KnownPeer extends Peer {
   readonly der: Uint8Array;
   readonly control: AbortController;
   standing: Standing;
-  /** Which trust the standing is by. */
+  /** The trust that the standing was judged by. */
   trust: ClientTrust;
   refusal: { readonly atMs: number; readonly reason: string } | undefined;
 }
 
-const peers = new WeakMap<Http2Session, KnownPeer>();
-
-/** Who is behind a connection that a {@link PeerWatch} has let a call through on. */
-export function peerOf(session: Http2Session | undefined): Peer | undefined {
-  return session === undefined ? undefined : peers.get(session);
+/** What connections are judged by. */
+export interface PeerWatchOptions {
+  /** The OID of the extension that holds the roles. */
+  readonly roleOid: string;
+  /** Connections that one certificate name may have open; Infinity: no bound. */
+  readonly maxConnectionsPerUser: number;
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly now?: () => number;
 }
 
-/** Judges peers, at each call and while their connections are open. */
+/** Judges peers: at each call, and while their connections are open. */
 export class PeerWatch implements Disposable {
   readonly #roleOid: string;
   readonly #maxPerUser: number;
+  readonly #now: () => number;
+  readonly #peers = new WeakMap<Http2Session, KnownPeer>();
   readonly #sessions = new Set<Http2Session>();
-  /** How many connections each user has, by the certificate's name. */
+  /** Open connections of each user, by the certificate's name. */
   readonly #open = new Map<string, number>();
   readonly #timer: ReturnType<typeof setInterval>;
   #trust: ClientTrust;
 
-  /**
-   * @param options The OID of the role extension, and how many connections one user may have;
-   * Infinity: no bound.
-   */
+  /** @param trust Which certificates are trusted, until {@link trustOnly} is called. */
   constructor(
     trust: ClientTrust,
-    { roleOid, maxConnectionsPerUser }: { roleOid: string; maxConnectionsPerUser: number },
+    { roleOid, maxConnectionsPerUser, now = Date.now }: PeerWatchOptions,
   ) {
     this.#trust = trust;
     this.#roleOid = roleOid;
     this.#maxPerUser = maxConnectionsPerUser;
+    this.#now = now;
     this.#timer = setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS);
   }
 
   /**
-   * Watches the connections of a server. A certificate is read while its owner is still busy with
-   * the handshake, and not when the first call waits for it.
+   * Watches the connections of a server. A certificate is read while the client is still busy with
+   * the handshake, so that its first call does not wait for that.
    */
-  watch(server: Http2SecureServer): void {
+  watch(server: Pick<Http2SecureServer, "on">): void {
     server.on("session", (session: ServerHttp2Session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
-      setImmediate(() => this.#sessions.has(session) && this.#examine(session, Date.now()));
+      setImmediate(() => this.#sessions.has(session) && this.#examine(session));
     });
   }
 
-  /** Believes others from now on, also on connections that are open. */
-  believe(trust: ClientTrust): void {
+  /** Judges by another trust from now on, open connections included. */
+  trustOnly(trust: ClientTrust): void {
     this.#trust = trust;
     this.#sweep();
   }
 
   /**
-   * Identifies who calls, and judges them as things are now.
+   * Says who is at the other end, judged by the trust in force.
    *
-   * @returns Undefined where there is no certificate.
+   * @returns Undefined where there is no certificate, or the connection is gone.
    */
   identify(session: Http2Session | undefined): Peer | undefined {
     const socket = socketOf(session);
     if (session === undefined || socket === undefined) return undefined;
-    const known = peers.get(session) ?? this.#admit(session, this.#meet(socket));
-    if (known !== undefined) this.#judge(known, Date.now());
+    const known = this.#peers.get(session) ?? this.#admit(session, this.#meet(socket));
+    if (known !== undefined) this.#judge(known);
     return known;
   }
 
@@ -96,10 +99,10 @@ export class PeerWatch implements Disposable {
     clearInterval(this.#timer);
   }
 
-  /** Counts a connection while it is open, and refuses it where it is one too many. */
+  /** Counts a connection while it is open, and refuses one above the bound. */
   #admit(session: Http2Session, peer: KnownPeer | undefined): KnownPeer | undefined {
     if (peer === undefined) return undefined;
-    peers.set(session, peer);
+    this.#peers.set(session, peer);
     if (session.destroyed) return peer;
     const { name } = peer.caller;
     const open = (this.#open.get(name) ?? 0) + 1;
@@ -112,12 +115,16 @@ export class PeerWatch implements Disposable {
     if (open > this.#maxPerUser) {
       const reason = `has ${this.#maxPerUser} connections open, the most that ` +
         "--max-connections-per-user allows";
-      refuse(peer, reason, new JobError("exhausted", `${name} ${reason}; end some, or share one`));
+      this.#refuse(
+        peer,
+        reason,
+        new JobError("exhausted", `${name} ${reason}; end some, or share one`),
+      );
     }
     return peer;
   }
 
-  /** Reading a certificate is dear, and it cannot change while the connection lives. */
+  /** Reads the certificate of a connection; done once, since it is expensive and cannot change. */
   #meet(socket: TLSSocket): KnownPeer | undefined {
     if (!socket.authorized) return undefined;
     const { raw, subject, serialNumber } = socket.getPeerCertificate();
@@ -133,13 +140,14 @@ export class PeerWatch implements Disposable {
       der: raw,
       control,
       access: control.signal,
-      standing: this.#trust.standing(raw, Date.now()),
+      standing: this.#trust.standing(raw, this.#now()),
       trust: this.#trust,
       refusal: undefined,
     };
   }
 
-  #judge(peer: KnownPeer, nowMs: number): void {
+  #judge(peer: KnownPeer): void {
+    const nowMs = this.#now();
     if (peer.trust !== this.#trust) {
       peer.trust = this.#trust;
       peer.standing = this.#trust.standing(peer.der, nowMs);
@@ -148,7 +156,7 @@ export class PeerWatch implements Disposable {
       peer.standing = EXPIRED;
     }
     if (peer.standing.kind === "good" || peer.access.aborted) return;
-    refuse(
+    this.#refuse(
       peer,
       peer.standing.reason,
       new JobError(
@@ -159,17 +167,16 @@ export class PeerWatch implements Disposable {
     );
   }
 
-  /** A connection that cannot be judged is closed, and none keeps the others from being judged. */
   #sweep(): void {
-    const nowMs = Date.now();
-    for (const session of this.#sessions) this.#examine(session, nowMs);
+    for (const session of this.#sessions) this.#examine(session);
   }
 
-  #examine(session: Http2Session, nowMs: number): void {
+  /** Never throws, so that one bad connection does not keep the others from being judged. */
+  #examine(session: Http2Session): void {
     try {
       const peer = this.identify(session) as KnownPeer | undefined;
       if (peer?.refusal === undefined) return;
-      if (nowMs - peer.refusal.atMs >= CLOSE_DELAY_MS) this.#end(session, peer);
+      if (this.#now() - peer.refusal.atMs >= CLOSE_DELAY_MS) this.#end(session, peer);
     } catch (error) {
       log.error("a connection cannot be judged and is closed", { error: messageOf(error) });
       session.destroy();
@@ -182,10 +189,10 @@ export class PeerWatch implements Disposable {
     log.warn("a connection is closed", { who: caller.name, serial: caller.serial, reason });
     session.destroy();
   }
-}
 
-/** @param reason For the log; @param error For the caller. */
-function refuse(peer: KnownPeer, reason: string, error: JobError): void {
-  peer.refusal = { atMs: Date.now(), reason };
-  peer.control.abort(error);
+  /** @param reason For the log; @param error For the caller. */
+  #refuse(peer: KnownPeer, reason: string, error: JobError): void {
+    peer.refusal = { atMs: this.#now(), reason };
+    peer.control.abort(error);
+  }
 }

@@ -13,19 +13,23 @@ import { ReflectionV1AlphaImplementation } from "@grpc/reflection/build/src/impl
 import { Buffer } from "node:buffer";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { contractFiles } from "../../proto/contract.ts";
-import { callerOf } from "./authorization.ts";
-import { interruptionOf, onInterruption, type Shutdown, toStatus } from "./endings.ts";
+import type { RuleFile } from "../access/rule_file.ts";
+import { contextOf, rulesFor } from "./call_context.ts";
+import {
+  interruptionOf,
+  isInterrupted,
+  onInterruption,
+  type Shutdown,
+  toStatus,
+} from "./endings.ts";
 import { http2StreamOf } from "./internals.ts";
 import { StreamPace } from "./pacing.ts";
-import type { RuleFile } from "../access/rule_file.ts";
 
 const METHOD = "ServerReflectionInfo";
 
-const RULE_NAME = `ServerReflection/${METHOD}`;
-
 /**
- * The most that one call may ask, in bytes: hundreds of questions, where a tool has a dozen. This is
- * the one method to which a client sends a stream, and the runtime takes what comes, read or not.
+ * The size of all questions of one call: hundreds of them, where a tool asks a dozen. This is the only
+ * method to which a client sends a stream, and the runtime buffers what arrives, read or not.
  */
 const MAX_QUESTION_BYTES = 16 * 1024;
 
@@ -35,13 +39,13 @@ type Answer = ReturnType<Questions>;
 
 type ReflectionCall = ServerDuplexStream<Question, Answer>;
 
-/** Answers what services, messages and fields there are. */
+/** Answers which services, messages and fields there are. */
 export class ReflectionService {
-  readonly #rules: RuleFile;
+  readonly #rules: Pick<RuleFile, "current">;
   readonly #shutdown: AbortSignal;
 
-  /** @param rules What narrows the roles. */
-  constructor(rules: RuleFile, { begun }: Shutdown) {
+  /** @param rules The rules that narrow the roles. */
+  constructor(rules: Pick<RuleFile, "current">, { begun }: Pick<Shutdown, "begun">) {
     this.#rules = rules;
     this.#shutdown = begun;
   }
@@ -68,8 +72,8 @@ export class ReflectionService {
 
   /** Answers question by question, at the pace at which the answers are taken. */
   async #answer(call: ReflectionCall, implementation: ReflectionV1Implementation): Promise<void> {
-    const { caller, access } = callerOf(call);
-    const interruptions = { shutdown: this.#shutdown, access };
+    const context = contextOf(call);
+    const interruptions = { shutdown: this.#shutdown, access: context.access };
     const ended = new AbortController();
     const end = () => ended.abort();
     call.on("cancelled", end);
@@ -81,8 +85,8 @@ export class ReflectionService {
     using _interruption = onInterruption(interruptions, interrupt);
     boundQuestions(http2StreamOf(call));
     try {
-      (await this.#rules.current()).requireMethod(caller, RULE_NAME);
-      if (interruptions.shutdown.aborted || access.aborted) return interrupt();
+      await rulesFor(context, this.#rules);
+      if (isInterrupted(interruptions)) return interrupt();
       using pace = new StreamPace(http2StreamOf(call));
       // An iterator that ends would destroy the call, with answers that have not been sent yet.
       for await (const question of call.iterator({ destroyOnReturn: false })) {
@@ -92,15 +96,15 @@ export class ReflectionService {
       }
       if (!ended.signal.aborted) call.end();
     } catch (error) {
-      // A call that was cancelled ends its questions with an error; there is nobody to tell.
+      // The questions of a cancelled call end with an error, which needs no answer.
       if (!ended.signal.aborted) call.emit("error", toStatus(error));
     }
   }
 }
 
 /**
- * Ends a call on which too much is asked, by HTTP/2's word for that: a status would have to wait until
- * its caller has read the answers. gRPC makes RESOURCE_EXHAUSTED of it.
+ * Ends a call on which too much is asked, by an HTTP/2 error code: a status would have to wait until the
+ * caller has read the answers. Clients of gRPC report the code as RESOURCE_EXHAUSTED.
  */
 function boundQuestions(stream: ServerHttp2Stream): void {
   let bytes = 0;
@@ -110,7 +114,7 @@ function boundQuestions(stream: ServerHttp2Stream): void {
   });
 }
 
-/** The implementation knows what has no package by a name that begins with a dot; clients do not. */
+/** The implementation puts a dot before names without a package; clients send them without one. */
 function answerTo(question: Question, implementation: ReflectionV1Implementation): Answer {
   const symbol = question.fileContainingSymbol;
   const answer = implementation.handleServerReflectionRequest(question);

@@ -1,82 +1,79 @@
-/** Says in the log who was turned away before any call began: at the handshake, or by no such method. */
+/** Reports what no interceptor sees: refused handshakes, storms of resets, calls of unknown methods. */
 import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { AuditTrail } from "../access/audit.ts";
-import type { PeerWatch } from "./peers.ts";
+import type { AccessObserver } from "../access/events.ts";
 import { isMethod } from "../rbac.ts";
+import { UNAUTHENTICATED } from "./call_context.ts";
+import { socketOf } from "./internals.ts";
+import type { PeerWatch } from "./peers.ts";
 
-/** Whoever knocks without end shall not fill the log: one line in so long, with the number of others. */
-const HANDSHAKE_LINE_INTERVAL_MS = 1000;
+/** At most one refused handshake in this time is reported; with it comes the number of the others. */
+const REPORT_INTERVAL_MS = 1000;
 
-/** What a caller names may be as long as it likes. */
-const MAX_METHOD_CHARACTERS = 100;
+/** The address of a connection's other end. */
+type Addressed = Partial<Pick<Socket, "remoteAddress" | "remotePort">>;
 
-/** Handshakes that came to nothing. */
-export class RefusedHandshakes {
-  readonly #trail: AuditTrail;
-  #nextLineMs = -Infinity;
-  #withoutLine = 0;
+/** Connections that were refused before any call. */
+export class RefusedConnections {
+  readonly #report: AccessObserver;
+  readonly #now: () => number;
+  #nextReportMs = -Infinity;
+  #unreported = 0;
 
-  constructor(trail: AuditTrail) {
-    this.#trail = trail;
+  /** @param now A clock in milliseconds that never goes back. */
+  constructor(report: AccessObserver, now: () => number = () => performance.now()) {
+    this.#report = report;
+    this.#now = now;
   }
 
-  /** Watches a server's handshakes. */
-  watch(server: Http2SecureServer): void {
+  /** Reports the handshakes of a server that fail. */
+  watch(server: Pick<Http2SecureServer, "on">): void {
     server.on("tlsClientError", (error: Error, socket: TLSSocket & { _parent?: Socket }) => {
-      // The TLS socket has lost its address by now; the one below it has not.
-      this.add(error.message, socket._parent ?? socket);
+      // The TLS socket has lost its address by now; the socket below it has not.
+      this.addHandshake(error.message, socket._parent ?? socket);
     });
   }
 
-  /** Notes a connection that is closed since it resets its streams too often. */
-  addStorm(socket: Socket): void {
-    this.#trail.add("a connection was closed", {
-      peer: addressOf(socket),
-      reason: "it reset its streams in a storm",
-    });
+  /** Reports a connection that is closed since it resets too many streams. */
+  addStorm(socket: Addressed): void {
+    this.#report({ kind: "reset-storm", peer: addressOf(socket) });
   }
 
-  /** Notes one. */
-  add(reason: string, socket: Socket): void {
-    const nowMs = performance.now();
-    if (nowMs < this.#nextLineMs) {
-      this.#withoutLine++;
+  /** Reports a refused handshake, or counts it for the next report. */
+  addHandshake(reason: string, socket: Addressed): void {
+    const nowMs = this.#now();
+    if (nowMs < this.#nextReportMs) {
+      this.#unreported++;
       return;
     }
-    this.#trail.add("a handshake was refused", {
-      peer: addressOf(socket),
-      reason,
-      ...(this.#withoutLine > 0 && { othersBefore: this.#withoutLine }),
-    });
-    this.#withoutLine = 0;
-    this.#nextLineMs = nowMs + HANDSHAKE_LINE_INTERVAL_MS;
+    const unreportedBefore = this.#unreported;
+    this.#unreported = 0;
+    this.#nextReportMs = nowMs + REPORT_INTERVAL_MS;
+    this.#report({ kind: "handshake-refused", peer: addressOf(socket), reason, unreportedBefore });
   }
 }
 
-function addressOf({ remoteAddress, remotePort }: Socket): string {
+function addressOf({ remoteAddress, remotePort }: Addressed): string {
   return `${remoteAddress ?? "unknown"}:${remotePort ?? ""}`;
 }
 
-/**
- * Writes the line of the log that every call has for those that no interceptor sees, since no such
- * method is there: grpc-js answers them by itself.
- */
-export function logUnknownMethods(
-  server: Http2SecureServer,
-  { peers, trail }: { peers: PeerWatch; trail: AuditTrail },
+/** Reports calls of methods that do not exist: grpc-js answers these by itself. */
+export function reportUnknownMethods(
+  server: Pick<Http2SecureServer, "on">,
+  { peers, report }: { peers: Pick<PeerWatch, "identify">; report: AccessObserver },
 ): void {
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-    const method = String(headers[":path"] ?? "");
-    if (isMethod(method)) return;
-    const caller = peers.identify(stream.session)?.caller;
-    trail.add("call", {
-      method: method.slice(0, MAX_METHOD_CHARACTERS),
-      who: caller?.name ?? "",
-      serial: caller?.serial ?? "",
-      roles: caller?.roles.join(",") ?? "",
+    const path = String(headers[":path"] ?? "");
+    if (isMethod(path)) return;
+    report({
+      kind: "call-ended",
+      path,
+      caller: (peers.identify(stream.session) ?? UNAUTHENTICATED).caller,
+      peer: addressOf(socketOf(stream.session) ?? {}),
+      job: undefined,
       code: "UNIMPLEMENTED",
+      durationMs: undefined,
     });
   });
 }

@@ -1,8 +1,8 @@
 /**
- * Closes connections that reset streams in a storm, before the runtime's HTTP/2 library does it: when
- * its own bound (1,000 at once, 33 a second) is passed in the middle of a piece of input it damages
- * the memory of the process, and the server ends with "corrupted double-linked list". Anybody with a
- * good certificate could end it so.
+ * Closes connections that reset too many streams, before the runtime's HTTP/2 library (nghttp2) does it:
+ * when its own bound (1,000 at once, 33 a second) is exceeded in the middle of a piece of input, it
+ * corrupts the memory of the process, and the server ends with "corrupted double-linked list". Every
+ * client with a valid certificate could cause that.
  */
 import type { TLSSocket } from "node:tls";
 import { messageOf } from "../errors.ts";
@@ -10,16 +10,16 @@ import { FRAME, FrameReader } from "./frames.ts";
 import { log } from "../log.ts";
 import { TokenBucket } from "../access/token_bucket.ts";
 
-/** Resets that a connection may make at once; well below the library's bound. */
+/** Resets that a connection may make at once; below the library's bound. */
 const RESET_BURST = 800;
 
-/** Resets that come back to it in a second. */
+/** Resets that it may make in a second, on average. */
 const RESETS_PER_SECOND = 30;
 
-/** What a client says before its first frame (RFC 9113, 3.4). */
+/** The length of what a client sends before its first frame (RFC 9113, 3.4). */
 const PREFACE_BYTES = 24;
 
-/** Counts the resets in what a client sends. Pure. */
+/** Counts the resets in the bytes that a client sends. Pure. */
 export class ResetCounter {
   readonly #resets: TokenBucket;
   #isTooMany = false;
@@ -42,14 +42,16 @@ export class ResetCounter {
 }
 
 /**
- * Looks at all that a connection brings before the HTTP/2 library does, which listens by then.
+ * Reads all bytes of a connection before the HTTP/2 library does, which listens to the socket by then.
  *
  * @param onStorm Called when the connection is closed for its resets.
  */
 export function guardResets(socket: TLSSocket, onStorm: () => void): void {
   const resets = new ResetCounter(performance.now());
   const deliveries = socket.listeners("data") as ((bytes: Uint8Array) => void)[];
-  if (deliveries.length !== 1) throw new Error("the runtime reads HTTP/2 in another way");
+  if (deliveries.length !== 1) {
+    throw new Error("the runtime has changed: HTTP/2 does not read its socket by one listener");
+  }
   const [deliver = () => {}] = deliveries;
   socket.on("data", (bytes: Uint8Array) => {
     if (socket.destroyed) return;
@@ -60,12 +62,12 @@ export function guardResets(socket: TLSSocket, onStorm: () => void): void {
   socket.removeListener("data", deliver);
 }
 
-/** The library throws at what it finds impossible; the connection is what has to end then. */
+/** The library throws on input that it does not expect: then the connection ends, not the server. */
 function deliverTo(socket: TLSSocket, bytes: Uint8Array, deliver: (bytes: Uint8Array) => void) {
   try {
     deliver(bytes);
   } catch (error) {
-    log.warn("a connection was given up", { error: messageOf(error) });
+    log.warn("a connection failed and is closed", { error: messageOf(error) });
     socket.destroy();
   }
 }

@@ -1,59 +1,81 @@
-/** A job's output, sent as it comes, at the pace of the reader's connection. */
-import type { ServerWritableStream } from "@grpc/grpc-js";
-import type { StreamRequest__Output, StreamResponse } from "../../proto/contract.ts";
-import { type Chunk, isTail, type OutputLog } from "../logs.ts";
-import { http2StreamOf, writeFramed } from "./internals.ts";
+/** Sends a job's output as it comes, at the pace of its reader. */
+import { type Chunk, isTail, type OutputLog, type ReadRange } from "../logs.ts";
 import { frameOutput, withHeadroom } from "./output_message.ts";
-import { StreamPace } from "./pacing.ts";
-import { toReadRange } from "./translate.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
-const NOTHING = new Uint8Array();
+const NO_BYTES = new Uint8Array();
 
-/** What all streams of a server come to. */
+/** The longest delay of the runtime's timers; with a longer one they fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** What all streams of a server add up to. */
 export interface StreamCounts {
   /** Streams that are open now. */
   open: number;
-  /** Bytes of output that were sent since the server's start. */
+  /** Bytes of output sent since the server's start. */
   bytes: number;
 }
 
-/** Sends output as it comes, at the pace of the reader's connection. */
+/** Takes the messages of one stream. */
+export interface OutputSink {
+  /** Whether the reader has taken so much that another message may be written. */
+  readonly hasRoom: boolean;
+  /** Waits until there is room, or the signal is aborted. */
+  ready(signal: AbortSignal): Promise<void>;
+  /** @param frame A StreamResponse with its gRPC prefix. */
+  write(frame: Uint8Array): void;
+}
+
+/** What is sent, where to, and for how long. */
+export interface SendOptions {
+  readonly range: ReadRange;
+  readonly sink: OutputSink;
+  /** Ends the sending early, without an error. */
+  readonly signal: AbortSignal;
+  /** An empty message is sent so often, so that a reader sees that the connection lives; 0: never. */
+  readonly heartbeatMs: number;
+  readonly counts: StreamCounts;
+}
+
+/**
+ * Sends output in order until the range ends or the signal is aborted. Where the output is UTF-8
+ * (RFC 3629), no message ends inside a character.
+ *
+ * @throws {Deno.errors.NotFound} When the output's file is gone.
+ */
 export async function sendOutput(
-  call: ServerWritableStream<StreamRequest__Output, StreamResponse>,
-  output: OutputLog,
-  { signal, streams }: { signal: AbortSignal; streams: StreamCounts },
+  output: Pick<OutputLog, "read">,
+  { range, sink, signal, heartbeatMs, counts }: SendOptions,
 ): Promise<void> {
-  using pace = new StreamPace(http2StreamOf(call));
-  const range = toReadRange(call.request);
-  // Of a tail nobody knows it before the log says where it begins.
+  // Where a tail begins is known only from its first chunk.
   let nextOffset = range.offset ?? (isTail(range) ? undefined : 0);
-  let held: Uint8Array = NOTHING;
-  const send = (output: Uint8Array, offset: number, gapBytes: number) => {
-    nextOffset = offset + output.length;
-    streams.bytes += output.length;
-    writeFramed(call, frameOutput({ output, offset, gapBytes }));
+  // The beginning of a character whose other bytes have not come yet.
+  let held: Uint8Array = NO_BYTES;
+  const send = (bytes: Uint8Array, offset: number, gapBytes: number) => {
+    nextOffset = offset + bytes.length;
+    counts.bytes += bytes.length;
+    sink.write(frameOutput({ output: bytes, offset, gapBytes }));
   };
-  using _heartbeat = heartbeat(call.request.heartbeatSeconds, () => {
-    // What waits for a slow reader is no silence, and must not grow.
-    if (nextOffset === undefined || signal.aborted || !pace.hasRoom) return;
-    send(withHeadroom(NOTHING), nextOffset, 0);
+  using _heartbeat = every(heartbeatMs, () => {
+    // A slow reader has messages to read already, and what waits for it must not grow.
+    if (nextOffset === undefined || signal.aborted || !sink.hasRoom) return;
+    send(withHeadroom(NO_BYTES), nextOffset, 0);
   });
   for await (const { offset, bytes, gapBytes } of readAhead(output.read(range, signal))) {
     if (gapBytes > 0 && held.length > 0) {
       send(withHeadroom(held), offset - gapBytes - held.length, 0);
-      held = NOTHING;
+      held = NO_BYTES;
     }
     const begin = offset - held.length;
-    const whole = withBefore(held, bytes);
+    const whole = prepend(held, bytes);
     const cut = whole.length - incompleteUtf8Tail(whole);
     const isNews = cut > 0 || gapBytes > 0 || nextOffset === undefined;
     if (isNews) send(whole.subarray(0, cut), begin, gapBytes);
     else nextOffset = begin;
     held = whole.slice(cut);
-    await pace.ready(signal);
+    await sink.ready(signal);
     if (signal.aborted) return;
-    // All of it has gone to the socket. The collector would come for it much later.
+    // The reader's connection has taken all of it. The garbage collector would free it much later.
     whole.buffer.transfer(0);
   }
   if (held.length > 0 && nextOffset !== undefined && !signal.aborted) {
@@ -72,20 +94,22 @@ async function* readAhead(chunks: AsyncGenerator<Chunk>): AsyncGenerator<Chunk> 
       yield value;
     }
   } finally {
-    // Whoever leaves early aborts the reading next, and what comes of it until then is of no interest.
+    // The reading ends by the signal as well; the chunk that is being read is not needed any more.
     next.catch(() => {});
     chunks.return(undefined).catch(() => {});
   }
 }
 
-/** Calls back in silence and noise alike; a message more does not harm. 0 seconds: never. */
-function heartbeat(seconds: number, beat: () => void): Disposable {
-  const timer = seconds === 0 ? undefined : setInterval(beat, seconds * 1000);
+/** Calls back at an interval, in milliseconds; 0: never. */
+function every(intervalMs: number, action: () => void): Disposable {
+  const timer = intervalMs === 0
+    ? undefined
+    : setInterval(action, Math.min(intervalMs, MAX_TIMER_MS));
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** Puts the few bytes that were held back into the headroom before the next ones. */
-function withBefore(
+function prepend(
   held: Uint8Array,
   { buffer, byteOffset, length }: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {

@@ -1,4 +1,4 @@
-/** The gRPC server over mutual TLS 1.3, with the ways round what this runtime lacks. */
+/** The gRPC server over mutual TLS 1.3, with replacements for what this runtime lacks. */
 import {
   type ChannelOptions,
   logVerbosity,
@@ -11,68 +11,68 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../../proto/contract.ts";
-import type { AuditTrail } from "../access/audit.ts";
 import { type CallBounds, CallCounter } from "../access/call_bounds.ts";
+import type { AccessObserver } from "../access/events.ts";
 import { authorizationInterceptor } from "./authorization.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./internals.ts";
 import { PeerWatch } from "./peers.ts";
-import { logUnknownMethods, RefusedHandshakes } from "./refusals.ts";
+import { RefusedConnections, reportUnknownMethods } from "./refusals.ts";
 import { guardResets } from "./resets.ts";
 import { containStreams } from "./streams.ts";
 import { paceSocket } from "./pacing.ts";
 import type { ServerIdentity } from "../tls/server_identity.ts";
 import type { Credentials } from "../tls/renewal.ts";
 
-/** TLS 1.2 is on by default here, and no public setting turns it off; each update must say it again. */
+/** TLS 1.2 is on by default here; no public option turns it off, and each update must turn it off anew. */
 const MIN_TLS_VERSION = "TLSv1.3";
 
-/** A connection that has not finished its handshake by then is closed. */
+/** A connection whose handshake takes longer is closed. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** Calls that are still open so long after the shutdown's beginning are ended. */
+/** Calls that are still open so long after the beginning of a shutdown are ended. */
 const DRAIN_TIMEOUT_MS = 3000;
 
-/** Connections that are still open so long after that are cut off. */
+/** Connections that are still open so long after that are closed. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 /**
- * A Start's arguments are bounded at 1 MiB, its environment at 0.5 and its input at 2. Keepalive options are left out on purpose: pings fail on
- * this runtime and would close healthy connections.
+ * The largest message is a Start: at most 1 MiB of arguments, 0.5 MiB of environment and 2 MiB of input.
+ * There are no keepalive options: pings fail on this runtime and would close healthy connections.
  */
 const OPTIONS: ChannelOptions = {
   "grpc.max_receive_message_length": 4 * 1024 ** 2,
 };
 
-/** Bounds on what clients may take. */
+/** Bounds on what clients may use. */
 export interface ServerBounds extends CallBounds {
-  /** Connections that are open at once, whoever made them; Infinity: no bound. */
+  /** Open connections of all clients together; Infinity: no bound. */
   readonly maxConnections: number;
-  /** Connections of one certificate name; Infinity: no bound. */
+  /** Open connections of one certificate name; Infinity: no bound. */
   readonly maxConnectionsPerUser: number;
-  /** Connections whose handshake is under way; Infinity: no bound. */
+  /** Connections during their handshake; Infinity: no bound. */
   readonly maxHandshakes: number;
-  /** Streams that one connection has open at once. */
+  /** Open streams of one connection. */
   readonly maxStreams: number;
 }
 
 /** A server that takes calls. */
 export interface ListeningServer {
-  /** The port, also where the system chose it. */
+  /** The port, which the system may have chosen. */
   port: number;
   /** Open connections. */
   readonly connectionCount: number;
-  /** Shows another certificate to new clients, and believes others, open connections included. */
+  /** Uses another certificate for new connections, and another trust for all of them. */
   renew(credentials: Credentials): void;
   /**
-   * Takes no new connections, lets open calls end for a moment, and closes every connection.
+   * Takes no new connections, gives open calls some time to end, and closes every connection.
    *
-   * @param endCalls Called when that moment is over.
+   * @param endCalls Called when that time is over.
    */
   close(endCalls: () => void): Promise<void>;
 }
 
 /**
- * Takes calls at an address.
+ * Listens on an address, and takes calls.
  *
  * @param address `HOST:PORT`; port 0 lets the system choose.
  * @throws {Error} When the address cannot be listened on.
@@ -83,27 +83,27 @@ export async function listen(
     credentials: Credentials;
     roleOid: string;
     handlers: JobServiceHandlers;
-    /** Services besides our own. */
-    companions: readonly { addTo(server: Server): void }[];
+    /** Health and reflection. */
+    additionalServices: readonly { addTo(server: Server): void }[];
     bounds: ServerBounds;
-    trail: AuditTrail;
+    /** Told of the end of each call, and of each refused connection. */
+    report: AccessObserver;
   },
 ): Promise<ListeningServer> {
-  const { credentials: { identity, trust }, roleOid, handlers, companions, bounds, trail } =
-    options;
-  // What grpc-js would print beside an error is in the error, and the log is JSON.
+  const { credentials: { identity, trust }, roleOid, handlers, bounds, report } = options;
+  // grpc-js would print what is in its errors anyway, and the log is JSON.
   setLogVerbosity(logVerbosity.NONE);
   const { maxConnectionsPerUser } = bounds;
   const peers = new PeerWatch(trust, { roleOid, maxConnectionsPerUser });
   const calls = new CallCounter(bounds);
-  const interceptors = [authorizationInterceptor({ peers, calls, trail })];
+  const interceptors = [authorizationInterceptor({ peers, calls, report })];
   const server = new Server({
     ...OPTIONS,
     "grpc.max_concurrent_streams": bounds.maxStreams,
     interceptors,
   });
   server.addService(jobService, { ...handlers });
-  for (const companion of companions) companion.addTo(server);
+  for (const service of options.additionalServices) service.addTo(server);
   const credentials = createCredentials(identity);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, credentials, (error, bound) => {
@@ -112,7 +112,7 @@ export async function listen(
     });
   });
   const connections = { open: 0 };
-  const refused = new RefusedHandshakes(trail);
+  const refused = new RefusedConnections(report);
   for (const http2Server of http2ServersOf(server)) {
     boundConnections(http2Server, {
       maxConnections: bounds.maxConnections,
@@ -121,7 +121,7 @@ export async function listen(
     });
     guardHandshakes(http2Server, { maxHandshakes: bounds.maxHandshakes, refused });
     refused.watch(http2Server);
-    logUnknownMethods(http2Server, { peers, trail });
+    reportUnknownMethods(http2Server, { peers, report });
     containStreams(http2Server);
     http2Server.on("secureConnection", (socket: TLSSocket) => {
       paceSocket(socket);
@@ -135,7 +135,7 @@ export async function listen(
       return connections.open;
     },
     renew: ({ identity, trust }) => {
-      peers.believe(trust);
+      peers.trustOnly(trust);
       const { ca, cert, key } = identity;
       updateTlsOptions(credentials, { ca, cert: [cert], key: [key], minVersion: MIN_TLS_VERSION });
     },
@@ -146,7 +146,7 @@ export async function listen(
   };
 }
 
-/** grpc-js packs the system's own words into square brackets behind words of its own. */
+/** The system's message stands in square brackets at the end of grpc-js's message. */
 function listenError(address: string, error: Error): Error {
   const [, detail = error.message] = /\[(.+)\]$/.exec(error.message) ?? [];
   const problem = detail.includes("EADDRINUSE")
@@ -162,12 +162,12 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
   return credentials;
 }
 
-/** Closes what comes when there are so many already, before a handshake costs anything. */
+/** Closes connections above the bound, before they cost a handshake. */
 function boundConnections(
   http2Server: Http2SecureServer,
   { maxConnections, refused, connections }: {
     maxConnections: number;
-    refused: RefusedHandshakes;
+    refused: RefusedConnections;
     connections: { open: number };
   },
 ): void {
@@ -175,7 +175,7 @@ function boundConnections(
     connections.open++;
     socket.on("close", () => connections.open--);
     if (connections.open <= maxConnections) return;
-    refused.add(
+    refused.addHandshake(
       `${maxConnections} connections are open, the most that --max-connections allows`,
       socket,
     );
@@ -183,42 +183,42 @@ function boundConnections(
   });
 }
 
-/** The runtime has no handshake timeout: silent connections would stay for ever. */
+/** The runtime has no handshake timeout: silent connections would stay open for ever. */
 function guardHandshakes(
   http2Server: Http2SecureServer,
-  { maxHandshakes, refused }: { maxHandshakes: number; refused: RefusedHandshakes },
+  { maxHandshakes, refused }: { maxHandshakes: number; refused: RefusedConnections },
 ): void {
   const timers = new Map<string, ReturnType<typeof setTimeout>>();
   http2Server.on("connection", (socket: Socket) => {
     if (timers.size >= maxHandshakes) {
-      refused.add(
-        `${maxHandshakes} handshakes are under way, the most that --max-handshakes allows`,
+      refused.addHandshake(
+        `${maxHandshakes} handshakes are in progress, the most that --max-handshakes allows`,
         socket,
       );
       socket.destroy();
       return;
     }
-    const peer = peerOf(socket);
+    const endpoint = endpointOf(socket);
     const timer = setTimeout(() => {
-      refused.add(`it took longer than ${HANDSHAKE_TIMEOUT_MS / 1000} seconds`, socket);
+      refused.addHandshake(`it took longer than ${HANDSHAKE_TIMEOUT_MS / 1000} seconds`, socket);
       socket.destroy();
     }, HANDSHAKE_TIMEOUT_MS);
-    timers.set(peer, timer);
+    timers.set(endpoint, timer);
     socket.on("close", () => {
       clearTimeout(timer);
-      if (timers.get(peer) === timer) timers.delete(peer);
+      if (timers.get(endpoint) === timer) timers.delete(endpoint);
     });
   });
   http2Server.on("secureConnection", (socket: TLSSocket) => {
-    const peer = peerOf(socket);
-    clearTimeout(timers.get(peer));
-    timers.delete(peer);
+    const endpoint = endpointOf(socket);
+    clearTimeout(timers.get(endpoint));
+    timers.delete(endpoint);
     if (socket.getProtocol() !== "TLSv1.3") socket.destroy();
   });
 }
 
-/** What the two sockets of one connection have in common. A port alone is not one host's only. */
-function peerOf({ remoteAddress, remotePort }: Socket): string {
+/** Identifies a connection: its TCP socket and its TLS socket have the same address and port. */
+function endpointOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
@@ -231,7 +231,7 @@ async function close(server: Server, endCalls: () => void): Promise<void> {
   server.forceShutdown();
 }
 
-/** Waits, but not for ever: false when the time is up. */
+/** Waits for a limited time: false when it is over. */
 async function within(timeoutMs: number, ended: Promise<boolean>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<boolean>((resolve) => {

@@ -1,17 +1,17 @@
-/** W3C Trace Context (https://www.w3.org/TR/trace-context/): taken from a call, given to its job. Pure. */
+/** W3C Trace Context (https://www.w3.org/TR/trace-context/): passed from a call to its job. Pure. */
 
 const TRACE_PARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-/** Section 3.3.1.5: at least so much has to be passed on. */
+/** Section 3.3.1.5: a state of this length, at least, must be passed on. */
 const MAX_STATE_CHARACTERS = 512;
 
 const TRACE_STATE = /^[\x20-\x7e]+$/;
 
 /**
- * The variables by which a job's own tracing goes on with the caller's, as OpenTelemetry's tools read
- * them. What is not well-formed is passed over, as the specification asks for.
+ * The environment variables that make a job's trace a part of the caller's; OpenTelemetry's tools read
+ * them. A malformed header is ignored, as the specification asks for.
  *
- * @param valueOf A header of the call by its name.
+ * @param valueOf Reads a header of the call by its name.
  */
 export function traceVariables(
   valueOf: (header: "traceparent" | "tracestate") => string | undefined,

@@ -1,7 +1,6 @@
-/** Requests and answers of the contract, translated to and from what jobs are. Pure. */
+/** Translates requests of the contract to the terms of jobs, and jobs to answers. Pure. */
 import type { Metadata } from "@grpc/grpc-js";
 import type {
-  JobLimits__Output,
   ListRequest__Output,
   QueryResponse,
   StartRequest__Output,
@@ -17,50 +16,67 @@ import type { JobRequest } from "../model/request.ts";
 import { DEFAULT_SETTINGS, readSettings } from "../model/settings.ts";
 import { traceVariables } from "./trace_context.ts";
 
+/**
+ * The part of the output that a Stream asks for.
+ *
+ * @throws {JobError} "invalid" where it names more than one beginning.
+ */
 export function toReadRange(request: StreamRequest__Output): ReadRange {
   const { offset, tailLines, tailBytes, noFollow } = request;
-  const starts = { offset, tailLines, tailBytes };
-  const given = Object.entries(starts).filter(([, value]) => value !== undefined);
-  if (given.length > 1) {
+  const given = onlyNumbers({ offset, tailLines, tailBytes });
+  if (Object.keys(given).length > 1) {
     throw new JobError(
       "invalid",
       "Cannot stream: only one of offset, tail_lines and tail_bytes may be given",
     );
   }
-  return { ...Object.fromEntries(given), follow: !noFollow };
+  return { ...given, follow: !noFollow };
 }
 
+/**
+ * What a Start asks for.
+ *
+ * @param defaultUser The user that jobs run as where the request names none.
+ * @throws {JobError} "invalid", with what was expected.
+ */
 export function toJobRequest(request: StartRequest__Output, defaultUser: string): JobRequest {
   const { name, args, limits } = request;
   return {
     command: { name, args },
-    limits: onlyGiven(limits ?? {}),
+    limits: onlyNumbers<keyof Limits>(limits ?? {}),
     ...readSettings(request, defaultUser),
   };
 }
 
-/** A job of a caller that traces goes on with its trace, unless it is told of another one. */
+/** Passes the trace of the call on to the job, unless the request sets these variables itself. */
 export function withTrace(request: JobRequest, metadata: Metadata): JobRequest {
   const trace = traceVariables((header) => metadata.get(header)[0]?.toString());
   const { secrets } = request;
   return { ...request, secrets: { ...secrets, environment: { ...trace, ...secrets.environment } } };
 }
 
-/** The fields that are there: of what is optional the contract's code makes null, or leaves it out. */
-function onlyGiven(limits: Partial<JobLimits__Output>): Limits {
-  return Object.fromEntries(
-    Object.entries(limits).filter(([, value]) => typeof value === "number"),
-  );
+/** The fields that were given: optional ones that were not are null or undefined. */
+function onlyNumbers<Name extends string>(
+  fields: Partial<Record<Name, number | null | undefined>>,
+): Partial<Record<Name, number>> {
+  const given = Object.entries(fields).filter(([, value]) => typeof value === "number");
+  return Object.fromEntries(given) as Partial<Record<Name, number>>;
 }
 
-/** The states of the contract, as jobs know them. */
-export const STATES: Readonly<Record<string, JobRecord["state"]["kind"]>> = {
+/** The states that the contract and jobs both have, by the contract's names. */
+const STATES: Readonly<Record<string, JobRecord["state"]["kind"]>> = {
   JOB_STATE_RUNNING: "running",
   JOB_STATE_STOPPING: "stopping",
   JOB_STATE_EXITED: "exited",
   JOB_STATE_LOST: "lost",
 };
 
+/**
+ * Which jobs a List asks for.
+ *
+ * @param onlyOwner The caller, where it may see its own jobs only.
+ * @throws {JobError} "denied" for jobs of another owner then, "invalid" for an unknown state.
+ */
 export function toJobQuery(request: ListRequest__Output, onlyOwner: string | undefined): JobQuery {
   const { states, owner, labels, startedAfterMs, startedBeforeMs } = request;
   if (onlyOwner !== undefined && owner !== "" && owner !== onlyOwner) {
@@ -70,7 +86,10 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
     states: states.map((name) => {
       const state = STATES[name];
       if (state !== undefined) return state;
-      throw new JobError("invalid", `Cannot list jobs: ${name} is no state of a job`);
+      throw new JobError(
+        "invalid",
+        `Cannot list jobs: ${name} is not a job state that can be listed`,
+      );
     }),
     owner: onlyOwner ?? (owner === "" ? undefined : owner),
     labels,
@@ -82,7 +101,7 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
   };
 }
 
-/** An answer to Query; also of a job that has ended. */
+/** The answer to a Query; fields that a job in its state does not have are left out. */
 export function toQueryResponse({ record, usage, outputBytes }: JobView): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
   const { settings: { title, labels, user, workingDirectory, isolation, timeoutMs } } = {

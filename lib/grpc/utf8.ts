@@ -1,8 +1,8 @@
 /** Where a piece of text may be cut. Pure. */
 
 /**
- * How many bytes at the end are the beginning of a UTF-8 character whose rest has not come yet
- * (RFC 3629). 0 when the bytes end with a whole character, or are no UTF-8 there.
+ * How many bytes at the end are the beginning of a UTF-8 character (RFC 3629) whose other bytes are
+ * missing. 0 when the bytes end with a whole character, or are not UTF-8 there.
  */
 export function incompleteUtf8Tail(bytes: Uint8Array): number {
   for (let length = 1; length <= Math.min(3, bytes.length); length++) {

@@ -1,10 +1,10 @@
-/** What the server counts of itself, as Prometheus reads it. */
+/** The server's metrics, in the form that Prometheus reads. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { AccessEvent, CallEnded } from "../access/events.ts";
 import type { JobState } from "../model/record.ts";
-import type { LogFields } from "../log.ts";
 import { methodNameOf } from "../rbac.ts";
 
-/** Where numbers come from that are asked for when somebody looks. */
+/** Where the values come from that are read anew for each request. */
 export interface MetricSources {
   readonly version: string;
   /** The states of the jobs that have not ended. */
@@ -13,23 +13,23 @@ export interface MetricSources {
   endedCount(): number;
   /** Open connections. */
   connectionCount(): number;
-  /** What expires, such as a certificate's file, and when, in milliseconds since 1970-01-01 UTC. */
+  /** Files whose content expires, such as certificates, in milliseconds since 1970-01-01 UTC. */
   expiries(): Iterable<{ file: string; atMs: number }>;
   readonly streams: StreamTotals;
   /** Resident memory. */
   residentBytes(): number;
 }
 
-/** Streams of output: those that are open, and what all have sent. */
+/** Streams of output: how many are open, and the bytes that all of them have sent. */
 export class StreamTotals {
   open = 0;
   bytes = 0;
 }
 
-/** From a call that only looks to one that waits for a job to stop. */
+/** Bounds of the histogram, in seconds: from a Query to a Stop that waits for its job. */
 const CALL_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Calls that last as long as their caller or a job likes. */
+/** Calls that last as long as their caller or a job decides; their durations say nothing. */
 const WAITING_METHODS: ReadonlySet<string> = new Set([
   "Stream",
   "Wait",
@@ -37,7 +37,7 @@ const WAITING_METHODS: ReadonlySet<string> = new Set([
   "ServerReflection/ServerReflectionInfo",
 ]);
 
-/** How often the event loop is asked whether it is in time. */
+/** How often the delay of the event loop is measured. */
 const LOOP_INTERVAL_MS = 200;
 
 /** All metrics of one server. */
@@ -65,7 +65,7 @@ export class Metrics implements Disposable {
     });
     this.#refused = new Counter({
       name: "job_worker_refused_connections_total",
-      help: "Connections that were turned away: at the handshake, or for a storm of resets.",
+      help: "Connections that were refused at the handshake, or closed for too many stream resets.",
       labelNames: ["reason"],
       registers,
     });
@@ -73,12 +73,16 @@ export class Metrics implements Disposable {
     this.#addGauges(sources);
   }
 
-  /** Counts an entry of the audit trail. */
-  count(event: string, fields: LogFields): void {
-    if (event === "call") this.#countCall(fields);
-    else if (event === "a handshake was refused") {
-      this.#refused.inc({ reason: "handshake" }, 1 + Number(fields["othersBefore"] ?? 0));
-    } else if (event === "a connection was closed") this.#refused.inc({ reason: "storm" });
+  /** Counts an event. */
+  count(event: AccessEvent): void {
+    switch (event.kind) {
+      case "call-ended":
+        return this.#countCall(event);
+      case "handshake-refused":
+        return this.#refused.inc({ reason: "handshake" }, 1 + event.unreportedBefore);
+      case "reset-storm":
+        return this.#refused.inc({ reason: "storm" });
+    }
   }
 
   /** The text that Prometheus reads. */
@@ -95,13 +99,12 @@ export class Metrics implements Disposable {
     this.#loop[Symbol.dispose]();
   }
 
-  #countCall({ method: path, code, ms }: LogFields): void {
-    // What callers make up must not become a series each.
-    const method = methodNameOf(String(path)) ?? "unknown";
-    this.#calls.inc({ method, code: String(code) });
-    if (!WAITING_METHODS.has(method) && typeof ms === "number") {
-      this.#seconds.observe({ method }, ms / 1000);
-    }
+  #countCall({ path, code, durationMs }: CallEnded): void {
+    // Names of methods that do not exist come from callers: each would add a time series.
+    const method = methodNameOf(path) ?? "unknown";
+    this.#calls.inc({ method, code });
+    if (durationMs === undefined || WAITING_METHODS.has(method)) return;
+    this.#seconds.observe({ method }, durationMs / 1000);
   }
 
   #addGauges(sources: MetricSources): void {
@@ -128,7 +131,7 @@ export class Metrics implements Disposable {
     this.#number("job_worker_open_streams", "Streams that are open.", () => sources.streams.open);
     this.#number(
       "job_worker_event_loop_delay_seconds",
-      "The longest time since the last look that the server was too busy to answer.",
+      "The longest delay of the event loop since the last request for the metrics.",
       () => this.#loop.take(),
     );
     this.#number(
@@ -177,7 +180,7 @@ export class Metrics implements Disposable {
   }
 }
 
-/** How late timers come: nothing else of the server's is in time then. */
+/** How late a timer fires: all other work of the server is late by as much. */
 class LoopDelay implements Disposable {
   #longestMs = 0;
   #dueMs = performance.now() + LOOP_INTERVAL_MS;
@@ -187,7 +190,7 @@ class LoopDelay implements Disposable {
     this.#dueMs = nowMs + LOOP_INTERVAL_MS;
   }, LOOP_INTERVAL_MS);
 
-  /** The longest since this was asked the last time, in seconds. */
+  /** The longest delay since the last call of this, in seconds. */
   take(): number {
     const seconds = Math.max(0, this.#longestMs) / 1000;
     this.#longestMs = 0;

@@ -1,4 +1,4 @@
-/** Where Prometheus reads the metrics, and probes the health: plain HTTP, on an address of its own. */
+/** Serves the metrics to Prometheus and the health to probes: plain HTTP, on a separate address. */
 import { messageOf } from "../errors.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -9,19 +9,19 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-/** What is told. */
+/** What is served. */
 export interface Sources {
   readonly metrics: Metrics;
-  /** Whether the server takes calls; not any more when it is to end. */
+  /** Whether the server takes calls; false from the beginning of a shutdown. */
   isServing(): boolean;
 }
 
 /**
- * Answers at an address. There is no authentication: it is for the loopback or a network of its own.
+ * Listens on an address. There is no authentication: use the loopback or a separate network.
  *
  * @param address `HOST:PORT`.
- * @param sources What is told: the metrics, and whether the server takes calls.
- * @throws {Error} The address cannot be listened on.
+ * @param sources What is served.
+ * @throws {Error} When the address cannot be listened on.
  */
 export function serveMetrics(address: string, sources: Sources): MetricsServer {
   const index = address.lastIndexOf(":");
@@ -45,10 +45,12 @@ export function serveMetrics(address: string, sources: Sources): MetricsServer {
 async function answer(request: Request, { metrics, isServing }: Sources): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (pathname !== "/metrics" && pathname !== "/healthz") {
-    return plain("There are /metrics and /healthz here.", 404);
+    return plain("Not found: this server has /metrics and /healthz.", 404);
   }
   const isHead = request.method === "HEAD";
-  if (request.method !== "GET" && !isHead) return plain("Only to be read.", 405);
+  if (request.method !== "GET" && !isHead) {
+    return plain("Method not allowed: use GET or HEAD.", 405);
+  }
   if (pathname === "/healthz") {
     const state = isServing() ? "SERVING" : "NOT_SERVING";
     return plain(isHead ? null : state, isServing() ? 200 : 503);

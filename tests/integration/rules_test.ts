@@ -116,7 +116,7 @@ Deno.test("rules: a changed file holds at once; a broken one changes nothing and
   for (const text of ["", "{", "[]", '{"rules":[{"role":"admin"}]}', '{"rules":[{}]}']) {
     await Deno.writeTextFile(place.file, text);
     await assertStatus(alice.start("true"), status.PERMISSION_DENIED);
-    await until("the log to tell", () => server.log.includes("the rule file is broken"));
+    await until("the log to tell", () => server.log.includes("the rule file is invalid"));
   }
   await Deno.remove(place.file);
   await assertStatus(alice.start("true"), status.PERMISSION_DENIED);
@@ -129,7 +129,7 @@ Deno.test("rules: a server does not start with a file that it does not understan
   try {
     const file = join(folder, "rules.json");
     const broken: [string, RegExp][] = [
-      ["nonsense", /it is no JSON/],
+      ["nonsense", /it is not valid JSON/],
       ["{}", /rules/],
       ['{"rules":[],"more":1}', /more/],
       ['{"rules":[{"role":"root"}]}', /rules\.0\.role/],

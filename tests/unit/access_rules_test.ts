@@ -146,7 +146,7 @@ Deno.test("AccessRules: own jobs only, for whom a rule says so", () => {
 
 Deno.test("parseRules: what is no rule is refused with its place", () => {
   const broken: [string, RegExp][] = [
-    ["", /no JSON/],
+    ["", /it is not valid JSON/],
     ["null", /the whole/],
     ["[]", /./],
     ["{}", /rules/],

@@ -1,0 +1,56 @@
+/** What is known of one call, from the interceptor that let it through to its line of the audit trail. */
+import type { ServerHttp2Stream } from "node:http2";
+import type { RuleFile } from "../access/rule_file.ts";
+import type { AccessRules } from "../access/rules.ts";
+import { JobError } from "../errors.ts";
+import { http2StreamOf } from "./internals.ts";
+import type { Peer } from "./peers.ts";
+
+/** One call. The caller is the one whom the interceptor has judged, also when the connection is gone. */
+export interface CallContext extends Peer {
+  /** The method's name in rules, such as `Start` or `Health/Check`. */
+  readonly method: string;
+  /**
+   * The job that the call is about, for the audit trail: first the text in the request, then the id
+   * that was found by it.
+   */
+  job: string | undefined;
+}
+
+/** A caller without a certificate. */
+export const UNAUTHENTICATED: Peer = {
+  caller: { name: "", serial: "", roles: [] },
+  access: AbortSignal.abort(new JobError("unauthenticated", "a client certificate is required")),
+};
+
+const contexts = new WeakMap<ServerHttp2Stream, CallContext>();
+
+/** Remembers the context of a call for its handler. */
+export function setContext(stream: ServerHttp2Stream, context: CallContext): void {
+  contexts.set(stream, context);
+}
+
+/**
+ * The context of a call; one without any access where no interceptor has seen the call.
+ *
+ * @param call The handler's call.
+ */
+export function contextOf(call: unknown): CallContext {
+  return contexts.get(http2StreamOf(call)) ?? { ...UNAUTHENTICATED, method: "", job: undefined };
+}
+
+/**
+ * The rules in force, for a caller who may call the method.
+ *
+ * @throws {JobError} "denied" when the rule file does not allow the method, "unauthenticated" when
+ * the caller has lost access since the call began.
+ */
+export async function rulesFor(
+  { caller, access, method }: CallContext,
+  file: Pick<RuleFile, "current">,
+): Promise<AccessRules> {
+  const rules = await file.current();
+  if (access.aborted) throw access.reason;
+  rules.requireMethod(caller, method);
+  return rules;
+}

@@ -1,0 +1,82 @@
+/** Makes handlers for grpc-js of functions that answer, or throw: each call ends once, also early. */
+import type {
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Metadata,
+  ServerWritableStream,
+} from "@grpc/grpc-js";
+import { type CallContext, contextOf } from "./call_context.ts";
+import {
+  interruptionOf,
+  isInterrupted,
+  onInterruption,
+  type Shutdown,
+  toStatus,
+} from "./endings.ts";
+
+/**
+ * A handler with one answer.
+ *
+ * @param handle Makes the answer. Where the call is interrupted it goes on, and its answer is dropped.
+ */
+export function unaryHandler<Request, Response>(
+  handle: (request: Request, context: CallContext, metadata: Metadata) => Promise<Response>,
+  { begun, overdue }: Shutdown,
+): handleUnaryCall<Request, Response> {
+  return (call, respond) => {
+    const context = contextOf(call);
+    const interruptions = { shutdown: overdue, access: context.access };
+    let isAnswered = false;
+    const answer: typeof respond = (error, response) => {
+      if (isAnswered) return;
+      isAnswered = true;
+      interruption[Symbol.dispose]();
+      respond(error, response);
+    };
+    const interrupt = () => answer(toStatus(interruptionOf(interruptions)));
+    const interruption = onInterruption(interruptions, interrupt);
+    if (begun.aborted || isInterrupted(interruptions)) return interrupt();
+    handle(call.request, context, call.metadata).then(
+      (response) => answer(null, response),
+      (error: unknown) => answer(toStatus(error)),
+    );
+  };
+}
+
+/** A call with many answers, as its handler sees it. */
+export interface StreamingCall<Request, Response> {
+  readonly call: ServerWritableStream<Request, Response>;
+  readonly context: CallContext;
+  /** Aborted when the call has ended or must end: then nothing more is to be sent. */
+  readonly ended: AbortSignal;
+}
+
+/**
+ * A handler with a stream of answers.
+ *
+ * @param handle Sends the answers, and returns after the last one or when `ended` is aborted.
+ * @param shutdown Ends the streams.
+ */
+export function streamHandler<Request, Response>(
+  handle: (streaming: StreamingCall<Request, Response>) => Promise<void>,
+  shutdown: AbortSignal,
+): handleServerStreamingCall<Request, Response> {
+  return async (call) => {
+    const context = contextOf(call);
+    const interruptions = { shutdown, access: context.access };
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    call.on("cancelled", end);
+    call.on("close", end);
+    using _interruption = onInterruption(interruptions, end);
+    try {
+      if (!isInterrupted(interruptions)) await handle({ call, context, ended: ended.signal });
+      if (isInterrupted(interruptions)) throw interruptionOf(interruptions);
+      call.end();
+    } catch (error) {
+      call.emit("error", toStatus(error));
+    } finally {
+      end();
+    }
+  };
+}
