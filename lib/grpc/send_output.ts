@@ -85,17 +85,22 @@ export async function sendOutput(
 
 /** Reads the next chunk while this one is being sent, and no more than that. */
 async function* readAhead(chunks: AsyncGenerator<Chunk>): AsyncGenerator<Chunk> {
-  let next = chunks.next();
+  const read = () => {
+    const next = chunks.next();
+    // An error is thrown when the chunk is awaited: until then it is not an unhandled one.
+    next.catch(() => {});
+    return next;
+  };
+  let next = read();
   try {
     for (;;) {
       const { value, done } = await next;
       if (done === true) return;
-      next = chunks.next();
+      next = read();
       yield value;
     }
   } finally {
-    // The reading ends by the signal as well; the chunk that is being read is not needed any more.
-    next.catch(() => {});
+    // Closes the file when the chunk that is being read, which is not needed any more, has been read.
     chunks.return(undefined).catch(() => {});
   }
 }

@@ -64,12 +64,12 @@ function onlyNumbers<Name extends string>(
 }
 
 /** The states that the contract and jobs both have, by the contract's names. */
-const STATES: Readonly<Record<string, JobRecord["state"]["kind"]>> = {
-  JOB_STATE_RUNNING: "running",
-  JOB_STATE_STOPPING: "stopping",
-  JOB_STATE_EXITED: "exited",
-  JOB_STATE_LOST: "lost",
-};
+const STATES: ReadonlyMap<string, JobRecord["state"]["kind"]> = new Map([
+  ["JOB_STATE_RUNNING", "running"],
+  ["JOB_STATE_STOPPING", "stopping"],
+  ["JOB_STATE_EXITED", "exited"],
+  ["JOB_STATE_LOST", "lost"],
+]);
 
 /**
  * Which jobs a List asks for.
@@ -84,7 +84,7 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
   }
   return {
     states: states.map((name) => {
-      const state = STATES[name];
+      const state = STATES.get(name);
       if (state !== undefined) return state;
       throw new JobError(
         "invalid",

@@ -66,7 +66,7 @@ Deno.test("bounds: handshakes under way, and who waits meanwhile is served after
     using another = await connect();
     return await another.read(new Uint8Array(1)).catch(() => null) === null;
   });
-  await until("the log to tell", () => /3 handshakes are under way/.test(server.log));
+  await until("the log to tell", () => /3 handshakes are in progress/.test(server.log));
   for (const connection of silent) connection.close();
   const client = server.client();
   await until("a place to be free", () => client.start("true").catch(() => undefined));

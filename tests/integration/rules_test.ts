@@ -135,7 +135,7 @@ Deno.test("rules: a server does not start with a file that it does not understan
       ['{"rules":[{"role":"root"}]}', /rules\.0\.role/],
       ['{"rules":[{"name":"a","methods":["Fly"]}]}', /rules\.0\.methods\.0/],
       ['{"rules":[{"methods":["Start"]}]}', /needs a "role" or a "name"/],
-      ['{"rules":[{"name":"a","commands":[["**","x"]]}]}', /at the end of a command only/],
+      ['{"rules":[{"name":"a","commands":[["**","x"]]}]}', /only at the end of a command/],
       ['{"rules":[{"name":"a","comands":[]}]}', /comands/],
     ];
     for (const [text, message] of broken) {

@@ -1,0 +1,225 @@
+/** The audit trail: the line of every event, and the files that keep them. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { AuditTrail } from "../../lib/access/audit.ts";
+import { auditEntryOf } from "../../lib/access/audit_entry.ts";
+import { type AccessEvent, AccessEvents, type CallEnded } from "../../lib/access/events.ts";
+import { CapturedLog } from "../support/captured_log.ts";
+import { ALICE } from "../support/fake_http2.ts";
+
+const ID = "0a1b2c3d-0000-4000-8000-000000000000";
+
+const CALL: CallEnded = {
+  kind: "call-ended",
+  path: "/JobService/Query",
+  caller: { ...ALICE, roles: ["reader", "writer"] },
+  peer: "192.0.2.1:4321",
+  job: ID,
+  code: "OK",
+  durationMs: 12.34,
+};
+
+Deno.test("auditEntryOf: a call's line has who, from where, what, which job and how it ended", () => {
+  assert.deepEqual(auditEntryOf(CALL), {
+    event: "call",
+    fields: {
+      method: "/JobService/Query",
+      who: "alice",
+      serial: "A1",
+      roles: "reader,writer",
+      peer: "192.0.2.1:4321",
+      job: ID,
+      code: "OK",
+      ms: 12.3,
+    },
+  });
+});
+
+Deno.test("auditEntryOf: every outcome of every method of jobs has a line", () => {
+  const codes = ["OK", "CANCELLED", "NOT_FOUND", "PERMISSION_DENIED", "INTERNAL", "UNIMPLEMENTED"];
+  for (const code of codes) {
+    for (const path of ["/JobService/Start", "/JobService/Fly", "/Health/Check", ""]) {
+      assert.equal(auditEntryOf({ ...CALL, path, code })?.fields["code"], code, path);
+    }
+  }
+});
+
+Deno.test("auditEntryOf: a call without a job, a certificate or a beginning has a line as well", () => {
+  const nobody = { name: "", serial: "", roles: [] };
+  const call = { ...CALL, caller: nobody, job: undefined, durationMs: undefined };
+  const { fields } = auditEntryOf(call) ?? {};
+  assert.equal(fields?.["job"], undefined);
+  assert.equal(fields?.["ms"], undefined);
+  assert.deepEqual([fields?.["who"], fields?.["serial"], fields?.["roles"]], ["", "", ""]);
+});
+
+Deno.test("auditEntryOf: of health checks only refused ones have a line", () => {
+  const path = "/grpc.health.v1.Health/Check";
+  for (const code of ["OK", "NOT_FOUND", "CANCELLED", "UNAVAILABLE"]) {
+    assert.equal(auditEntryOf({ ...CALL, path, code }), undefined, code);
+  }
+  for (const code of ["UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED"]) {
+    assert.equal(auditEntryOf({ ...CALL, path, code })?.fields["code"], code);
+  }
+});
+
+Deno.test("auditEntryOf: text of a caller is cut", () => {
+  const path = `/JobService/${"x".repeat(5000)}`;
+  const { fields } = auditEntryOf({ ...CALL, path, job: "j".repeat(5000) }) ?? {};
+  assert.equal(fields?.["method"], path.slice(0, 100));
+  assert.equal(fields?.["job"], "j".repeat(64));
+});
+
+Deno.test("auditEntryOf: refused handshakes have their reason, and the number of those without a line", () => {
+  const event = { kind: "handshake-refused", peer: "192.0.2.1:1", reason: "expired" } as const;
+  assert.deepEqual(auditEntryOf({ ...event, unreportedBefore: 0 }), {
+    event: "a handshake was refused",
+    fields: { peer: "192.0.2.1:1", reason: "expired" },
+  });
+  assert.equal(auditEntryOf({ ...event, unreportedBefore: 7 })?.fields["othersBefore"], 7);
+});
+
+Deno.test("auditEntryOf: a storm of resets has its connection", () => {
+  assert.deepEqual(auditEntryOf({ kind: "reset-storm", peer: "192.0.2.1:1" }), {
+    event: "a connection was closed",
+    fields: { peer: "192.0.2.1:1", reason: "it reset too many streams" },
+  });
+});
+
+Deno.test("AccessEvents: every observer is told of every event, in order", () => {
+  const events = new AccessEvents();
+  const seen: string[] = [];
+  const { report } = events;
+  report(CALL);
+  events.observe(({ kind }) => seen.push(`one ${kind}`));
+  events.observe(({ kind }) => seen.push(`two ${kind}`));
+  report(CALL);
+  report({ kind: "reset-storm", peer: "" });
+  assert.deepEqual(seen, [
+    "one call-ended",
+    "two call-ended",
+    "one reset-storm",
+    "two reset-storm",
+  ]);
+});
+
+/** A trail in a folder of its own. */
+class Place implements Disposable {
+  readonly folder = Deno.makeTempDirSync({ prefix: "job-worker-audit-" });
+  readonly log = new CapturedLog();
+  trail: AuditTrail;
+
+  constructor(maxBytes = Infinity) {
+    this.trail = new AuditTrail(this.folder, maxBytes);
+  }
+
+  /** The files by their names. */
+  files(): Record<string, string> {
+    const folder = join(this.folder, "audit");
+    return Object.fromEntries(
+      [...Deno.readDirSync(folder)].map((
+        { name },
+      ) => [name, Deno.readTextFileSync(join(folder, name))]),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.trail.close();
+    this.log[Symbol.dispose]();
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+}
+
+function callOf(job: string): AccessEvent {
+  return { ...CALL, job };
+}
+
+Deno.test("AuditTrail: a line is in the file and in the log when record returns", () => {
+  using place = new Place();
+  place.trail.record(CALL);
+  const line = JSON.parse(place.files()["audit.jsonl"] ?? "");
+  assert.match(line.time, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  assert.deepEqual([line.event, line.who, line.job, line.ms], ["call", "alice", ID, 12.3]);
+  assert.deepEqual(place.log.messages, ["call"]);
+  assert.equal(place.log.lines[0]?.["job"], ID);
+});
+
+Deno.test("AuditTrail: what is not worth a line is in neither", () => {
+  using place = new Place();
+  place.trail.record({ ...CALL, path: "/grpc.health.v1.Health/Check" });
+  assert.equal(place.files()["audit.jsonl"], "");
+  assert.deepEqual(place.log.lines, []);
+});
+
+Deno.test("AuditTrail: text of a caller forges no line", () => {
+  using place = new Place();
+  const forged = '","code":"OK"}\n{"event":"call","who":"mallory';
+  place.trail.record({ ...CALL, path: `/${forged}`, job: forged, code: "UNIMPLEMENTED" });
+  const lines = (place.files()["audit.jsonl"] ?? "").trimEnd().split("\n");
+  assert.equal(lines.length, 1);
+  assert.equal(JSON.parse(lines[0] ?? "").who, "alice");
+  assert.equal(JSON.parse(lines[0] ?? "").job, forged);
+});
+
+Deno.test("AuditTrail: only the server's user may read it", () => {
+  using place = new Place();
+  const modeOf = (path: string) => (Deno.statSync(join(place.folder, path)).mode ?? 0) & 0o777;
+  assert.equal(modeOf("audit"), 0o700);
+  assert.equal(modeOf("audit/audit.jsonl"), 0o600);
+});
+
+Deno.test("AuditTrail: keeps the newest lines within its bound, in eight files", () => {
+  const bound = 16 * 1024;
+  using place = new Place(bound);
+  for (let number = 0; number < 300; number++) place.trail.record(callOf(`job ${number}`));
+  const files = place.files();
+  const names = ["audit.jsonl", ...[1, 2, 3, 4, 5, 6, 7].map((number) => `audit.${number}.jsonl`)];
+  assert.deepEqual(Object.keys(files).sort(), names.sort());
+  const bytes = Object.values(files).reduce((sum, text) => sum + text.length, 0);
+  assert(bytes <= bound, `${bytes} bytes`);
+  assert(bytes > bound * 3 / 4, `${bytes} bytes`);
+  const oldestFirst = Object.keys(files).sort((one, other) => ageOf(other) - ageOf(one));
+  const kept = oldestFirst.flatMap((name) => (files[name] ?? "").trimEnd().split("\n"))
+    .map((line) => JSON.parse(line).job as string);
+  const first = 300 - kept.length;
+  assert.deepEqual(kept, Array.from(kept, (_, index) => `job ${first + index}`));
+});
+
+function ageOf(name: string): number {
+  return Number(/\d/.exec(name)?.[0] ?? 0);
+}
+
+Deno.test("AuditTrail: a line longer than a file is written, and the next one begins another file", () => {
+  using place = new Place(800);
+  for (const job of ["one", "two", "three"]) place.trail.record(callOf(job));
+  assert.equal(JSON.parse(place.files()["audit.jsonl"] ?? "").job, "three");
+  assert.equal(JSON.parse(place.files()["audit.2.jsonl"] ?? "").job, "one");
+});
+
+Deno.test("AuditTrail: goes on in the same file after a restart", () => {
+  using place = new Place(8000);
+  place.trail.record(callOf("before"));
+  place.trail.close();
+  place.trail = new AuditTrail(place.folder, 8000);
+  place.trail.record(callOf("after"));
+  const lines = (place.files()["audit.jsonl"] ?? "").trimEnd().split("\n");
+  assert.deepEqual(lines.map((line) => JSON.parse(line).job), ["before", "after"]);
+  for (let number = 0; number < 4; number++) place.trail.record(callOf(`${number}`));
+  assert("audit.1.jsonl" in place.files(), "the size of the file before the restart is forgotten");
+});
+
+Deno.test("AuditTrail: a failed write is logged once, the line is in the log, and the call goes on", () => {
+  using place = new Place();
+  Deno.removeSync(join(place.folder, "audit"), { recursive: true });
+  place.trail.close();
+  place.trail.record(callOf("one"));
+  place.trail.record(callOf("two"));
+  assert.deepEqual(place.log.messages, [
+    "call",
+    "cannot write the audit trail; the missing lines are in this log",
+    "call",
+  ]);
+  Deno.mkdirSync(join(place.folder, "audit"));
+  place.trail.record(callOf("three"));
+  assert.equal(JSON.parse(place.files()["audit.jsonl"] ?? "").job, "three");
+});

@@ -1,0 +1,214 @@
+/** Backpressure over a fake socket and fake streams: no network, and frames by the test's own hand. */
+import { strict as assert } from "node:assert";
+import { MAX_SOCKET_BYTES, paceSocket, StreamPace } from "../../lib/grpc/pacing.ts";
+import { FakeSession, FakeStream } from "../support/fake_http2.ts";
+import { isSettled } from "../support/settled.ts";
+
+const DATA = 0;
+const HEADERS = 1;
+const FRAME_HEADER_BYTES = 9;
+const HALF = MAX_SOCKET_BYTES / 2;
+
+/** Bytes of HTTP/2 frames (RFC 9113, 4.1). */
+function frame(type: number, streamId: number, payloadBytes: number): Uint8Array {
+  const bytes = new Uint8Array(FRAME_HEADER_BYTES + payloadBytes);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, payloadBytes << 8 | type);
+  view.setUint32(5, streamId);
+  return bytes;
+}
+
+/** A socket that takes everything at once, as the runtime's does, and sends when it is told to. */
+class FakeSocket {
+  writableLength = 0;
+  destroyed = false;
+  readonly #flushed = new Set<() => void>();
+
+  write(bytes: Uint8Array, callback: () => void): boolean {
+    this.writableLength += bytes.length;
+    this.#flushed.add(callback);
+    return true;
+  }
+
+  /** The reader takes so many bytes. */
+  flush(bytes = this.writableLength): void {
+    this.writableLength -= bytes;
+    for (const flushed of this.#flushed) flushed();
+  }
+}
+
+/** A connection with a paced socket. */
+function connect() {
+  const socket = new FakeSocket();
+  paceSocket(socket);
+  const session = new FakeSession(socket);
+  let nextId = 1;
+  return {
+    socket,
+    session,
+    open() {
+      const stream = new FakeStream(session, nextId);
+      nextId += 2;
+      return { id: stream.id, stream, pace: new StreamPace(stream as never) };
+    },
+    /** The runtime's HTTP/2 library writes a frame. */
+    sendFrame(type: number, streamId: number, payloadBytes: number) {
+      socket.write(frame(type, streamId, payloadBytes), undefined as never);
+    },
+  };
+}
+
+const never = () => new AbortController().signal;
+
+Deno.test("StreamPace: a written message has no room behind it until it has gone to the socket", async () => {
+  const { open, sendFrame } = connect();
+  const { id, stream, pace } = open();
+  assert(pace.hasRoom);
+  assert(await isSettled(pace.ready(never())));
+  stream.write(new Uint8Array(1000));
+  assert(!pace.hasRoom);
+  const ready = pace.ready(never());
+  sendFrame(DATA, id, 999);
+  assert(!pace.hasRoom, "one byte is still in the stream's buffer");
+  assert(!await isSettled(ready));
+  sendFrame(DATA, id, 1);
+  assert(pace.hasRoom);
+  assert(await isSettled(ready));
+});
+
+Deno.test("StreamPace: written bytes still reach the stream, and frames still reach the socket", () => {
+  const { socket, open, sendFrame } = connect();
+  const { id, stream } = open();
+  assert.equal(stream.write(Uint8Array.of(1, 2)), true);
+  assert.deepEqual(stream.written, [Uint8Array.of(1, 2)]);
+  sendFrame(DATA, id, 2);
+  assert.equal(socket.writableLength, FRAME_HEADER_BYTES + 2);
+});
+
+Deno.test("StreamPace: only DATA frames of its own stream count", () => {
+  const { open, sendFrame } = connect();
+  const { id, stream, pace } = open();
+  stream.write(new Uint8Array(100));
+  sendFrame(HEADERS, id, 100);
+  sendFrame(DATA, id + 2, 100);
+  sendFrame(DATA, 0, 100);
+  assert(!pace.hasRoom);
+  sendFrame(DATA, id, 100);
+  assert(pace.hasRoom);
+});
+
+Deno.test("StreamPace: frames are counted wherever the writes of the socket cut them", () => {
+  const { socket, open } = connect();
+  const { id, stream, pace } = open();
+  stream.write(new Uint8Array(50));
+  const bytes = new Uint8Array([...frame(HEADERS, id, 7), ...frame(DATA, id, 50)]);
+  for (const byte of bytes.subarray(0, 20)) {
+    assert(!pace.hasRoom);
+    socket.write(Uint8Array.of(byte), undefined as never);
+  }
+  socket.write(bytes.subarray(20), undefined as never);
+  assert(pace.hasRoom);
+});
+
+Deno.test("StreamPace: pauses at the socket's bound, and not before", () => {
+  const { socket, open, sendFrame } = connect();
+  const { id, stream, pace } = open();
+  const message = 16 * 1024;
+  let written = 0;
+  while (pace.hasRoom) {
+    assert(written <= MAX_SOCKET_BYTES, "it never pauses");
+    stream.write(new Uint8Array(message));
+    sendFrame(DATA, id, message);
+    written += message;
+  }
+  assert(socket.writableLength >= MAX_SOCKET_BYTES);
+  assert(socket.writableLength < MAX_SOCKET_BYTES + message + FRAME_HEADER_BYTES);
+});
+
+Deno.test("StreamPace: resumes when half of the bound is left in the socket, and not before", async () => {
+  const { socket, open, sendFrame } = connect();
+  const { id, stream, pace } = open();
+  stream.write(new Uint8Array(MAX_SOCKET_BYTES));
+  sendFrame(DATA, id, MAX_SOCKET_BYTES);
+  const ready = pace.ready(never());
+  assert(!await isSettled(ready));
+  socket.flush(socket.writableLength - HALF - 1);
+  assert(!await isSettled(ready), "one byte above the half is left");
+  socket.flush(1);
+  assert(await isSettled(ready), "half is left");
+});
+
+Deno.test("StreamPace: ready returns for an aborted signal, before and while it waits", async () => {
+  const { open } = connect();
+  const { stream, pace } = open();
+  stream.write(new Uint8Array(10));
+  assert(await isSettled(pace.ready(AbortSignal.abort())));
+  const control = new AbortController();
+  const ready = pace.ready(control.signal);
+  assert(!await isSettled(ready));
+  control.abort();
+  assert(await isSettled(ready));
+  assert(!pace.hasRoom);
+});
+
+Deno.test("StreamPace: streams of a connection have buffers of their own, and one socket", async () => {
+  const { socket, open, sendFrame } = connect();
+  const one = open();
+  const other = open();
+  one.stream.write(new Uint8Array(1000));
+  assert(!one.pace.hasRoom);
+  assert(other.pace.hasRoom, "a closed window of one stream holds up the other");
+  other.stream.write(new Uint8Array(MAX_SOCKET_BYTES));
+  sendFrame(DATA, other.id, MAX_SOCKET_BYTES);
+  sendFrame(DATA, one.id, 1000);
+  assert(!one.pace.hasRoom && !other.pace.hasRoom, "the socket is full for both");
+  const waits = [one.pace.ready(never()), other.pace.ready(never())];
+  socket.flush();
+  for (const wait of waits) assert(await isSettled(wait));
+});
+
+Deno.test("StreamPace: a stuck stream does not resume when others do", async () => {
+  const { socket, open, sendFrame } = connect();
+  const stuck = open();
+  const other = open();
+  stuck.stream.write(new Uint8Array(10));
+  const ready = stuck.pace.ready(never());
+  sendFrame(DATA, other.id, 10);
+  socket.flush();
+  assert(!await isSettled(ready));
+});
+
+Deno.test("StreamPace: without a connection everything has room, since nothing is sent", async () => {
+  const { session } = connect();
+  session.destroy();
+  for (const gone of [session, undefined, new FakeSession({ destroyed: true })]) {
+    const stream = new FakeStream(gone);
+    using pace = new StreamPace(stream as never);
+    stream.write(new Uint8Array(10 * MAX_SOCKET_BYTES));
+    assert(pace.hasRoom);
+    assert(await isSettled(pace.ready(never())));
+  }
+});
+
+Deno.test("StreamPace: a disconnect while a stream waits does not throw, and the signal ends it", async () => {
+  const { session, socket, open } = connect();
+  const { stream, pace } = open();
+  stream.write(new Uint8Array(10));
+  const control = new AbortController();
+  const ready = pace.ready(control.signal);
+  socket.destroyed = true;
+  session.destroy();
+  socket.flush();
+  assert(!await isSettled(ready));
+  control.abort();
+  assert(await isSettled(ready));
+});
+
+Deno.test("StreamPace: after its end, frames with the stream's number count for nothing", () => {
+  const { open, sendFrame } = connect();
+  const { id, stream, pace } = open();
+  stream.write(new Uint8Array(10));
+  pace[Symbol.dispose]();
+  sendFrame(DATA, id, 10);
+  assert(!pace.hasRoom, "it is still followed");
+});

@@ -1,0 +1,237 @@
+/** The handlers of JobService over a fake manager: what they ask of it, and what they let nobody ask. */
+import { status } from "@grpc/grpc-js";
+import { strict as assert } from "node:assert";
+import { parseRules } from "../../lib/access/rules.ts";
+import { JobError } from "../../lib/errors.ts";
+import type { CallContext } from "../../lib/grpc/call_context.ts";
+import type { JobView } from "../../lib/job.ts";
+import type { Caller } from "../../lib/rbac.ts";
+import { createHandlers, type Jobs } from "../../lib/service.ts";
+import { jobService } from "../../proto/contract.ts";
+import { ALICE, BOB, FakeCall, fakeContext } from "../support/fake_http2.ts";
+
+const ID = "0a1b2c3d-0000-4000-8000-000000000000";
+
+/** The methods with one answer. */
+const METHODS = ["Start", "Stop", "Signal", "Query", "Wait", "List", "Info", "Remove"] as const;
+type Method = typeof METHODS[number];
+
+const VIEW = {
+  record: {
+    id: ID,
+    command: { name: "true", args: [] },
+    owner: "bob",
+    limits: {},
+    state: { kind: "running", pid: 7, startedAtMs: 1 },
+    firstOffset: 0,
+  },
+  usage: {},
+  outputBytes: 0,
+} as unknown as JobView;
+
+/** A manager that has one job, of bob, by the name "nightly"; it notes what it is asked for. */
+function fakeManager() {
+  const asked: unknown[][] = [];
+  const note = (...what: unknown[]) => Promise.resolve(void asked.push(what));
+  const manager = {
+    active: [1, 2],
+    resolve(text: string, isVisible: (owner: string) => boolean) {
+      if ((text === "nightly" || text === ID) && isVisible("bob")) return ID;
+      throw new JobError("not-found", `No job ${text}`);
+    },
+    start: (request: { command: unknown }, options: unknown) =>
+      note("start", request.command, options).then(() => ID),
+    stop: (...of: unknown[]) => note("stop", ...of),
+    signal: (...of: unknown[]) => note("signal", ...of),
+    remove: (...of: unknown[]) => note("remove", ...of),
+    wait: (...of: unknown[]) => note("wait", ...of),
+    query: (...of: unknown[]) => note("query", ...of).then(() => VIEW),
+    list: (query: unknown) =>
+      note("list", query).then(() => ({ jobs: [VIEW], nextPageToken: "next" })),
+    output: (...of: unknown[]) => {
+      void note("output", ...of);
+      throw new JobError("not-found", "no output");
+    },
+  };
+  return { asked, manager: manager as unknown as Jobs };
+}
+
+function place(rules: readonly unknown[] = []) {
+  const { asked, manager } = fakeManager();
+  const parsed = parseRules(JSON.stringify({ rules }), "worker");
+  const never = new AbortController().signal;
+  const handlers = createHandlers({
+    manager,
+    rules: { current: () => Promise.resolve(parsed) },
+    streams: { open: 0, bytes: 0 },
+    about: { version: "1.2", cgroup: "v2", controllers: ["cpu"] },
+    defaultUser: "worker",
+    shutdown: { begun: never, overdue: never },
+  });
+  /** Calls a method with a request as it comes over the wire. */
+  const call = (method: Method, request: object, caller: Caller = ALICE) => {
+    const { context } = fakeContext(caller, method);
+    const definition = jobService[method];
+    const bytes = definition.requestSerialize(request as never);
+    const fake = new FakeCall(Object.freeze(definition.requestDeserialize(bytes)), context);
+    return new Promise<Outcome>((resolve) => {
+      const handler = handlers[method] as unknown as Handler;
+      handler(fake, (error, answer) => resolve({ code: error?.code ?? 0, error, answer, context }));
+    });
+  };
+  return { asked, handlers, call };
+}
+
+type Handler = (
+  call: unknown,
+  respond: (error: { code: number; details: string } | null, answer: object) => void,
+) => void;
+
+interface Outcome {
+  code: number;
+  error: { code: number; details: string } | null;
+  answer: object;
+  context: CallContext;
+}
+
+Deno.test("service: a job is looked up by any of its names, and its id is what is worked with", async () => {
+  const calls: [Method, object, unknown[][]][] = [
+    ["Stop", {}, [["stop", ID, undefined]]],
+    ["Stop", { gracePeriodMs: 0 }, [["stop", ID, 0]]],
+    ["Signal", { signal: "SIGHUP" }, [["signal", ID, "HUP"]]],
+    ["Query", {}, [["query", ID]]],
+    ["Wait", {}, [["wait", ID], ["query", ID]]],
+    ["Remove", {}, [["remove", ID]]],
+  ];
+  for (const [method, request, expected] of calls) {
+    const { asked, call } = place();
+    // The request is frozen: no handler may change it.
+    const { code, context, error } = await call(method, { jobID: "nightly", ...request });
+    assert.equal(code, status.OK, `${error?.details}`);
+    assert.deepEqual(asked, expected);
+    assert.equal(context.job, ID, `${method}: the audit trail does not see the id`);
+  }
+});
+
+Deno.test("service: a job that is not there, or is not the caller's to see, is not found", async () => {
+  const methods: Method[] = ["Stop", "Query", "Wait", "Remove"];
+  const own = [{ name: "alice", jobs: "own" }];
+  for (const method of methods) {
+    for (const [rules, jobID] of [[[], "other"], [[], ""], [own, "nightly"], [own, ID]] as const) {
+      const { asked, call } = place(rules);
+      const { code, error } = await call(method, { jobID });
+      assert.equal(code, status.NOT_FOUND, `${method} ${jobID}`);
+      assert.equal(error?.details, `No job ${jobID}`, "the answer tells what exists");
+      assert.deepEqual(asked, []);
+    }
+  }
+});
+
+Deno.test("service: a method that the rule file does not allow asks nothing of the manager", async () => {
+  const requests: Partial<Record<Method, object>> = {
+    Start: { name: "true" },
+    Signal: { jobID: ID, signal: "HUP" },
+  };
+  assert.deepEqual([...METHODS, "Stream"].sort(), Object.keys(jobService).sort());
+  for (const method of METHODS) {
+    const { asked, call } = place([{ role: "writer", methods: [] }]);
+    const { code } = await call(method, requests[method] ?? { jobID: ID });
+    assert.equal(code, status.PERMISSION_DENIED, method);
+    assert.deepEqual(asked, [], method);
+  }
+});
+
+Deno.test("service: Start runs what was asked for as the caller's job, and tells the trail its id", async () => {
+  const { asked, call } = place();
+  const request = { name: "sh", args: ["-c", "true"], idempotencyKey: "key" };
+  const { answer, context } = await call("Start", request);
+  assert.deepEqual(answer, { jobID: ID });
+  assert.equal(context.job, ID);
+  assert.deepEqual(asked, [
+    ["start", { name: "sh", args: ["-c", "true"] }, { owner: "alice", idempotencyKey: "key" }],
+  ]);
+});
+
+Deno.test("service: Start of what is invalid, or what the rules do not allow, starts nothing", async () => {
+  const { asked, call } = place([{ name: "alice", commands: ["/bin/true"] }]);
+  const refused: [object, status][] = [
+    [{ name: "/bin/sh" }, status.PERMISSION_DENIED],
+    [{ name: "/bin/true", env: { PATH: "/x" } }, status.PERMISSION_DENIED],
+    [{ name: "/bin/true", user: "root" }, status.PERMISSION_DENIED],
+    [{ name: "/bin/true", workingDirectory: "relative" }, status.INVALID_ARGUMENT],
+    [{ name: "/bin/true", stopSignal: "SIGFLY" }, status.INVALID_ARGUMENT],
+  ];
+  for (const [request, expected] of refused) {
+    const { code, context } = await call("Start", request);
+    assert.equal(code, expected);
+    assert.equal(context.job, undefined);
+  }
+  assert.deepEqual(asked, []);
+});
+
+Deno.test("service: Signal refuses what is not a signal before it looks for the job", async () => {
+  const { asked, call } = place();
+  const { code } = await call("Signal", { jobID: "other", signal: "SIGFLY" });
+  assert.equal(code, status.INVALID_ARGUMENT);
+  assert.deepEqual(asked, []);
+});
+
+/** The owner that a List of a caller asks for. */
+async function ownerListed(
+  caller: Caller,
+  request: object,
+  rules: readonly unknown[],
+): Promise<unknown> {
+  const { asked, call } = place(rules);
+  const { code } = await call("List", request, caller);
+  if (code !== status.OK) return status[code];
+  return (asked[0]?.[1] as { owner: unknown }).owner;
+}
+
+Deno.test("service: List has jobs of everyone, unless a rule gives the caller its own only", async () => {
+  const own = [{ name: "alice", jobs: "own" }];
+  assert.equal(await ownerListed(ALICE, {}, []), undefined);
+  assert.equal(await ownerListed(ALICE, { owner: "bob" }, []), "bob");
+  assert.equal(await ownerListed(ALICE, {}, own), "alice");
+  assert.equal(await ownerListed(ALICE, { owner: "alice" }, own), "alice");
+  assert.equal(await ownerListed(ALICE, { owner: "bob" }, own), "PERMISSION_DENIED");
+  assert.equal(await ownerListed(BOB, {}, own), undefined);
+  const { answer } = await place().call("List", {});
+  assert.deepEqual((answer as { nextPageToken: string }).nextPageToken, "next");
+  assert.deepEqual((answer as { jobs: { jobID: string }[] }).jobs.map(({ jobID }) => jobID), [ID]);
+});
+
+Deno.test("service: Info says what the server is and who the caller is", async () => {
+  const { answer, context } = await place().call("Info", {}, BOB);
+  const { timeMs, ...rest } = answer as { timeMs: number };
+  assert.deepEqual(rest, {
+    version: "1.2",
+    cgroup: "v2",
+    controllers: ["cpu"],
+    yourName: "bob",
+    yourRoles: ["reader"],
+    jobUser: "worker",
+    runningJobs: 2,
+  });
+  assert(Math.abs(Date.now() - timeMs) < 60_000);
+  assert.equal(context.job, undefined);
+});
+
+/** Calls Stream, and says with which status it ended. */
+async function streamEnd(rules: readonly unknown[], request: object, caller = ALICE) {
+  const { asked, handlers } = place(rules);
+  const { context } = fakeContext(caller, "Stream");
+  const call = new FakeCall(Object.freeze({ jobID: ID, heartbeatSeconds: 0, ...request }), context);
+  await (handlers.Stream as unknown as (call: unknown) => Promise<void>)(call);
+  return { asked, context, codes: call.errors.map(({ code }) => status[code]) };
+}
+
+Deno.test("service: Stream is authorized as every method about a job is", async () => {
+  const allowed = await streamEnd([], { jobID: "nightly" });
+  assert.deepEqual(allowed.asked, [["output", ID]]);
+  assert.equal(allowed.context.job, ID);
+  const own = await streamEnd([{ name: "alice", jobs: "own" }], {});
+  assert.deepEqual([own.asked, own.codes], [[], ["NOT_FOUND"]]);
+  const denied = await streamEnd([{ name: "alice", methods: ["Query"] }], {});
+  assert.deepEqual([denied.asked, denied.codes], [[], ["PERMISSION_DENIED"]]);
+});
