@@ -58,13 +58,14 @@ Deno.test("authorization: a call that is let in reaches its handler, and is repo
   listener.onReceiveMessage({ jobID: "name" });
   listener.onReceiveHalfClose();
   assert.deepEqual(seen, ["metadata", { jobID: "name" }, "end"]);
-  assert.deepEqual(reported, []);
+  assert.equal(reported.length, 0);
   call.sendStatus(ENDED);
   listener.onCancel();
   call.sendStatus(ENDED);
   assert.equal(reported.length, 1);
-  assert(reported[0]);
-  const { durationMs, ...rest } = reported[0];
+  const [event] = reported;
+  assert(event);
+  const { durationMs, ...rest } = event;
   assert.deepEqual(rest, {
     kind: "call-ended",
     path: "/JobService/Query",

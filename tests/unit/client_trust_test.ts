@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ExtendedKeyUsageExtension } from "../../certs/x509.ts";
+import { ExtendedKeyUsageExtension, Extension } from "../../certs/x509.ts";
 import { ClientTrust, type Standing } from "../../lib/tls/client_trust.ts";
 import { parseRevocationLists } from "../../lib/tls/revocation_list.ts";
 import {
@@ -65,6 +65,15 @@ const CONTENTS: readonly (readonly [what: string, contents: Contents, reason: Re
     "two lists of purposes",
     { extensions: [new ExtendedKeyUsageExtension([PURPOSES.client])] },
     /is not for clients/,
+  ],
+  ["any purpose", { purposes: ["2.5.29.37.0"] }, /is not for clients/],
+  [
+    "a list of purposes that cannot be decoded",
+    {
+      purposes: undefined,
+      extensions: [new Extension("2.5.29.37", true, Uint8Array.of(0x04, 0x01, 0x00))],
+    },
+    /is not for clients|cannot be decoded|understood/,
   ],
   ["a CA certificate", { isAuthority: true }, /is the certificate of a CA/],
   ["a digest with known collisions", { hash: "SHA-1" }, /is too weak: it is signed with .*SHA1/i],

@@ -365,7 +365,6 @@ Deno.test("sendOutput: an abort before the beginning sends nothing of a real log
 
 Deno.test("sendOutput: an error of the reading is its error, also while the reader stalls", async () => {
   const failing = {
-    // deno-lint-ignore require-await
     async *read(): AsyncGenerator<Chunk> {
       yield chunk(0, "one");
       throw new Deno.errors.NotFound("gone");
