@@ -231,7 +231,7 @@ Deno.test("sendOutput: bytes held back before a gap are sent first, at their own
 Deno.test("sendOutput: a reader that output is rotated away from hears of the gap", async () => {
   await using place = new Place("0123456789", { finished: false });
   const { sink, done } = send(place.log);
-  await until("the first message", () => sink.messages.length === 1);
+  await until("the first message", () => sink.messages.length >= 1);
   place.log.firstOffset = 15;
   place.append("abcdefghij");
   place.log.finish();
@@ -256,10 +256,10 @@ Deno.test("sendOutput: a tail says first where it begins, with or without bytes"
 Deno.test("sendOutput: follows until the job ends, and only then", async () => {
   await using place = new Place("one ", { finished: false });
   const { sink, done } = send(place.log);
-  await until("the first message", () => sink.messages.length === 1);
+  await until("the first message", () => sink.messages.length >= 1);
   assert(!await isSettled(done));
   place.append("two");
-  await until("the second message", () => sink.messages.length === 2);
+  await until("the second message", () => sink.messages.length >= 2);
   assert(!await isSettled(done));
   place.log.finish();
   await done;
@@ -281,7 +281,7 @@ Deno.test("sendOutput: a reader that stalls gets no second message, and all of t
     },
   };
   const { done } = send(counted, {}, { sink });
-  await until("the chunk that is read ahead", () => reads.count === 2);
+  await until("the chunk that is read ahead", () => reads.count >= 2);
   assert(!await isSettled(done));
   assert.equal(sink.messages.length, 1);
   assert.equal(reads.count, 2, "more was read than one chunk ahead");
@@ -317,7 +317,7 @@ function chunk(offset: number, text: string): Chunk {
 Deno.test("sendOutput: an abort while it waits for output ends it, and closes the file", async () => {
   const log = stoppable([chunk(0, "one")]);
   const { sink, control, done } = send(log);
-  await until("the first message", () => sink.messages.length === 1);
+  await until("the first message", () => sink.messages.length >= 1);
   assert(!await isSettled(done));
   control.abort();
   await done;
@@ -330,7 +330,7 @@ Deno.test("sendOutput: an abort while the reader stalls ends it, and closes the 
   const sink = new FakeSink();
   sink.hasRoom = false;
   const { control, done } = send(log, {}, { sink });
-  await until("the first message", () => sink.messages.length === 1);
+  await until("the first message", () => sink.messages.length >= 1);
   assert(!await isSettled(done));
   control.abort();
   await done;
@@ -419,7 +419,7 @@ Deno.test("sendOutput: a heartbeat is an empty message at the next byte's offset
   const { sink, control, done } = send(log, {}, { heartbeatMs: 2000 });
   assert.deepEqual(timers.delays, [2000]);
   timers.fire();
-  await until("the output", () => sink.messages.length === 2);
+  await until("the output", () => sink.messages.length >= 2);
   timers.fire();
   timers.fire();
   assert.deepEqual(sink.pieces, [[0, 0, ""], [0, 0, "one"], [3, 0, ""], [3, 0, ""]]);
@@ -448,11 +448,11 @@ Deno.test("sendOutput: a heartbeat with a character held back has the offset of 
     {},
     { heartbeatMs: 1000 },
   );
-  await until("the first message", () => sink.messages.length === 1);
+  await until("the first message", () => sink.messages.length >= 1);
   await turn();
   timers.fire();
   go.resolve();
-  await until("the rest", () => sink.messages.length === 3);
+  await until("the rest", () => sink.messages.length >= 3);
   assert.deepEqual(sink.pieces, [[0, 0, "ab"], [2, 0, ""], [2, 0, "\u{e9}"]]);
   control.abort();
   await done;
@@ -464,7 +464,7 @@ Deno.test("sendOutput: no heartbeat where there is no room, after an abort, or b
   sink.hasRoom = false;
   const log = stoppable([chunk(0, "one")]);
   const stalled = send(log, {}, { sink, heartbeatMs: 1000 });
-  await until("the first message", () => sink.messages.length === 1);
+  await until("the first message", () => sink.messages.length >= 1);
   timers.fire();
   assert.equal(sink.messages.length, 1, "a heartbeat was queued behind a stalled reader");
   sink.resume();
