@@ -43,7 +43,7 @@ export interface HandlerOptions {
   /** The rules that narrow the roles. */
   readonly rules: Pick<RuleFile, "current">;
   readonly streams: StreamCounts;
-  /** What Info says of the server. */
+  /** What Info answers about the server. */
   readonly about: { version: string; cgroup: string; controllers: readonly string[] };
   /** The user that jobs run as where a request names none. */
   readonly defaultUser: string;

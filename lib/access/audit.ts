@@ -14,7 +14,7 @@ const FOLDER = "audit";
 /** The file that is written to; older ones are `audit.1.jsonl` to `audit.7.jsonl`, newest first. */
 const FILE = "audit.jsonl";
 
-/** The trail is kept in so many files; when it has grown too large, the oldest file is removed. */
+/** The number of files; when the trail has grown too large, the oldest file is removed. */
 const FILES = 8;
 
 /** At most one failed write in this time is logged: on a full disk each call would repeat it. */
@@ -43,8 +43,8 @@ export class AuditTrail {
   }
 
   /**
-   * Writes the line of an event, also to the server's log. The line is in the file when this returns;
-   * where it cannot be written, the log says so, and the call goes on.
+   * Writes the line of an event, also to the server's log. The line is in the file when this
+   * returns; where it cannot be written, the log says so, and the call goes on.
    */
   record(reported: AccessEvent): void {
     const line = auditEntryOf(reported);

@@ -9,10 +9,10 @@ export interface CallBounds {
   readonly maxCallRate: number;
 }
 
-/** A user may begin at once the calls of so many seconds. */
+/** A user who was idle may begin the calls of this time at once. */
 const BURST_SECONDS = 1;
 
-/** When so many users are known, those without open calls are forgotten. */
+/** When this many users are known, those without open calls are forgotten. */
 const MAX_IDLE_USERS = 1000;
 
 interface User {

@@ -1,4 +1,4 @@
-/** What the server reports about its callers, as data: the audit trail writes it, the metrics count it. */
+/** Events about callers, as data: the audit trail writes them, the metrics count them. */
 import type { Caller } from "../rbac.ts";
 
 /** A call that has ended, whatever became of it. */

@@ -1,4 +1,7 @@
-/** The interceptor that every call goes through: it says who calls, lets in or refuses, and reports the end. */
+/**
+ * The interceptor of every call: it identifies the caller, lets the call in or refuses it, and
+ * reports its end.
+ */
 import {
   type Metadata,
   ResponderBuilder,
@@ -16,19 +19,19 @@ import { toStatus } from "./endings.ts";
 import { http2StreamOf } from "./internals.ts";
 import type { Peer, PeerWatch } from "./peers.ts";
 
-/** What the interceptor asks and tells. */
+/** What the interceptor works with. */
 export interface AuthorizationOptions {
   /** Who is at the other end of each connection. */
   readonly peers: Pick<PeerWatch, "identify">;
   /** How many calls each user has open. */
   readonly calls: CallCounter;
-  /** Told of the end of each call, once. */
+  /** Called once at the end of each call. */
   readonly report: AccessObserver;
 }
 
 /**
- * Makes the interceptor. It refuses a call before the request is read, so that a refusal says nothing
- * about which jobs exist.
+ * Makes the interceptor. It refuses a call before the request is read, so that a refusal says
+ * nothing about which jobs exist.
  */
 export function authorizationInterceptor(
   { peers, calls, report }: AuthorizationOptions,

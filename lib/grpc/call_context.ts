@@ -1,4 +1,4 @@
-/** What is known of one call, from the interceptor that let it through to its line of the audit trail. */
+/** What is known about a call, from its authorization to its line in the audit trail. */
 import type { ServerHttp2Stream } from "node:http2";
 import type { RuleFile } from "../access/rule_file.ts";
 import type { AccessRules } from "../access/rules.ts";
@@ -6,7 +6,9 @@ import { JobError } from "../errors.ts";
 import { http2StreamOf } from "./internals.ts";
 import type { Peer } from "./peers.ts";
 
-/** One call. The caller is the one whom the interceptor has judged, also when the connection is gone. */
+/**
+ * One call. The caller is the one that was authorized, even if the connection is lost meanwhile.
+ */
 export interface CallContext extends Peer {
   /** The method's name in rules, such as `Start` or `Health/Check`. */
   readonly method: string;

@@ -20,7 +20,9 @@ const SHUTTING_DOWN =
 
 /** The two stages of a server's shutdown. */
 export interface Shutdown {
-  /** Aborted at the beginning: calls that wait for a job end, new calls are refused, others finish. */
+  /**
+   * Aborted at the beginning: calls that wait for a job end, new calls are refused, others finish.
+   */
   readonly begun: AbortSignal;
   /** Aborted when the time for that is over: every call ends. */
   readonly overdue: AbortSignal;

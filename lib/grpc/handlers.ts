@@ -1,4 +1,7 @@
-/** Makes handlers for grpc-js of functions that answer, or throw: each call ends once, also early. */
+/**
+ * Makes grpc-js handlers from functions that return an answer or throw; every call ends exactly
+ * once.
+ */
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
@@ -17,7 +20,8 @@ import {
 /**
  * A handler with one answer.
  *
- * @param handle Makes the answer. Where the call is interrupted it goes on, and its answer is dropped.
+ * @param handle Makes the answer. It is not stopped when the call is interrupted; its answer is
+ * dropped then.
  */
 export function unaryHandler<Request, Response>(
   handle: (request: Request, context: CallContext, metadata: Metadata) => Promise<Response>,

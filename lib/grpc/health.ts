@@ -28,8 +28,8 @@ const SERVICES = ["", "JobService"] as const;
 const MAX_NAME_CHARACTERS = 100;
 
 /**
- * Watched in the place of every unknown service: the implementation keeps each name that was watched
- * for as long as the server runs.
+ * Watched in the place of every unknown service: the implementation keeps each name that was
+ * watched for as long as the server runs.
  */
 const UNKNOWN_SERVICE = "unknown service";
 
@@ -64,7 +64,7 @@ interface Implementation {
   watch(watcher: Watcher): void;
 }
 
-/** Says whether the server takes calls: SERVING, until its shutdown begins. */
+/** Answers whether the server takes calls: SERVING until its shutdown begins. */
 export class HealthService {
   readonly #health: HealthImplementation;
   readonly #rules: Pick<RuleFile, "current">;

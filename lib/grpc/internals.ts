@@ -1,6 +1,6 @@
 /**
- * The only file that uses private fields of grpc-js, which is pinned for that reason: the runtime has no
- * backpressure, so the server must see the connection under a call.
+ * The only file that uses private fields of grpc-js, which is pinned for that reason: the runtime
+ * has no backpressure, so the server must see the connection under a call.
  */
 import {
   Metadata,
@@ -26,8 +26,8 @@ export function http2StreamOf(call: unknown): ServerHttp2Stream {
 }
 
 /**
- * Sends a message that has its gRPC prefix already: grpc-js would copy it. Does nothing when the stream
- * is closed.
+ * Sends a message that has its gRPC prefix already: grpc-js would copy it. Does nothing when the
+ * stream is closed.
  *
  * @param call The handler's call.
  */
@@ -58,7 +58,10 @@ export function http2ServersOf(server: Server): Http2SecureServer[] {
   return [...http2Servers.keys()];
 }
 
-/** The options for TLS servers with these credentials; changes take effect until the server is bound. */
+/**
+ * The options for TLS servers with these credentials; changes take effect until the server is
+ * bound.
+ */
 export function tlsOptionsOf(credentials: ServerCredentials): SecureContextOptions {
   return (credentials as unknown as { _getConstructorOptions(): SecureContextOptions })
     ._getConstructorOptions();

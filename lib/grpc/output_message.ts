@@ -1,6 +1,6 @@
 /**
- * Encodes a piece of output as a gRPC message in the buffer that it is in: the usual encoder copies each
- * byte twice, and leaves the copies to the garbage collector. Pure.
+ * Encodes a piece of output as a gRPC message in the buffer that it is in: the usual encoder copies
+ * each byte twice, and leaves the copies to the garbage collector. Pure.
  */
 import { HEADROOM_BYTES } from "../logs.ts";
 

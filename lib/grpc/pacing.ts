@@ -1,9 +1,9 @@
 /**
- * Backpressure for streams. The runtime accepts every write at once and buffers it, in two places: the
- * buffer of the stream, while the reader's HTTP/2 window is closed, and the buffer of the socket, while
- * the reader does not read. Both are bounded here. The stream's buffer holds what was written to the
- * stream less its DATA frames that have gone to the socket. It is counted exactly, since an error of a
- * few bytes a message would be megabytes in a long stream.
+ * Backpressure for streams. The runtime accepts every write at once and buffers it, in two places:
+ * the buffer of the stream, while the reader's HTTP/2 window is closed, and the buffer of the
+ * socket, while the reader does not read. Both are bounded here. The stream's buffer holds what was
+ * written to the stream less its DATA frames that have gone to the socket. It is counted exactly,
+ * since an error of a few bytes a message would be megabytes in a long stream.
  */
 import { FRAME, FrameReader } from "./frames.ts";
 import { socketOf } from "./internals.ts";
@@ -32,7 +32,10 @@ export interface PacedStream {
 /** A property of the socket, since streams see their socket through a proxy. */
 const CONNECTION = Symbol("paced connection");
 
-/** Counts the bytes through a socket; to be called once for each connection, before its first stream. */
+/**
+ * Counts the bytes through a socket; to be called once for each connection, before its first
+ * stream.
+ */
 export function paceSocket(socket: PacedSocket): void {
   (socket as PacedSocket & { [CONNECTION]?: PacedConnection })[CONNECTION] = new PacedConnection(
     socket,
@@ -92,8 +95,8 @@ export class StreamPace implements Disposable {
 
   /**
    * Whether another message may be written: the last one has gone to the socket, and the socket has
-   * room. So a closed window holds at most the rest of one message in memory. The runtime never frees
-   * that memory when the connection is lost, so it must be little.
+   * room. So a closed window holds at most the rest of one message in memory. The runtime never
+   * frees that memory when the connection is lost, so it must be little.
    */
   get hasRoom(): boolean {
     return this.#connection === undefined ||

@@ -8,10 +8,12 @@ import { socketOf } from "./internals.ts";
 import { log } from "../log.ts";
 import { type Caller, readRoles } from "../rbac.ts";
 
-/** How often open connections are judged: calls end at most so long after a revocation. */
+/** How often open connections are judged: calls end within this time after a revocation. */
 const SWEEP_INTERVAL_MS = 1000;
 
-/** The time between the end of calls, which are told the reason, and the end of their connection. */
+/**
+ * The time between the end of calls, which are told the reason, and the end of their connection.
+ */
 const CLOSE_DELAY_MS = 2000;
 
 /** The other end of a connection. */
@@ -83,7 +85,7 @@ export class PeerWatch implements Disposable {
   }
 
   /**
-   * Says who is at the other end, judged by the trust in force.
+   * Identifies who is at the other end, judged by the trust in force.
    *
    * @returns Undefined where there is no certificate, or the connection is gone.
    */

@@ -28,8 +28,8 @@ import { StreamPace } from "./pacing.ts";
 const METHOD = "ServerReflectionInfo";
 
 /**
- * The size of all questions of one call: hundreds of them, where a tool asks a dozen. This is the only
- * method to which a client sends a stream, and the runtime buffers what arrives, read or not.
+ * The size of all questions of one call: hundreds of them, where a tool asks a dozen. This is the
+ * only method to which a client sends a stream, and the runtime buffers what arrives, read or not.
  */
 const MAX_QUESTION_BYTES = 16 * 1024;
 
@@ -103,8 +103,8 @@ export class ReflectionService {
 }
 
 /**
- * Ends a call on which too much is asked, by an HTTP/2 error code: a status would have to wait until the
- * caller has read the answers. Clients of gRPC report the code as RESOURCE_EXHAUSTED.
+ * Ends a call on which too much is asked, by an HTTP/2 error code: a status would have to wait
+ * until the caller has read the answers. Clients of gRPC report the code as RESOURCE_EXHAUSTED.
  */
 function boundQuestions(stream: ServerHttp2Stream): void {
   let bytes = 0;

@@ -1,4 +1,6 @@
-/** Reports what no interceptor sees: refused handshakes, storms of resets, calls of unknown methods. */
+/**
+ * Reports what no interceptor sees: refused handshakes, storms of resets, calls of unknown methods.
+ */
 import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -8,7 +10,9 @@ import { UNAUTHENTICATED } from "./call_context.ts";
 import { socketOf } from "./internals.ts";
 import type { PeerWatch } from "./peers.ts";
 
-/** At most one refused handshake in this time is reported; with it comes the number of the others. */
+/**
+ * At most one refused handshake in this time is reported; with it comes the number of the others.
+ */
 const REPORT_INTERVAL_MS = 1000;
 
 /** The address of a connection's other end. */

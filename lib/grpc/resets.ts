@@ -1,8 +1,8 @@
 /**
- * Closes connections that reset too many streams, before the runtime's HTTP/2 library (nghttp2) does it:
- * when its own bound (1,000 at once, 33 a second) is exceeded in the middle of a piece of input, it
- * corrupts the memory of the process, and the server ends with "corrupted double-linked list". Every
- * client with a valid certificate could cause that.
+ * Closes connections that reset too many streams, before the runtime's HTTP/2 library (nghttp2)
+ * does it: when its own bound (1,000 at once, 33 a second) is exceeded in the middle of a piece of
+ * input, it corrupts the memory of the process, and the server ends with "corrupted double-linked
+ * list". Every client with a valid certificate could cause that.
  */
 import type { TLSSocket } from "node:tls";
 import { messageOf } from "../errors.ts";
@@ -42,7 +42,8 @@ export class ResetCounter {
 }
 
 /**
- * Reads all bytes of a connection before the HTTP/2 library does, which listens to the socket by then.
+ * Reads all bytes of a connection before the HTTP/2 library does, which listens to the socket by
+ * then.
  *
  * @param onStorm Called when the connection is closed for its resets.
  */
@@ -62,7 +63,9 @@ export function guardResets(socket: TLSSocket, onStorm: () => void): void {
   socket.removeListener("data", deliver);
 }
 
-/** The library throws on input that it does not expect: then the connection ends, not the server. */
+/**
+ * The library throws on input that it does not expect: then the connection ends, not the server.
+ */
 function deliverTo(socket: TLSSocket, bytes: Uint8Array, deliver: (bytes: Uint8Array) => void) {
   try {
     deliver(bytes);

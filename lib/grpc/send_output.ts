@@ -32,7 +32,7 @@ export interface SendOptions {
   readonly sink: OutputSink;
   /** Ends the sending early, without an error. */
   readonly signal: AbortSignal;
-  /** An empty message is sent so often, so that a reader sees that the connection lives; 0: never. */
+  /** The interval of empty messages, which show that the connection is alive; 0: none are sent. */
   readonly heartbeatMs: number;
   readonly counts: StreamCounts;
 }
@@ -100,7 +100,7 @@ async function* readAhead(chunks: AsyncGenerator<Chunk>): AsyncGenerator<Chunk> 
       yield value;
     }
   } finally {
-    // Closes the file when the chunk that is being read, which is not needed any more, has been read.
+    // Closes the file as soon as the read in progress is done; its chunk is not needed any more.
     chunks.return(undefined).catch(() => {});
   }
 }

@@ -6,14 +6,13 @@ import {
   ServerCredentials,
   setLogVerbosity,
 } from "@grpc/grpc-js";
-import type { Http2SecureServer } from "node:http2";
-import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../../proto/contract.ts";
 import { type CallBounds, CallCounter } from "../access/call_bounds.ts";
 import type { AccessObserver } from "../access/events.ts";
 import { authorizationInterceptor } from "./authorization.ts";
+import { boundConnections, guardHandshakes } from "./connections.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./internals.ts";
 import { PeerWatch } from "./peers.ts";
 import { RefusedConnections, reportUnknownMethods } from "./refusals.ts";
@@ -23,21 +22,22 @@ import { paceSocket } from "./pacing.ts";
 import type { ServerIdentity } from "../tls/server_identity.ts";
 import type { Credentials } from "../tls/renewal.ts";
 
-/** TLS 1.2 is on by default here; no public option turns it off, and each update must turn it off anew. */
+/**
+ * TLS 1.2 is on by default here; no public option turns it off, and each update must turn it off
+ * anew.
+ */
 const MIN_TLS_VERSION = "TLSv1.3";
 
-/** A connection whose handshake takes longer is closed. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
-
-/** Calls that are still open so long after the beginning of a shutdown are ended. */
+/** The time that open calls have to end after the beginning of a shutdown. */
 const DRAIN_TIMEOUT_MS = 3000;
 
-/** Connections that are still open so long after that are closed. */
+/** The time that they have after that to send their status, before connections are closed. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 /**
- * The largest message is a Start: at most 1 MiB of arguments, 0.5 MiB of environment and 2 MiB of input.
- * There are no keepalive options: pings fail on this runtime and would close healthy connections.
+ * The largest message is a Start: at most 1 MiB of arguments, 0.5 MiB of environment and 2 MiB of
+ * input. There are no keepalive options: pings fail on this runtime and would close healthy
+ * connections.
  */
 const OPTIONS: ChannelOptions = {
   "grpc.max_receive_message_length": 4 * 1024 ** 2,
@@ -86,7 +86,7 @@ export async function listen(
     /** Health and reflection. */
     additionalServices: readonly { addTo(server: Server): void }[];
     bounds: ServerBounds;
-    /** Told of the end of each call, and of each refused connection. */
+    /** Called at the end of each call, and for refused connections. */
     report: AccessObserver;
   },
 ): Promise<ListeningServer> {
@@ -114,12 +114,9 @@ export async function listen(
   const connections = { open: 0 };
   const refused = new RefusedConnections(report);
   for (const http2Server of http2ServersOf(server)) {
-    boundConnections(http2Server, {
-      maxConnections: bounds.maxConnections,
-      refused,
-      connections,
-    });
-    guardHandshakes(http2Server, { maxHandshakes: bounds.maxHandshakes, refused });
+    const { maxConnections, maxHandshakes } = bounds;
+    boundConnections(http2Server, { maxConnections, refused, connections });
+    guardHandshakes(http2Server, { maxHandshakes, refused });
     refused.watch(http2Server);
     reportUnknownMethods(http2Server, { peers, report });
     containStreams(http2Server);
@@ -160,66 +157,6 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
   const credentials = ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
   tlsOptionsOf(credentials).minVersion = MIN_TLS_VERSION;
   return credentials;
-}
-
-/** Closes connections above the bound, before they cost a handshake. */
-function boundConnections(
-  http2Server: Http2SecureServer,
-  { maxConnections, refused, connections }: {
-    maxConnections: number;
-    refused: RefusedConnections;
-    connections: { open: number };
-  },
-): void {
-  http2Server.on("connection", (socket: Socket) => {
-    connections.open++;
-    socket.on("close", () => connections.open--);
-    if (connections.open <= maxConnections) return;
-    refused.addHandshake(
-      `${maxConnections} connections are open, the most that --max-connections allows`,
-      socket,
-    );
-    socket.destroy();
-  });
-}
-
-/** The runtime has no handshake timeout: silent connections would stay open for ever. */
-function guardHandshakes(
-  http2Server: Http2SecureServer,
-  { maxHandshakes, refused }: { maxHandshakes: number; refused: RefusedConnections },
-): void {
-  const timers = new Map<string, ReturnType<typeof setTimeout>>();
-  http2Server.on("connection", (socket: Socket) => {
-    if (timers.size >= maxHandshakes) {
-      refused.addHandshake(
-        `${maxHandshakes} handshakes are in progress, the most that --max-handshakes allows`,
-        socket,
-      );
-      socket.destroy();
-      return;
-    }
-    const endpoint = endpointOf(socket);
-    const timer = setTimeout(() => {
-      refused.addHandshake(`it took longer than ${HANDSHAKE_TIMEOUT_MS / 1000} seconds`, socket);
-      socket.destroy();
-    }, HANDSHAKE_TIMEOUT_MS);
-    timers.set(endpoint, timer);
-    socket.on("close", () => {
-      clearTimeout(timer);
-      if (timers.get(endpoint) === timer) timers.delete(endpoint);
-    });
-  });
-  http2Server.on("secureConnection", (socket: TLSSocket) => {
-    const endpoint = endpointOf(socket);
-    clearTimeout(timers.get(endpoint));
-    timers.delete(endpoint);
-    if (socket.getProtocol() !== "TLSv1.3") socket.destroy();
-  });
-}
-
-/** Identifies a connection: its TCP socket and its TLS socket have the same address and port. */
-function endpointOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }
 
 async function close(server: Server, endCalls: () => void): Promise<void> {

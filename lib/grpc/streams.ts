@@ -1,7 +1,8 @@
 /**
- * Keeps an error of one stream from ending the server. grpc-js answers requests that are not gRPC or
- * name an unknown method at once, and throws inside the runtime's event where the client has reset the
- * stream by then. A reset with an unknown error code is an "error" event without a listener.
+ * Keeps an error of one stream from ending the server. grpc-js answers requests that are not gRPC
+ * or name an unknown method at once, and throws inside the runtime's event where the client has
+ * reset the stream by then. A reset with an unknown error code is an "error" event without a
+ * listener.
  */
 import type { Http2SecureServer, ServerHttp2Stream } from "node:http2";
 import { messageOf } from "../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Fakes of what the runtime and grpc-js hand to the server: sockets, sessions, streams and calls. They
- * are objects in memory, say so by their names, and do only what a test makes them do.
+ * Fakes of what the runtime and grpc-js hand to the server: sockets, sessions, streams and calls.
+ * They are objects in memory, say so by their names, and do only what a test makes them do.
  */
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import { EventEmitter } from "node:events";

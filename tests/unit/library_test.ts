@@ -55,7 +55,10 @@ const text = (value: string) => new TextEncoder().encode(value);
 // deno-lint-ignore no-explicit-any -- what a program without types would hand over
 type Anything = any;
 
-/** What the compiler would refuse, or cannot see, and what is said of it. Nobody listens at the port. */
+/**
+ * What the compiler would refuse, or cannot see, and what is said of it. Nobody listens at the
+ * port.
+ */
 const BAD_CALLS: readonly (readonly [
   name: string,
   call: (client: JobWorkerClient) => unknown,
