@@ -30,8 +30,8 @@ const METHODS = [
 type Method = typeof METHODS[number];
 const READING: readonly Method[] = ["Query", "List", "Info", "Stream", "Wait"];
 
-/** Services besides our own: what asks them, in bytes, where a reader may. */
-const COMPANIONS: readonly { path: string; request: Uint8Array }[] = [
+/** Methods of the additional services, with a request, in bytes, that a reader may make. */
+const ADDITIONAL: readonly { path: string; request: Uint8Array }[] = [
   ...["Check", "List", "Watch"].map((method) => ({
     path: `/grpc.health.v1.Health/${method}`,
     request: new Uint8Array(),
@@ -67,7 +67,7 @@ const HOLDERS: readonly Holder[] = [
   { name: "both-reversed", role: "ASN1:UTF8String:writer,reader", may: METHODS },
   // Below here: no access.
   { name: "none", may: [] },
-  { name: "writer", may: [] }, // A name is no role.
+  { name: "writer", may: [] }, // A name is not a role.
   { name: "unknown", role: "ASN1:UTF8String:admin", may: [] },
   { name: "known-and-unknown", role: "ASN1:UTF8String:writer,admin", may: [] },
   { name: "upper-case", role: "ASN1:UTF8String:Writer", may: [] },
@@ -201,7 +201,7 @@ async function assertRefused(
 
 Deno.test("roles: every kind of certificate against every method", async (t) => {
   assert.deepEqual([...METHODS].sort(), Object.keys(jobService).sort(), "a method is not in here");
-  const names = [...METHODS, ...COMPANIONS.map(({ path }) => methodNameOf(path))];
+  const names = [...METHODS, ...ADDITIONAL.map(({ path }) => methodNameOf(path))];
   assert.deepEqual([...new Set(names)].sort(), [...METHOD_NAMES].sort(), "nor is this one");
   const pki = await testPki();
   for (const holder of HOLDERS) await sign(pki, holder);
@@ -210,7 +210,7 @@ Deno.test("roles: every kind of certificate against every method", async (t) => 
   const runningJob = await owner.start("sleep", "600");
   for (const { name, may } of HOLDERS) {
     const client = server.client(name);
-    for (const { path, request } of COMPANIONS) {
+    for (const { path, request } of ADDITIONAL) {
       const mayRead = may.includes("Query");
       await t.step(`${name} ${mayRead ? "may" : "may not"} ${path}`, async () => {
         const { code, details } = await ask(client, path, request);

@@ -37,7 +37,7 @@ function assertDenied(action: () => void, message = /rule file does not allow it
   });
 }
 
-Deno.test("AccessRules: without a word about a caller the role alone decides", () => {
+Deno.test("AccessRules: without a rule for a caller the role alone decides", () => {
   for (const rules of [rulesOf([]), rulesOf([{ name: "carol", methods: [] }])]) {
     rules.requireMethod(ALICE, "Start");
     rules.requireStart(ALICE, request(["sh"], { user: "nobody", environment: { A: "1" } }));
@@ -45,7 +45,7 @@ Deno.test("AccessRules: without a word about a caller the role alone decides", (
   }
 });
 
-Deno.test("AccessRules: every rule that speaks of the caller must allow it", () => {
+Deno.test("AccessRules: every rule for the caller must allow it", () => {
   const rules = rulesOf([
     { role: "writer", methods: ["Start", "Stop"] },
     { name: "alice", methods: ["Stop", "Query"] },
@@ -58,7 +58,7 @@ Deno.test("AccessRules: every rule that speaks of the caller must allow it", () 
   rules.requireMethod(BOB, "Query");
 });
 
-Deno.test("AccessRules: commands match word by word, never in part", () => {
+Deno.test("AccessRules: commands match word by word, and as a whole", () => {
   const rules = rulesOf([{
     role: "writer",
     commands: ["/bin/a", ["/bin/b"], ["/bin/c", "x", "*", "z"], ["/bin/d", "*", "**"], ["*", "ok"]],
@@ -122,7 +122,7 @@ Deno.test("AccessRules: listed commands run in the plain environment unless a ru
   );
 });
 
-Deno.test("AccessRules: whom jobs run as: the server's user, and others by rule alone", () => {
+Deno.test("AccessRules: jobs run as the server's user, and as others only where a rule allows it", () => {
   const strict = rulesOf([], "worker");
   strict.requireStart(ALICE, request(["a"], { user: "worker" }));
   for (const user of ["root", "nobody"]) {
@@ -136,7 +136,7 @@ Deno.test("AccessRules: whom jobs run as: the server's user, and others by rule 
   assertDenied(() => nobody.requireStart(ALICE, request(["a"], { user: "nobody" })));
 });
 
-Deno.test("AccessRules: own jobs only, for whom a rule says so", () => {
+Deno.test("AccessRules: a rule limits a caller to its own jobs", () => {
   const rules = rulesOf([{ name: "alice", jobs: "own" }, { role: "writer", jobs: "all" }]);
   assert(rules.ownJobsOnly(ALICE));
   assert(rules.mayTouchJobsOf(ALICE, "alice"));
@@ -144,7 +144,7 @@ Deno.test("AccessRules: own jobs only, for whom a rule says so", () => {
   assert(rules.mayTouchJobsOf(BOB, "alice"));
 });
 
-Deno.test("parseRules: what is no rule is refused with its place", () => {
+Deno.test("parseRules: an invalid rule is refused with its place in the file", () => {
   const broken: [string, RegExp][] = [
     ["", /it is not valid JSON/],
     ["null", /the whole/],

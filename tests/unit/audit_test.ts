@@ -45,8 +45,8 @@ Deno.test("auditEntryOf: every outcome of every method of jobs has a line", () =
 });
 
 Deno.test("auditEntryOf: a call without a job, a certificate or a beginning has a line as well", () => {
-  const nobody = { name: "", serial: "", roles: [] };
-  const call = { ...CALL, caller: nobody, job: undefined, durationMs: undefined };
+  const unknown = { name: "", serial: "", roles: [] };
+  const call = { ...CALL, caller: unknown, job: undefined, durationMs: undefined };
   const { fields } = auditEntryOf(call) ?? {};
   assert.equal(fields?.["job"], undefined);
   assert.equal(fields?.["ms"], undefined);
@@ -86,7 +86,7 @@ Deno.test("auditEntryOf: a storm of resets has its connection", () => {
   });
 });
 
-Deno.test("AccessEvents: every observer is told of every event, in order", () => {
+Deno.test("AccessEvents: every observer gets every event, in order", () => {
   const events = new AccessEvents();
   const seen: string[] = [];
   const { report } = events;

@@ -25,7 +25,7 @@ Deno.test("CallCounter: a second's calls at once, and then no more than the rate
   assert.equal(begun(1250, 50), 2);
   assert.equal(begun(1299, 50), 0);
   assert.equal(begun(1300, 50), 1);
-  // Rest is not saved up beyond a second.
+  // An idle user collects the calls of one second, and no more.
   assert.equal(begun(1_000_000, 50), 10);
   assert.equal(counter.begin("bob", 1_000_000), undefined);
 });
@@ -38,7 +38,7 @@ Deno.test("CallCounter: a refused call counts neither as open nor against the ra
   assert.equal(counter.begin("alice", 0), undefined);
 });
 
-Deno.test("CallCounter: users without end are not remembered without end, open ones always", () => {
+Deno.test("CallCounter: idle users are forgotten, users with open calls are not", () => {
   const counter = new CallCounter({ maxOpenCalls: 1, maxCallRate: 1 });
   assert.equal(counter.begin("alice", 0), undefined);
   for (let user = 0; user < 5000; user++) {

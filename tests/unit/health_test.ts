@@ -1,4 +1,4 @@
-/** The health service over fake calls: what it answers, to whom, and what it keeps. */
+/** The health service over fake calls: its answers, its callers and its watchers. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { parseRules } from "../../lib/access/rules.ts";
@@ -78,7 +78,7 @@ Deno.test("health: a method that the rule file does not allow is denied", async 
   assert.deepEqual(call.messages, []);
 });
 
-Deno.test("health: a caller that has lost access is told nothing", async () => {
+Deno.test("health: a caller that has lost access gets no state", async () => {
   const lost = fakeContext();
   lost.access.abort(new JobError("unauthenticated", "revoked"));
   const { ask, watch } = place();
@@ -99,7 +99,7 @@ Deno.test("health: a watcher sees the state now and the shutdown, and is ended a
   assert.deepEqual(call.errors.map(({ code }) => code), [status.UNAVAILABLE]);
 });
 
-Deno.test("health: a watcher of an unknown service hears that it is unknown, and of no other", async () => {
+Deno.test("health: a watcher of an unknown service gets SERVICE_UNKNOWN, and no other state", async () => {
   const { begun, watch } = place();
   const { call } = await watch("Unknown");
   assert.deepEqual(call.messages, [{ status: "SERVICE_UNKNOWN" }]);

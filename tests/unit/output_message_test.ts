@@ -30,7 +30,7 @@ Deno.test("frameOutput: the head never needs more than the headroom", () => {
   assert.ok(frame.length - 1 <= HEADROOM_BYTES - 3);
 });
 
-Deno.test("frameOutput: without headroom it fails, and writes nowhere else", () => {
+Deno.test("frameOutput: without headroom it throws, and writes nothing", () => {
   const buffer = new Uint8Array(100);
   assert.throws(() => frameOutput({ output: buffer.subarray(3), offset: 1, gapBytes: 0 }));
   assert.deepEqual(buffer, new Uint8Array(100));

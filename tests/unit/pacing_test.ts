@@ -1,4 +1,4 @@
-/** Backpressure over a fake socket and fake streams: no network, and frames by the test's own hand. */
+/** Backpressure over a fake socket and fake streams, whose HTTP/2 frames the tests make. */
 import { strict as assert } from "node:assert";
 import { MAX_SOCKET_BYTES, paceSocket, StreamPace } from "../../lib/grpc/pacing.ts";
 import { FakeSession, FakeStream } from "../support/fake_http2.ts";
@@ -18,7 +18,7 @@ function frame(type: number, streamId: number, payloadBytes: number): Uint8Array
   return bytes;
 }
 
-/** A socket that takes everything at once, as the runtime's does, and sends when it is told to. */
+/** A socket that takes everything at once, as the runtime's does, and sends when a test says so. */
 class FakeSocket {
   writableLength = 0;
   destroyed = false;
@@ -204,7 +204,7 @@ Deno.test("StreamPace: a disconnect while a stream waits does not throw, and the
   assert(await isSettled(ready));
 });
 
-Deno.test("StreamPace: after its end, frames with the stream's number count for nothing", () => {
+Deno.test("StreamPace: after its end, frames with the stream's number are not counted", () => {
   const { open, sendFrame } = connect();
   const { id, stream, pace } = open();
   stream.write(new Uint8Array(10));

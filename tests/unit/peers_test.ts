@@ -90,7 +90,7 @@ Deno.test("PeerWatch: who calls is what the certificate says, read once a connec
   assert.equal(reads.count, 1);
 });
 
-Deno.test("PeerWatch: no certificate, one that TLS refused, or a lost connection is nobody", () => {
+Deno.test("PeerWatch: no certificate, one that TLS refused, and a lost connection have no peer", () => {
   using place = new Place();
   assert.equal(place.watch.identify(undefined), undefined);
   assert.equal(place.connect({ authorized: false }).peer(), undefined);

@@ -84,7 +84,7 @@ const UNKNOWN = [
 ];
 
 for (const path of UNKNOWN) {
-  Deno.test(`isAllowed: nobody may call the unknown method "${path}"`, () => {
+  Deno.test(`isAllowed: no role may call the unknown method "${path}"`, () => {
     for (const [caller, roles] of Object.entries(CALLERS)) {
       assert(!isAllowed(roles, path), caller);
     }
@@ -109,7 +109,7 @@ Deno.test("isAllowed: the table has every method that the server offers, and no 
   for (const { path } of Object.values(jobService)) {
     assert(known.includes(path), `${path} has no row in this test`);
   }
-  // What reflection tells of: our services and the additional ones.
+  // The descriptors that reflection answers with: our service and the additional ones.
   const root = Root.fromDescriptor({
     file: contractFiles().map((file) => FileDescriptorProto.decode(file)),
   });

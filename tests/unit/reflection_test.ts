@@ -32,7 +32,7 @@ class AskingCall extends FakeCall<undefined> {
 
   async *iterator(): AsyncGenerator<object> {
     for (const question of this.#questions) {
-      // The contract's code tells by this field which question it is.
+      // The contract's code sets this field to the kind of question.
       yield { ...question, messageRequest: Object.keys(question)[0] };
     }
     if (this.#isOpen) await new Promise((resolve) => this.once("close", resolve));
@@ -67,7 +67,7 @@ function ask(
   return { call, stream, done, begun, access, versions: handlers.length };
 }
 
-Deno.test("reflection: both versions tell of every service, by the names that clients use", async () => {
+Deno.test("reflection: both versions list every service, by the names that clients use", async () => {
   const { call, done, versions } = ask([{ listServices: "*" }]);
   await done;
   assert.equal(versions, 2);
@@ -92,7 +92,7 @@ Deno.test("reflection: a symbol without a package is found by its plain name, an
   assert(answers[1]?.errorResponse && !answers[1].fileDescriptorResponse);
 });
 
-Deno.test("reflection: a caller whom the rule file does not allow it gets no answer", async () => {
+Deno.test("reflection: a caller that the rule file does not allow gets no answer", async () => {
   const rules = [{ name: "alice", methods: ["Query"] }];
   const { call, done } = ask([{ listServices: "*" }], { rules });
   await done;

@@ -89,7 +89,7 @@ Deno.test("reportUnknownMethods: methods that exist are left to the interceptor"
   assert.deepEqual(request("/grpc.health.v1.Health/Check"), []);
 });
 
-Deno.test("containStreams: an error of one handler or stream closes the stream, and nothing else", () => {
+Deno.test("containStreams: an error of one handler or stream closes only its stream", () => {
   using log = new CapturedLog();
   const server = new EventEmitter();
   const handled: unknown[] = [];

@@ -55,7 +55,7 @@ Deno.test("ResetCounter: a few resets a second are allowed for ever", () => {
   }
 });
 
-Deno.test("ResetCounter: other frames count for nothing, also with resets as their payload", () => {
+Deno.test("ResetCounter: other frames are not counted, also with resets in their payload", () => {
   const counter = begun();
   const data = frame(DATA, repeat(RESET, 10));
   assert(!counter.isTooMany(repeat(data, 10_000), 0));
@@ -101,7 +101,7 @@ function guarded() {
   return { socket, storms };
 }
 
-Deno.test("guardResets: what is harmless reaches the HTTP/2 library once, as it came", () => {
+Deno.test("guardResets: harmless bytes reach the HTTP/2 library once, unchanged", () => {
   const { socket, storms } = guarded();
   socket.emit("data", PREFACE);
   socket.emit("data", RESET);

@@ -15,7 +15,7 @@ interface Message {
   readonly gapBytes: number;
 }
 
-/** A reader that is not there: it takes everything, unless it is told to stall. */
+/** A fake reader: it takes everything, unless a test makes it stall. */
 class FakeSink implements OutputSink {
   hasRoom = true;
   readonly messages: Message[] = [];
@@ -83,7 +83,7 @@ function toBytes(content: string | Uint8Array): Uint8Array {
   return typeof content === "string" ? new TextEncoder().encode(content) : content;
 }
 
-/** Sends, and says what came of it. */
+/** Begins to send, with everything that a test looks at. */
 function send(
   output: Pick<OutputLog, "read">,
   range: Partial<ReadRange> = {},
@@ -201,7 +201,7 @@ Deno.test("sendOutput: output that was rotated away is a gap of its exact length
   }
 });
 
-Deno.test("sendOutput: a gap with nothing behind it is told of", async () => {
+Deno.test("sendOutput: a gap at the end of the output is sent", async () => {
   await using place = new Place("0123456789", { firstOffset: 10 });
   const { sink, done } = send(place.log);
   await done;
@@ -228,7 +228,7 @@ Deno.test("sendOutput: bytes held back before a gap are sent first, at their own
   }
 });
 
-Deno.test("sendOutput: a reader that output is rotated away from hears of the gap", async () => {
+Deno.test("sendOutput: output that is rotated away before a reader got it is a gap", async () => {
   await using place = new Place("0123456789", { finished: false });
   const { sink, done } = send(place.log);
   await until("the first message", () => sink.messages.length >= 1);
@@ -290,17 +290,17 @@ Deno.test("sendOutput: a reader that stalls gets no second message, and all of t
   assert.equal(Buffer.from(sink.bytes).toString(), content);
 });
 
-/** A log whose reading waits at a step until it is told to go on, and keeps what happened to it. */
+/** A log that yields some chunks and then waits for an abort; it notes whether it was closed. */
 function stoppable(steps: readonly Chunk[]) {
-  const state = { isReading: false, isClosed: false, next: Promise.withResolvers<void>() };
+  const state = { isClosed: false };
   return {
     state,
     async *read(_range: ReadRange, signal: AbortSignal): AsyncGenerator<Chunk> {
-      state.isReading = true;
       try {
         yield* steps;
-        signal.addEventListener("abort", () => state.next.resolve());
-        if (!signal.aborted) await state.next.promise;
+        const aborted = Promise.withResolvers<void>();
+        signal.addEventListener("abort", () => aborted.resolve());
+        if (!signal.aborted) await aborted.promise;
       } finally {
         state.isClosed = true;
       }
@@ -376,7 +376,7 @@ Deno.test("sendOutput: an error of the reading is its error, also while the read
   const { control, done } = send(failing, {}, { sink });
   await turn();
   control.abort();
-  // An error that nobody waits for would fail this test by itself.
+  // An unhandled rejection would fail this test.
   await done;
 });
 

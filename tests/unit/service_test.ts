@@ -1,4 +1,4 @@
-/** The handlers of JobService over a fake manager: what they ask of it, and what they let nobody ask. */
+/** The handlers of JobService over a fake manager: what they ask of it, and for whom they refuse. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { parseRules } from "../../lib/access/rules.ts";
@@ -121,7 +121,7 @@ Deno.test("service: a job that is not there, or is not the caller's to see, is n
       const { asked, call } = place(rules);
       const { code, error } = await call(method, { jobID });
       assert.equal(code, status.NOT_FOUND, `${method} ${jobID}`);
-      assert.equal(error?.details, `No job ${jobID}`, "the answer tells what exists");
+      assert.equal(error?.details, `No job ${jobID}`, "the answer shows which jobs exist");
       assert.deepEqual(asked, []);
     }
   }
@@ -141,7 +141,7 @@ Deno.test("service: a method that the rule file does not allow asks nothing of t
   }
 });
 
-Deno.test("service: Start runs what was asked for as the caller's job, and tells the trail its id", async () => {
+Deno.test("service: Start runs what was asked for as the caller's job, and gives the audit trail its id", async () => {
   const { asked, call } = place();
   const request = { name: "sh", args: ["-c", "true"], idempotencyKey: "key" };
   const { answer, context } = await call("Start", request);

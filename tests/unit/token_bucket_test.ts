@@ -55,7 +55,7 @@ Deno.test("TokenBucket: a capacity below one gives nothing, and zero a second no
   assert.equal(drain(bucket), 0);
 });
 
-Deno.test("TokenBucket: tells when tokens were added the last time", () => {
+Deno.test("TokenBucket: atMs is when tokens were added the last time", () => {
   const bucket = new TokenBucket({ capacity: 1, perSecond: 1 }, 5);
   assert.equal(bucket.atMs, 5);
   bucket.earn(9);

@@ -9,7 +9,7 @@ function variables(traceparent?: string, tracestate?: string): Record<string, st
   return traceVariables((name) => headers[name]);
 }
 
-Deno.test("traceVariables: what is well-formed is passed on", () => {
+Deno.test("traceVariables: well-formed headers are passed on", () => {
   assert.deepEqual(variables(PARENT), { TRACEPARENT: PARENT });
   assert.deepEqual(variables(PARENT, "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"), {
     TRACEPARENT: PARENT,
@@ -17,7 +17,7 @@ Deno.test("traceVariables: what is well-formed is passed on", () => {
   });
 });
 
-Deno.test("traceVariables: what is not is passed over, and a state never goes alone", () => {
+Deno.test("traceVariables: a malformed header is ignored, and a state needs a parent", () => {
   const broken = [
     "",
     "x",

@@ -13,7 +13,7 @@ Deno.test("incompleteUtf8Tail: a text cut at any byte is whole without its tail"
   }
 });
 
-Deno.test("incompleteUtf8Tail: whole characters and bytes that are no UTF-8 have no tail", () => {
+Deno.test("incompleteUtf8Tail: whole characters and bytes that are not UTF-8 have no tail", () => {
   const cases = [
     [],
     [0x41],
