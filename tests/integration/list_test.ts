@@ -103,7 +103,7 @@ Deno.test("List: what is no token, state or label is refused", async () => {
   for (const name of ['"', "a b", '"]', "", "a\0", "'; DROP TABLE jobs; --"]) {
     await assertStatus(client.list({ labels: { [name]: "x" } }), status.INVALID_ARGUMENT, /label/);
   }
-  await assertStatus(client.list({ states: [0] }), status.INVALID_ARGUMENT, /no state/);
+  await assertStatus(client.list({ states: [0] }), status.INVALID_ARGUMENT, /not a job state/);
   assert.deepEqual(await titles(client, { labels: { a: "' OR 1=1 --" } }), []);
   assert.deepEqual(await titles(client, { owner: "' OR 1=1 --" }), []);
   assert.equal((await client.list({ pageSize: 4_000_000_000 })).jobs.length, 1);
