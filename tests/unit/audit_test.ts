@@ -140,15 +140,15 @@ Deno.test("AuditTrail: a line is in the file and in the log when record returns"
   const line = JSON.parse(place.files()["audit.jsonl"] ?? "");
   assert.match(line.time, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   assert.deepEqual([line.event, line.who, line.job, line.ms], ["call", "alice", ID, 12.3]);
-  assert.deepEqual(place.log.messages, ["call"]);
-  assert.equal(place.log.lines[0]?.["job"], ID);
+  assert.deepEqual(place.log.messages(), ["call"]);
+  assert.equal(place.log.entries[0]?.["job"], ID);
 });
 
 Deno.test("AuditTrail: what is not worth a line is in neither", () => {
   using place = new Place();
   place.trail.record({ ...CALL, path: "/grpc.health.v1.Health/Check" });
   assert.equal(place.files()["audit.jsonl"], "");
-  assert.deepEqual(place.log.lines, []);
+  assert.deepEqual(place.log.entries, []);
 });
 
 Deno.test("AuditTrail: text of a caller forges no line", () => {
@@ -214,7 +214,7 @@ Deno.test("AuditTrail: a failed write is logged once, the line is in the log, an
   place.trail.close();
   place.trail.record(callOf("one"));
   place.trail.record(callOf("two"));
-  assert.deepEqual(place.log.messages, [
+  assert.deepEqual(place.log.messages(), [
     "call",
     "cannot write the audit trail; the missing lines are in this log",
     "call",

@@ -31,14 +31,14 @@ Deno.test("toStatus: an error for clients has its status and its message, and no
     const outcome = toStatus(new JobError(kind as JobErrorKind, "what to do"));
     assert.deepEqual([outcome.code, outcome.details], [code, "what to do"]);
   }
-  assert.deepEqual(log.lines, []);
+  assert.deepEqual(log.entries, []);
 });
 
 Deno.test("toStatus: a cause is logged and not sent", () => {
   using log = new CapturedLog();
   const error = new JobError("precondition", "no", { cause: new Error("/secret/path") });
   assert.doesNotMatch(JSON.stringify(toStatus(error)), /secret/);
-  assert.deepEqual(log.lines.map(({ message, cause }) => [message, cause]), [
+  assert.deepEqual(log.entries.map(({ message, cause }) => [message, cause]), [
     ["no", "/secret/path"],
   ]);
 });
@@ -60,7 +60,7 @@ Deno.test("toStatus: what is not for clients is logged, and INTERNAL without a w
     assert.equal(outcome.code, status.INTERNAL);
     assert.equal(outcome.details, "Internal server error; the cause is in the server's log");
     assert.doesNotMatch(JSON.stringify(outcome), /secret/);
-    assert.deepEqual(log.lines.map(({ level, message }) => [level, message]), [
+    assert.deepEqual(log.entries.map(({ level, message }) => [level, message]), [
       ["error", "a call failed"],
     ]);
   }

@@ -179,7 +179,7 @@ Deno.test("PeerWatch: a refused connection is closed after its calls had time to
   place.clock.nowMs += 1;
   sweep();
   assert(session.destroyed);
-  assert.deepEqual(place.log.lines.map(({ message, who, reason }) => [message, who, reason]), [
+  assert.deepEqual(place.log.entries.map(({ message, who, reason }) => [message, who, reason]), [
     ["a connection is closed", "alice", "is revoked"],
   ]);
 });
@@ -193,7 +193,7 @@ Deno.test("PeerWatch: a connection that cannot be judged is closed, and the othe
   place.watch.trustOnly(fakeTrust({ kind: "refused", reason: "is revoked" }));
   assert(bad.session.destroyed);
   assert.match(reasonOf(access).message, /is revoked/);
-  assert.match(place.log.messages.join(), /cannot be judged and is closed/);
+  assert.match(place.log.messages().join(), /cannot be judged and is closed/);
 });
 
 Deno.test("PeerWatch: a user has so many connections and no more, and others have their own", () => {

@@ -108,5 +108,5 @@ Deno.test("containStreams: an error of one handler or stream closes only its str
   assert.deepEqual([bad.destroyed, good.destroyed], [true, false]);
   // Without a listener this would throw, as it would end the server.
   for (const stream of [good, bad, reset]) stream.emit("error", new Error("unknown code"));
-  assert.deepEqual(log.messages, ["a stream failed and is closed"]);
+  assert.deepEqual(log.messages(), ["a stream failed and is closed"]);
 });

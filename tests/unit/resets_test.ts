@@ -126,7 +126,7 @@ Deno.test("guardResets: an error of the library closes its connection, and nothi
   };
   socket.emit("data", PREFACE);
   assert.deepEqual([socket.destroyed, storms.count], [true, 0]);
-  assert.deepEqual(log.messages, ["a connection failed and is closed"]);
+  assert.deepEqual(log.messages(), ["a connection failed and is closed"]);
 });
 
 Deno.test("guardResets: a runtime that reads its socket otherwise is noticed", () => {

@@ -58,7 +58,7 @@ Deno.test("RuleFile: a changed file is in force with the next call", async () =>
   assert.equal(await isOwnOnly(file), true);
   place.write(ALL);
   assert.equal(await isOwnOnly(file), false);
-  assert.deepEqual(place.log.messages, Array(2).fill("the rule file has changed"));
+  assert.deepEqual(place.log.messages(), Array(2).fill("the rule file has changed"));
 });
 
 Deno.test("RuleFile: an invalid or missing file keeps the previous rules, and is logged once", async () => {
@@ -70,7 +70,7 @@ Deno.test("RuleFile: an invalid or missing file keeps the previous rules, and is
   Deno.removeSync(place.path);
   for (let call = 0; call < 3; call++) assert.equal(await isOwnOnly(file), true);
   const message = "the rule file is invalid; keeping the previous rules";
-  assert.deepEqual(place.log.lines.map(({ level, message }) => [level, message]), [
+  assert.deepEqual(place.log.entries.map(({ level, message }) => [level, message]), [
     ["error", message],
     ["error", message],
   ]);
