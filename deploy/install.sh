@@ -46,7 +46,7 @@ misuse() {
 check_host() {
   [ "$(id -u)" = 0 ] || fail "must run as root: sudo $0"
   [ -d /run/systemd/system ] ||
-    fail "systemd does not run on this host; start worker-server by what does (docs/deployment.md)"
+    fail "systemd does not run on this host; start worker-server by what does (docs/guide.md#without-systemd)"
 }
 
 check_files() {
@@ -110,7 +110,7 @@ start_service() {
   # Only the server ends here; the unit that holds the jobs is not touched.
   systemctl restart $WORKER ||
     fail "the service does not start: see journalctl -u job-worker, and worker-server doctor"
-  say "job-worker runs; jobs and output: see docs/deployment.md"
+  say "job-worker runs; what to do next: docs/guide.md"
 }
 
 running_jobs() {

@@ -3,8 +3,8 @@
  * document's own with the compiled binaries.
  *
  * Other hosts (ssh, scp) and systemd (systemctl) are stand-ins below tests/fixtures that do the same
- * on that host; tests/vm/systemd_test.ts has the real systemd. What cannot be run there
- * says so in a comment before its fence.
+ * on that host; tests/vm/systemd_test.ts has the real systemd. A block that cannot run there has a
+ * comment with the reason before its fence.
  */
 import { strict as assert } from "node:assert";
 import {
@@ -31,21 +31,21 @@ import {
 import { run } from "../support/run.ts";
 import { until } from "../support/wait.ts";
 
-/** Hosts of documents that want other than a server that runs. */
+/** Hosts of documents that need more or less than a running server. */
 const HOSTS: Readonly<Record<string, HostOptions>> = {
   "README.md": {
     isSetUp: true,
-    // The README lists and stops it while it runs.
+    // The README lists and stops the job while it runs.
     standIns: { "/opt/backup.sh": "#!/bin/sh\nexec sleep 600\n" },
   },
+  "docs/certificates.md": { isSetUp: true, keepsCa: true },
   "docs/guide.md": { isSetUp: false },
 };
 
-/** What may be asked again until it answers as the document shows: jobs take a moment to end. */
-const ASKING = /^worker-client (query|list|doctor)\b/;
+/** Commands that are repeated until they print what the document shows: jobs take time to end. */
+const REPEATED = /^worker-client (query|list|doctor)\b/;
 
-/** For so long. */
-const ASKING_DEADLINE_MS = 10_000;
+const REPEAT_DEADLINE_MS = 10_000;
 
 const WHY_NOT = await whyNot();
 
@@ -59,7 +59,7 @@ async function whyNot(): Promise<string | undefined> {
 
 let built: Promise<void> | undefined;
 
-/** Makes the binaries once. */
+/** Builds the binaries once. */
 function build(): Promise<void> {
   built ??= buildForDocuments();
   return built;
@@ -69,7 +69,7 @@ function isCommands({ language }: Block): boolean {
   return language === "sh" || language === "console";
 }
 
-/** A host, and the ids of its jobs by those that the document shows. */
+/** Runs blocks on a host; replaces the job ids that the document shows by those of the real jobs. */
 class Reader {
   readonly #host: DocumentHost;
   readonly #ids = new Map<string, string>();
@@ -78,7 +78,7 @@ class Reader {
     this.#host = host;
   }
 
-  /** Runs a block; what is wrong, if anything. */
+  /** Runs a block. @returns What is wrong; undefined if nothing is. */
   async run({ language, text }: Block): Promise<string | undefined> {
     if (language === "console") return await this.#runSteps(stepsOf(text));
     const { code, output } = await this.#host.run(text);
@@ -88,9 +88,9 @@ class Reader {
   async #runSteps(steps: readonly Step[]): Promise<string | undefined> {
     for (const step of steps) {
       let problem = await this.#runStep(step);
-      if (problem !== undefined && ASKING.test(step.command)) {
+      if (problem !== undefined && REPEATED.test(step.command)) {
         const again = async () => (problem = await this.#runStep(step)) === undefined;
-        await until(step.command, again, ASKING_DEADLINE_MS).catch(() => {});
+        await until(step.command, again, REPEAT_DEADLINE_MS).catch(() => {});
       }
       if (problem !== undefined) return problem;
     }
@@ -109,7 +109,7 @@ class Reader {
     return `$ ${command}: exit status ${code}\n${output}\nIt should print: ${missing.join("\n")}`;
   }
 
-  /** Notes the id that a start has answered with, beside the one that the document shows. */
+  /** Remembers the id that a start printed for the id that the document shows. */
   #learn(shown: string, output: string): void {
     const id = /^Job ID: (\S+) Started$/m;
     const [, documented] = id.exec(shown) ?? [];
@@ -128,7 +128,7 @@ class Reader {
   }
 }
 
-/** A line without its numbers, serial numbers and the widths of its columns. */
+/** A line without numbers, serial numbers and column widths. */
 function alike(line: string): string {
   return line.replace(/\b[0-9A-F]{32}\b|\d+/g, "0").replace(/\s+/g, " ").trim();
 }
@@ -139,25 +139,27 @@ for (const name of await documentNames()) {
   testUnless(WHY_NOT, {
     name: `${name}: its commands do what it says`,
     fn: async () => {
+      for (const { line, notRun } of blocks) {
+        if (notRun !== undefined) console.log(`NOT RUN ${name}:${line}: ${notRun}`);
+      }
+      const runnable = blocks.filter(({ notRun }) => notRun === undefined);
+      if (runnable.length === 0) return;
       await build();
       const failures: string[] = [];
       await using host = await DocumentHost.open(HOSTS[name] ?? { isSetUp: true });
       const reader = new Reader(host);
-      for (const block of blocks) {
-        const where = `${name}:${block.line}`;
-        if (block.notRun !== undefined) {
-          console.log(`NOT RUN ${where}: ${block.notRun}`);
-          continue;
-        }
+      for (const block of runnable) {
         const problem = await reader.run(block);
-        if (problem !== undefined) failures.push(`${where}: ${problem}\n${block.text}`);
+        if (problem !== undefined) {
+          failures.push(`${name}:${block.line}: ${problem}\n${block.text}`);
+        }
       }
       assert.equal(failures.join("\n"), "");
     },
   });
 }
 
-/** What a program understands, out of its own help. */
+/** The verbs and options of a program, from its help. */
 async function usageOf(program: string): Promise<Usage> {
   const help = await helpOf(program);
   const options = optionsIn(help);
@@ -177,7 +179,7 @@ function scriptOf({ language, text }: Block): string {
   return language === "sh" ? text : stepsOf(text).map(({ command }) => command).join("\n");
 }
 
-Deno.test("documents: every call of our programs has a verb and options that there are", async () => {
+Deno.test("documents: every call of our programs uses existing verbs and options", async () => {
   await build();
   const usages = new Map<string, Usage>();
   for (const program of OUR_PROGRAMS) usages.set(program, await usageOf(program));

@@ -2,7 +2,7 @@
 
 /** A fenced block of a document. */
 export interface Block {
-  /** What stands behind the fence: `sh`, `console`, `text`; empty where nothing does. */
+  /** The word after the fence: `sh`, `console`, `text`; empty where nothing does. */
   readonly language: string;
   readonly text: string;
   /** The line of the document on which the text begins, counted from 1. */
@@ -185,4 +185,22 @@ export function messagesOf(markdown: string): string[] {
   const [, table = ""] = /^## Trouble\n([^]*?)(?:\n## |$(?![^]))/m.exec(markdown) ?? [];
   const cells = [...table.matchAll(/^\| ([^|]*`[^|]*)\|/gm)].map(([, cell = ""]) => cell);
   return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text));
+}
+
+/** The tasks of deno.json that a document names: `deno task NAME`. */
+export function tasksOf(markdown: string): Set<string> {
+  const named = markdown.matchAll(/\bdeno(?:@[\d.]+)?\s+task ([a-z][a-z:]*)/g);
+  return new Set([...named].map(([, name = ""]) => name));
+}
+
+/** The cells of each row of a document's tables, headings included. */
+export function tableRowsOf(markdown: string): string[][] {
+  return proseOf(markdown).split("\n")
+    .filter((line) => /^\|.*\|$/.test(line) && !/^\|[\s:|-]+\|$/.test(line))
+    .map((line) => line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()));
+}
+
+/** The code spans of a text: what stands between single backquotes. */
+export function codeSpansOf(text: string): string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map(([, span = ""]) => span);
 }

@@ -7,16 +7,16 @@ import { removeJobs } from "./server.ts";
 
 const FIXTURES = join(ROOT, "tests", "fixtures", "documents");
 
-/** Binaries with the log directory that documents speak of, as the plain build makes them. */
+/** Binaries with the log directory that documents name: that of a build without options. */
 const DOCUMENT_BIN_DIR = join(ROOT, "build", "documents-bin");
 
 /** The programs whose calls documents show. */
 export const OUR_PROGRAMS = ["worker-server", "worker-client", "worker-certs"] as const;
 
-/** A block that takes longer hangs. */
+/** The longest time for a block. */
 const BLOCK_SECONDS = 180;
 
-/** Programs and files of users that documents name, by path; below the scratch folder if relative. */
+/** Programs and files of users that documents name; relative paths are in the working folder. */
 const STAND_INS: Readonly<Record<string, string>> = {
   "/opt/backup.sh": "#!/bin/sh\necho backing up\n",
   "/opt/convert": '#!/bin/sh\ncat "$1"\n',
@@ -30,15 +30,17 @@ const STAND_INS: Readonly<Record<string, string>> = {
   "secrets.env": "TOKEN=secret\n",
 };
 
-/** What a document finds on its host. */
+/** How a document's host is prepared. */
 export interface HostOptions {
-  /** Certificates and limits are in place and the server runs; otherwise there is nothing yet. */
+  /** Certificates and limits are in place and the server runs; otherwise the host is empty. */
   readonly isSetUp: boolean;
-  /** Stand-ins of this document alone. */
+  /** Whether a host that is set up has the CA's folder `pki`, as the guide makes it. */
+  readonly keepsCa?: boolean;
+  /** Stand-ins only for this document. */
   readonly standIns?: Readonly<Record<string, string>>;
 }
 
-/** Makes the binaries; those that are up to date stay. */
+/** Builds the binaries that are not up to date. */
 export async function buildForDocuments(): Promise<void> {
   const { code, stderr } = await run(Deno.execPath(), [
     ...["run", "--allow-all", join(ROOT, "tools", "build", "main.ts")],
@@ -47,7 +49,7 @@ export async function buildForDocuments(): Promise<void> {
   assert.equal(code, 0, stderr);
 }
 
-/** What one of our programs says of itself. */
+/** The help text of a program or a verb. */
 export async function helpOf(program: string, ...verb: string[]): Promise<string> {
   const { code, stdout } = await run(join(DOCUMENT_BIN_DIR, program), [...verb, "--help"]);
   assert.equal(code, 0, `${program} ${verb} --help`);
@@ -97,7 +99,7 @@ export class DocumentHost implements AsyncDisposable {
     await writeStandIns(scratch, options.standIns ?? {});
     const host = new DocumentHost(scratch, `job-worker-test-${name}`);
     if (options.isSetUp) {
-      const { code, output } = await host.run(SET_UP);
+      const { code, output } = await host.run(options.keepsCa ? SET_UP : SET_UP + REMOVE_CA);
       if (code !== 0) {
         await host[Symbol.asyncDispose]();
         assert.fail(`the document's host cannot be set up: ${output}`);
@@ -106,7 +108,7 @@ export class DocumentHost implements AsyncDisposable {
     return host;
   }
 
-  /** Runs a script; variables and the folder that it leaves are the next one's. */
+  /** Runs a script, with the variables and in the folder that the previous one left. */
   async run(script: string): Promise<{ code: number; output: string }> {
     const file = join(this.#scratch, `block-${++this.#blocks}`);
     await Deno.writeTextFile(file, script);
@@ -116,7 +118,7 @@ export class DocumentHost implements AsyncDisposable {
     return { code: Number(value), output: await Deno.readTextFile(`${file}.out`) };
   }
 
-  /** Ends the server and its jobs, and removes all that was made. */
+  /** Ends the server and its jobs, and removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#requests.close().catch(() => {});
     await this.#answers.return?.();
@@ -126,7 +128,7 @@ export class DocumentHost implements AsyncDisposable {
   }
 }
 
-/** What documents take for granted that do not begin with an empty host. */
+/** What documents expect that do not start with an empty host. */
 const SET_UP = `
 mkdir -p /etc/job-worker/limits pki
 worker-certs init --dir pki
@@ -134,14 +136,15 @@ worker-certs issue --dir pki --name server --server --san worker1.example.com,wo
 worker-certs issue --dir pki --name alice --role writer --bundle &
 worker-certs issue --dir pki --name bob --role reader --bundle
 wait
-mv pki/alice.pem pki/bob.pem .
-mv pki/ca.crt pki/server.crt pki/server.key /etc/job-worker
-rm -r pki
+cp pki/alice.pem pki/bob.pem .
+cp pki/ca.crt pki/server.crt pki/server.key /etc/job-worker
 for name in cpu memory disk_io; do echo max >/etc/job-worker/limits/\${name}_limit.txt; done
 echo JOB_WORKER_LISTEN=127.0.0.1:50051 >/etc/job-worker/server.env
 systemctl start job-worker
 export JOB_WORKER_SERVER=worker1.example.com:50051 JOB_WORKER_IDENTITY=$PWD/alice.pem
 `;
+
+const REMOVE_CA = "rm -r pki\n";
 
 async function writeStandIns(scratch: string, own: HostOptions["standIns"]): Promise<void> {
   for (const [path, text] of Object.entries({ ...STAND_INS, ...own })) {
@@ -149,7 +152,7 @@ async function writeStandIns(scratch: string, own: HostOptions["standIns"]): Pro
     await Deno.mkdir(join(file, ".."), { recursive: true });
     await Deno.writeTextFile(file, text, { mode: text.startsWith("#!") ? 0o755 : 0o644 });
   }
-  // Jobs of other users have to reach what is below.
+  // Jobs of other users must be able to read what is below.
   await Deno.chmod(scratch, 0o755);
 }
 

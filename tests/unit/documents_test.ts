@@ -1,4 +1,4 @@
-/** What documents show is well-formed; tests/integration/documents_test.ts runs it. */
+/** The form of documents: blocks, links, messages. tests/integration/documents_test.ts runs them. */
 import { strict as assert } from "node:assert";
 import { dirname, join } from "node:path";
 import {
@@ -58,20 +58,20 @@ Deno.test("commandsOf: words without quotes, comments and redirections", () => {
   ]);
 });
 
-Deno.test("callsOf: finds our programs wherever they stand", () => {
+Deno.test("callsOf: finds our programs anywhere in a command line", () => {
   assert.deepEqual(callsOf("if X=1 bin/worker-client a | xargs worker-certs b; then ls; fi"), [
     { program: "worker-client", args: ["a"] },
     { program: "worker-certs", args: ["b"] },
   ]);
 });
 
-Deno.test("spansOf: calls of our programs in the text, over line ends, not what they say", () => {
+Deno.test("spansOf: calls of our programs in the text, across line ends, but not messages", () => {
   const text = "a `worker-client list\n--all` b `worker-client: c` `worker-certs d`\n\n" +
     "```sh\n`worker-client no`\n```\n`ls` `worker-server` `worker-client VERB --help`\n";
   assert.deepEqual(spansOf(text), ["worker-client list --all", "worker-certs d"]);
 });
 
-Deno.test("misuseOf: verbs and options as the help has them", () => {
+Deno.test("misuseOf: accepts exactly the verbs and options of the help", () => {
   const help = "Usage: x [options] [command]\n\nOptions:\n  -i, --identity <file>  who\n" +
     "  --quiet                no word of --more\n\nCommands:\n  start [options] <p>  start\n" +
     "  list|ls [options]    print\n\nExamples:\n  x y\n";
@@ -100,7 +100,7 @@ Deno.test("linksOf and anchorsOf: relative links, and headings as anchors", () =
   assert.deepEqual([...anchorsOf(text)], ["a-b-c-d", "a-b", "a-b-1"]);
 });
 
-Deno.test("documents: every link and anchor leads somewhere", async () => {
+Deno.test("documents: the target of every link and anchor exists", async () => {
   const dead: string[] = [];
   for (const name of await documentNames()) {
     for (const link of linksOf(await readDocument(name))) {
@@ -115,7 +115,7 @@ Deno.test("documents: every link and anchor leads somewhere", async () => {
   assert.deepEqual(dead, []);
 });
 
-Deno.test("documents: every fence has a language, and only what is run has a reason not to be", async () => {
+Deno.test("documents: every fence has a language; only commands have a reason not to run", async () => {
   const wrong: string[] = [];
   for (const name of await documentNames()) {
     const text = await readDocument(name);
@@ -123,11 +123,11 @@ Deno.test("documents: every fence has a language, and only what is run has a rea
     for (const { language, line, notRun } of blocks) {
       const isRun = language === "sh" || language === "console";
       if (!LANGUAGES.includes(language)) wrong.push(`${name}:${line}: "${language}"`);
-      if (!isRun && notRun !== undefined) wrong.push(`${name}:${line}: is never run`);
+      if (!isRun && notRun !== undefined) wrong.push(`${name}:${line}: its language never runs`);
     }
     const marks = text.split("<!-- not run").length - 1;
     const used = blocks.filter(({ notRun }) => notRun !== undefined).length;
-    if (marks !== used) wrong.push(`${name}: a "not run" that belongs to no block`);
+    if (marks !== used) wrong.push(`${name}: a "not run" without a block`);
   }
   assert.deepEqual(wrong, []);
 });
@@ -138,7 +138,7 @@ Deno.test("messagesOf: the first column of the table", () => {
   assert.deepEqual(messagesOf(text), ["a … b", "c"]);
 });
 
-/** All that the programs say, with texts in one piece that the code has in several. */
+/** Everything that the programs can print; texts that the code concatenates are in one piece. */
 async function readSources(): Promise<string> {
   const texts = [await readDocument("deploy/install.sh")];
   const read = async (folder: string) => {
@@ -151,14 +151,19 @@ async function readSources(): Promise<string> {
   return texts.join("\n").replace(/["'`] \+\s*["'`]/g, "");
 }
 
-Deno.test("documents: every message in a table of troubles is one that the programs say", async () => {
+Deno.test("docs/guide.md: every message in the table of troubles is one that the programs print", async () => {
   const sources = await readSources();
-  for (const name of ["docs/guide.md", "docs/deployment.md"]) {
-    const messages = messagesOf(await readDocument(name));
-    assert(messages.length > 3, name);
-    const unknown = messages.filter((message) =>
-      !message.split("…").every((part) => sources.includes(part.trim()))
-    );
-    assert.deepEqual(unknown, [], name);
-  }
+  const messages = messagesOf(await readDocument("docs/guide.md"));
+  assert(messages.length > 25, `only ${messages.length} messages were found`);
+  const unknown = messages.filter((message) =>
+    !message.split("…").every((part) => sources.includes(part.trim()))
+  );
+  assert.deepEqual(unknown, []);
+});
+
+Deno.test("README.md: links to every other document", async () => {
+  const links = linksOf(await readDocument("README.md")).map((link) => link.split("#")[0]);
+  const missing = (await documentNames())
+    .filter((name) => name !== "README.md" && !links.includes(name));
+  assert.deepEqual(missing, []);
 });
