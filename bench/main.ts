@@ -8,16 +8,15 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchmarks } from "./all.ts";
 import { describeMachine, thisMachine } from "./machine.ts";
-import { type Result, toResult, toTable } from "./table.ts";
+import { type Result, toResult, toSummary, toTable } from "./table.ts";
 import { World } from "./world.ts";
 import { BIN_DIR, LOG_DIR } from "../tests/support/binaries.ts";
 import { runBuild } from "../tools/build/run.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
-/** The table's place in README.md, between two comments. */
-const README = join(ROOT, "README.md");
-const README_PLACE = /(<!-- benchmarks -->\n)[^]*(<!-- \/benchmarks -->)/;
+/** The table's place in a document, between two comments. */
+const PLACE = /(<!-- benchmarks -->\n)[^]*(<!-- \/benchmarks -->)/;
 
 function report(line: string): void {
   console.error(`bench: ${line}`);
@@ -37,18 +36,22 @@ async function measure(names: readonly string[]): Promise<Result[]> {
   return results;
 }
 
-/** Puts the table into the README. */
-async function showInReadme(text: string): Promise<void> {
-  const readme = await Deno.readTextFile(README);
-  if (!README_PLACE.test(readme)) throw new Error(`there is no place for the table in ${README}`);
-  await Deno.writeTextFile(README, readme.replace(README_PLACE, `$1\n${text}\n\n$2`));
-  report(`shown in ${README}`);
+/** Puts a table into a document. @throws {Error} The document has no place for it. */
+async function showIn(name: string, table: string): Promise<void> {
+  const file = join(ROOT, name);
+  const text = await Deno.readTextFile(file);
+  if (!PLACE.test(text)) throw new Error(`there is no place for the table in ${file}`);
+  await Deno.writeTextFile(
+    file,
+    text.replace(PLACE, (_, begin, end) => `${begin}\n${table}\n\n${end}`),
+  );
+  report(`shown in ${file}`);
 }
 
 interface Arguments {
   readonly names: string[];
   readonly out: string;
-  /** Whether the README is to show the table. */
+  /** Whether README.md and docs/performance.md are to show the results. */
   readonly readme: boolean;
 }
 
@@ -76,10 +79,14 @@ try {
   const machine = await thisMachine();
   const results = await measure(names);
   await Deno.writeTextFile(out, `${JSON.stringify({ machine, results }, null, 2)}\n`);
-  const text = `${toTable(results)}\n\n${describeMachine(machine)}`;
+  const description = describeMachine(machine);
+  const text = `${toTable(results)}\n\n${description}`;
   console.log(`\n${text}`);
   report(`written to ${out}`);
-  if (readme) await showInReadme(text);
+  if (readme) {
+    await showIn("docs/performance.md", text);
+    await showIn("README.md", `${toSummary(results)}\n\n${description}`);
+  }
   // A connection of grpc-js may linger for a while.
   Deno.exit(0);
 } catch (error) {

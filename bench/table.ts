@@ -29,6 +29,24 @@ export function toResult(benchmark: string, { target, ...row }: Row): Result {
   };
 }
 
+/** The benchmarks whose first row the README shows. */
+const SUMMARY = ["query", "start", "stream", "follow", "starts", "stop"];
+
+/** The README's part of the table, in Markdown: what a user waits for, beside the alternative. */
+export function toSummary(results: readonly Result[]): string {
+  const rows = SUMMARY.flatMap((name) => results.find(({ benchmark }) => benchmark === name) ?? []);
+  return markdownTable([
+    ["What", "Ours", "Instead", "", "Ratio"],
+    ...rows.map((result) => [
+      result.what,
+      medianText(result),
+      result.alternative?.name ?? "",
+      alternativeText(result),
+      ratioText(result),
+    ]),
+  ], { align: ["l", "r", "l", "r", "r"] });
+}
+
 /** The table, in Markdown. */
 export function toTable(results: readonly Result[]): string {
   const head = ["What", "Ours", "Spread", "Instead", "", "Spread", "Ratio", "To reach", "Reached"];
@@ -36,18 +54,28 @@ export function toTable(results: readonly Result[]): string {
     head,
     ...results.map((result) => [
       result.what,
-      `${round(result.median)} ${result.unit}`,
+      medianText(result),
       spread(result.ours),
       result.alternative?.name ?? "",
-      result.alternativeMedian === undefined
-        ? ""
-        : `${round(result.alternativeMedian)} ${result.unit}`,
+      alternativeText(result),
       spread(result.alternative?.values ?? []),
-      result.ratio === undefined ? "" : result.ratio.toFixed(2),
+      ratioText(result),
       result.target ?? "",
       result.isMet === undefined ? "" : result.isMet ? "yes" : "no",
     ]),
   ], { align: ["l", "r", "r", "l", "r", "r", "r", "l", "l"] });
+}
+
+function medianText({ median, unit }: Result): string {
+  return `${round(median)} ${unit}`;
+}
+
+function alternativeText({ alternativeMedian, unit }: Result): string {
+  return alternativeMedian === undefined ? "" : `${round(alternativeMedian)} ${unit}`;
+}
+
+function ratioText({ ratio }: Result): string {
+  return ratio === undefined ? "" : ratio.toFixed(2);
 }
 
 /** The lowest and the highest value. */
