@@ -22,9 +22,11 @@ Deno.test("toTable: medians, spreads, ratio, and whether the target is met", () 
 Deno.test("toSummary: the first row of chosen benchmarks, in a fixed order", () => {
   const more = { ...QUERY, what: "the same beside another" };
   const stop = toResult("stop", { what: "stop", unit: "ms", ours: [101] });
+  const start = toResult("start", { what: "start", unit: "ms", ours: [99.8] });
   const idle = toResult("memory", { what: "idle", unit: "MB", ours: [76] });
-  assert.deepEqual(tableRowsOf(toSummary([idle, stop, QUERY, more])).slice(1), [
+  assert.deepEqual(tableRowsOf(toSummary([idle, stop, start, QUERY, more])).slice(1), [
     ["a call", "2.00 ms", "ssh", "6.00 ms", "0.33"],
+    ["start", "99.8 ms", "", "", ""],
     ["stop", "101 ms", "", "", ""],
   ]);
 });
