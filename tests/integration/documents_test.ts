@@ -128,9 +128,9 @@ class Reader {
   }
 }
 
-/** A line without numbers, serial numbers and column widths. */
+/** A line without numbers, serial numbers (128 bits, without leading zeros) and column widths. */
 function alike(line: string): string {
-  return line.replace(/\b[0-9A-F]{32}\b|\d+/g, "0").replace(/\s+/g, " ").trim();
+  return line.replace(/\b[0-9A-F]{24,32}\b|\d+/g, "0").replace(/\s+/g, " ").trim();
 }
 
 for (const name of await documentNames()) {
