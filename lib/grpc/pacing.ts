@@ -5,7 +5,7 @@
  * written to the stream less its DATA frames that have gone to the socket. It is counted exactly,
  * since an error of a few bytes a message would be megabytes in a long stream.
  */
-import { FRAME, FrameReader } from "./frames.ts";
+import { FrameReader, FrameType } from "../../common/http2_frames.ts";
 import { socketOf } from "./internals.ts";
 
 /** Bytes that wait in a socket before its streams pause. */
@@ -49,8 +49,10 @@ class PacedConnection {
 
   constructor(socket: PacedSocket) {
     this.#socket = socket;
-    const frames = new FrameReader(({ type, streamId, payloadBytes }) => {
-      if (type === FRAME.data) this.streams.get(streamId)?.sent(payloadBytes);
+    const frames = new FrameReader({
+      onHeader: ({ type, streamId, payloadBytes }) => {
+        if (type === FrameType.data) this.streams.get(streamId)?.sent(payloadBytes);
+      },
     });
     const write = socket.write.bind(socket);
     const flushed = () => this.#flushed();

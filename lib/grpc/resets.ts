@@ -6,7 +6,7 @@
  */
 import type { TLSSocket } from "node:tls";
 import { messageOf } from "../errors.ts";
-import { FRAME, FrameReader } from "./frames.ts";
+import { CLIENT_PREFACE, FrameReader, FrameType } from "../../common/http2_frames.ts";
 import { log } from "../log.ts";
 import { TokenBucket } from "../access/token_bucket.ts";
 
@@ -16,16 +16,15 @@ const RESET_BURST = 800;
 /** Resets that it may make in a second, on average. */
 const RESETS_PER_SECOND = 30;
 
-/** The length of what a client sends before its first frame (RFC 9113, 3.4). */
-const PREFACE_BYTES = 24;
-
 /** Counts the resets in the bytes that a client sends. Pure. */
 export class ResetCounter {
   readonly #resets: TokenBucket;
   #isTooMany = false;
-  readonly #frames = new FrameReader(({ type }) => {
-    if (type === FRAME.resetStream && !this.#resets.take()) this.#isTooMany = true;
-  }, PREFACE_BYTES);
+  readonly #frames = new FrameReader({
+    onHeader: ({ type }) => {
+      if (type === FrameType.resetStream && !this.#resets.take()) this.#isTooMany = true;
+    },
+  }, { skipBytes: CLIENT_PREFACE.length });
 
   /** @param nowMs A clock that never goes back. */
   constructor(nowMs: number) {

@@ -1,10 +1,6 @@
 import { strict as assert } from "node:assert";
-import {
-  AnswerReader,
-  FrameError,
-  requestFrames,
-  windowUpdates,
-} from "../../client/connection/bulk/frames.ts";
+import { AnswerReader, FrameError } from "../../client/connection/bulk/answer_reader.ts";
+import { requestFrames, WINDOW_BYTES, windowUpdates } from "../../client/connection/bulk/frames.ts";
 import {
   frameMessage,
   MessageError,
@@ -43,13 +39,8 @@ function read(bytes: Uint8Array, pieceBytes = Infinity) {
     onReply: (frames) => replies.push([...frames]),
     onEnd: () => ends++,
   });
-  for (let position = 0; position < bytes.length;) {
-    const { room } = reader;
-    assert.ok(room.length >= 9 + 16384, "there is no room for a whole frame");
-    const piece = bytes.subarray(position, position + Math.min(pieceBytes, room.length));
-    room.set(piece);
-    reader.take(piece.length);
-    position += piece.length;
+  for (let position = 0; position < bytes.length; position += pieceBytes) {
+    reader.take(bytes.subarray(position, position + pieceBytes));
   }
   return { data, replies, ends };
 }
@@ -70,7 +61,7 @@ Deno.test("AnswerReader: the stream's data, wherever the bytes are cut", () => {
   }
 });
 
-Deno.test("AnswerReader: more than its buffer holds, in frames of the greatest size", () => {
+Deno.test("AnswerReader: frames of the greatest size, wherever they are cut", () => {
   const payload = Array.from({ length: 16384 }, (_, index) => index % 251);
   const count = 50;
   const bytes = concatenate(Array.from({ length: count }, () => frame(DATA, { payload })));
@@ -81,10 +72,15 @@ Deno.test("AnswerReader: more than its buffer holds, in frames of the greatest s
   }
 });
 
-Deno.test("AnswerReader: a ping is answered with its own bytes, an answered one is not", () => {
+Deno.test("AnswerReader: a ping is answered with its own bytes, an acknowledgement is not answered", () => {
   const payload = [1, 2, 3, 4, 5, 6, 7, 8];
   const ping = { stream: 0, payload };
-  assert.deepEqual(read(frame(PING, ping)).replies, [[...frame(PING, { ...ping, flags: ACK })]]);
+  const answer = [...frame(PING, { ...ping, flags: ACK })];
+  assert.deepEqual(read(frame(PING, ping)).replies, [answer]);
+  const two = concatenate([frame(PING, ping), frame(PING, ping)]);
+  for (const pieceBytes of [1, 3, 12]) {
+    assert.deepEqual(read(two, pieceBytes).replies, [answer, answer]);
+  }
   assert.deepEqual(read(frame(PING, { ...ping, flags: ACK })).replies, []);
   assert.deepEqual(read(frame(SETTINGS, { stream: 0, flags: ACK })).replies, []);
 });
@@ -107,11 +103,25 @@ Deno.test("AnswerReader: each way to end a stream ends it, and nothing else does
   }
 });
 
-Deno.test("AnswerReader: padding is no data, and another stream's data is not ours", () => {
+Deno.test("AnswerReader: padding and other streams' frames are left out of the data", () => {
   const padded = frame(DATA, { flags: PADDED, payload: [2, 7, 8, 0, 0] });
   const other = frame(DATA, { stream: 3, payload: [9] });
-  assert.deepEqual(read(concatenate([padded, other])).data, [7, 8]);
+  const bytes = concatenate([padded, other, padded]);
+  for (let pieceBytes = 1; pieceBytes <= bytes.length; pieceBytes++) {
+    assert.deepEqual(read(bytes, pieceBytes).data, [7, 8, 7, 8]);
+  }
   assert.deepEqual(read(frame(DATA, { flags: PADDED, payload: [1, 0] })).data, []);
+});
+
+Deno.test("AnswerReader: updates the windows for half of what may be sent, padding included", () => {
+  const payload = Array.from({ length: 16384 }, () => 0);
+  payload[0] = 255;
+  const count = WINDOW_BYTES / 2 / payload.length;
+  const one = frame(DATA, { flags: PADDED, payload });
+  const bytes = new Uint8Array(one.length * count);
+  for (let index = 0; index < count; index++) bytes.set(one, index * one.length);
+  assert.deepEqual(read(bytes.subarray(0, -1), 65_536).replies, []);
+  assert.deepEqual(read(bytes, 65_536).replies, [[...windowUpdates(WINDOW_BYTES / 2)]]);
 });
 
 Deno.test("AnswerReader: a frame that is too long, or padded beyond its end, is an error", () => {

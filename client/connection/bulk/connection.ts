@@ -13,11 +13,15 @@ import {
   type StreamResponse__Output,
 } from "../../../proto/contract.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
-import { AnswerReader, requestFrames, WINDOW_BYTES, windowUpdates } from "./frames.ts";
+import { AnswerReader } from "./answer_reader.ts";
+import { requestFrames } from "./frames.ts";
 import { frameMessage, MessageReader } from "./messages.ts";
 
 /** A second connection that takes longer does not help, and the stream waits for it. */
 const CONNECT_TIMEOUT_MS = 1_500;
+
+/** How much is read from the connection at once. */
+const READ_BYTES = 256 * 1024;
 
 /** What is read over the connection. */
 export interface BulkRequest {
@@ -90,29 +94,22 @@ export class BulkConnection implements Disposable {
   async #readAnswer(options: BulkRequest): Promise<void> {
     const { path, requestSerialize, responseDeserialize } = jobService.Stream;
     let isOver = false;
-    let takenBytes = 0;
     const replies: Uint8Array[] = [];
     const messages = new MessageReader(options.maxMessageBytes, (message) => {
       options.onMessage(responseDeserialize(Buffer.from(message.buffer)));
     });
     const answer = new AnswerReader({
-      onData: (bytes) => {
-        takenBytes += bytes.length;
-        messages.take(bytes);
-      },
+      onData: (bytes) => messages.take(bytes),
       onReply: (frames) => replies.push(frames),
       onEnd: () => isOver = true,
     });
     const message = frameMessage(requestSerialize(options.request));
     await this.#write(requestFrames({ path, authority: this.#authority, message }));
+    const buffer = new Uint8Array(READ_BYTES);
     while (!isOver && !options.signal.aborted) {
-      const length = await this.#connection.read(answer.room);
+      const length = await this.#connection.read(buffer);
       if (length === null) return;
-      answer.take(length);
-      if (takenBytes >= WINDOW_BYTES / 2) {
-        replies.push(windowUpdates(takenBytes));
-        takenBytes = 0;
-      }
+      answer.take(buffer.subarray(0, length));
       for (const reply of replies.splice(0)) await this.#write(reply);
       const waiting = options.room?.();
       if (waiting !== undefined) await waiting;

@@ -1,48 +1,23 @@
 /**
  * The little of HTTP/2 that one request with a long answer needs (RFC 9113, and RFC 7541 for the
- * request's headers). Header blocks of the answer are not read. Pure.
+ * request's headers). Pure.
  */
-
-/** Types of frames, RFC 9113, section 6. */
-const FrameType = {
-  data: 0,
-  headers: 1,
-  resetStream: 3,
-  settings: 4,
-  ping: 6,
-  windowUpdate: 8,
-} as const;
-
-const END_STREAM = 0x1;
-const ACK = 0x1;
-const END_HEADERS = 0x4;
-const PADDED = 0x8;
-
-const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FRAME_HEADER_BYTES = 9;
-
-/** The longest payload that a peer may send to us: the protocol's default, which we keep. */
-const MAX_PAYLOAD_BYTES = 16 * 1024;
+import { concatenate } from "../../../common/bytes.ts";
+import {
+  CLIENT_PREFACE,
+  FRAME_HEADER_BYTES,
+  FrameFlag,
+  FrameType,
+} from "../../../common/http2_frames.ts";
 
 /** The only stream of the connection. */
-const STREAM_ID = 1;
+export const STREAM_ID = 1;
 
-/** The first bit of a stream's number is reserved. */
-const STREAM_ID_MASK = 0x7fff_ffff;
-
-/** What the protocol gives a connection to begin with. */
+/** The flow-control window of a new connection (RFC 9113, section 6.9.2). */
 const DEFAULT_WINDOW_BYTES = 65_535;
 
-/** So much may be on its way before we say that we took some. */
-export const WINDOW_BYTES = 8 * 1024 * 1024;
-
-/** What is read at once, and what is left of a frame from before. */
-const BUFFER_BYTES = 256 * 1024;
-
-/** The peer does not keep to the protocol. */
-export class FrameError extends Error {
-  override name = "FrameError";
-}
+/** How many bytes the server may send before it needs a window update. */
+export const WINDOW_BYTES = 8 * 1024 ** 2;
 
 /**
  * All that has to be sent for the request.
@@ -61,110 +36,52 @@ export function requestFrames(
     ["te", "trailers"],
   ] as const;
   return concatenate([
-    new TextEncoder().encode(PREFACE),
-    frame(FrameType.settings, { payload: settings() }),
-    frame(FrameType.windowUpdate, { payload: uint32(WINDOW_BYTES - DEFAULT_WINDOW_BYTES) }),
-    frame(FrameType.headers, {
-      flags: END_HEADERS,
+    new TextEncoder().encode(CLIENT_PREFACE),
+    encodeFrame(FrameType.settings, { payload: settings() }),
+    encodeFrame(FrameType.windowUpdate, { payload: uint32(WINDOW_BYTES - DEFAULT_WINDOW_BYTES) }),
+    encodeFrame(FrameType.headers, {
+      flags: FrameFlag.endHeaders,
       streamId: STREAM_ID,
       payload: concatenate(headers.map(([name, value]) => literalHeader(name, value))),
     }),
-    frame(FrameType.data, { flags: END_STREAM, streamId: STREAM_ID, payload: message }),
+    encodeFrame(FrameType.data, {
+      flags: FrameFlag.endStream,
+      streamId: STREAM_ID,
+      payload: message,
+    }),
   ]);
 }
 
-/** Says that so many bytes were taken, for the stream and for the connection. */
+/** Window updates of this many bytes, for the stream and for the connection. */
 export function windowUpdates(bytes: number): Uint8Array {
   const payload = uint32(bytes);
   return concatenate([
-    frame(FrameType.windowUpdate, { payload }),
-    frame(FrameType.windowUpdate, { payload, streamId: STREAM_ID }),
+    encodeFrame(FrameType.windowUpdate, { payload }),
+    encodeFrame(FrameType.windowUpdate, { payload, streamId: STREAM_ID }),
   ]);
 }
 
-/** What the reader of a connection is told. */
-export interface AnswerListener {
-  /** The stream's next bytes; they are only lent. */
-  onData(bytes: Uint8Array): void;
-  /** Something has to be sent back. */
-  onReply(frames: Uint8Array): void;
-  /** The stream is over, well or not. */
-  onEnd(): void;
+/** The parts of a frame besides its type; what is not given is 0 or empty. */
+interface FrameParts {
+  readonly flags?: number;
+  readonly streamId?: number;
+  readonly payload?: Uint8Array;
 }
 
-/** Takes a connection's bytes apart. */
-export class AnswerReader {
-  readonly #listener: AnswerListener;
-  readonly #buffer = new Uint8Array(BUFFER_BYTES);
-  #begin = 0;
-  #end = 0;
-
-  constructor(listener: AnswerListener) {
-    this.#listener = listener;
-  }
-
-  /** Where the next bytes are to be read into. */
-  get room(): Uint8Array {
-    return this.#buffer.subarray(this.#end);
-  }
-
-  /**
-   * Says that so many bytes were read into the room.
-   *
-   * @throws {FrameError} A frame is longer than allowed, or its padding longer than the frame.
-   */
-  take(length: number): void {
-    this.#end += length;
-    for (;;) {
-      const available = this.#end - this.#begin;
-      if (available < FRAME_HEADER_BYTES) break;
-      const header = new DataView(this.#buffer.buffer, this.#begin, FRAME_HEADER_BYTES);
-      const payloadBytes = header.getUint32(0) >>> 8;
-      if (payloadBytes > MAX_PAYLOAD_BYTES) {
-        throw new FrameError(`a frame of ${payloadBytes} bytes is longer than allowed`);
-      }
-      if (available < FRAME_HEADER_BYTES + payloadBytes) break;
-      const payloadBegin = this.#begin + FRAME_HEADER_BYTES;
-      this.#begin = payloadBegin + payloadBytes;
-      this.#takeFrame(header, this.#buffer.subarray(payloadBegin, this.#begin));
-    }
-    if (this.#begin === this.#end) {
-      this.#begin = this.#end = 0;
-    } else if (this.#buffer.length - this.#end < FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES) {
-      this.#buffer.copyWithin(0, this.#begin, this.#end);
-      this.#end -= this.#begin;
-      this.#begin = 0;
-    }
-  }
-
-  #takeFrame(header: DataView, payload: Uint8Array): void {
-    const type = header.getUint8(3);
-    const flags = header.getUint8(4);
-    const isOurStream = (header.getUint32(5) & STREAM_ID_MASK) === STREAM_ID;
-    if (type === FrameType.settings && (flags & ACK) === 0) {
-      this.#listener.onReply(frame(FrameType.settings, { flags: ACK }));
-    } else if (type === FrameType.ping && (flags & ACK) === 0) {
-      this.#listener.onReply(frame(FrameType.ping, { flags: ACK, payload }));
-    } else if (isOurStream) {
-      if (type === FrameType.data) {
-        this.#listener.onData((flags & PADDED) === 0 ? payload : withoutPadding(payload));
-      }
-      const isLast = (type === FrameType.data || type === FrameType.headers) &&
-        (flags & END_STREAM) !== 0;
-      if (isLast || type === FrameType.resetStream) this.#listener.onEnd();
-    }
-  }
+/** A frame as bytes. */
+export function encodeFrame(
+  type: number,
+  { flags = 0, streamId = 0, payload = new Uint8Array() }: FrameParts,
+): Uint8Array {
+  const header = new DataView(new ArrayBuffer(FRAME_HEADER_BYTES));
+  header.setUint32(0, payload.length << 8);
+  header.setUint8(3, type);
+  header.setUint8(4, flags);
+  header.setUint32(5, streamId);
+  return concatenate([new Uint8Array(header.buffer), payload]);
 }
 
-function withoutPadding(payload: Uint8Array): Uint8Array {
-  const paddingBytes = payload[0] ?? 0;
-  if (paddingBytes >= payload.length) {
-    throw new FrameError("the padding of a frame is longer than the frame");
-  }
-  return payload.subarray(1, payload.length - paddingBytes);
-}
-
-/** No pushes; no table of headers, since we read none; and a window for much at once. */
+/** No pushes, no header table (the answer's headers are not read), and a large window. */
 function settings(): Uint8Array {
   const HEADER_TABLE_SIZE = 1, ENABLE_PUSH = 2, INITIAL_WINDOW_SIZE = 4;
   return concatenate(
@@ -173,25 +90,7 @@ function settings(): Uint8Array {
   );
 }
 
-interface FrameParts {
-  flags?: number;
-  streamId?: number;
-  payload?: Uint8Array;
-}
-
-function frame(type: number, { flags = 0, streamId = 0, payload }: FrameParts): Uint8Array {
-  const length = payload?.length ?? 0;
-  const whole = new Uint8Array(FRAME_HEADER_BYTES + length);
-  const header = new DataView(whole.buffer);
-  header.setUint32(0, length << 8);
-  header.setUint8(3, type);
-  header.setUint8(4, flags);
-  header.setUint32(5, streamId);
-  if (payload !== undefined) whole.set(payload, FRAME_HEADER_BYTES);
-  return whole;
-}
-
-/** A header that no table is asked for, RFC 7541, section 6.2.2. Both texts are ASCII. */
+/** A header without a table entry (RFC 7541, section 6.2.2). Both texts are ASCII. */
 function literalHeader(name: string, value: string): Uint8Array {
   return concatenate([Uint8Array.of(0), literalText(name), literalText(value)]);
 }
@@ -215,14 +114,4 @@ function uint32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value);
   return bytes;
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let position = 0;
-  for (const part of parts) {
-    whole.set(part, position);
-    position += part.length;
-  }
-  return whole;
 }
