@@ -1,4 +1,4 @@
-import "./client/warm_up.ts";
+import "./client/initialize_random.ts";
 import { messageOf } from "./client/errors.ts";
 import { ExitStatus } from "./client/exit_status.ts";
 import { main } from "./client/program.ts";

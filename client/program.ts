@@ -163,7 +163,7 @@ export function describeProgram(): Command {
     read: () => Promise.resolve(new Uint8Array()),
     environment: () => undefined,
     onInterrupt: () => () => {},
-    renounceWriting: () => {},
+    dropWritePermission: () => {},
   };
   const call = { exitStatus: ExitStatus.ok, verb: undefined };
   return createProgram({ call, terminal: nowhere, verbs: VERBS });
@@ -207,7 +207,7 @@ function addVerb(
     verb.check?.(command);
     // What stands after the verb was written later, so it goes before what stands in front of it.
     const options: CommonOptions = { ...program.opts(), ...command.opts() };
-    terminal.renounceWriting();
+    terminal.dropWritePermission();
     using servers = new Servers({ options, verb: verb.name, terminal });
     call.exitStatus = await verb.run({ servers, terminal }, command);
   });

@@ -53,7 +53,7 @@ export interface Terminal {
    */
   onInterrupt(listener: () => void): () => void;
   /** Gives up the permission to write files, for good. */
-  renounceWriting(): void;
+  dropWritePermission(): void;
 }
 
 /** A writer as `Deno.stdout` is one. */
@@ -213,7 +213,7 @@ export const processTerminal: Terminal = {
       for (const signal of signals) Deno.removeSignalListener(signal, listener);
     };
   },
-  renounceWriting() {
+  dropWritePermission() {
     Deno.permissions.revokeSync({ name: "write" });
   },
 };

@@ -1,6 +1,6 @@
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { readJobOutput } from "../jobs/read_output.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
 import { toJobWorkerError } from "./error_mapping.ts";
 import type { OutputQueue } from "./output_queue.ts";

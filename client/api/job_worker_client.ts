@@ -6,7 +6,7 @@ import type { Endpoint } from "../endpoint/endpoint.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { toListRequest } from "../jobs/state.ts";
 import { listJobs } from "../jobs/list.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Session } from "../connection/session.ts";
 import { startJob, toStartRequest } from "../jobs/start.ts";
 import { measureUsage } from "../jobs/usage.ts";
@@ -77,7 +77,7 @@ export class JobWorkerClient implements Disposable {
   readonly #life = new AbortController();
 
   private constructor(endpoint: Endpoint, { retryFirst = true }: ConnectionOptions) {
-    this.#session = new Session(endpoint, { isPatient: retryFirst });
+    this.#session = new Session(endpoint, { retriesFirst: retryFirst });
     this.#expiresAt = new Date(endpoint.identity.expiresAtMs);
   }
 

@@ -1,4 +1,5 @@
-import { BULK_AFTER_BYTES, type OutputSink } from "../jobs/read_output.ts";
+import type { OutputSink } from "../jobs/output_sink.ts";
+import { BULK_AFTER_BYTES } from "../jobs/read_stream.ts";
 import { Gap } from "./gap.ts";
 
 /**

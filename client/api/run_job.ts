@@ -1,6 +1,6 @@
 import { stopJob, waitForJob } from "../jobs/end.ts";
 import { GrpcStatus, RefusedCallError } from "../errors.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
 import { startJob, toStartRequest } from "../jobs/start.ts";
 import { checkCommand, checkNumber, toJobSpec } from "./arguments.ts";

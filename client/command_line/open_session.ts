@@ -6,21 +6,21 @@ import type { Terminal } from "../terminal.ts";
 /**
  * Reads the identity; the connection itself is made by the first call.
  *
- * The modules that speak gRPC are loaded here and not before: they cost most of the start-up time,
- * and help, mistyped options and a bad certificate need none of them.
+ * The modules that use gRPC are loaded here and not earlier: they cost most of the start-up time, and
+ * help, a mistyped option or an invalid certificate need none of them.
  *
- * @param isPatient Whether a server that nobody answers for is tried again for a few seconds.
- * @throws {ClientError} The address or the identity is no good.
+ * @param retriesFirst Whether a server that refuses connections is tried again for a few seconds.
+ * @throws {ClientError} The address or the identity is not valid.
  */
 export async function openSession(
   destination: Destination,
-  { terminal, isPatient }: { terminal: Terminal; isPatient: boolean },
+  { terminal, retriesFirst }: { terminal: Terminal; retriesFirst: boolean },
 ): Promise<Session> {
   const endpoint = endpointOf(destination, terminal);
   const { Session } = await import("../connection/session.ts");
   return new Session(endpoint, {
-    isPatient,
+    retriesFirst,
     noteWhenSlow: (server) => noteWhenSlow(terminal, () => `waiting for ${server}...`),
-    onAbsent: (server) => terminal.note(`nobody answers at ${server}, trying again...`),
+    onUnreachable: (server) => terminal.note(`no answer from ${server}, trying again...`),
   });
 }

@@ -149,9 +149,10 @@ export class Servers implements Disposable {
 
   async #openAnew(context: string | undefined): Promise<Session> {
     const destination = this.#destination(context ?? this.#onlyName());
-    // Of several, one that is away shall not keep the others waiting.
-    const isPatient = (this.#options.retry ?? true) && (context === undefined || !this.areSeveral);
-    return await openSession(destination, { terminal: this.#terminal, isPatient });
+    // Of several servers, one that is unreachable must not delay the others.
+    const retriesFirst = (this.#options.retry ?? true) &&
+      (context === undefined || !this.areSeveral);
+    return await openSession(destination, { terminal: this.#terminal, retriesFirst });
   }
 
   #onlyName(): string | undefined {

@@ -1,9 +1,9 @@
 /**
- * Waits for something, but no longer than until the signal is aborted.
+ * Waits for a promise, but no longer than until the signal is aborted.
  *
- * @param promise What is waited for; it goes on behind an abort, and its failure is then nobody's.
+ * @param promise What is waited for. It goes on after an abort; its failure is then ignored.
  * @param signal Undefined: waits to the end.
- * @param onLate Called with what came after an abort, to release it.
+ * @param onLate Called with a value that came after the abort, to release it.
  * @throws The signal's reason, or the promise's failure.
  */
 export async function unlessAborted<Value>(
@@ -13,23 +13,40 @@ export async function unlessAborted<Value>(
 ): Promise<Value> {
   if (signal === undefined) return await promise;
   let onAbort = () => {};
-  let isLeft = false;
+  let isAborted = false;
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => {
-      isLeft = true;
+      isAborted = true;
       reject(signal.reason);
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort, { once: true });
   });
   promise.then((value) => {
-    if (isLeft) onLate(value);
+    if (isAborted) onLate(value);
   }, () => {
-    // Whoever still waits hears of it from the promise itself.
+    // A caller that still waits gets the failure from the promise itself.
   });
   try {
     return await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/**
+ * Waits for some time.
+ *
+ * @param durationMs Milliseconds.
+ * @param signal Ends the wait.
+ * @throws The signal's reason.
+ */
+export async function pause(durationMs: number, signal?: AbortSignal): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const waiting = new Promise<void>((resolve) => timer = setTimeout(resolve, durationMs));
+  try {
+    await unlessAborted(waiting, signal);
+  } finally {
+    clearTimeout(timer);
   }
 }

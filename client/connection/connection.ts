@@ -19,7 +19,7 @@ import type { Endpoint } from "../endpoint/endpoint.ts";
 import { fromServiceError } from "../errors.ts";
 import { tlsOptions } from "./tls_options.ts";
 
-/** The methods with one request and one answer. */
+/** The unary methods. */
 export type UnaryMethod =
   | "Start"
   | "Stop"
@@ -40,20 +40,20 @@ export type ResponseOf<Method extends UnaryMethod> = ReturnType<
   JobServiceDefinition[Method]["responseDeserialize"]
 >;
 
-/** How long a handshake may take before the reason is looked for. */
+/** How long a handshake may take; then the reason is diagnosed. */
 const CONNECT_TIMEOUT_MS = 7_000;
 
 /** With the default of 64 KiB a stream is about half as fast. */
 const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024;
 
-/** The server sends far smaller ones; a wrong peer shall not fill our memory. */
+/** The server sends far smaller messages; another peer must not be able to fill the memory. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 /** One connection to the server, ready for calls. */
 export class Connection implements Disposable {
   readonly #client: Client;
   readonly #certificate: () => Uint8Array | undefined;
-  /** Where it leads to, and as whom. */
+  /** The server, and the identity that is used. */
   readonly endpoint: Endpoint;
 
   private constructor({ client, certificate }: ClientParts, endpoint: Endpoint) {
@@ -65,7 +65,7 @@ export class Connection implements Disposable {
   /**
    * Dials the server.
    *
-   * @throws {ConnectionFailure} It cannot be reached, or one does not trust the other.
+   * @throws {ConnectionFailure} It cannot be reached, or one side does not trust the other.
    */
   static async open(endpoint: Endpoint): Promise<Connection> {
     const parts = createClient(endpoint);
@@ -79,7 +79,7 @@ export class Connection implements Disposable {
    *
    * @param method The method.
    * @param request What it takes.
-   * @param options How long to wait for the answer, and a signal that gives up.
+   * @param options How long to wait for the answer, and a signal that cancels the call.
    * @throws {ClientError} As `fromServiceError` says.
    */
   call<Method extends UnaryMethod>(
@@ -108,11 +108,12 @@ export class Connection implements Disposable {
         },
       );
       const cancel = () => call.cancel();
-      signal?.addEventListener("abort", cancel);
+      if (signal?.aborted) cancel();
+      else signal?.addEventListener("abort", cancel);
     });
   }
 
-  /** Opens a stream of a job's output; it is for the caller to end. */
+  /** Opens a stream of a job's output; the caller ends it. */
   stream(request: StreamRequest): ClientReadableStream<StreamResponse__Output> {
     const { path, requestSerialize, responseDeserialize } = jobService.Stream;
     return this.#client.makeServerStreamRequest(
@@ -128,12 +129,12 @@ export class Connection implements Disposable {
     return this.endpoint.address.text;
   }
 
-  /** The certificate that the server has shown and that was found good, DER. */
+  /** The server's certificate, which was verified; DER. */
   get serverCertificate(): Uint8Array | undefined {
     return this.#certificate();
   }
 
-  /** Ends the connection and the calls on it. */
+  /** Closes the connection and cancels the calls on it. */
   [Symbol.dispose](): void {
     this.#client.close();
   }
@@ -141,7 +142,7 @@ export class Connection implements Disposable {
 
 interface ClientParts {
   readonly client: Client;
-  /** The last certificate that was found good. */
+  /** The last certificate that was verified. */
   readonly certificate: () => Uint8Array | undefined;
 }
 

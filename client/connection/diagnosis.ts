@@ -7,40 +7,40 @@ import { tlsOptions } from "./tls_options.ts";
 /** A connection that could not be made, and why. */
 export class ConnectionFailure extends ClientError {
   override name = "ConnectionFailure";
-  /** Whether the same attempt will fail again until a person has changed something. */
+  /** Whether every further attempt fails until a person has changed something. */
   readonly final: boolean;
-  /** Whether it looks as it does for the moment in which a server is restarted. */
-  readonly isPassing: boolean;
+  /** Whether it may be a server that is just being restarted. */
+  readonly isTemporary: boolean;
 
   constructor(
     message: string,
-    { final, isPassing = false, exitStatus = ExitStatus.connection }: {
+    { final, isTemporary = false, exitStatus = ExitStatus.connection }: {
       final: boolean;
-      isPassing?: boolean;
+      isTemporary?: boolean;
       exitStatus?: number;
     },
   ) {
     super(message, exitStatus);
     this.final = final;
-    this.isPassing = isPassing;
+    this.isTemporary = isTemporary;
   }
 }
 
-/** How long one diagnostic dial may take. */
+/** How long one diagnostic attempt may take. */
 const DIAL_TIMEOUT_MS = 3_000;
 
-/** How far a dial came before it ended. */
+/** How far a connection attempt came. */
 type Stage = "dialing" | "connected" | "secure";
 
-/** How a dial ended: `served` when the server sent us something over TLS. */
+/** How an attempt ended: `served` when the server sent something over TLS. */
 interface DialResult {
   readonly stage: Stage;
   readonly end: "served" | "closed" | "timeout" | Error;
 }
 
 /**
- * Finds out why no connection to the server can be made: grpc-js says only "Failed to connect" for
- * most of the reasons, so the same handshake is done once more without it.
+ * Finds out why no connection to the server can be made. grpc-js reports most reasons as "Failed to
+ * connect", so the same handshake is repeated without it.
  *
  * @returns The reason, for the user.
  */
@@ -50,30 +50,30 @@ export async function diagnose(endpoint: Endpoint): Promise<ConnectionFailure> {
   return isUntrusted ? await explainDistrust(endpoint) : explain(result, endpoint);
 }
 
-/** This runtime's node:tls has this one code for whatever is wrong with a certificate. */
+/** The one code of this runtime's node:tls for everything that can be wrong with a certificate. */
 function isUnverified({ code }: { code?: string }): boolean {
   return code === "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
 }
 
-/** Asks the runtime's own TLS, which tells the reasons apart (the texts are rustls's). */
+/** Repeats the handshake with the runtime's own TLS, whose messages (rustls) name the reason. */
 async function explainDistrust(endpoint: Endpoint): Promise<ConnectionFailure> {
   const { address: { host, port, text }, identity } = endpoint;
   let reason = "";
   try {
-    // The client's certificate is not shown: this only looks at the server's.
+    // Without the client's certificate: only the server's is of interest.
     using connection = await Deno.connectTls({ hostname: host, port, caCerts: [identity.ca] });
     await connection.handshake();
   } catch (error) {
     reason = messageOf(error);
   }
   const why = /not valid yet|NotValidYet/.test(reason)
-    ? "its certificate is not valid yet. Check this machine's clock and its."
+    ? "its certificate is not valid yet. Check the clocks of this machine and of the server."
     : /expired/i.test(reason)
-    ? "its certificate has expired. Have a new one issued for it."
+    ? "its certificate has expired. Issue a new one for it."
     : /purpose|usage/i.test(reason)
-    ? "its certificate is not one for servers. Have one issued for it (worker-certs issue --server)."
-    : `the CA in ${identity.caFile} did not sign its certificate. ` +
-      `Name the CA that did with --ca FILE.`;
+    ? "its certificate is not a server certificate. Issue one for it (worker-certs issue --server)."
+    : `its certificate was not signed by the CA in ${identity.caFile}. ` +
+      `Name the right CA with --ca FILE.`;
   return new ConnectionFailure(`Cannot trust the server at ${text}: ${why}`, { final: true });
 }
 
@@ -109,15 +109,15 @@ function explain({ stage, end }: DialResult, endpoint: Endpoint): ConnectionFail
   const server = endpoint.address.text;
   if (end === "served") {
     return new ConnectionFailure(
-      `Cannot keep a connection to ${server}: it broke before the server answered. Try again.`,
-      { final: false, isPassing: true },
+      `Lost the connection to ${server} before the server answered. Try again.`,
+      { final: false, isTemporary: true },
     );
   }
   if (end === "timeout") {
     return new ConnectionFailure(
       stage === "dialing"
-        ? `Cannot reach ${server}: no answer. Check the address and any firewall on the way.`
-        : `Cannot connect to ${server}: it takes connections but does not answer. ` +
+        ? `Cannot reach ${server}: no answer. Check the address and any firewall in between.`
+        : `Cannot connect to ${server}: it accepts connections but does not answer. ` +
           `Check that a worker-server listens there.`,
       { final: false },
     );
@@ -128,13 +128,13 @@ function explain({ stage, end }: DialResult, endpoint: Endpoint): ConnectionFail
 
 function closedAtOnce(server: string): ConnectionFailure {
   return new ConnectionFailure(
-    `Cannot connect to ${server}: it closes connections at once. ` +
+    `Cannot connect to ${server}: it closes every connection immediately. ` +
       `Check that a worker-server listens there.`,
     { final: false },
   );
 }
 
-/** One of the errors of an attempt on several addresses stands for all. */
+/** Of an attempt on several addresses the first error is reported. */
 function rootOf(error: Error): Error & { code?: string; reason?: string } {
   return error instanceof AggregateError && error.errors[0] instanceof Error
     ? error.errors[0]
@@ -150,14 +150,14 @@ function explainError(
   switch (code) {
     case "ECONNREFUSED":
       return new ConnectionFailure(
-        `Cannot reach ${server}: nothing listens there. ` +
+        `Cannot reach ${server}: connection refused. ` +
           `Start worker-server, or name the right address with --server HOST:PORT.`,
-        { final: false, isPassing: true },
+        { final: false, isTemporary: true },
       );
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return new ConnectionFailure(
-        `Cannot find the host ${host}: its name does not resolve. Check --server HOST:PORT.`,
+        `Cannot find the host ${host}: the name does not resolve. Check --server HOST:PORT.`,
         { final: false },
       );
     case "EHOSTUNREACH":
@@ -170,14 +170,14 @@ function explainError(
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return new ConnectionFailure(
         `Cannot trust the server at ${server}: its certificate is for another name ` +
-          `(${oneLine(reason)}). Name it as its certificate does, or have one issued for ${host}.`,
+          `(${oneLine(reason)}). Use a name in its certificate, or issue one for ${host}.`,
         { final: true },
       );
   }
   return explainTlsError({ code, message, stage, endpoint });
 }
 
-/** The codes are OpenSSL's where this runtime knows one, else the text is rustls's. */
+/** The code is OpenSSL's where this runtime has one; otherwise the message is rustls's. */
 function explainTlsError(
   { code, message, stage, endpoint }: {
     code: string;
@@ -210,8 +210,8 @@ function explainTlsError(
 
 function certificateRefused(endpoint: Endpoint, final: boolean): ConnectionFailure {
   return new ConnectionFailure(
-    `Cannot connect to ${endpoint.address.text}: the server refuses this client's certificate ` +
-      `(${endpoint.identity.holder}). Use one that was issued by the CA the server trusts.`,
+    `Cannot connect to ${endpoint.address.text}: the server rejects this client's certificate ` +
+      `(${endpoint.identity.holder}). Use one that was issued by a CA the server trusts.`,
     { final, exitStatus: ExitStatus.refused },
   );
 }

@@ -1,91 +1,95 @@
-import { unlessAborted } from "./abort.ts";
+import { pause, unlessAborted } from "./abort.ts";
 import { Connection, type RequestOf, type ResponseOf, type UnaryMethod } from "./connection.ts";
 import { ConnectionFailure } from "./diagnosis.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { ConnectionLostError, GrpcStatus, RefusedCallError } from "../errors.ts";
-import { Patience, pause } from "./patience.ts";
+import { RetryPolicy } from "./retry_policy.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** How long a lost call is tried again: a restarting server is back well before. */
+/** How long a call is repeated after its connection broke: a server restarts in less. */
 const RETRY_FOR_MS = 10_000;
 
 /**
- * How long a first connection that nobody takes is tried again: the server may be in the middle of a
- * restart, but more often the address is wrong, and whoever mistyped it should hear of it soon.
+ * How long a first connection that is refused is tried again: the server may be restarting, but more
+ * often the address is wrong, and the user should learn that soon.
  */
 const FIRST_RETRY_FOR_MS = 6_000;
 
-/** A server that has just come back is found within that. */
-const FIRST_LONGEST_PAUSE_MS = 500;
+/** The longest delay between two tries of a first connection. */
+const FIRST_MAX_DELAY_MS = 500;
 
 /** How long a call that does not wait for a job may take. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
-/** How a waiting call's connection is asked whether it still lives. */
-export interface Pulse {
-  /** Milliseconds between two questions. */
+/** How a connection is checked while a call waits for a job to end. */
+export interface LivenessProbe {
+  /** Milliseconds between two probes. */
   readonly intervalMs: number;
-  /** Milliseconds in which one has to be answered. */
+  /** Milliseconds in which a probe has to be answered. */
   readonly timeoutMs: number;
 }
 
-const PULSE: Pulse = { intervalMs: 15_000, timeoutMs: 10_000 };
+const LIVENESS_PROBE: LivenessProbe = { intervalMs: 15_000, timeoutMs: 10_000 };
 
 /** How a session is made. */
 export interface SessionOptions {
-  /** See {@linkcode Pulse}. */
-  readonly pulse?: Pulse;
-  /** Whether a first connection that nobody takes is tried again for a few seconds. */
-  readonly isPatient?: boolean;
+  /** See {@linkcode LivenessProbe}. */
+  readonly probe?: LivenessProbe;
+  /** Whether a first connection that is refused is tried again for a few seconds. */
+  readonly retriesFirst?: boolean;
   /** Called once, with `HOST:PORT`, when that begins. */
-  readonly onAbsent?: (server: string) => void;
-  /** Called when a connection or an answer begins to be waited for; disposed of when it is there. */
+  readonly onUnreachable?: (server: string) => void;
+  /** Called when waiting for a connection or an answer begins; disposed of when it is over. */
   readonly noteWhenSlow?: (server: string) => Disposable;
+  /** Opens connections: `Connection.open` unless given. */
+  readonly open?: (endpoint: Endpoint) => Promise<Connection>;
 }
 
 /** How one call is made. */
 export interface CallOptions {
   /**
-   * The answer comes when this job has ended, so it has no time limit; instead the server is asked
-   * about the job now and then, and one that is silent counts as a broken connection.
+   * The answer comes when this job has ended, so that the call has no time limit. Instead the server
+   * is queried about the job at intervals; a query without an answer means a broken connection.
    */
-  readonly pulseOf?: string;
-  /** How long a broken connection is tried again, in milliseconds; 0: not at all. */
+  readonly probedJobID?: string;
+  /** How long a call is repeated after its connection broke, in milliseconds; 0: not at all. */
   readonly retryForMs?: number | undefined;
-  /** Called once when a connection broke that is tried again. */
+  /** Called once when a connection broke and the call is tried again. */
   readonly onLost?: (() => void) | undefined;
-  /** Gives the call up; what it is aborted with is thrown. */
+  /** Cancels the call; what it is aborted with is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether nothing shall be said of a slow answer: there is no place for it on the screen. */
+  /** Whether a slow answer is not reported, as where the screen has no place for it. */
   readonly isQuiet?: boolean | undefined;
 }
 
-/** What a function needs that asks one server and says what it finds. */
+/** What a function needs that calls one server and reports on the terminal. */
 export interface SessionContext {
   readonly session: Session;
   readonly terminal: Terminal;
 }
 
-/** Calls over one connection, which is made when needed and made anew when it broke. */
+/** Calls over one connection, which is made when needed and made again after it broke. */
 export class Session implements Disposable {
   readonly #endpoint: Endpoint;
-  readonly #pulse: Pulse;
+  readonly #probe: LivenessProbe;
   readonly #firstRetryForMs: number;
-  readonly #onAbsent: ((server: string) => void) | undefined;
+  readonly #onUnreachable: ((server: string) => void) | undefined;
   readonly #noteWhenSlow: ((server: string) => Disposable) | undefined;
+  readonly #open: (endpoint: Endpoint) => Promise<Connection>;
   #connection: Promise<Connection> | undefined;
   #wasConnected = false;
 
   constructor(endpoint: Endpoint, options: SessionOptions = {}) {
-    const { pulse = PULSE, isPatient = true, onAbsent, noteWhenSlow } = options;
+    const { probe = LIVENESS_PROBE, retriesFirst = true, open = Connection.open } = options;
     this.#endpoint = endpoint;
-    this.#pulse = pulse;
-    this.#firstRetryForMs = isPatient ? FIRST_RETRY_FOR_MS : 0;
-    this.#onAbsent = onAbsent;
-    this.#noteWhenSlow = noteWhenSlow;
+    this.#probe = probe;
+    this.#firstRetryForMs = retriesFirst ? FIRST_RETRY_FOR_MS : 0;
+    this.#onUnreachable = options.onUnreachable;
+    this.#noteWhenSlow = options.noteWhenSlow;
+    this.#open = open;
   }
 
-  /** Who we are. */
+  /** The client's certificate and key. */
   get identity(): Endpoint["identity"] {
     return this.#endpoint.identity;
   }
@@ -95,45 +99,43 @@ export class Session implements Disposable {
     return this.#endpoint.address.text;
   }
 
-  /** Who we are to the server: the common name of our certificate. */
+  /** The common name of the client's certificate: the user's name on the server. */
   get userName(): string {
     return this.#endpoint.identity.name;
   }
 
   /**
-   * Makes a connection of its own for a long stream; the caller closes it.
+   * Makes a separate connection for a long stream; the caller closes it.
    *
-   * @throws {ConnectionFailure} There is no way to the server.
+   * @throws {ConnectionFailure} The server cannot be reached or trusted.
    * @throws The signal's reason.
    */
   async connect(
     { signal, isQuiet = false }: Pick<CallOptions, "signal" | "isQuiet"> = {},
   ): Promise<Connection> {
     using _note = isQuiet ? undefined : this.#noteWhenSlow?.(this.server);
-    const patience = new Patience(this.#firstRetryForMs, {
-      longestPauseMs: FIRST_LONGEST_PAUSE_MS,
-    });
+    const policy = new RetryPolicy(this.#firstRetryForMs, { maxDelayMs: FIRST_MAX_DELAY_MS });
     for (;;) {
       try {
-        const opening = Connection.open(this.#endpoint);
+        const opening = this.#open(this.#endpoint);
         const connection = await unlessAborted(opening, signal, (late) => late[Symbol.dispose]());
         this.#wasConnected = true;
         return connection;
       } catch (error) {
-        if (signal?.aborted || this.#wasConnected || !isPassing(error)) throw error;
-        const isNewTrouble = !patience.isTried;
-        const pauseMs = patience.nextPauseMs();
-        if (pauseMs === undefined) throw error;
-        if (isNewTrouble) this.#onAbsent?.(this.#endpoint.address.text);
-        await pause(pauseMs, signal);
+        if (signal?.aborted || this.#wasConnected || !isTemporary(error)) throw error;
+        const isFirstFailure = !policy.hasFailed;
+        const delayMs = policy.nextDelayMs();
+        if (delayMs === undefined) throw error;
+        if (isFirstFailure) this.#onUnreachable?.(this.server);
+        await pause(delayMs, signal);
       }
     }
   }
 
   /**
-   * Makes the connection for calls, where there is none.
+   * Makes the connection for calls, unless there is one.
    *
-   * @throws {ConnectionFailure} There is no way to the server.
+   * @throws {ConnectionFailure} The server cannot be reached or trusted.
    * @throws The signal's reason.
    */
   async ready(signal?: AbortSignal): Promise<void> {
@@ -141,21 +143,21 @@ export class Session implements Disposable {
   }
 
   /**
-   * Whether another try may help: a connection broke, or cannot be made again. One that could never
-   * be made is given up: it is the address or the server's absence that has to be mended.
+   * Whether another try may succeed: a connection broke, or cannot be made again. If there never was
+   * a connection it cannot: then the address or the server itself has to be corrected first.
    */
-  isWorthRetrying(error: unknown): boolean {
+  isRetryable(error: unknown): boolean {
     if (error instanceof ConnectionLostError) return true;
     return error instanceof ConnectionFailure && this.#wasConnected && !error.final;
   }
 
   /**
-   * Calls a method, and calls it again when the connection broke.
+   * Calls a method, and repeats the call when the connection broke.
    *
    * @param method The method.
    * @param request What it takes; every try sends the same.
    * @param options See {@linkcode CallOptions}.
-   * @returns The answer; an empty one where an earlier try, whose answer was lost, had done it.
+   * @returns The answer; an empty one where an earlier try, whose answer was lost, has succeeded.
    * @throws {ClientError} The server's refusal, or the last try's failure.
    * @throws The signal's reason.
    */
@@ -165,7 +167,7 @@ export class Session implements Disposable {
     options: CallOptions = {},
   ): Promise<ResponseOf<Method>> {
     const { signal } = options;
-    const patience = new Patience(options.retryForMs ?? RETRY_FOR_MS);
+    const policy = new RetryPolicy(options.retryForMs ?? RETRY_FOR_MS);
     let isRepeated = false;
     for (;;) {
       signal?.throwIfAborted();
@@ -174,32 +176,32 @@ export class Session implements Disposable {
       try {
         const connection = await unlessAborted(connecting, signal);
         calledAtMs = performance.now();
-        const { pulseOf: jobID, isQuiet = false } = options;
+        const { probedJobID: jobID, isQuiet = false } = options;
         if (jobID !== undefined) {
-          return await this.#callWithPulse(connection, { method, request, jobID, signal });
+          return await this.#callWithProbe(connection, { method, request, jobID, signal });
         }
         using _note = isQuiet ? undefined : this.#noteWhenSlow?.(this.server);
         return await connection.call(method, request, { timeoutMs: ANSWER_TIMEOUT_MS, signal });
       } catch (error) {
-        // The connection is whole: it is this one call that nobody wants any more.
+        // Only this call was cancelled: the connection works, and other calls use it.
         signal?.throwIfAborted();
-        if (isRepeated && isSettledByEarlierTry(error, method)) return {} as ResponseOf<Method>;
-        // The connection of a refused call is whole, and other calls may wait on it.
+        if (isRepeated && hasEarlierTrySucceeded(error, method)) return {} as ResponseOf<Method>;
+        // A refusal came over a working connection, which other calls may be using.
         if (!(error instanceof RefusedCallError)) this.#drop(connecting);
-        if (!this.isWorthRetrying(error)) throw error;
-        if (performance.now() - calledAtMs > this.#pulse.intervalMs) patience.reset();
-        const isNewTrouble = !patience.isTried;
-        const pauseMs = patience.nextPauseMs();
-        if (pauseMs === undefined) throw error;
-        if (isNewTrouble) options.onLost?.();
-        await pause(pauseMs, signal);
+        if (!this.isRetryable(error)) throw error;
+        if (performance.now() - calledAtMs > this.#probe.intervalMs) policy.reset();
+        const isFirstFailure = !policy.hasFailed;
+        const delayMs = policy.nextDelayMs();
+        if (delayMs === undefined) throw error;
+        if (isFirstFailure) options.onLost?.();
+        await pause(delayMs, signal);
         isRepeated = true;
       }
     }
   }
 
-  /** One try that is given up when the server does not even answer a question any more. */
-  async #callWithPulse<Method extends UnaryMethod>(
+  /** One try, which is cancelled when a probe is not answered in time. */
+  async #callWithProbe<Method extends UnaryMethod>(
     connection: Connection,
     { method, request, jobID, signal }: {
       method: Method;
@@ -208,57 +210,57 @@ export class Session implements Disposable {
       signal: AbortSignal | undefined;
     },
   ): Promise<ResponseOf<Method>> {
-    const dead = new AbortController();
-    const giveUp = () => dead.abort();
-    signal?.addEventListener("abort", giveUp);
-    const { intervalMs, timeoutMs } = this.#pulse;
+    const cancelled = new AbortController();
+    const cancel = () => cancelled.abort();
+    signal?.addEventListener("abort", cancel);
+    const { intervalMs, timeoutMs } = this.#probe;
     const timer = setInterval(async () => {
       try {
         await connection.call("Query", { jobID }, { timeoutMs });
       } catch (error) {
-        // Any other answer is a sign of life, and what it says concerns the question alone.
+        // Any other answer shows that the connection works; its content concerns the probe alone.
         if (error instanceof RefusedCallError && error.code === GrpcStatus.deadlineExceeded) {
-          dead.abort();
+          cancel();
         }
       }
     }, intervalMs);
     try {
-      return await connection.call(method, request, { signal: dead.signal });
+      return await connection.call(method, request, { signal: cancelled.signal });
     } finally {
       clearInterval(timer);
-      signal?.removeEventListener("abort", giveUp);
+      signal?.removeEventListener("abort", cancel);
     }
   }
 
-  /** The connection that all calls share, so that no single one's signal ends it. */
+  /** The connection that all calls share, so that the signal of one call does not end it. */
   #connectForCalls({ isQuiet }: Pick<CallOptions, "isQuiet"> = {}): Promise<Connection> {
     const connecting = this.connect({ isQuiet });
-    // Where the calls that wait for it are given up, nobody else would leave it behind.
+    // Where all calls that wait for it are cancelled, nothing else would drop it.
     connecting.catch(() => this.#drop(connecting));
     return connecting;
   }
 
-  /** Leaves a connection behind, unless another call has already done so. */
+  /** Closes a connection and forgets it, unless another call has already done so. */
   #drop(connecting: Promise<Connection>): void {
     if (this.#connection !== connecting) return;
     this.#connection = undefined;
     connecting.then((connection) => connection[Symbol.dispose](), () => {
-      // It was never made: whoever waited for it has been told why.
+      // It was never made; the calls that waited for it have the reason.
     });
   }
 
-  /** Ends the connection, if there is one. */
+  /** Closes the connection, if there is one. */
   [Symbol.dispose](): void {
     if (this.#connection !== undefined) this.#drop(this.#connection);
   }
 }
 
-function isPassing(error: unknown): boolean {
-  return error instanceof ConnectionFailure && error.isPassing;
+function isTemporary(error: unknown): boolean {
+  return error instanceof ConnectionFailure && error.isTemporary;
 }
 
 /** A repeated Stop or Remove may find that the try whose answer was lost has done it. */
-function isSettledByEarlierTry(error: unknown, method: UnaryMethod): boolean {
+function hasEarlierTrySucceeded(error: unknown, method: UnaryMethod): boolean {
   if (!(error instanceof RefusedCallError)) return false;
   return method === "Stop" && error.code === GrpcStatus.failedPrecondition ||
     method === "Remove" && error.code === GrpcStatus.notFound;

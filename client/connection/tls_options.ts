@@ -4,22 +4,22 @@ import tls from "node:tls";
 import { scanPem } from "../../common/pem.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 
-/** How a handshake is done and the server's name checked. */
+/** How the TLS handshake is made and the server's certificate checked. */
 export interface TlsOptions {
   readonly secureContext: tls.SecureContext;
-  /** What is asked for by SNI. */
+  /** The name that is sent as SNI. */
   readonly servername: string;
   /** Checks the server's name, and that this identity's CA has signed its certificate. */
   readonly checkServerIdentity: (host: string, cert: tls.PeerCertificate) => Error | undefined;
 }
 
 /**
- * SNI cannot hold an IP address (RFC 6066, section 3) and this runtime refuses to send one, so that
- * an address is dialed under this name, which no certificate bears, and checked by itself.
+ * SNI cannot hold an IP address (RFC 6066, section 3), and this runtime refuses to send one. So this
+ * name, which no certificate contains, is sent instead, and the address is checked separately.
  */
 const NAME_FOR_ADDRESSES = "address.job-worker.invalid";
 
-/** TLS 1.3 only, with the client's certificate; the same for calls and for the diagnosis. */
+/** TLS 1.3 only, with the client's certificate; the same for calls and for diagnosis. */
 export function tlsOptions({ address, identity }: Endpoint): TlsOptions {
   const secureContext = tls.createSecureContext({
     ca: identity.ca,
@@ -36,16 +36,17 @@ export function tlsOptions({ address, identity }: Endpoint): TlsOptions {
 }
 
 /**
- * This runtime trusts a store of its own besides the CA that it is given (the certificates of public
- * authorities, and DENO_CERT), so that the handshake alone proves nothing: the signature of the
- * private CA is looked at again.
+ * This runtime trusts its own certificate store (public CAs, and DENO_CERT) besides the CA that it is
+ * given, so a successful handshake is not enough: the signature of the private CA is verified here.
  */
 function checkSigner({ raw }: tls.PeerCertificate, authorities: string): Error | undefined {
   const certificate = new X509Certificate(raw);
-  const isOurs = scanPem(authorities).blocks.some(({ text }) =>
+  const isSigned = scanPem(authorities).blocks.some(({ text }) =>
     certificate.verify(new X509Certificate(text).publicKey)
   );
-  return isOurs ? undefined : Object.assign(new Error("The server's certificate has another CA."), {
-    code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  });
+  return isSigned
+    ? undefined
+    : Object.assign(new Error("The server's certificate was signed by another CA."), {
+      code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    });
 }

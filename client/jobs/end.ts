@@ -19,7 +19,7 @@ export async function stopJob(
   { signal }: Pick<CallOptions, "signal"> = {},
 ): Promise<void> {
   const request = { jobID, ...(graceMs !== undefined && { gracePeriodMs: graceMs }) };
-  await session.call("Stop", request, { pulseOf: jobID, signal });
+  await session.call("Stop", request, { probedJobID: jobID, signal });
 }
 
 /**
@@ -31,7 +31,7 @@ export async function stopJob(
 export async function waitForJob(
   session: Session,
   jobID: string,
-  options: Omit<CallOptions, "pulseOf">,
+  options: Omit<CallOptions, "probedJobID">,
 ): Promise<QueryResponse__Output> {
-  return await session.call("Wait", { jobID }, { ...options, pulseOf: jobID });
+  return await session.call("Wait", { jobID }, { ...options, probedJobID: jobID });
 }

@@ -1,7 +1,8 @@
-import type { OutputOptions, OutputSink } from "./read_output.ts";
+import type { OutputOptions } from "./read_output.ts";
+import type { OutputSink } from "./output_sink.ts";
 import type { Session } from "../connection/session.ts";
 
-/** Which output of a job, how stubbornly, and who counts it. */
+/** Which output of a job, how it is read, and who counts it. */
 export interface FollowOptions extends OutputOptions {
   /** Called with how many bytes have been written. */
   readonly onBytes?: (length: number) => void;
@@ -15,14 +16,14 @@ export interface Sink {
    * @param offset Where in the job's output they begin.
    */
   write(bytes: Uint8Array, offset: number): void;
-  /** Takes one line of ours: what is missing, and how the connection does. */
+  /** Takes one line about the output: missing bytes, and the state of the connection. */
   note(text: string): void;
 }
 
 /**
- * Writes a job's output to the sink until it ends, and notes what happens to it on the way.
+ * Writes a job's output to the sink until it ends, and notes gaps and broken connections.
  *
- * @throws {ClosedOutputError} Nobody reads our output any more.
+ * @throws {ClosedOutputError} Standard output was closed by its reader.
  * @throws {ClientError} The server's refusal, or the connection's failure after all tries.
  * @throws The signal's reason.
  */
@@ -30,7 +31,7 @@ export async function follow(
   { onBytes, ...options }: FollowOptions,
   { session, sink, signal }: { session: Session; sink: Sink; signal?: AbortSignal },
 ): Promise<void> {
-  // A terminal that takes nothing blocks the process: it always has room.
+  // A slow terminal blocks the process, so it needs no `room`.
   const noting: OutputSink = {
     take: (bytes, offset) => {
       sink.write(bytes, offset);
@@ -40,7 +41,7 @@ export async function follow(
     lose: (offset) => sink.note(`connection lost${describe(offset)}, trying again...`),
     resume: (offset) => sink.note(`resumed${describe(offset)}`),
   };
-  // Loaded when it is needed, as all that speaks gRPC is (client/command_line/open_session.ts).
+  // Loaded when needed, like everything that uses gRPC (client/command_line/open_session.ts).
   const { readJobOutput } = await import("./read_output.ts");
   await readJobOutput(options, { session, sink: noting, signal });
 }

@@ -5,7 +5,7 @@ import type { CallOptions, Session } from "../connection/session.ts";
 const PAGE_SIZE = 500;
 
 /** How a list is read. */
-export interface ListOptions extends Omit<CallOptions, "pulseOf"> {
+export interface ListOptions extends Omit<CallOptions, "probedJobID"> {
   /** The newest so many only. */
   readonly limit?: number | undefined;
 }

@@ -1,7 +1,7 @@
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { toListRequest } from "./state.ts";
 import { listJobs, type ListOptions } from "./list.ts";
-import { pause } from "../connection/patience.ts";
+import { pause } from "../connection/abort.ts";
 import type { Session } from "../connection/session.ts";
 
 /** What one look at the running jobs has found. */

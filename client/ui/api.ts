@@ -9,7 +9,7 @@ import { resolveJobID } from "../jobs/resolve_id.ts";
 import { parsePairs } from "../command_line/options.ts";
 import type { Session } from "../connection/session.ts";
 import { startJob } from "../jobs/start.ts";
-import { readJson } from "./body.ts";
+import { readJson } from "./request_body.ts";
 import { findJobs } from "./find_jobs.ts";
 import { findText } from "./find_text.ts";
 import { feedOutput } from "./output_feed.ts";

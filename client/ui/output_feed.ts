@@ -1,7 +1,7 @@
 /** A job's output on its way to the page. */
 import { ClientError, messageOf } from "../errors.ts";
 import { follow, type Sink } from "../jobs/follow.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
 import { OutputQueue } from "./output_queue.ts";
 

@@ -1,6 +1,6 @@
 /** What of a job's output waits for the page to take it: bounded, the newest is kept. Pure. */
 import type { Sink } from "../jobs/follow.ts";
-import { encodeFrame, type Frame } from "./frames.ts";
+import { encodeFrame, type Frame } from "./output_frames.ts";
 
 /** What a page that does not keep up is spared: nobody reads a megabyte that has scrolled by. */
 export const MAX_WAITING_BYTES = 1024 ** 2;

@@ -4,8 +4,8 @@ import { ExitStatus } from "../exit_status.ts";
 import type { Session } from "../connection/session.ts";
 import { API } from "./api.ts";
 import { isAsset, readAsset } from "./assets.ts";
-import { LongBodyError, MAX_BODY_BYTES } from "./body.ts";
-import { type Gate, judge, makeToken } from "./gate.ts";
+import { LongBodyError, MAX_BODY_BYTES } from "./request_body.ts";
+import { type Gate, judge, makeToken } from "./access_check.ts";
 import { reply, replyError, replyRefusal } from "./replies.ts";
 
 /** Reachable from this machine alone. */

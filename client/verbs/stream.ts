@@ -3,7 +3,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../jobs/follow.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { parsedOption } from "../command_line/options.ts";
-import { DEFAULT_RETRY_FOR_MS } from "../connection/patience.ts";
+import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Progress } from "../screen/progress.ts";
 import type { Session } from "../connection/session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";

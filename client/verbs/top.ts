@@ -2,11 +2,11 @@ import { parseDurationMs } from "../../common/quantities.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { labelOption, parsedOption, parsePairs } from "../command_line/options.ts";
-import { pause } from "../connection/patience.ts";
+import { pause } from "../connection/abort.ts";
 import { noteWhenSlow } from "../screen/slow_note.ts";
 import { type Heading, type TopJob, View } from "./top_view.ts";
 import type { Verb } from "../command_line/verb.ts";
-import { Watch } from "./watch.ts";
+import { Watch } from "./top_watch.ts";
 
 interface TopOptions {
   readonly label?: readonly string[];

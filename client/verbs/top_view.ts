@@ -3,7 +3,7 @@ import { oneLine } from "../errors.ts";
 import { addColumn, fitLines, formatRows } from "../screen/table.ts";
 import type { Terminal } from "../terminal.ts";
 import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../screen/usage_table.ts";
-import { HISTORY_LENGTH, type WatchedJob } from "./watch.ts";
+import { HISTORY_LENGTH, type WatchedJob } from "./top_watch.ts";
 
 /** Eight heights of a bar. */
 const BARS = "▁▂▃▄▅▆▇█";

@@ -9,16 +9,16 @@ import { until } from "../support/wait.ts";
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 const HOUR_MS = 3_600_000;
 
-const NOBODY_THERE = "Cannot reach localhost:1: nothing listens there. " +
+const REFUSED = "Cannot reach localhost:1: connection refused. " +
   "Start worker-server, or name the right address with --server HOST:PORT.";
 
 /** grpc-js ends sockets and timers some time after it was told to. */
 const UNSANITIZED = { sanitizeOps: false, sanitizeResources: false };
 
 const authority = await Authority.create();
-const stranger = await Authority.create("other CA");
+const otherAuthority = await Authority.create("other CA");
 const alice = await authority.issue({ name: "alice" });
-const mallory = await stranger.issue({ name: "mallory" });
+const mallory = await otherAuthority.issue({ name: "mallory" });
 const serverPair = await authority.issue({ name: "server", names: LOOPBACK });
 
 /** Queries a job (or does as `args` say) as `pair`, trusting `trusted`. */
@@ -73,7 +73,7 @@ for (const host of ["localhost", "127.0.0.1"]) {
         3,
         new RegExp(
           `^Cannot trust the server at ${address}: its certificate is for another name ` +
-            `\\(.*(elsewhere|192\\.0\\.2\\.7).*\\)\\. Name it as its certificate does, or have one issued for ${host}\\.$`,
+            `\\(.*(elsewhere|192\\.0\\.2\\.7).*\\)\\. Use a name in its certificate, or issue one for ${host}\\.$`,
         ),
       );
       assert.equal(server.requests.length, 0);
@@ -84,14 +84,14 @@ for (const host of ["localhost", "127.0.0.1"]) {
     name: `connection: ${host} is refused when another CA signed its certificate`,
     ...UNSANITIZED,
     async fn() {
-      const pair = await stranger.issue({ name: "server", names: LOOPBACK });
+      const pair = await otherAuthority.issue({ name: "server", names: LOOPBACK });
       await using server = await FakeServer.start(pair, authority.cert);
       const address = `${host}:${server.port}`;
       assertFails(
         await query(address),
         3,
-        `Cannot trust the server at ${address}: the CA in DIR/me.pem did not sign its ` +
-          "certificate. Name the CA that did with --ca FILE.",
+        `Cannot trust the server at ${address}: its certificate was not signed by the ` +
+          "CA in DIR/me.pem. Name the right CA with --ca FILE.",
       );
       assert.equal(server.requests.length, 0);
     },
@@ -99,7 +99,7 @@ for (const host of ["localhost", "127.0.0.1"]) {
 }
 
 Deno.test({
-  name: "connection: an expired server is refused, and said to be that",
+  name: "connection: an expired server certificate is refused, with the reason",
   ...UNSANITIZED,
   async fn() {
     const dates = { fromMs: -2 * HOUR_MS, toMs: -HOUR_MS };
@@ -109,13 +109,13 @@ Deno.test({
       await query(server.address),
       3,
       `Cannot trust the server at ${server.address}: its certificate has expired. ` +
-        "Have a new one issued for it.",
+        "Issue a new one for it.",
     );
   },
 });
 
 Deno.test({
-  name: "connection: a server that is not valid yet is refused, and said to be that",
+  name: "connection: a server certificate that is not valid yet is refused, with the reason",
   ...UNSANITIZED,
   async fn() {
     const dates = { fromMs: HOUR_MS, toMs: 2 * HOUR_MS };
@@ -125,23 +125,23 @@ Deno.test({
       await query(server.address),
       3,
       `Cannot trust the server at ${server.address}: its certificate is not valid yet. ` +
-        "Check this machine's clock and its.",
+        "Check the clocks of this machine and of the server.",
     );
   },
 });
 
 Deno.test({
-  name: "connection: a server that refuses our certificate is said to do that; exit status 4",
+  name: "connection: a server that rejects the client certificate is reported; exit status 4",
   ...UNSANITIZED,
   async fn() {
-    // The server's own certificate is from the client's CA, but it lets in another CA's clients.
-    const pair = await stranger.issue({ name: "server", names: LOOPBACK });
+    // The server's own certificate is from the client's CA, but it accepts another CA's clients.
+    const pair = await otherAuthority.issue({ name: "server", names: LOOPBACK });
     await using server = await FakeServer.start(pair, authority.cert);
     assertFails(
-      await query(server.address, { pair: mallory, trusted: stranger }),
+      await query(server.address, { pair: mallory, trusted: otherAuthority }),
       4,
-      `Cannot connect to ${server.address}: the server refuses this client's certificate ` +
-        "(CN=mallory, DIR/me.pem). Use one that was issued by the CA the server trusts.",
+      `Cannot connect to ${server.address}: the server rejects this client's certificate ` +
+        "(CN=mallory, DIR/me.pem). Use one that was issued by a CA the server trusts.",
     );
     assert.equal(server.requests.length, 0);
   },
@@ -165,8 +165,8 @@ Deno.test({
   ...UNSANITIZED,
   async fn() {
     const { notes, ...result } = await query("localhost:1");
-    assert.equal(notes.shift(), "nobody answers at localhost:1, trying again...");
-    assertFails({ ...result, notes }, 3, NOBODY_THERE);
+    assert.equal(notes.shift(), "no answer from localhost:1, trying again...");
+    assertFails({ ...result, notes }, 3, REFUSED);
   },
 });
 
@@ -176,7 +176,7 @@ for (const verb of ["stream", "wait"]) {
     ...UNSANITIZED,
     async fn() {
       const result = await query("localhost:1", { args: [verb, "--no-retry", ID] });
-      assertFails(result, verb === "wait" ? 125 : 3, NOBODY_THERE);
+      assertFails(result, verb === "wait" ? 125 : 3, REFUSED);
     },
   });
 }
@@ -195,7 +195,7 @@ Deno.test({
     await until("the note", () => terminal.notes.length === 1);
     await server.open();
     assert.equal(await ended, 0);
-    assert.deepEqual(terminal.notes, [`nobody answers at ${address}, trying again...`]);
+    assert.deepEqual(terminal.notes, [`no answer from ${address}, trying again...`]);
     assert.equal(server.requestsOf("Query").length, 1);
   },
 });
@@ -207,7 +207,7 @@ Deno.test({
     assertFails(
       await query("no-such-host.invalid:50051"),
       3,
-      "Cannot find the host no-such-host.invalid: its name does not resolve. " +
+      "Cannot find the host no-such-host.invalid: the name does not resolve. " +
         "Check --server HOST:PORT.",
     );
   },
@@ -244,12 +244,12 @@ const STRANGERS: readonly (readonly [name: string, act: (socket: Socket) => void
     [
       "a closed door",
       (socket) => socket.destroy(),
-      /^Cannot connect to \S+: it closes connections at once\. Check that a worker-server/,
+      /^Cannot connect to \S+: it closes every connection immediately\. Check that a worker-server/,
     ],
     [
       "silence",
       () => {},
-      /^Cannot connect to \S+: it takes connections but does not answer\. Check that a worker/,
+      /^Cannot connect to \S+: it accepts connections but does not answer\. Check that a worker/,
     ],
   ];
 

@@ -278,7 +278,8 @@ testResume("follow: without heartbeats the silence is noticed, and said", async 
   const options = { jobID: ID, follow: true, retryForMs: 0, heartbeatSeconds: 1 };
   await assert.rejects(
     follow(options, { session, sink: world.terminal }),
-    (error) => error instanceof ConnectionLostError && /silent for 3 seconds/.test(error.message),
+    (error) =>
+      error instanceof ConnectionLostError && /no heartbeat for 3 seconds/.test(error.message),
   );
 });
 
@@ -305,13 +306,13 @@ testResume("wait: --no-retry ends at the first break, with exit status 125", asy
 });
 
 testResume(
-  "call: a way that swallows everything is noticed by the missing pulse",
+  "call: a way that swallows everything is noticed by an unanswered probe",
   async (world) => {
     const { server, path } = world;
     server.script.Wait = [() => undefined, exitedJob(4)];
-    using session = world.session({ pulse: { intervalMs: 200, timeoutMs: 500 } });
-    const answer = session.call("Wait", { jobID: ID }, { pulseOf: ID, retryForMs: 60_000 });
-    await until("a pulse", () => server.requestsOf("Query").length > 0);
+    using session = world.session({ probe: { intervalMs: 200, timeoutMs: 500 } });
+    const answer = session.call("Wait", { jobID: ID }, { probedJobID: ID, retryForMs: 60_000 });
+    await until("a probe", () => server.requestsOf("Query").length > 0);
     path.freeze(true);
     await until("another connection", () => path.connectionCount > 1);
     path.freeze(false);

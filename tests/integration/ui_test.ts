@@ -5,7 +5,7 @@ import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 import { UiHost } from "../support/ui_host.ts";
-import { FrameReader } from "../../client/ui/frames.ts";
+import { FrameReader } from "../../client/ui/output_frames.ts";
 
 const UNKNOWN_JOB = "00000000-0000-4000-8000-000000000000";
 

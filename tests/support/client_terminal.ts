@@ -80,7 +80,7 @@ export class FakeTerminal implements Terminal {
     return () => this.#listeners.delete(listener);
   }
 
-  renounceWriting(): void {
+  dropWritePermission(): void {
     // The tests' own process goes on to write.
   }
 

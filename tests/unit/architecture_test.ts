@@ -124,7 +124,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       "client/program",
       ...CLIENT_BASE,
-      "client/warm_up",
+      "client/initialize_random",
     ],
   },
   "client/mod": {
@@ -219,7 +219,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     packages: GRPC,
   },
   "client/exit_status": { imports: [] },
-  "client/warm_up": {
+  "client/initialize_random": {
     imports: [],
     packages: GRPC,
   },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PLAIN, readLine } from "../../client/ui/page/ansi.ts";
 import { OutputWindow, textOf } from "../../client/ui/page/output_window.ts";
-import { encodeFrame, FrameReader, MAX_PAYLOAD_BYTES } from "../../client/ui/frames.ts";
+import { encodeFrame, FrameReader, MAX_PAYLOAD_BYTES } from "../../client/ui/output_frames.ts";
 import { MAX_WAITING_BYTES, OutputQueue } from "../../client/ui/output_queue.ts";
 import { ByteFinder } from "../../client/ui/find_text.ts";
 import { UsageHistory } from "../../client/ui/page/usage_history.ts";

@@ -1,10 +1,10 @@
 /**
- * A second connection for one long stream. node:tls copies what it receives byte by byte on this
- * runtime, `Deno.connectTls` does not, and with a small reader of our own behind it a stream is more
- * than twice as fast and takes a third of the memory.
+ * A second connection for one long stream. On this runtime node:tls copies received data byte by
+ * byte; `Deno.connectTls` does not. With a small HTTP/2 reader on top of it a stream is more than
+ * twice as fast and takes a third of the memory.
  *
- * It only ever adds speed. How a stream ended, and why, is not looked for here: the caller goes on
- * at the next byte over the ordinary connection, which says it.
+ * It only adds speed. How and why a stream ended is not reported here: the caller continues at the
+ * next byte over the ordinary connection, which reports it.
  */
 import { Buffer } from "node:buffer";
 import {
@@ -17,7 +17,7 @@ import { AnswerReader } from "./answer_reader.ts";
 import { requestFrames } from "./frames.ts";
 import { frameMessage, MessageReader } from "./messages.ts";
 
-/** A second connection that takes longer does not help, and the stream waits for it. */
+/** The stream waits for the second connection; one that takes longer would not pay off. */
 const CONNECT_TIMEOUT_MS = 1_500;
 
 /** How much is read from the connection at once. */
@@ -26,17 +26,17 @@ const READ_BYTES = 256 * 1024;
 /** What is read over the connection. */
 export interface BulkRequest {
   readonly request: StreamRequest;
-  /** The longest message that is taken, in bytes. */
+  /** The longest message that is accepted, in bytes. */
   readonly maxMessageBytes: number;
   /** Ends the stream. */
   readonly signal: AbortSignal;
-  /** Called with each message. What it throws ends the stream, and is thrown on. */
+  /** Called with each message. What it throws ends the stream and is thrown on. */
   readonly onMessage: (message: StreamResponse__Output) => void;
-  /** A promise while nothing more should be read; TCP then holds back the server. */
+  /** A promise while nothing more should be read; TCP flow control then slows down the server. */
   readonly room?: (() => Promise<void> | undefined) | undefined;
 }
 
-/** A connection that takes one stream. */
+/** A connection for one stream. */
 export class BulkConnection implements Disposable {
   readonly #connection: Deno.TlsConn;
   readonly #authority: string;
@@ -49,9 +49,9 @@ export class BulkConnection implements Disposable {
   /**
    * Makes one.
    *
-   * @param certificate The server's certificate, DER, as the ordinary connection has checked it. This
-   * one must show the same: so it needs no checks of its own, and since that server takes nothing
-   * below TLS 1.3, which `Deno.connectTls` cannot demand, it is TLS 1.3 too.
+   * @param certificate The server's certificate, DER, as the ordinary connection has verified it. The
+   * server must present the same one here, so no further checks are needed; and since that server
+   * accepts nothing below TLS 1.3, which `Deno.connectTls` cannot require, this is TLS 1.3 too.
    * @returns Nothing where it fails, takes long, or another certificate is shown.
    */
   static async open(
@@ -65,9 +65,10 @@ export class BulkConnection implements Disposable {
   }
 
   /**
-   * Reads as much of a stream as it gets.
+   * Reads a stream until it ends or fails.
    *
-   * It takes from the network only what was written, so a slow standard output holds the server back.
+   * It reads from the network only as fast as the output is consumed, so a slow standard output slows
+   * down the server.
    */
   async read(options: BulkRequest): Promise<void> {
     const close = () => this[Symbol.dispose]();
@@ -84,7 +85,7 @@ export class BulkConnection implements Disposable {
     try {
       await this.#readAnswer({ ...options, onMessage });
     } catch {
-      // The connection broke, or the server sent what it should not: see the module's comment.
+      // The connection broke, or the server violated the protocol: see the module's comment.
     } finally {
       options.signal.removeEventListener("abort", close);
     }
@@ -162,8 +163,8 @@ async function connect(
 }
 
 /**
- * The certificate that the peer has shown and proven to be its own, DER. The runtime keeps the way to
- * it for its own use; without it there is no second connection.
+ * The certificate of the peer, whose key it has proven to have; DER. The runtime has it in an internal
+ * interface; where that is missing there is no second connection.
  */
 function peerCertificateOf(connection: Deno.TlsConn): Uint8Array | undefined {
   const runtime = Deno as unknown as Record<symbol, Record<string, symbol> | undefined>;

@@ -1,8 +1,8 @@
-/** gRPC's messages within a stream's bytes: a flag, a length, and so many bytes. Pure. */
+/** gRPC messages within a stream's bytes: a flag, a length and the message. Pure. */
 
 const PREFIX_BYTES = 5;
 
-/** The peer sends what no gRPC message is, or one that we do not take. */
+/** The peer sends a message that is not accepted. */
 export class MessageError extends Error {
   override name = "MessageError";
 }
@@ -15,7 +15,7 @@ export function frameMessage(message: Uint8Array): Uint8Array {
   return whole;
 }
 
-/** Puts messages together. */
+/** Assembles messages from the stream's bytes. */
 export class MessageReader {
   readonly #maxBytes: number;
   readonly #onMessage: (message: Uint8Array) => void;
@@ -25,8 +25,8 @@ export class MessageReader {
   #messageBytes = 0;
 
   /**
-   * @param maxBytes The longest message that is taken.
-   * @param onMessage Called with each whole message, which is the callee's to keep.
+   * @param maxBytes The longest message that is accepted.
+   * @param onMessage Called with each whole message; the callee may keep it.
    */
   constructor(maxBytes: number, onMessage: (message: Uint8Array) => void) {
     this.#maxBytes = maxBytes;
@@ -36,7 +36,7 @@ export class MessageReader {
   /**
    * Takes the stream's next bytes.
    *
-   * @throws {MessageError} A message is compressed, which we never ask for, or too long.
+   * @throws {MessageError} A message is compressed, which is never requested, or too long.
    */
   take(bytes: Uint8Array): void {
     let position = 0;

@@ -1,5 +1,5 @@
 /** Which part of a job's output is shown, and how it gets here. */
-import type { Frame } from "../frames.ts";
+import type { Frame } from "../output_frames.ts";
 import { OutputWindow } from "./output_window.ts";
 import { type OutputRequest, readOutput, requests } from "./requests.ts";
 

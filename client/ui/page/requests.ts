@@ -1,6 +1,6 @@
 /** Requests to the local worker-client, which passes them on to the server. */
 import type { QueryResponse__Output } from "../../../proto/contract.ts";
-import { type Frame, FrameReader } from "../frames.ts";
+import { type Frame, FrameReader } from "../output_frames.ts";
 import type { About, FoundJobs, StartForm } from "../protocol.ts";
 
 /** A job as the server tells it. */
@@ -27,12 +27,12 @@ export interface OutputRequest {
 /** A request that did not succeed; the message is for the user. */
 export class RequestError extends Error {
   override name = "RequestError";
-  /** Whether it is the way to the server that is broken, and another try may help. */
-  readonly isPassing: boolean;
+  /** Whether the server could not be reached, so that another try may succeed. */
+  readonly isTemporary: boolean;
 
-  constructor(message: string, { isPassing }: { isPassing: boolean }) {
+  constructor(message: string, { isTemporary }: { isTemporary: boolean }) {
     super(message);
-    this.isPassing = isPassing;
+    this.isTemporary = isTemporary;
   }
 }
 
@@ -58,13 +58,13 @@ async function post(
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new RequestError(GONE, { isPassing: true });
+    throw new RequestError(GONE, { isTemporary: true });
   }
   if (response.ok) return response;
   const answer: { error?: unknown } = await response.json().catch(() => ({}));
   throw new RequestError(
     typeof answer.error === "string" ? answer.error : `The request failed (${response.status}).`,
-    { isPassing: response.status === UNAVAILABLE },
+    { isTemporary: response.status === UNAVAILABLE },
   );
 }
 
@@ -106,6 +106,6 @@ export async function* readOutput(
     }
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new RequestError(GONE, { isPassing: true });
+    throw new RequestError(GONE, { isTemporary: true });
   }
 }

@@ -68,7 +68,9 @@ export function StartView({ about }: { readonly about: About | undefined }) {
       location.hash = linkTo({ view: "job", jobID });
     } catch (thrown) {
       setError(thrown instanceof Error ? thrown.message : String(thrown));
-      if (!(thrown instanceof RequestError && thrown.isPassing)) key.current = crypto.randomUUID();
+      if (!(thrown instanceof RequestError && thrown.isTemporary)) {
+        key.current = crypto.randomUUID();
+      }
     } finally {
       setIsStarting(false);
     }

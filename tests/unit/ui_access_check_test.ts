@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { judge, makeToken, type Visit } from "../../client/ui/gate.ts";
+import { judge, makeToken, type Visit } from "../../client/ui/access_check.ts";
 
 const TOKEN = makeToken();
 const GATE = { token: TOKEN, port: 4711 };
