@@ -5,21 +5,21 @@ import { main } from "./client/program.ts";
 import { processTerminal } from "./client/terminal.ts";
 
 /**
- * Ends the process at once: an open connection or a timer would keep it for a while, and all output
- * has been written.
+ * Ends the process at once: an open connection or a timer would keep it alive for a while. All output
+ * has been written by now.
  */
-function leave(exitStatus: number): never {
+function exit(exitStatus: number): never {
   Deno.exit(exitStatus);
 }
 
-/** Nobody shall see a stack trace, not even of a mistake of ours. */
-function leaveBroken(event: Event, cause: unknown): void {
+/** Reports an uncaught error without a stack trace. */
+function exitOnUncaughtError(event: Event, cause: unknown): void {
   event.preventDefault();
   processTerminal.note(`Internal error: ${messageOf(cause)}. Please report it.`);
-  leave(ExitStatus.failed);
+  exit(ExitStatus.failed);
 }
 
-addEventListener("error", (event) => leaveBroken(event, event.error));
-addEventListener("unhandledrejection", (event) => leaveBroken(event, event.reason));
+addEventListener("error", (event) => exitOnUncaughtError(event, event.error));
+addEventListener("unhandledrejection", (event) => exitOnUncaughtError(event, event.reason));
 
-leave(await main(Deno.args, processTerminal));
+exit(await main(Deno.args, processTerminal));

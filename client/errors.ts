@@ -1,7 +1,7 @@
 import type { ServiceError } from "@grpc/grpc-js";
 import { ExitStatus } from "./exit_status.ts";
 
-/** Status codes of gRPC that this client tells apart (grpc.io, "Status codes and their use"). */
+/** gRPC status codes that this client distinguishes (grpc.io, "Status codes and their use"). */
 export const GrpcStatus = {
   cancelled: 1,
   unknown: 2,
@@ -33,7 +33,7 @@ export class ClientError extends Error {
   }
 }
 
-/** The server's own answer, when it is not OK. */
+/** A gRPC status that the server answered with, other than OK. */
 export class RefusedCallError extends ClientError {
   override name = "RefusedCallError";
   /** The gRPC status code. */
@@ -45,7 +45,7 @@ export class RefusedCallError extends ClientError {
   }
 }
 
-/** A call that a broken connection or a stopping server ended: another try may succeed. */
+/** A call that ended with a broken connection or a stopping server: another try may succeed. */
 export class ConnectionLostError extends ClientError {
   override name = "ConnectionLostError";
 
@@ -54,16 +54,16 @@ export class ConnectionLostError extends ClientError {
   }
 }
 
-/** Whoever read our standard output went away, as `head` does. Not a failure. */
+/** The reader of standard output has closed it, as `head` does. Not a failure. */
 export class ClosedOutputError extends Error {
   override name = "ClosedOutputError";
 }
 
 /**
- * Turns an error of grpc-js into one of ours.
+ * Converts an error of grpc-js.
  *
  * @param error What a call of grpc-js ended with.
- * @param where The server and the method, for messages that the server did not write itself.
+ * @param where The server and the method, for messages that are not the server's own.
  * @returns `ConnectionLostError` where another try may help, `RefusedCallError` where not.
  */
 export function fromServiceError(
@@ -77,13 +77,13 @@ export function fromServiceError(
   }
   if (error.code === GrpcStatus.deadlineExceeded) {
     return new RefusedCallError(
-      `No answer to ${where.method} from ${where.server} in time. Check the server, and try again.`,
+      `${where.server} did not answer ${where.method} in time. Check the server, and try again.`,
       error.code,
     );
   }
   if (error.code === GrpcStatus.unimplemented) {
     return new RefusedCallError(
-      `The server at ${where.server} does not offer ${where.method}. Upgrade it to this client's version.`,
+      `The server at ${where.server} does not implement ${where.method}. Upgrade it to this client's version.`,
       error.code,
     );
   }
@@ -95,8 +95,8 @@ export function fromServiceError(
 }
 
 /**
- * A peer that goes away shows as UNAVAILABLE, as CANCELLED (its forced shutdown resets the streams)
- * or as INTERNAL with grpc-js's own text about the reset.
+ * A closed connection is reported as UNAVAILABLE, as CANCELLED (a forced shutdown resets the streams)
+ * or as INTERNAL with grpc-js's text about the reset.
  */
 function isBrokenConnection(error: ServiceError): boolean {
   switch (error.code) {
@@ -129,14 +129,14 @@ function exitStatusOf(code: number): number {
 }
 
 /**
- * Makes one line of any text: what others wrote must neither break our one-line messages nor send
+ * Replaces control characters by blanks: foreign text must neither break one-line messages nor send
  * escape sequences to a terminal.
  */
 export function oneLine(text: string): string {
   return text.replace(/\s*\p{Cc}+\s*/gu, " ").trim();
 }
 
-/** The text of whatever was thrown, in one line. */
+/** The message of anything that was thrown, in one line. */
 export function messageOf(error: unknown): string {
   return oneLine(error instanceof Error ? error.message : String(error));
 }

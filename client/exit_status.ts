@@ -1,21 +1,21 @@
 /** The exit statuses of worker-client. Scripts rely on them: docs/client.md lists them. */
 export const ExitStatus = {
   ok: 0,
-  /** The server could not do it, for a reason that has no status of its own. */
+  /** The server could not do it, for a reason without a status of its own. */
   failed: 1,
-  /** The command line, or the request made of it, is wrong. */
+  /** The command line, or the request made from it, is not valid. */
   usage: 2,
-  /** No answer: no server there, a server that is not to be trusted, a connection lost for good. */
+  /** No answer: the server cannot be reached or trusted, or the connection was lost for good. */
   connection: 3,
-  /** This identity may not do it, or cannot be used at all. */
+  /** This identity is not allowed to do it, or is not valid. */
   refused: 4,
   /** There is no such job. */
   notFound: 5,
   /**
-   * `run` and `wait` failed themselves. All below belong to the job whose exit code they pass on;
-   * container runtimes and timeout(1) use the same number.
+   * A failure of `run` or `wait` itself: lower numbers are exit codes of the job. Container runtimes
+   * and timeout(1) use the same number.
    */
   ownFailure: 125,
-  /** 128 + SIGINT, as shells say it. */
+  /** 128 + SIGINT, as in shells. */
   interrupted: 130,
 } as const;

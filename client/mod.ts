@@ -1,7 +1,7 @@
 /**
- * What worker-client does, for programs: start, watch and stop jobs of a job worker, over mutual TLS.
+ * The client as a library: starts, watches and stops jobs of a job worker, over mutual TLS.
  *
- * It is the command line's own code; docs/library.md shows how it is used.
+ * It is the code of the command line; docs/library.md shows how to use it.
  *
  * @module
  */

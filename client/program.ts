@@ -51,14 +51,14 @@ Examples:
   worker-client stop a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
   worker-client --server worker1:50051 -i alice.pem run make test
 
-Identity: what the options name, else the environment, else client.pem, or
+Identity: the files that options name, else the environment; else client.pem, or
 ca.crt with client.crt and client.key, or the only other identity in ./certs or
 ~/.config/job-worker.
 
 Exit status:
   0  done                       3  no connection to a server that can be trusted
   1  failed                     4  refused, or no usable identity
-  2  wrong use                  5  no such job
+  2  usage error                5  no such job
 "run" and "wait" exit with the job's exit code; their own failures are 125.`;
 
 /**
@@ -66,28 +66,28 @@ Exit status:
  *
  * @param args What stands after the program's name.
  * @param terminal Where output goes and the environment comes from.
- * @returns The exit status; errors have been said on standard error by then.
+ * @returns The exit status; errors have been reported on standard error.
  */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const call: Call = { exitStatus: ExitStatus.ok, verb: undefined };
   try {
     const program = createProgram({ call, terminal, verbs: namedVerbs(args) });
-    await program.parseAsync(withoutVainHelp(args, program), { from: "user" });
+    await program.parseAsync(withoutUnknownHelp(args, program), { from: "user" });
     return call.exitStatus;
   } catch (error) {
     return report(error, call, terminal);
   }
 }
 
-/** What is known of a command line while it is carried out. */
+/** What is known of a command line while it is executed. */
 interface Call {
   exitStatus: number;
   verb: Verb | undefined;
 }
 
 /**
- * The verbs whose names are on the command line; all, where none is. To define the options of the
- * others would be a twentieth of a short call.
+ * The verbs whose names are on the command line, or all of them. Defining the options of the others
+ * would take a twentieth of a short call.
  */
 function namedVerbs(args: readonly string[]): readonly Verb[] {
   // The verb stands first, or behind options of which one may have a verb's name as its value.
@@ -98,8 +98,8 @@ function namedVerbs(args: readonly string[]): readonly Verb[] {
   return named.length > 0 ? named : VERBS;
 }
 
-/** Asked for the help of what it does not know, commander would print the general one, without a word. */
-function withoutVainHelp(args: readonly string[], program: Command): readonly string[] {
+/** For the help of an unknown command commander would print the general help, without an error. */
+function withoutUnknownHelp(args: readonly string[], program: Command): readonly string[] {
   const [first, name] = args;
   if (first !== "help" || name === undefined || name.startsWith("-")) return args;
   const isKnown = [
@@ -125,7 +125,7 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
   program.configureOutput({
     writeOut: (text) => terminal.write(new TextEncoder().encode(text)),
     writeErr: (text) => terminal.write(new TextEncoder().encode(text)),
-    outputError: () => {}, // The error is thrown as well, and `report` says it.
+    outputError: () => {}, // The error is also thrown, and `report` prints it.
     // Long lines are hard to read, and examples are written for 80 columns.
     getOutHelpWidth: () => Math.min(terminal.columns ?? HELP_COLUMNS, HELP_COLUMNS),
     getOutHasColors: () => false,
@@ -148,7 +148,7 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
 
 /** The program's definition, for what is made of it: its help, completion and reference. */
 export function describeProgram(): Command {
-  const nowhere: Terminal = {
+  const nullTerminal: Terminal = {
     columns: undefined,
     isUnicode: true,
     isAttended: false,
@@ -166,16 +166,16 @@ export function describeProgram(): Command {
     dropWritePermission: () => {},
   };
   const call = { exitStatus: ExitStatus.ok, verb: undefined };
-  return createProgram({ call, terminal: nowhere, verbs: VERBS });
+  return createProgram({ call, terminal: nullTerminal, verbs: VERBS });
 }
 
 function addCompletion(program: Command, terminal: Terminal): void {
   const command = program.command("completion");
-  command.summary("print what makes a shell complete command lines");
+  command.summary("print a completion script for a shell");
   command.description(
-    "Prints what makes a shell complete verbs, options, and the names and ids of jobs.",
+    "Prints a script that makes a shell complete verbs, options, and names and ids of jobs.",
   );
-  command.addArgument(new Argument("<shell>", "whose").choices(SHELLS));
+  command.addArgument(new Argument("<shell>", "the shell").choices(SHELLS));
   command.addHelpText(
     "after",
     `
@@ -205,7 +205,7 @@ function addVerb(
   command.action(async () => {
     call.verb = verb;
     verb.check?.(command);
-    // What stands after the verb was written later, so it goes before what stands in front of it.
+    // Options after the verb take precedence over those before it.
     const options: CommonOptions = { ...program.opts(), ...command.opts() };
     terminal.dropWritePermission();
     using servers = new Servers({ options, verb: verb.name, terminal });
@@ -213,7 +213,7 @@ function addVerb(
   });
 }
 
-/** Says what went wrong, in one line, and turns it into an exit status. */
+/** Reports an error in one line, and maps it to an exit status. */
 function report(error: unknown, { verb }: Call, terminal: Terminal): number {
   if (error instanceof ClosedOutputError) return ExitStatus.ok;
   if (error instanceof CommanderError) {
@@ -230,7 +230,7 @@ function report(error: unknown, { verb }: Call, terminal: Terminal): number {
   return verb?.failureStatus ?? ExitStatus.failed;
 }
 
-/** What users of other tools type first, and what it is called here. */
+/** Verbs of other tools, and what they are called here. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   attach: "stream",
   cancel: "stop",

@@ -1,74 +1,74 @@
 import { ClientError, ClosedOutputError, messageOf, oneLine } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 
-/** All that the client has of the world around it, so that tests can stand in its place. */
+/** Everything that the client uses of its process, so that tests can replace it. */
 export interface Terminal {
   /**
    * Writes all bytes to standard output before it returns.
    *
-   * @throws {ClosedOutputError} Nobody reads any more.
+   * @throws {ClosedOutputError} The reader has closed it.
    * @throws {ClientError} They cannot be written (a full disk).
    */
   write(bytes: Uint8Array): void;
-  /** Whether somebody sees what is noted: standard error is a terminal. */
+  /** Whether standard error is a terminal. */
   readonly isAttended: boolean;
-  /** How many columns standard output has; undefined where it is no terminal. */
+  /** How many columns standard output has; undefined where it is not a terminal. */
   readonly columns: number | undefined;
-  /** Whether it shows more than ASCII, by the locale's encoding. */
+  /** Whether it can show more than ASCII, by the locale's encoding. */
   readonly isUnicode: boolean;
   /** How many lines it has. */
   readonly rows: number | undefined;
   /**
    * Calls the listener for each key that is pressed, without waiting for a whole line.
    *
-   * @returns A function that takes the listener away again.
+   * @returns A function that removes the listener.
    */
   onKey(listener: (key: string) => void): () => void;
   /**
-   * Calls the listener each time the terminal has got another size.
+   * Calls the listener each time the terminal changes its size.
    *
-   * @returns A function that takes the listener away again.
+   * @returns A function that removes the listener.
    */
   onResize(listener: () => void): () => void;
   /**
-   * What is in a file, or comes from standard input where its name is `-`.
+   * The content of a file, or of standard input where the name is `-`.
    *
-   * @param limitBytes No more than so many, and what was read with them, are kept in memory.
+   * @param limitBytes Reading ends with the piece that exceeds this number.
    */
   read(file: string, options?: { limitBytes?: number }): Promise<Uint8Array>;
-  /** Whether standard input is a terminal: somebody has to type it. */
+  /** Whether standard input is a terminal. */
   readonly isTyped: boolean;
-  /** Writes one line of ours to standard error. */
+  /** Writes one line to standard error, after the program's name. */
   note(text: string): void;
-  /** Whether standard output is a file, so that nobody sees what comes into it. */
+  /** Whether standard output is a regular file. */
   isFile(): Promise<boolean>;
-  /** Puts a line on standard error in the place of the one before; an empty one takes it away. */
+  /** Replaces the progress line on standard error; an empty text removes it. */
   showProgress(text: string): void;
   /** The value of an environment variable; an empty one counts as not set. */
   environment(name: string): string | undefined;
   /**
    * Calls the listener for each SIGINT and SIGTERM, which then no longer end the process.
    *
-   * @returns A function that takes the listener away again.
+   * @returns A function that removes the listener.
    */
   onInterrupt(listener: () => void): () => void;
-  /** Gives up the permission to write files, for good. */
+  /** Drops the permission to write files; it cannot be regained. */
   dropWritePermission(): void;
 }
 
-/** A writer as `Deno.stdout` is one. */
+/** The part of `Deno.stdout` that is used. */
 interface SyncWriter {
   writeSync(bytes: Uint8Array): number;
 }
 
-/** How long to wait for room in a pipe that another process made non-blocking. */
+/** The time between two tries to write to a full pipe that another process made non-blocking. */
 const PIPE_RETRY_MS = 5;
 
 /**
- * Writes all bytes, however few the other end takes at once.
+ * Writes all bytes, however few the other end accepts at once.
  *
- * It blocks on purpose: while nobody takes our output nothing is read from the server, so a slow
- * reader holds back the server instead of filling this process's memory.
+ * It blocks on purpose: while the output is not consumed nothing is read from the server, so a slow
+ * reader slows down the server instead of filling this process's memory.
  *
  * @throws {ClosedOutputError} The other end is closed (EPIPE).
  * @throws {ClientError} The bytes cannot be written, for instance to a full disk.
@@ -82,7 +82,9 @@ export function writeFully(writer: SyncWriter, bytes: Uint8Array): void {
       if (error instanceof Deno.errors.BrokenPipe) throw new ClosedOutputError();
       if (!(error instanceof Deno.errors.WouldBlock)) {
         throw new ClientError(
-          `Cannot write to standard output: ${messageOf(error)}. Make room, or write elsewhere.`,
+          `Cannot write to standard output: ${
+            messageOf(error)
+          }. Free some space, or write elsewhere.`,
           ExitStatus.failed,
         );
       }
@@ -99,18 +101,18 @@ function consoleSize(): { columns: number; rows: number } | undefined {
   try {
     if (!Deno.stdout.isTerminal()) return undefined;
     const { columns, rows } = Deno.consoleSize();
-    // A terminal that nobody has told its size says 0.
+    // A terminal without a configured size reports 0.
     return { columns: columns || 80, rows: rows || 24 };
   } catch {
-    // A terminal that cannot say how wide it is.
+    // The terminal does not report its size.
     return undefined;
   }
 }
 
-/** Back to the line's beginning, and clear it (ECMA-48). */
+/** Return to the beginning of the line and clear it (ECMA-48). */
 const CLEAR_LINE = "\r\x1b[K";
 
-/** Whether a line of progress stands on standard error. */
+/** Whether standard error shows a progress line. */
 let hasProgress = false;
 
 /** The terminal of the process itself. */
@@ -129,13 +131,13 @@ export const processTerminal: Terminal = {
   },
   get isUnicode() {
     const { environment } = processTerminal;
-    // The first that is set decides (POSIX, "Locale"); where none is, UTF-8 is what terminals speak.
+    // The first that is set decides (POSIX, "Locale"); without any, terminals use UTF-8.
     const locale = environment("LC_ALL") ?? environment("LC_CTYPE") ?? environment("LANG");
     return locale === undefined || /utf-?8/i.test(locale);
   },
   onKey(listener) {
     if (!Deno.stdin.isTerminal()) return () => {};
-    // Ctrl-C stays a signal.
+    // Ctrl-C still sends a signal.
     Deno.stdin.setRaw(true, { cbreak: true });
     const reader = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
     (async () => {
@@ -145,11 +147,11 @@ export const processTerminal: Terminal = {
         for (const key of value) listener(key);
       }
     })().catch(() => {
-      // The terminal is gone; whoever waits for a key hears of it by SIGHUP.
+      // The terminal was closed; the process gets SIGHUP.
     });
-    // A screen that is drawn on cannot be left from here when Ctrl-Z stops the process (that takes a
-    // signal to oneself, which this program may not send): better it does nothing. It stays so to the
-    // program's end: a Ctrl-Z right before the last key can be delivered after it.
+    // Ctrl-Z is ignored: to leave the alternate screen and then stop, the process would have to send
+    // itself a signal, which it has no permission for. It is ignored to the end of the program, since
+    // a Ctrl-Z right before the last key can be delivered after it.
     Deno.addSignalListener("SIGTSTP", () => {});
     return () => Deno.stdin.setRaw(false);
   },
@@ -164,7 +166,7 @@ export const processTerminal: Terminal = {
     for await (const part of source.readable) {
       parts.push(part);
       length += part.length;
-      // Such as /dev/zero or the output of `yes` never end.
+      // Some inputs, such as /dev/zero, never end.
       if (length > limitBytes) break;
     }
     return new Uint8Array(await new Blob(parts).arrayBuffer());
@@ -181,16 +183,16 @@ export const processTerminal: Terminal = {
         new TextEncoder().encode(`${clear}worker-client: ${oneLine(text)}\n`),
       );
     } catch {
-      // There is no place left to say that there is no place left to say something.
+      // Standard error cannot be written: there is no other place to report that.
     }
   },
   async isFile() {
-    // Loaded by whoever asks: it would be a tenth of a short call.
+    // Loaded when needed: it would take a tenth of the time of a short call.
     const { fstatSync } = await import("node:fs");
     try {
       return fstatSync(1).isFile();
     } catch {
-      // A standard output that is closed, or tells nothing of itself.
+      // Standard output is closed.
       return false;
     }
   },
@@ -200,7 +202,7 @@ export const processTerminal: Terminal = {
       writeFully(Deno.stderr, new TextEncoder().encode(CLEAR_LINE + text));
       hasProgress = text !== "";
     } catch {
-      // Progress that cannot be shown is no reason to stop.
+      // Progress that cannot be shown is not a failure.
     }
   },
   environment(name) {

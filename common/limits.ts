@@ -1,6 +1,8 @@
-/** The limits of a job, and how people write them: in the server's limit files and on command lines. */
+/** The limits of a job, and how users write them: in the server's limit files and on command lines. */
+import { binaryBytesOf } from "./quantities.ts";
+import { MIB, RATE_UNITS_BYTES, TIB } from "./units.ts";
 
-/** The limits of one job. An absent field is no limit. */
+/** The limits of one job. A field that is absent means unlimited. */
 export interface Limits {
   /** 0.5 is half of one core; 2 is two cores. */
   cpuCores?: number;
@@ -17,36 +19,17 @@ export const MIN_CPU_PERCENT = 1;
 /** Ten thousand cores: beyond any host, and below what the kernel's quota can hold. */
 const MAX_CPU_PERCENT = 1_000_000;
 /** A shell and a C library need about this much before a program's first line runs. */
-export const MIN_MEMORY_BYTES = 1024 ** 2;
+export const MIN_MEMORY_BYTES = MIB;
 /** 2^53 - 1: counted exactly in JavaScript, and beyond any host. */
 export const MAX_BYTES = Number.MAX_SAFE_INTEGER;
 /** One page a second: the kernel moves nothing smaller to a disk. */
 export const MIN_BYTES_PER_SECOND = 4096;
-const BINARY_UNITS: Record<string, number> = {
-  "": 1,
-  K: 1024,
-  M: 1024 ** 2,
-  G: 1024 ** 3,
-  T: 1024 ** 4,
-};
-
-const RATE_UNITS: Record<string, number> = {
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KIB: 1024,
-  MIB: 1024 ** 2,
-  GIB: 1024 ** 3,
-  TIB: 1024 ** 4,
-};
 
 /**
  * Parses `cpu_limit.txt`: a percentage of one core.
  *
- * @example `50%` is half of one core, `200%` two cores, `max` or nothing no limit.
- * @returns Cores, or undefined for no limit.
+ * @example `50%` is half of one core, `200%` two cores, `max` or an empty text unlimited.
+ * @returns Cores, or undefined for unlimited.
  * @throws {RangeError} With the text and what was expected.
  */
 export function parseCpuLimit(text: string): number | undefined {
@@ -65,20 +48,19 @@ export function parseCpuLimit(text: string): number | undefined {
 /**
  * Parses `memory_limit.txt`: bytes with a unit of 1024 (K, M, G, T; `256M`, `256MiB`).
  *
- * @returns Bytes, or undefined for no limit.
+ * @returns Bytes, or undefined for unlimited.
  * @throws {RangeError} With the text and what was expected.
  */
 export function parseMemoryLimit(text: string): number | undefined {
   const value = text.trim();
   if (isUnlimited(value)) return undefined;
-  const match = /^(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:iB)?|B)?$/i.exec(value);
-  const unit = BINARY_UNITS[(match?.[2] ?? "").toUpperCase()];
-  if (match === null || unit === undefined) {
+  const exactBytes = binaryBytesOf(value);
+  if (exactBytes === undefined) {
     throw malformed(text, 'bytes such as "256M" (K, M, G and T are 1024-based), or "max"');
   }
-  const bytes = Math.floor(Number(match[1]) * unit);
+  const bytes = Math.floor(exactBytes);
   if (bytes < MIN_MEMORY_BYTES || bytes > MAX_BYTES) {
-    throw malformed(text, `at least 1M and at most ${Math.floor(MAX_BYTES / 1024 ** 4)}T`);
+    throw malformed(text, `at least 1M and at most ${Math.floor(MAX_BYTES / TIB)}T`);
   }
   return bytes;
 }
@@ -112,7 +94,7 @@ const RATE_EXPECTED = 'a rate such as "10MB/s" or "10MiB/s", "read=50MB/s write=
 
 function parseRate(value: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?(?:i?B))\/s$/i.exec(value);
-  const unit = RATE_UNITS[(match?.[2] ?? "").toUpperCase()];
+  const unit = RATE_UNITS_BYTES[(match?.[2] ?? "").toUpperCase()];
   if (match === null || unit === undefined) throw malformed(text, RATE_EXPECTED);
   const rate = Math.floor(Number(match[1]) * unit);
   if (rate < MIN_BYTES_PER_SECOND || rate > MAX_BYTES) {
@@ -125,8 +107,8 @@ function isUnlimited(value: string): boolean {
   return value === "" || value === "max";
 }
 
-/** What is said of a text that is no limit. */
+/** The error for a text that is not a valid limit. */
 export function malformed(text: string, expected: string): RangeError {
   const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
-  return new RangeError(`${shown} is no limit: expected ${expected}`);
+  return new RangeError(`${shown} is not a valid limit: expected ${expected}`);
 }

@@ -1,11 +1,11 @@
 /**
- * Runs a list of commands over several job workers, so many at a time: builds, backups, reports.
+ * Runs a list of commands on several job workers, a few at a time: builds, backups, reports.
  *
  * Usage: fan_out.ts [--server HOST:PORT]... [--identity FILE] [--parallel N] [--keep-going] FILE
  *
- * FILE has a command on each line, which goes to `sh -c` as it is; empty lines and lines that begin
- * with `#` are left out. What a command prints is written line by line behind its number. Ctrl-C
- * stops all that run. The exit status is 0 when all commands have ended with 0, else 1.
+ * FILE has one command a line, which is passed to `sh -c`; empty lines and lines that begin with `#`
+ * are skipped. The output of a command is printed line by line after its number. Ctrl-C stops all
+ * running commands. The exit status is 0 when all commands have exited with 0, otherwise 1.
  *
  * From a clone of the repository, after `deno task prepare`:
  *
@@ -15,7 +15,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { Gap, JobWorkerClient, JobWorkerError } from "../client/mod.ts";
 
-/** What the command line says. */
+/** The settings from the command line. */
 interface Settings {
   readonly servers: readonly (string | undefined)[];
   readonly identity: string | undefined;
@@ -36,14 +36,16 @@ function readSettings(args: string[]): Settings {
     },
   });
   const [file, ...more] = positionals;
-  if (file === undefined || more.length > 0) throw new Error("Name one file of commands.");
+  if (file === undefined || more.length > 0) throw new Error("Name one file with commands.");
   const parallel = Number(values.parallel);
   if (!Number.isSafeInteger(parallel) || parallel < 1) {
-    throw new Error(`Cannot run ${values.parallel} at a time: expected a whole number from 1 on.`);
+    throw new Error(
+      `--parallel ${values.parallel} is not valid: expected a whole number, 1 or more.`,
+    );
   }
   const lines = Deno.readTextFileSync(file).split("\n").map((line) => line.trim());
   return {
-    // None: the one that the environment or a context names.
+    // Without --server: the server that the environment or a context names.
     servers: values.server ?? [undefined],
     identity: values.identity,
     parallel,
@@ -52,7 +54,7 @@ function readSettings(args: string[]): Settings {
   };
 }
 
-/** Runs one command, writes its lines behind its number, and returns whether it ended with 0. */
+/** Runs one command, prints its lines after its number, and returns whether it exited with 0. */
 async function runOne(
   client: JobWorkerClient,
   { command, number, signal }: { command: string; number: number; signal: AbortSignal },
@@ -63,7 +65,9 @@ async function runOne(
     jobID = await client.start(["sh", "-c", command], { labels: { program: "fan-out" }, signal });
     console.error(`${label} ${command} (job ${jobID} on ${client.server})`);
     for await (const line of client.lines(jobID, { signal })) {
-      console.log(`${label} ${line instanceof Gap ? `… ${line.length} bytes are gone` : line}`);
+      console.log(
+        `${label} ${line instanceof Gap ? `… ${line.length} bytes were rotated away` : line}`,
+      );
     }
     const { exitCode, state } = await client.wait(jobID, { signal });
     if (exitCode !== 0) console.error(`${label} failed: ${exitCode ?? state}`);
@@ -80,7 +84,7 @@ async function stop(client: JobWorkerClient, jobID: string, label: string): Prom
     await client.stop(jobID);
     console.error(`${label} stopped`);
   } catch (error) {
-    // It may have ended by itself meanwhile.
+    // It may have ended meanwhile.
     const hasEnded = error instanceof JobWorkerError && error.code === "FAILED_PRECONDITION";
     if (!hasEnded) console.error(`${label} ${describe(error)}`);
   }
@@ -90,7 +94,7 @@ function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Runs all commands, and returns whether all have ended with 0. */
+/** Runs all commands, and returns whether all have exited with 0. */
 async function fanOut(settings: Settings, interrupt: AbortController): Promise<boolean> {
   const { servers, identity, commands, parallel, keepsGoing } = settings;
   const clients = servers.map((server) => JobWorkerClient.fromEnvironment({ server, identity }));
@@ -98,7 +102,7 @@ async function fanOut(settings: Settings, interrupt: AbortController): Promise<b
     const { signal } = interrupt;
     let next = 0;
     let succeeded = 0;
-    // Each of them takes the next command when it has finished one.
+    // Each worker takes the next command when it has finished one.
     const workers = Array.from({ length: parallel }, async (_, worker) => {
       const client = clients[worker % clients.length];
       while (client !== undefined && next < commands.length && !signal.aborted) {

@@ -2,7 +2,8 @@
 import type { Placement, Usage } from "./cgroup/types.ts";
 import type { Limits } from "./limits.ts";
 import type { Command, Ending } from "./model/ending.ts";
-import type { JobSecrets, JobSettings, SignalName } from "./model/settings.ts";
+import type { SignalName } from "../common/signals.ts";
+import type { JobSecrets, JobSettings } from "./model/settings.ts";
 
 /** A job that runs. */
 export interface Running {

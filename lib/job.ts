@@ -17,7 +17,7 @@ import type { OutputLog } from "./logs.ts";
 import { freeHeads } from "./logs/rotation.ts";
 import { hasEnded, type JobRecord } from "./model/record.ts";
 import type { JobRequest } from "./model/request.ts";
-import type { SignalName } from "./model/settings.ts";
+import type { SignalName } from "../common/signals.ts";
 import type { JobStore } from "./store.ts";
 
 export type { ActiveJob, JobView };

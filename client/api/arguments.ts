@@ -1,25 +1,25 @@
 /**
- * What a caller hands over, checked: the compiler does not see programs in JavaScript, and what makes
- * messages would take NaN for 0 and say nothing.
+ * Checks arguments: JavaScript programs are not checked by a compiler, and the encoding of messages
+ * would silently turn NaN into 0.
  */
 import type { JobSpec } from "../jobs/start.ts";
 import { isJobState, JOB_STATES, type JobFilter } from "../jobs/state.ts";
 import { invalid } from "./error_mapping.ts";
 import type { CallControl, JobLimits, ListOptions, StartOptions, StreamOptions } from "./types.ts";
 
-/** The fields of requests that hold graces are uint32. */
+/** Grace periods are uint32 fields of requests. */
 const MAX_UINT32 = 2 ** 32 - 1;
 
-/** A timer of the runtime that is longer ends at once. */
+/** A longer timer of the runtime would end at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Which numbers are taken. */
+/** Which numbers are accepted. */
 interface NumberRange {
   readonly max?: number;
   readonly isFraction?: boolean;
 }
 
-/** @throws {JobWorkerError} It is none of these; undefined is. */
+/** @throws {JobWorkerError} The value is not such a number; undefined is accepted. */
 export function checkNumber(
   name: string,
   value: unknown,
@@ -32,19 +32,19 @@ export function checkNumber(
   throw invalid(`Cannot use ${name} ${String(value)}: expected ${kind} from 0 to ${max}.`);
 }
 
-/** @throws {JobWorkerError} It is not undefined, and no text. */
+/** @throws {JobWorkerError} The value is not a string; undefined is accepted. */
 export function checkText(name: string, value: unknown): void {
   if (value === undefined || typeof value === "string") return;
-  throw invalid(`Cannot use ${name}: expected a text, not ${kindOf(value)}.`);
+  throw invalid(`Cannot use ${name}: expected a string, not ${kindOf(value)}.`);
 }
 
-/** @throws {JobWorkerError} It is no id, no beginning of one, and no name. */
+/** @throws {JobWorkerError} The value cannot be a job's id or name. */
 export function checkJobID(jobID: unknown): void {
   if (typeof jobID === "string" && jobID !== "") return;
-  throw invalid("Cannot tell which job is meant: expected its id, or its name, as a text.");
+  throw invalid("Cannot tell which job is meant: expected its id or name as a string.");
 }
 
-/** @throws {JobWorkerError} Anything in it is no signal and no time. */
+/** @throws {JobWorkerError} The signal or the time is not valid. */
 export function checkControl({ signal, callTimeoutMs }: CallControl): void {
   checkNumber("callTimeoutMs", callTimeoutMs, { max: MAX_TIMER_MS });
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
@@ -52,7 +52,7 @@ export function checkControl({ signal, callTimeoutMs }: CallControl): void {
   }
 }
 
-/** @throws {JobWorkerError} It is no time between two signals. */
+/** @throws {JobWorkerError} It is not a valid grace period. */
 export function checkGrace(graceMs: number | undefined): void {
   checkNumber("graceMs", graceMs, { max: MAX_UINT32 });
 }
@@ -60,7 +60,7 @@ export function checkGrace(graceMs: number | undefined): void {
 /**
  * The program and its arguments.
  *
- * @throws {JobWorkerError} It is one text, as a shell would take it, or names no program.
+ * @throws {JobWorkerError} It is a single string, as for a shell, or it is empty.
  */
 export function checkCommand(command: readonly string[]): void {
   if (!Array.isArray(command)) {
@@ -70,13 +70,13 @@ export function checkCommand(command: readonly string[]): void {
     );
   }
   for (const word of command) checkText("the command", word);
-  if (!command[0]) throw invalid("Cannot start a job: the command names no program.");
+  if (!command[0]) throw invalid("Cannot start a job: the command is empty.");
 }
 
 /**
- * What is said about the job before it is started.
+ * The settings of a job.
  *
- * @throws {JobWorkerError} Something in it cannot be.
+ * @throws {JobWorkerError} A setting is not valid.
  */
 export function toJobSpec(options: StartOptions): JobSpec {
   const texts = ["idempotencyKey", "title", "workingDirectory", "user", "stopSignal"] as const;
@@ -121,12 +121,12 @@ function toLimits(limits: JobLimits): JobSpec["limits"] {
   );
 }
 
-/** @throws {JobWorkerError} The filter or the bound makes no sense. */
+/** @throws {JobWorkerError} The filter or the limit is not valid. */
 export function toJobFilter(options: ListOptions): JobFilter {
   const { states, labels, owner, startedAfter, startedBefore, withUsage } = options;
   for (const state of states ?? []) {
     if (!isJobState(state)) {
-      throw invalid(`There is no state "${state}". Choose of ${JOB_STATES.join(", ")}.`);
+      throw invalid(`"${state}" is not a job state. Choose one of ${JOB_STATES.join(", ")}.`);
     }
   }
   checkRecord("labels", labels);
@@ -148,22 +148,22 @@ function toMs(name: string, time: Date | undefined): number | undefined {
   throw invalid(`Cannot use ${name}: expected a valid Date.`);
 }
 
-/** @throws {JobWorkerError} It names more than one place to begin, or none that can be. */
+/** @throws {JobWorkerError} A start position is not valid, or there is more than one. */
 export function checkStreamOptions(options: StreamOptions): void {
   const places = ["offset", "tailLines", "tailBytes"] as const;
   for (const name of places) checkNumber(name, options[name]);
   checkNumber("retryForMs", options.retryForMs);
   const given = places.filter((name) => options[name] !== undefined);
-  if (given.length > 1) throw invalid(`Cannot begin at two places: ${given.join(" and ")}.`);
+  if (given.length > 1) throw invalid(`Cannot start at two positions: ${given.join(" and ")}.`);
 }
 
-/** @throws {JobWorkerError} A value is no text. */
+/** @throws {JobWorkerError} It is not an object, or a value is not a string. */
 export function checkRecord(name: string, record: unknown): void {
   if (record === undefined) return;
   if (typeof record !== "object" || record === null || Array.isArray(record)) {
-    throw invalid(`Cannot use ${name}: expected an object of texts, not ${kindOf(record)}.`);
+    throw invalid(`Cannot use ${name}: expected an object of strings, not ${kindOf(record)}.`);
   }
-  // Its value may be a secret: only its name is said.
+  // A value may be a secret: messages contain its name only.
   for (const [key, value] of Object.entries(record)) checkText(`${name}.${key}`, value);
 }
 

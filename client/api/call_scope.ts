@@ -1,7 +1,7 @@
 import { JobWorkerError } from "./errors.ts";
 import type { CallControl } from "./types.ts";
 
-/** What may end one call: its caller, its time, and the client that is closed. */
+/** Ends one call when its caller aborts it, its time is over, or the client is closed. */
 export class CallScope implements Disposable {
   readonly #controller = new AbortController();
   readonly #sources: readonly AbortSignal[];
@@ -10,7 +10,7 @@ export class CallScope implements Disposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * @param what Named in the error when the time is up.
+   * @param what The call's name, for the error when the time is over.
    * @param life Aborted when the client is closed.
    */
   constructor(what: string, life: AbortSignal, { signal, callTimeoutMs }: CallControl) {
@@ -21,17 +21,17 @@ export class CallScope implements Disposable {
     }
     if (callTimeoutMs === undefined) return;
     this.#timer = setTimeout(() => {
-      const text = `No end of "${what}" within ${callTimeoutMs} ms.`;
+      const text = `"${what}" did not end within ${callTimeoutMs} ms.`;
       this.#controller.abort(new JobWorkerError(text, "DEADLINE_EXCEEDED"));
     }, callTimeoutMs);
   }
 
-  /** Ends the call. */
+  /** Aborted when the call has to end. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Ends the call from inside: nobody wants its result any more. */
+  /** Ends the call: its result is no longer needed. */
   leave(): void {
     this.#controller.abort();
   }

@@ -4,12 +4,12 @@ import { ExitStatus } from "../exit_status.ts";
 import { UnknownOutcomeError } from "../jobs/start.ts";
 import { JobWorkerError, type JobWorkerErrorCode } from "./errors.ts";
 
-/** An argument that can never do. */
+/** The error for an invalid argument. */
 export function invalid(message: string): JobWorkerError {
   return new JobWorkerError(message, "INVALID_ARGUMENT");
 }
 
-/** Turns the client's own errors into what the library throws, and leaves all others as they are. */
+/** Converts the client's errors to those of the library; all others are returned as they are. */
 export function toJobWorkerError(error: unknown): unknown {
   if (!(error instanceof ClientError)) return error;
   const idempotencyKey = error instanceof UnknownOutcomeError ? error.idempotencyKey : undefined;
@@ -53,7 +53,7 @@ function codeOfStatus(status: number): JobWorkerErrorCode {
   }
 }
 
-/** The command line's options have the library's names: only their look is another. */
+/** The library's options have the names of the command line's, without dashes. */
 function withoutFlags(message: string): string {
   return message.replace(
     /--(server|identity|ca|cert|key)( FILE| HOST:PORT)?\b/g,

@@ -1,18 +1,18 @@
 /**
- * What went wrong:
+ * The kinds of errors:
  *
- * - `INVALID_ARGUMENT`: the request can never succeed; the same one will fail again.
+ * - `INVALID_ARGUMENT`: the request is not valid; the same one will fail again.
  * - `IDENTITY`: the certificate, key or CA cannot be used, or the server does not accept them.
- * - `PERMISSION_DENIED`: the server knows the caller and does not let it.
+ * - `PERMISSION_DENIED`: the caller is not allowed to do this.
  * - `NOT_FOUND`: there is no such job.
  * - `FAILED_PRECONDITION`: the job or the server is in a state that forbids it.
- * - `RESOURCE_EXHAUSTED`: a bound of the server is reached; later it may work.
- * - `DATA_LOSS`: the server has lost what was asked for.
- * - `UNAVAILABLE`: there is no way to the server, or none any more, after all tries.
- * - `UNKNOWN_OUTCOME`: a start had no answer; a start with `idempotencyKey` finds the job or starts it.
- * - `DEADLINE_EXCEEDED`: it took longer than the call was given.
+ * - `RESOURCE_EXHAUSTED`: a limit of the server is reached; a later try may succeed.
+ * - `DATA_LOSS`: the server has lost the requested data.
+ * - `UNAVAILABLE`: the server cannot be reached, after all tries.
+ * - `UNKNOWN_OUTCOME`: a start had no answer; another one with `idempotencyKey` finds or starts the job.
+ * - `DEADLINE_EXCEEDED`: the call took longer than its timeout.
  * - `CLOSED`: the client was closed.
- * - `FAILED`: something else; the message says what.
+ * - `FAILED`: any other failure; see the message.
  */
 export type JobWorkerErrorCode =
   | "INVALID_ARGUMENT"
@@ -28,26 +28,26 @@ export type JobWorkerErrorCode =
   | "CLOSED"
   | "FAILED";
 
-/** What comes with an error besides its message. */
+/** The details of an error besides its message. */
 export interface JobWorkerErrorOptions extends ErrorOptions {
   /** See {@linkcode JobWorkerError.idempotencyKey}. */
   readonly idempotencyKey?: string | undefined;
 }
 
-/** All that the library throws, but for what a caller's own signal was aborted with. */
+/** Everything that the library throws, except the reason of a caller's own signal. */
 export class JobWorkerError extends Error {
   /** Always `JobWorkerError`. */
   override readonly name = "JobWorkerError";
-  /** What went wrong, for programs; the message says it for people, in one line. */
+  /** The kind of error, for programs; the message is for people, in one line. */
   readonly code: JobWorkerErrorCode;
-  /** The key of a start that may or may not have been done. */
+  /** The key of a start whose outcome is unknown. */
   readonly idempotencyKey: string | undefined;
 
   /**
-   * Makes one; a program that stands in for the client in its own tests may want to.
+   * For the library, and for programs that replace the client in their own tests.
    *
    * @param message One line that says what to do.
-   * @param code What went wrong.
+   * @param code The kind of error.
    */
   constructor(message: string, code: JobWorkerErrorCode, options: JobWorkerErrorOptions = {}) {
     const { idempotencyKey, ...rest } = options;

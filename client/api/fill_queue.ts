@@ -6,14 +6,14 @@ import { toJobWorkerError } from "./error_mapping.ts";
 import type { OutputQueue } from "./output_queue.ts";
 import type { StreamOptions } from "./types.ts";
 
-/** Where the output comes from. */
+/** The source of the output. */
 export interface OutputSource {
   readonly session: Session;
   /** Aborted when the client is closed. */
   readonly life: AbortSignal;
 }
 
-/** Fills the queue to its end; never fails itself. */
+/** Reads the output into the queue; failures end the queue. */
 export async function fillQueue(
   queue: OutputQueue,
   { session, signal, text, options }: {

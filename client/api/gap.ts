@@ -1,4 +1,4 @@
-/** Output that is not there any more: the server keeps the newest of each job. */
+/** Output that was rotated away: the server keeps the newest part of each job's output. */
 export class Gap {
   /** Where it begins, counted from the first byte of the job's output. */
   readonly offset: number;
@@ -6,7 +6,7 @@ export class Gap {
   readonly length: number;
 
   /**
-   * Makes one; a program that stands in for the client in its own tests may want to.
+   * For the library, and for programs that replace the client in their own tests.
    *
    * @param offset Where it begins.
    * @param length How many bytes are missing.

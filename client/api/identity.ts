@@ -8,16 +8,16 @@ import type { IdentityOptions } from "./types.ts";
 const PARTS = ["identity", "ca", "cert", "key"] as const;
 
 /**
- * Reads and checks who the program is.
+ * Reads and checks the identity of the program.
  *
  * @throws {JobWorkerError} Parts are missing or exclude each other, or a file cannot be read.
- * @throws {ClientError} The identity cannot work.
+ * @throws {ClientError} The identity is not valid.
  */
 export function identityOf(options: IdentityOptions): Identity {
   for (const part of PARTS) checkText(part, options[part]);
   requireParts(options);
   const texts = new Map<string, string>();
-  // A text has no file: messages name the option, and never the text, which may hold the key.
+  // A PEM text has no file: messages name the option, never the text, which may contain the key.
   const nameOf = (part: typeof PARTS[number]) => {
     const value = options[part];
     if (!value?.includes("-----BEGIN ")) return value;
@@ -45,12 +45,12 @@ function requireParts({ identity, ca, cert, key }: IdentityOptions): void {
   if (missing.length === 0) return;
   const names = missing.map(([name]) => `"${name}"`).join(" and ");
   throw invalid(
-    `Cannot tell who the program is to the server: ${names} missing. ` +
+    `Cannot tell which identity to use: ${names} missing. ` +
       'Give a bundle as "identity", or all three of "ca", "cert" and "key".',
   );
 }
 
-/** By node:fs, which other runtimes have as well. */
+/** Uses node:fs, which other runtimes have, too. */
 function readText(file: string): string {
   try {
     return readFileSync(file, "utf8");

@@ -3,25 +3,25 @@ import { exitCodeOf, stateOf } from "../jobs/state.ts";
 import type { Rated } from "../jobs/usage.ts";
 import type { Isolation, Job, JobLimits, JobStats, JobUsage, ServerInfo } from "./types.ts";
 
-/** Fields of the contract that have another name here, since they have another type. */
+/** Fields of the contract with another name here, because they have another type. */
 type Renamed = "startedAtMs" | "endedAtMs" | "timeMs";
 
-/** The fields of a message that a type of ours leaves out: none, or the functions below do not compile. */
-type Forgotten<Message, Ours> = Exclude<keyof NonNullable<Message>, keyof Ours | Renamed>;
+/** The fields of a message that the library's type lacks: if there is one this does not compile. */
+type Missing<Message, Ours> = Exclude<keyof NonNullable<Message>, keyof Ours | Renamed>;
 
-type AllForgotten =
-  | Forgotten<QueryResponse__Output, Job>
-  | Forgotten<QueryResponse__Output["limits"], JobLimits>
-  | Forgotten<QueryResponse__Output["usage"], JobUsage>
-  | Forgotten<QueryResponse__Output["isolation"], Isolation>
-  | Forgotten<InfoResponse__Output, ServerInfo>;
+type AllMissing =
+  | Missing<QueryResponse__Output, Job>
+  | Missing<QueryResponse__Output["limits"], JobLimits>
+  | Missing<QueryResponse__Output["usage"], JobUsage>
+  | Missing<QueryResponse__Output["isolation"], Isolation>
+  | Missing<InfoResponse__Output, ServerInfo>;
 
-const NOTHING_FORGOTTEN: [AllForgotten] extends [never] ? Record<never, never> : AllForgotten = {};
+const NOTHING_MISSING: [AllMissing] extends [never] ? Record<never, never> : AllMissing = {};
 
-/** A job of the contract in the library's words. */
+/** A job of the contract as the library returns it. */
 export function toJob(job: QueryResponse__Output): Job {
   return {
-    ...NOTHING_FORGOTTEN,
+    ...NOTHING_MISSING,
     jobID: job.jobID,
     title: job.title || null,
     labels: job.labels,
@@ -55,12 +55,12 @@ function onlyKnown<Message extends object>(message: Message | null): Partial<Mes
   return Object.fromEntries(known) as Partial<Message>;
 }
 
-/** The same for a job whose use was measured. */
+/** The same with the measured rates. */
 export function toStats({ job, rates }: Rated): JobStats {
   return { job: toJob(job), ...rates };
 }
 
-/** What the server said about itself. */
+/** The server's answer to `info`. */
 export function toServerInfo({ timeMs, ...info }: InfoResponse__Output): ServerInfo {
   return { ...info, time: new Date(timeMs) };
 }

@@ -49,15 +49,15 @@ import type {
   WaitOptions,
 } from "./types.ts";
 
-/** Rates are what has come between two looks, so long apart. */
+/** The time between the two samples that rates are computed from. */
 const STATS_INTERVAL_MS = 1_000;
 
 /**
- * A worker-server, and who the program is to it.
+ * A client of one worker-server with one identity.
  *
- * Calls may be made at the same time; they share one connection, and each stream has its own. All
- * are made when needed, and made anew when they broke. While a connection is open the program does
- * not end by itself: close the client, best by `using`.
+ * Concurrent calls share one connection; each stream has its own. Connections are made when needed,
+ * and made again when they broke. While one is open the program does not end by itself: close the
+ * client, preferably by `using`.
  *
  * A job is named by its id, by the beginning of it, or by its title.
  *
@@ -82,11 +82,11 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Reads and checks the identity. Nothing is dialed before the first call.
+   * Reads and checks the identity. The first call makes the connection.
    *
-   * @param options Where the server is, and who the program is to it.
+   * @param options The server and the identity.
    * @returns The client; the caller closes it.
-   * @throws {JobWorkerError} `INVALID_ARGUMENT`, or `IDENTITY` with what is wrong with it.
+   * @throws {JobWorkerError} `INVALID_ARGUMENT`, or `IDENTITY` with the reason.
    */
   static open(options: OpenOptions): JobWorkerClient {
     try {
@@ -99,11 +99,11 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Does what `open` does, and connects.
+   * Like `open`, and connects.
    *
-   * @param options Where the server is, who the program is to it, and how long that may take.
+   * @param options The server, the identity and a time limit.
    * @returns The client; the caller closes it.
-   * @throws {JobWorkerError} As `open`, and `UNAVAILABLE` where there is no way to the server.
+   * @throws {JobWorkerError} As `open`, and `UNAVAILABLE` where the server cannot be reached.
    */
   static async connect(options: OpenOptions & CallControl): Promise<JobWorkerClient> {
     checkControl(options);
@@ -118,11 +118,11 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Finds server and identity where the command line does: the options, the environment
-   * (`JOB_WORKER_SERVER` and so on), the config file's contexts, and the default places. Nothing is
-   * dialed before the first call. It works on Deno only.
+   * Finds server and identity as the command line does: in the options, the environment
+   * (`JOB_WORKER_SERVER` and so on), the config file's contexts, and the default places. The first
+   * call makes the connection. Works on Deno only.
    *
-   * @param options What goes before all that. Parts of the identity are paths here.
+   * @param options Take precedence over all that. Parts of the identity are paths here.
    * @returns The client; the caller closes it.
    * @throws {JobWorkerError} As `open`.
    */
@@ -142,7 +142,7 @@ export class JobWorkerClient implements Disposable {
     return this.#session.server;
   }
 
-  /** The common name of the program's certificate: what the server knows it by. */
+  /** The common name of the program's certificate: the user's name on the server. */
   get userName(): string {
     return this.#session.userName;
   }
@@ -153,13 +153,13 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Starts a job. A lost answer is asked for again, and the job runs once.
+   * Starts a job. When the answer is lost the start is repeated, and the job still runs once.
    *
-   * @param command The program and its arguments, as they are: no shell is between.
-   * @param options How it is run.
+   * @param command The program and its arguments; no shell interprets them.
+   * @param options The job's settings.
    * @returns The job's id.
-   * @throws {JobWorkerError} `UNKNOWN_OUTCOME` where it may run or not; any other code: it does not,
-   * but for `DEADLINE_EXCEEDED` and an abort, which say nothing about it: choose an idempotency key.
+   * @throws {JobWorkerError} With `UNKNOWN_OUTCOME` the job may have been started; with any other code
+   * it was not, except after `DEADLINE_EXCEEDED` or an abort: give an idempotency key to find out.
    */
   async start(command: readonly string[], options: StartOptions = {}): Promise<string> {
     checkCommand(command);
@@ -171,13 +171,12 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Starts a job, takes its output and waits for its end. Where that is given up, by an abort or
-   * since one of the functions throws, the job is stopped, unless `stopOnAbort` says no. Closing the
-   * client stops nothing.
+   * Starts a job, takes its output and waits for its end. After an abort, or when one of the functions
+   * throws, the job is stopped unless `stopOnAbort` is false. Closing the client stops nothing.
    *
    * @param command The program and its arguments.
-   * @param options How it is run, and who takes its output.
-   * @returns How it ended; a job that failed is no error.
+   * @param options The job's settings, and what takes its output.
+   * @returns How it ended; a job that failed is not an error.
    * @throws {JobWorkerError} It could not be started or followed.
    */
   async run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
@@ -190,10 +189,10 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Stops a job, and returns when all its processes are gone: the stop signal, the grace period,
-   * then SIGKILL.
+   * Stops a job: the stop signal, the grace period, then SIGKILL. Returns when all its processes have
+   * ended.
    *
-   * @param jobID Which.
+   * @param jobID The job's id, the beginning of it, or its title.
    * @param options The grace period.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has already ended.
    */
@@ -207,10 +206,10 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Asks how a job is doing.
+   * Queries the state of a job.
    *
-   * @param jobID Which.
-   * @param options What ends the call.
+   * @param jobID The job's id, the beginning of it, or its title.
+   * @param options A signal or a timeout for the call.
    * @returns The job as it is now.
    * @throws {JobWorkerError} `NOT_FOUND`.
    */
@@ -224,12 +223,12 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Lists jobs, the newest first: running ones and those that have ended, unless options say which.
-   * Further pages are asked for when the loop comes to them.
+   * Lists jobs, the newest first; without options running and ended ones. Further pages are requested
+   * when the loop reaches them.
    *
-   * @param options Which.
+   * @param options Which jobs.
    * @returns To be iterated, once.
-   * @throws {JobWorkerError} As the server says; then by the iteration.
+   * @throws {JobWorkerError} An option is not valid; the iteration throws everything else.
    */
   list(options: ListOptions = {}): AsyncGenerator<Job, void, void> {
     checkControl(options);
@@ -253,12 +252,12 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * A job's output, as it comes, until the job ends.
+   * A job's output until the job ends.
    *
-   * @param jobID Which.
-   * @param options Where to begin, whether to go on, and what happens when the connection breaks.
-   * @returns To be iterated, once: bytes, and a `Gap` in the place of what was rotated away.
-   * @throws {JobWorkerError} The options make no sense; all else is thrown by the iteration.
+   * @param jobID The job's id, the beginning of it, or its title.
+   * @param options Where to start, whether to follow, and what happens when the connection breaks.
+   * @returns To be iterated once: bytes, and a `Gap` in place of what was rotated away.
+   * @throws {JobWorkerError} An option is not valid; the iteration throws everything else.
    */
   stream(jobID: string, options: StreamOptions = {}): OutputStream {
     checkJobID(jobID);
@@ -268,12 +267,12 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * A job's output as lines of text, without their ends. Bytes that are no UTF-8 become U+FFFD, and a
-   * line of more than 1,048,576 characters comes in pieces.
+   * A job's output as lines of text without their ends. Invalid UTF-8 becomes U+FFFD, and a line of
+   * more than 1,048,576 characters is split.
    *
-   * @param jobID Which.
+   * @param jobID The job's id, the beginning of it, or its title.
    * @param options As for `stream`.
-   * @returns To be iterated, once: lines, and a `Gap` in the place of what was rotated away.
+   * @returns To be iterated once: lines, and a `Gap` in place of what was rotated away.
    * @throws {JobWorkerError} As `stream`.
    */
   lines(jobID: string, options: StreamOptions = {}): AsyncGenerator<string | Gap, void, void> {
@@ -281,10 +280,10 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Waits until a job has ended, over as many connections as it takes.
+   * Waits until a job has ended, also over broken connections.
    *
-   * @param jobID Which.
-   * @param options What ends the wait.
+   * @param jobID The job's id, the beginning of it, or its title.
+   * @param options How long to retry, and what ends the wait.
    * @returns The job at its end; its `exitCode` is null where it was lost.
    * @throws {JobWorkerError} `NOT_FOUND`, or `UNAVAILABLE` after `retryForMs`.
    */
@@ -306,9 +305,9 @@ export class JobWorkerClient implements Disposable {
   /**
    * Sends a signal to all processes of a running job.
    *
-   * @param jobID Which.
+   * @param jobID The job's id, the beginning of it, or its title.
    * @param signal Such as `SIGHUP` or `HUP`.
-   * @param options What ends the call.
+   * @param options A signal or a timeout for the call.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has already ended.
    */
   async signal(jobID: string, signal: string, options: CallControl = {}): Promise<void> {
@@ -320,10 +319,10 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Forgets a job that has ended, and deletes its output.
+   * Deletes a job that has ended, and its output.
    *
-   * @param jobID Which.
-   * @param options What ends the call.
+   * @param jobID The job's id, the beginning of it, or its title.
+   * @param options A signal or a timeout for the call.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it still runs.
    */
   async remove(jobID: string, options: CallControl = {}): Promise<void> {
@@ -334,11 +333,11 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Measures what running jobs use, between two looks.
+   * Measures the resource usage of running jobs between two samples.
    *
-   * @param options Which jobs, and how far the looks are apart.
-   * @returns One for each job that runs at the second look, the newest first.
-   * @throws {JobWorkerError} As the server says.
+   * @param options Which jobs, and the time between the samples.
+   * @returns One entry for each job that runs at the second sample, the newest first.
+   * @throws {JobWorkerError} The server's refusal, or the connection's failure.
    */
   async stats(options: StatsOptions = {}): Promise<JobStats[]> {
     const { labels = {}, intervalMs = STATS_INTERVAL_MS } = options;
@@ -351,11 +350,11 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Asks what the server is, and who the program is to it.
+   * Queries the server's version and settings, and the caller's name and roles.
    *
-   * @param options What ends the call.
-   * @returns What it says.
-   * @throws {JobWorkerError} There is no way to it.
+   * @param options A signal or a timeout for the call.
+   * @returns The server's answer.
+   * @throws {JobWorkerError} The server cannot be reached.
    */
   async info(options: CallControl = {}): Promise<ServerInfo> {
     return await this.#do(
@@ -365,7 +364,7 @@ export class JobWorkerClient implements Disposable {
     );
   }
 
-  /** Ends the connections. Calls that are under way end with `CLOSED`; jobs go on. */
+  /** Closes the connections. Pending calls end with `CLOSED`; jobs continue to run. */
   close(): void {
     this.#life.abort(new JobWorkerError("The client was closed.", "CLOSED"));
     this.#session[Symbol.dispose]();
@@ -376,7 +375,7 @@ export class JobWorkerClient implements Disposable {
     this.close();
   }
 
-  /** Makes one call, within its bounds. */
+  /** Makes one call within its signal and timeout. */
   async #do<Result>(
     what: string,
     control: CallControl,

@@ -1,15 +1,15 @@
 import { Gap } from "./gap.ts";
 
-/** A line that never ends must not fill the memory: it comes in pieces of so many characters. */
+/** A longer line is split, so that an endless one does not fill the memory. */
 const MAX_LINE_CHARACTERS = 1024 * 1024;
 
 /**
- * Puts lines together: without their ends (LF or CR LF), the last one also where it has none.
+ * Splits output into lines without their ends (LF or CR LF); the last line may have no end.
  *
- * Bytes that are no UTF-8 become U+FFFD. The line before a gap and the one behind it are what is
- * left of them. A line of more than 1,048,576 characters comes in pieces.
+ * Invalid UTF-8 becomes U+FFFD. A gap splits the line that it falls into. A line of more than
+ * 1,048,576 characters is split.
  *
- * @param chunks Bytes and gaps as they come, for instance a stream of a job.
+ * @param chunks Bytes and gaps, for instance the stream of a job.
  */
 export async function* toLines(
   chunks: AsyncIterable<Uint8Array | Gap>,

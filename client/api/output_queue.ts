@@ -3,21 +3,21 @@ import { BULK_AFTER_BYTES } from "../jobs/read_stream.ts";
 import { Gap } from "./gap.ts";
 
 /**
- * So much waits for a slow reader; then the server is held back. Not below what a first stream brings
- * before the second connection, which knows how to wait.
+ * How much waits for a slow reader before the server is slowed down. Not less than a first stream brings
+ * before the second connection, on which reading can pause.
  */
 const MAX_WAITING_BYTES = 2 * BULK_AFTER_BYTES;
 
-/** Reading goes on when no more than that is left. */
+/** Reading continues when no more than this is left. */
 const RESUME_BELOW_BYTES = MAX_WAITING_BYTES / 2;
 
-/** What happens to the connection on the way. */
+/** Told when the connection breaks and is made again. */
 export interface QueueListeners {
   readonly onLost: (offset: number | undefined) => void;
   readonly onResumed: (offset: number) => void;
 }
 
-/** What has come of a job's output and was not asked for yet, in order. */
+/** Output that has arrived and was not taken yet, in order. */
 export class OutputQueue implements OutputSink {
   readonly #listeners: QueueListeners;
   #items: { chunk: Uint8Array | Gap; offset: number }[] = [];
@@ -31,7 +31,7 @@ export class OutputQueue implements OutputSink {
   }
 
   take(bytes: Uint8Array, offset: number): void {
-    // A view of another kind of its own (Buffer) is the library's business alone.
+    // A plain Uint8Array: that it was a Buffer is an internal matter.
     const chunk = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
     this.#waitingBytes += chunk.length;
     this.#push({ chunk, offset });
@@ -58,7 +58,7 @@ export class OutputQueue implements OutputSink {
     return this.#room?.promise;
   }
 
-  /** Nothing will come any more, for this reason, if it is an error. */
+  /** Marks the end of the output, with the error that ended it, if any. */
   finish(end: { error?: unknown }): void {
     this.#end ??= end;
     this.#arrive();
@@ -67,8 +67,8 @@ export class OutputQueue implements OutputSink {
   /**
    * The next chunk, and where it begins.
    *
-   * @returns Undefined behind the last one.
-   * @throws What ended the output.
+   * @returns Undefined after the last one.
+   * @throws The error that ended the output.
    */
   async next(): Promise<{ chunk: Uint8Array | Gap; offset: number } | undefined> {
     for (;;) {

@@ -6,21 +6,20 @@ import { OutputQueue } from "./output_queue.ts";
 import type { StreamOptions } from "./types.ts";
 
 /**
- * A job's output: bytes as they come, and a {@linkcode Gap} in the place of what was rotated away.
+ * A job's output: bytes, and a {@linkcode Gap} in place of what was rotated away.
  *
- * Nothing is asked of the server before it is iterated, which can be done once. A loop that is left
- * ends the call on the server, too. Broken connections are made anew, without a lost or doubled
- * byte, until `retryForMs` are over.
+ * The call starts with the iteration, which is possible once; leaving the loop ends the call. A broken
+ * connection is made again, for `retryForMs`, and every byte arrives once.
  *
- * It is read no faster than the loop takes it: a slow one holds back the server, and at most a few
- * MiB wait here.
+ * Output is read only as fast as the loop takes it: a slow loop slows down the server, and at most a
+ * few MiB wait here.
  */
 export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
   readonly #chunks: AsyncGenerator<Uint8Array | Gap, void, void>;
   #offset: number | undefined;
   #isTaken = false;
 
-  /** For the library; programs get one from `JobWorkerClient.stream`. */
+  /** For the library; programs call `JobWorkerClient.stream`. */
   constructor(source: unknown, jobID: string, options: StreamOptions) {
     const isTail = options.tailLines !== undefined || options.tailBytes !== undefined;
     this.#offset = isTail ? undefined : options.offset ?? 0;
@@ -28,8 +27,8 @@ export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
   }
 
   /**
-   * Where the next chunk begins, so that another stream can go on there; undefined for a tail of
-   * which nothing has come yet.
+   * The offset of the next chunk, at which another stream can continue; undefined for a tail before
+   * its first chunk.
    */
   get offset(): number | undefined {
     return this.#offset;
@@ -38,11 +37,11 @@ export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
   /**
    * The chunks, in order.
    *
-   * @throws {JobWorkerError} It is iterated for the second time.
+   * @throws {JobWorkerError} This is the second iteration.
    */
   [Symbol.asyncIterator](): AsyncGenerator<Uint8Array | Gap, void, void> {
     if (this.#isTaken) {
-      const text = "Cannot read a stream twice: ask the client for another one.";
+      const text = "Cannot read a stream twice: call stream again.";
       throw new JobWorkerError(text, "FAILED_PRECONDITION");
     }
     this.#isTaken = true;

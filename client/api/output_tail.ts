@@ -1,23 +1,24 @@
+import { concatenate } from "../../common/bytes.ts";
 import { Gap } from "./gap.ts";
 
-/** Keeps the newest of a job's output. */
+/** Keeps the newest part of a job's output. */
 export class OutputTail {
   readonly #maxBytes: number;
   readonly #chunks: Uint8Array[] = [];
   #keptBytes = 0;
   #droppedBytes = 0;
 
-  /** @param maxBytes How much is kept. */
+  /** @param maxBytes The most that is kept. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** How many bytes are not kept, with those that never came. */
+  /** How many bytes were dropped, including gaps. */
   get droppedBytes(): number {
     return this.#droppedBytes;
   }
 
-  /** Adds what comes next. What was rotated away takes along what came before: there is no hole. */
+  /** Adds the next chunk. A gap drops everything before it, so that the rest is contiguous. */
   add(chunk: Uint8Array | Gap): void {
     if (chunk instanceof Gap) {
       this.#droppedBytes += chunk.length + this.#keptBytes;
@@ -30,15 +31,9 @@ export class OutputTail {
     while (this.#keptBytes > this.#maxBytes) this.#dropFrom(this.#keptBytes - this.#maxBytes);
   }
 
-  /** What is kept, in one piece. */
+  /** The kept bytes in one piece. */
   bytes(): Uint8Array {
-    const whole = new Uint8Array(this.#keptBytes);
-    let position = 0;
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, position);
-      position += chunk.length;
-    }
-    return whole;
+    return concatenate(this.#chunks);
   }
 
   /** Drops so many bytes of the oldest chunk, or all of it. */

@@ -9,25 +9,25 @@ import { OutputStream } from "./output_stream.ts";
 import { OutputTail } from "./output_tail.ts";
 import type { RunOptions, RunResult } from "./types.ts";
 
-/** Enough for what a person would read, and not much beside the 110 MB of a process. */
+/** More than a person reads, and little compared to the 110 MB of a process. */
 const DEFAULT_MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
-/** What a run goes over. */
+/** What a run uses. */
 export interface RunContext {
   readonly session: Session;
-  /** Gives the run up. */
+  /** Ends the run. */
   readonly signal: AbortSignal;
-  /** Aborted when the client is closed: then nothing more is asked of the server. */
+  /** Aborted when the client is closed: then no more calls are made. */
   readonly life: AbortSignal;
 }
 
 /**
  * Starts a job, takes its output and waits for its end.
  *
- * @throws {JobWorkerError} An argument cannot be.
+ * @throws {JobWorkerError} An argument is not valid.
  * @throws {ClientError} It could not be started, followed or stopped.
  * @throws The signal's reason, and whatever the caller's functions throw; the job has been stopped by
- * then. A job that cannot be followed any more is left as it is.
+ * then. A job that can no longer be followed is not stopped.
  */
 export async function runJob(
   command: readonly string[],
@@ -42,21 +42,21 @@ export async function runJob(
   const spec = toJobSpec(options);
   const request = toStartRequest(command, spec);
   const jobID = await startJob(session, request, { signal });
-  let isLeft = false;
-  const leaveIfThrown = async (call: () => void | Promise<void>) => {
+  let hasCallerFailed = false;
+  const noteFailure = async (call: () => void | Promise<void>) => {
     try {
       await call();
     } catch (error) {
-      isLeft = true;
+      hasCallerFailed = true;
       throw error;
     }
   };
   try {
-    await leaveIfThrown(() => options.onStart?.(jobID));
+    await noteFailure(() => options.onStart?.(jobID));
     const tail = new OutputTail(maxOutputBytes);
     const { onOutput = (chunk) => tail.add(chunk), onLost } = options;
     const stream = new OutputStream(context, jobID, { signal, retryForMs, onLost });
-    for await (const chunk of stream) await leaveIfThrown(() => onOutput(chunk));
+    for await (const chunk of stream) await noteFailure(() => onOutput(chunk));
     const job = toJob(
       await waitForJob(session, jobID, {
         retryForMs: retryForMs ?? DEFAULT_RETRY_FOR_MS,
@@ -67,18 +67,19 @@ export async function runJob(
     const { droppedBytes } = tail;
     return { job, exitCode: job.exitCode, output: tail.bytes(), droppedBytes };
   } catch (error) {
-    const shallStop = options.stopOnAbort ?? true;
-    if (shallStop && (isLeft || signal.aborted)) await stopLeft(jobID, options, context);
+    if ((options.stopOnAbort ?? true) && (hasCallerFailed || signal.aborted)) {
+      await stopAbandoned(jobID, options, context);
+    }
     throw error;
   }
 }
 
 /**
- * Stops a job that nobody watches any more.
+ * Stops the job of a run that has ended early.
  *
- * @throws {ClientError} It may go on, which is worse news than what led here.
+ * @throws {ClientError} The job may still run, which matters more than the first error.
  */
-async function stopLeft(
+async function stopAbandoned(
   jobID: string,
   { graceMs }: RunOptions,
   { session, life }: RunContext,

@@ -1,20 +1,20 @@
-/** What goes into the library and what comes out of it. Times are in milliseconds unless said. */
+/** The library's arguments and results. */
 import type { Gap } from "./gap.ts";
 
-/** How far a job is; `lost` is gone with its host, and its exit code cannot be known. */
+/** The state of a job; after `lost`, for instance by a crash of the host, its exit code is unknown. */
 export type JobState = "running" | "stopping" | "exited" | "lost";
 
-/** What ends a call before its answer. */
+/** Ends a call before its answer. */
 export interface CallControl {
-  /** Gives the call up; what it is aborted with is thrown. */
+  /** Cancels the call; the signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** Gives the call up after so many milliseconds, with the code `DEADLINE_EXCEEDED`. */
+  /** Cancels the call after so many milliseconds, with the code `DEADLINE_EXCEEDED`. */
   readonly callTimeoutMs?: number | undefined;
 }
 
-/** Who the program is to the server. Each part is a path, or the PEM text itself. */
+/** The identity of the program. Each part is a path, or the PEM text itself. */
 export interface IdentityOptions {
-  /** Key, certificate and, unless `ca` is given, the CA; in the place of `cert` and `key`. */
+  /** Key, certificate and, unless `ca` is given, the CA; in place of `cert` and `key`. */
   readonly identity?: string | undefined;
   /** The CA that signed the server's certificate and the program's. */
   readonly ca?: string | undefined;
@@ -24,27 +24,27 @@ export interface IdentityOptions {
   readonly key?: string | undefined;
 }
 
-/** How a connection is held. */
+/** How a connection is made. */
 export interface ConnectionOptions {
   /** `HOST:PORT`; `localhost:50051` unless given. */
   readonly server?: string | undefined;
   /**
-   * Whether an address that nobody listens at is tried again for about five seconds, since the
-   * server may be in the middle of a restart; true unless given.
+   * Whether a refused first connection is tried again for about five seconds, since the server may be
+   * restarting; true unless given.
    */
   readonly retryFirst?: boolean | undefined;
 }
 
-/** Where the server is, and who the program is to it. */
+/** The server and the identity. */
 export interface OpenOptions extends ConnectionOptions, IdentityOptions {}
 
-/** What goes before the environment, the config file and the default places. */
+/** Options that take precedence over the environment, the config file and the default places. */
 export interface EnvironmentOptions extends OpenOptions {
   /** One of `worker-client context list`. */
   readonly context?: string | undefined;
 }
 
-/** The limits of a job. What is not there is not limited. */
+/** The limits of a job. An absent field means unlimited. */
 export interface JobLimits {
   /** 0.5 is half of one core. */
   readonly cpuCores?: number | undefined;
@@ -58,7 +58,7 @@ export interface JobLimits {
   readonly processes?: number | undefined;
 }
 
-/** What a job has used so far. What is not there is not counted on that host. */
+/** What a job has used so far. A field is absent where the host does not count it. */
 export interface JobUsage {
   /** Bytes of memory now. */
   readonly memoryBytes?: number | undefined;
@@ -66,7 +66,7 @@ export interface JobUsage {
   readonly memoryPeakBytes?: number | undefined;
   /** Microseconds of processor time. */
   readonly cpuUsec?: number | undefined;
-  /** Microseconds in which it was held back by its limit. */
+  /** Microseconds in which it was throttled by its limit. */
   readonly cpuThrottledUsec?: number | undefined;
   /** Bytes read from disks. */
   readonly readBytes?: number | undefined;
@@ -76,27 +76,27 @@ export interface JobUsage {
   readonly processes?: number | undefined;
 }
 
-/** What a job has to itself. */
+/** How a job is isolated. */
 export interface Isolation {
-  /** An empty /tmp and /var/tmp, in memory, gone with the job. */
+  /** Its own empty /tmp and /var/tmp, in memory, deleted with the job. */
   readonly privateTmp: boolean;
-  /** A loopback of its own and no other network. */
+  /** No network except its own loopback interface. */
   readonly noNetwork: boolean;
-  /** It sees no processes but its own. */
+  /** It sees only its own processes. */
   readonly ownProcesses: boolean;
 }
 
-/** A job, as the server knows it at one moment. */
+/** A job at one moment. */
 export interface Job {
   /** The whole id. */
   readonly jobID: string;
-  /** The name that stands for the id, where it was given one. */
+  /** The name that can be used in place of the id, where it has one. */
   readonly title: string | null;
   /** The labels that it was started with. */
   readonly labels: Readonly<Record<string, string>>;
   /** The process id on the server's host. */
   readonly pid: number;
-  /** How far it is. */
+  /** Its state. */
   readonly state: JobState;
   /** Whether it has ended; also true of one that is lost. */
   readonly exited: boolean;
@@ -104,9 +104,9 @@ export interface Job {
   readonly exitCode: number | null;
   /** The signal that ended it. */
   readonly signal: number | null;
-  /** Whether the kernel killed it since its memory was used up. */
+  /** Whether the kernel killed it because it exceeded its memory limit. */
   readonly oomKilled: boolean;
-  /** Whether it was stopped since it had run for `timeoutMs`. */
+  /** Whether it was stopped by its timeout. */
   readonly timedOut: boolean;
   /** Why it is lost. */
   readonly reason: string | null;
@@ -116,7 +116,7 @@ export interface Job {
   readonly args: readonly string[];
   /** The common name of the certificate that started it. */
   readonly owner: string;
-  /** Whom it runs as on the server's host. */
+  /** The user that it runs as on the server's host. */
   readonly user: string;
   /** Its working directory. */
   readonly workingDirectory: string;
@@ -124,50 +124,50 @@ export interface Job {
   readonly startedAt: Date;
   /** When it ended, by the server's clock; null while it runs. */
   readonly endedAt: Date | null;
-  /** How long it may run; null: for ever. */
+  /** How long it may run; null: without limit. */
   readonly timeoutMs: number | null;
-  /** What it is held to. */
+  /** Its limits. */
   readonly limits: JobLimits;
-  /** What it has used. In a list it is empty unless `withUsage` was asked for. */
+  /** What it has used. Empty in a list without `withUsage`. */
   readonly usage: JobUsage;
-  /** What it has to itself. */
+  /** How it is isolated. */
   readonly isolation: Isolation;
-  /** All that it has written so far. */
+  /** How many bytes it has written so far. */
   readonly outputBytes: number;
-  /** Bytes before this one were rotated away. */
+  /** Output before this offset was rotated away. */
   readonly outputFirstOffset: number;
 }
 
-/** How a job is started. What is not given is the server's choice. */
+/** The settings of a job. What is not given is the server's choice. */
 export interface StartOptions extends CallControl {
   /**
-   * Starts with the same key are one start, however often they are repeated. Without one each call
-   * makes its own, so that a lost answer starts nothing twice.
+   * Starts with the same key start one job. Without a key each call makes its own, so that a lost
+   * answer does not start a job twice.
    */
   readonly idempotencyKey?: string | undefined;
-  /** A name that stands for the job's id: `--name` of the command line. */
+  /** A name that can be used in place of the job's id: `--name` of the command line. */
   readonly title?: string | undefined;
-  /** What the job can be found by. */
+  /** Labels to find the job by. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Environment variables of the job. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** An absolute path on the server; `/` unless given. */
   readonly workingDirectory?: string | undefined;
-  /** Whom it runs as on the server's host. */
+  /** The user that it runs as on the server's host. */
   readonly user?: string | undefined;
   /** As umask(2), for instance `0o027`; `0o022` unless given. */
   readonly umask?: number | undefined;
-  /** What the job reads from its standard input, 2 MiB at most. */
+  /** The job's standard input, at most 2 MiB. */
   readonly stdin?: string | Uint8Array | undefined;
-  /** The server stops the job when it has run for so long. */
+  /** The server stops the job after so many milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** What a stop sends first, such as `SIGINT`; `SIGTERM` unless given. */
+  /** The signal that a stop sends first, such as `SIGINT`; `SIGTERM` unless given. */
   readonly stopSignal?: string | undefined;
   /** Milliseconds between that signal and SIGKILL. */
   readonly graceMs?: number | undefined;
-  /** Within the server's own. */
+  /** At most the server's own limits. */
   readonly limits?: JobLimits | undefined;
-  /** What it shall have to itself. */
+  /** How it is isolated. */
   readonly isolation?: Partial<Isolation> | undefined;
 }
 
@@ -177,7 +177,7 @@ export interface StopOptions extends CallControl {
   readonly graceMs?: number | undefined;
 }
 
-/** Which jobs are listed; what is not given does not narrow. */
+/** Which jobs are listed; an option that is not given matches all. */
 export interface ListOptions extends CallControl {
   /** In one of these states. */
   readonly states?: readonly JobState[] | undefined;
@@ -189,9 +189,9 @@ export interface ListOptions extends CallControl {
   readonly startedAfter?: Date | undefined;
   /** Started before this moment. */
   readonly startedBefore?: Date | undefined;
-  /** The newest so many only. */
+  /** At most so many, the newest. */
   readonly limit?: number | undefined;
-  /** Whether running jobs come with their use of resources, which costs the server more. */
+  /** Whether running jobs come with their resource usage, which costs the server more. */
   readonly withUsage?: boolean | undefined;
 }
 
@@ -203,7 +203,7 @@ export interface RetryOptions {
   readonly onLost?: ((offset: number | undefined) => void) | undefined;
 }
 
-/** Which output of a job, and how stubbornly. At most one of the first three may be given. */
+/** Which output of a job. At most one of the first three may be given. */
 export interface StreamOptions extends CallControl, RetryOptions {
   /** Start at this byte, counted from 0. */
   readonly offset?: number | undefined;
@@ -211,9 +211,9 @@ export interface StreamOptions extends CallControl, RetryOptions {
   readonly tailLines?: number | undefined;
   /** Start with the last so many bytes. */
   readonly tailBytes?: number | undefined;
-  /** Whether to go on while the job runs; true unless given. */
+  /** Whether to continue while the job runs; true unless given. */
   readonly follow?: boolean | undefined;
-  /** Called when a broken connection was made anew, with the offset of the next byte. */
+  /** Called when a broken connection was made again, with the offset of the next byte. */
   readonly onResumed?: ((offset: number) => void) | undefined;
 }
 
@@ -225,37 +225,37 @@ export interface RunOptions extends StartOptions, RetryOptions {
   /** Called with the job's id as soon as it is started. */
   readonly onStart?: ((jobID: string) => void) | undefined;
   /**
-   * Takes the output as it comes, and is waited for; then nothing is kept for the result. What it
-   * throws ends the run, and the job is stopped.
+   * Takes the output, and is awaited; then no output is kept for the result. What it throws ends the
+   * run, and the job is stopped.
    */
   readonly onOutput?: ((chunk: Uint8Array | Gap) => void | Promise<void>) | undefined;
-  /** How much of the output is kept, the newest; 16 MiB unless given. */
+  /** How many bytes of the output are kept, the newest; 16 MiB unless given. */
   readonly maxOutputBytes?: number | undefined;
-  /** Whether the job is stopped when the run is given up; true unless given. */
+  /** Whether the job is stopped when the run ends early; true unless given. */
   readonly stopOnAbort?: boolean | undefined;
 }
 
 /** How a run ended. */
 export interface RunResult {
-  /** The job at its end. A job that failed is no error: look at `exitCode`. */
+  /** The job at its end. A job that failed is not an error: see `exitCode`. */
   readonly job: Job;
   /** Its exit code; null where it was lost. */
   readonly exitCode: number | null;
   /** The newest `maxOutputBytes` of what it has written; nothing where `onOutput` took it. */
   readonly output: Uint8Array;
-  /** How many bytes before that are not in it. */
+  /** How many bytes before that were dropped. */
   readonly droppedBytes: number;
 }
 
-/** Whose use is measured, and for how long. */
+/** Which jobs are measured, and for how long. */
 export interface StatsOptions extends CallControl {
   /** Jobs with all of these labels. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** Milliseconds between the two looks that the rates come from; 1000 unless given. */
+  /** Milliseconds between the two samples; 1000 unless given. */
   readonly intervalMs?: number | undefined;
 }
 
-/** A running job, and what it uses. What is null is not counted on that host. */
+/** A running job, and its resource usage. Null where the host does not count it. */
 export interface JobStats {
   /** The job, with `usage`. */
   readonly job: Job;
@@ -267,19 +267,19 @@ export interface JobStats {
   readonly writtenBytesPerSecond: number | null;
 }
 
-/** What the server is, and who the program is to it. */
+/** The server, and the caller's name and roles. */
 export interface ServerInfo {
   /** The server's version. */
   readonly version: string;
   /** The common name of the program's certificate. */
   readonly yourName: string;
-  /** The roles that it gives. */
+  /** The roles that the certificate gives. */
   readonly yourRoles: readonly string[];
   /** `v1`, `hybrid` or `v2`. */
   readonly cgroup: string;
-  /** What can be limited and counted there. */
+  /** The cgroup controllers that are available. */
   readonly controllers: readonly string[];
-  /** Whom jobs run as where a start does not say. */
+  /** The user that jobs run as unless a start names another. */
   readonly jobUser: string;
   /** How many jobs run. */
   readonly runningJobs: number;

@@ -5,7 +5,7 @@ import { ExitStatus } from "../exit_status.ts";
 import type { PlacedJob } from "../jobs/placed_job.ts";
 import type { VerbCall } from "./servers.ts";
 
-/** What one of the servers has answered. */
+/** The answer of one server. */
 export interface Answer<T> {
   /** The server's context, where it has one. */
   readonly context: string | undefined;
@@ -13,12 +13,12 @@ export interface Answer<T> {
 }
 
 /**
- * Asks all servers that the command line chooses, at the same time. Of several, one that fails is
- * said in one line with its context's name, and hides nothing of the others.
+ * Calls all servers that the command line chooses, at the same time. If one of several fails, the
+ * failure is reported in one line with its context's name, and the answers of the others are kept.
  *
- * @returns What they have answered, in the order in which they are named, and the exit status of the
- * first one that failed.
- * @throws {ClientError} The only server has failed, or none is to be asked.
+ * @returns The answers, in the order in which the servers are named, and the exit status of the first
+ * failure.
+ * @throws {ClientError} The only server has failed, or no server is chosen.
  */
 export async function askAll<T>(
   { servers, terminal }: VerbCall,
@@ -43,14 +43,14 @@ export async function askAll<T>(
   };
 }
 
-/** Puts what several servers have answered in one order: the newest job first. */
+/** Merges the answers of several servers: the newest job first. */
 export function newestFirst<Entry extends { readonly job: QueryResponse__Output }>(
   answers: readonly Answer<readonly Entry[]>[],
 ): (Entry & PlacedJob)[] {
   const entries = answers.flatMap(({ context, value }) =>
     value.map((entry) => ({ ...entry, context }))
   );
-  // One server's list is in order already, by more than the millisecond of the start.
+  // One server's list is sorted already, more exactly than by milliseconds.
   if (answers.length < 2) return entries;
   return entries.sort((one, other) => other.job.startedAtMs - one.job.startedAtMs);
 }

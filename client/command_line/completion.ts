@@ -19,19 +19,19 @@ const JOB_VERBS: ReadonlySet<string> = new Set([
 /** Commands below `context` whose argument is a context. */
 const CONTEXT_VERBS = ["use", "remove", "rm"];
 
-/** What completes contexts: their names, from the config file alone. */
+/** Completes contexts: their names, from the config file. */
 const CONTEXTS = "worker-client context list --quiet 2>/dev/null";
 
-/** What completes jobs: their names and ids, the newest first; silent where no server answers. */
+/** Completes jobs: their names and ids, the newest first; nothing where no server answers. */
 const LIST_JOBS = "worker-client list --all --limit 100";
 const JOBS = `${LIST_JOBS} --format '{title}\\n{jobID}' 2>/dev/null`;
 
-/** The same with the context that was begun with (`prod/`). */
+/** The same with the context that was typed (`prod/`). */
 const PLACED_JOBS = `--format '{context}/{title}\\n{context}/{jobID}' 2>/dev/null`;
 
 /**
- * The script that a shell reads to complete the command line. It is made from the definitions of the
- * verbs and options themselves.
+ * The script with which a shell completes command lines, generated from the definitions of verbs and
+ * options.
  *
  * @param program With all its verbs.
  */
@@ -40,7 +40,7 @@ export function completionScript(shell: Shell, program: Command): string {
     case "bash":
       return bashScript(program);
     case "zsh":
-      // zsh reads bash's completion, once it is told to.
+      // zsh can load bash completion.
       return `#compdef worker-client\nautoload -U +X bashcompinit && bashcompinit\n${
         bashScript(program)
       }`;
@@ -149,7 +149,7 @@ function fishScript(program: Command): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** What help shows, too. */
+/** The options that help shows. */
 function visible(command: Command): readonly Option[] {
   return command.options.filter(({ hidden }) => !hidden);
 }

@@ -4,8 +4,8 @@ import { type JobTarget, type VerbCall } from "./servers.ts";
 import { splitPlacedID } from "../jobs/placed_job.ts";
 
 /**
- * Does something to several jobs at once, each on its own server. All are tried; each failure is
- * said.
+ * Applies an action to several jobs at once, each on its own server. All are tried; each failure is
+ * reported.
  *
  * @param names As a command line names them.
  * @returns The exit status of the first failure in the order of the jobs; 0 where there is none.
@@ -23,7 +23,7 @@ export async function forEachJob(
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
       const message = placedMessage(name, error);
-      // A server that is gone is one piece of news, not as many as there are jobs.
+      // A server that cannot be reached is reported once, not for each of its jobs.
       if (!failures.has(message)) terminal.note(message);
       failures.add(message);
       return error.exitStatus;
@@ -32,7 +32,7 @@ export async function forEachJob(
   return statuses.find((status) => status !== ExitStatus.ok) ?? ExitStatus.ok;
 }
 
-/** What to say of a job's failure: with its server, where the command line names that. */
+/** The message for a job's failure: with its context, where the command line names one. */
 export function placedMessage(name: string, { message, exitStatus }: ClientError): string {
   const { context } = splitPlacedID(name);
   return context === undefined || exitStatus === ExitStatus.usage

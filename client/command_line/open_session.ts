@@ -21,6 +21,6 @@ export async function openSession(
   return new Session(endpoint, {
     retriesFirst,
     noteWhenSlow: (server) => noteWhenSlow(terminal, () => `waiting for ${server}...`),
-    onUnreachable: (server) => terminal.note(`no answer from ${server}, trying again...`),
+    onUnreachable: (server) => terminal.note(`cannot reach ${server}, trying again...`),
   });
 }

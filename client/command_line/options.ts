@@ -4,13 +4,13 @@ import { ExitStatus } from "../exit_status.ts";
 import type { IdentityFiles } from "../endpoint/identity_files.ts";
 import { splitContexts } from "../endpoint/context_names.ts";
 
-/** A server, and who one is to it. */
+/** A server, and the identity to use. */
 export interface EndpointOptions extends IdentityFiles {
   /** `HOST:PORT`. */
   readonly server?: string;
 }
 
-/** What every verb understands, before it or after it. */
+/** Options that every verb has, before its name or after it. */
 export interface CommonOptions extends EndpointOptions {
   /** Of the config file; several, where the verb asks several servers. */
   readonly context?: readonly string[];
@@ -20,9 +20,9 @@ export interface CommonOptions extends EndpointOptions {
   readonly retry?: boolean;
 }
 
-/** Options that say where a server is and who one is to it, and the variables that say the same. */
+/** Options that name a server and an identity, and the environment variables for them. */
 const ENDPOINT_OPTIONS = [
-  ["--server <host:port>", "the server, localhost:50051 unless given", "JOB_WORKER_SERVER"],
+  ["--server <host:port>", "the server, by default localhost:50051", "JOB_WORKER_SERVER"],
   ["-i, --identity <file>", "key, certificate and CA in one PEM file", "JOB_WORKER_IDENTITY"],
   ["--ca <file>", "the CA's certificate", "JOB_WORKER_CA"],
   ["--cert <file>", "your certificate", "JOB_WORKER_CERT"],
@@ -39,8 +39,8 @@ export function addEndpointOptions(command: Command): void {
 /**
  * Gives a command the options for reaching the server.
  *
- * @param asksSeveral Whether it asks several servers where several contexts are named. To the others
- * these options are known all the same, so that they are refused with the reason.
+ * @param asksSeveral Whether it asks several servers where several contexts are named. The other verbs
+ * have these options, too, so that they are refused with the reason.
  */
 export function addCommonOptions(command: Command, { asksSeveral = false } = {}): Command {
   for (const [flags, description, variable] of ENDPOINT_OPTIONS) {
@@ -50,12 +50,12 @@ export function addCommonOptions(command: Command, { asksSeveral = false } = {})
     connectionOption(
       asksSeveral ? "--context <names>" : "--context <name>",
       asksSeveral
-        ? 'of "worker-client context list", such as prod,lab (env: JOB_WORKER_CONTEXT)'
-        : 'one of "worker-client context list" (env: JOB_WORKER_CONTEXT)',
+        ? "contexts of the config file, such as prod,lab (env: JOB_WORKER_CONTEXT)"
+        : "a context of the config file (env: JOB_WORKER_CONTEXT)",
     ).argParser((text: string, earlier: string[] = []) => splitContexts(text, earlier)),
   );
   return command.addOption(
-    connectionOption("--all-contexts", "all of them").hideHelp(!asksSeveral),
+    connectionOption("--all-contexts", "all contexts of the config file").hideHelp(!asksSeveral),
   );
 }
 
@@ -68,7 +68,7 @@ function connectionOption(flags: string, description: string): Option {
  *
  * @param flags As commander takes them.
  * @param description For the help text.
- * @param parse Reads the value; what it throws is said to the user.
+ * @param parse Reads the value; the message of what it throws is shown to the user.
  */
 export function parsedOption(
   flags: string,
@@ -92,9 +92,9 @@ export function collectedOption(flags: string, description: string): Option {
   ]);
 }
 
-/** The option `--label` of verbs that choose jobs by it. */
+/** The option `--label` of verbs that select jobs. */
 export function labelOption(): Option {
-  return collectedOption("-l, --label <key=value>", "with this label; may be repeated");
+  return collectedOption("-l, --label <key=value>", "jobs with this label; may be repeated");
 }
 
 /**
@@ -110,6 +110,6 @@ export function parsePairs(texts: readonly string[] = [], option: string): Recor
 function parsePair(text: string, option: string): [key: string, value: string] {
   const index = text.indexOf("=");
   if (index > 0) return [text.slice(0, index), text.slice(index + 1)];
-  // The text may be a secret whose name was forgotten.
+  // The text is not shown: it may be a secret without a name.
   throw new ClientError(`${option} expects NAME=VALUE.`, ExitStatus.usage);
 }

@@ -1,4 +1,4 @@
-/** The servers that a command line is for: usually one, of some verbs several. */
+/** The servers that a command line is for: usually one, with some verbs several. */
 import type { Session } from "../connection/session.ts";
 import { type Destination, destinationOf } from "../endpoint/choose_endpoint.ts";
 import { type Config, configPath, contextOf, readConfig } from "../endpoint/config_file.ts";
@@ -16,14 +16,14 @@ export interface VerbCall {
   readonly terminal: Terminal;
 }
 
-/** One of the servers that a verb asks. */
+/** One of the servers that a verb calls. */
 export interface ChosenServer {
   /** Its context, where it has one. */
   readonly context: string | undefined;
   /**
    * Reads the identity; a connection is made by the first call.
    *
-   * @throws {ClientError} The address or the identity is no good.
+   * @throws {ClientError} The address or the identity is not valid.
    */
   open(): Promise<Session>;
 }
@@ -33,11 +33,11 @@ export interface JobTarget {
   readonly session: Session;
   /** An id, the beginning of one, or a name. */
   readonly jobID: string;
-  /** The same with the context, as it stands on the command line. */
+  /** The same with its context, as on the command line. */
   readonly name: string;
 }
 
-/** Finds and opens servers, each once; all are closed together. */
+/** Opens a session for each server once, and closes all of them together. */
 export class Servers implements Disposable {
   readonly #options: CommonOptions;
   readonly #terminal: Terminal;
@@ -46,7 +46,7 @@ export class Servers implements Disposable {
   readonly #sessions = new Map<string | undefined, Promise<Session>>();
   #config: Config | undefined;
 
-  /** @param call What stands on the command line, and the verb's name for messages. */
+  /** @param call The options, and the verb's name for messages. */
   constructor(
     { options, verb, terminal }: { options: CommonOptions; verb: string; terminal: Terminal },
   ) {
@@ -56,7 +56,7 @@ export class Servers implements Disposable {
   }
 
   /**
-   * Whether several are asked, so that each job has to be told with its server.
+   * Whether several servers are called, so that each job has to be shown with its server.
    *
    * @throws {ClientError} As {@linkcode chosen} does.
    */
@@ -65,9 +65,9 @@ export class Servers implements Disposable {
   }
 
   /**
-   * The one server of a verb that asks no more than one.
+   * The server of a verb that calls one server.
    *
-   * @throws {ClientError} Several are named, or the one that is cannot be used.
+   * @throws {ClientError} Several are named, or the one that is named cannot be used.
    */
   one(): Promise<Session> {
     return this.#open(undefined);
@@ -90,8 +90,8 @@ export class Servers implements Disposable {
         ? "--all-contexts"
         : "--context";
       throw new ClientError(
-        `"${text}" names a job in the context ${context}, and ${other} says otherwise: ` +
-          `leave one of them out.`,
+        `"${text}" names a job in the context ${context}, which contradicts ${other}: ` +
+          `remove one of them.`,
         ExitStatus.usage,
       );
     }
@@ -99,7 +99,7 @@ export class Servers implements Disposable {
   }
 
   /**
-   * All servers that are to be asked, each once, in the order in which they are named.
+   * All servers to call, each once, in the order in which they are named.
    *
    * @throws {ClientError} One is named that does not exist, or options exclude each other.
    */
@@ -114,7 +114,7 @@ export class Servers implements Disposable {
       );
     }
     const names = this.#names();
-    // A mistyped name is told before anybody is asked.
+    // A mistyped name is reported before any server is called.
     for (const name of names) contextOf(this.#readConfig(), name);
     return names.map((context) => ({ context, open: () => this.#open(context) }));
   }
@@ -159,7 +159,7 @@ export class Servers implements Disposable {
     if (!this.areSeveral) return this.#names()[0];
     const names = this.#names().join(", ");
     const source = this.#options.allContexts
-      ? "--all-contexts means"
+      ? "--all-contexts selects"
       : this.#options.context !== undefined
       ? "--context names"
       : "JOB_WORKER_CONTEXT names";
@@ -179,11 +179,11 @@ export class Servers implements Disposable {
     return this.#config ??= readConfig(configPath(this.#terminal));
   }
 
-  /** Ends all connections. */
+  /** Closes all connections. */
   [Symbol.dispose](): void {
     for (const opened of this.#sessions.values()) {
       opened.then((session) => session[Symbol.dispose](), () => {
-        // It was never opened: whoever asked for it has been told why.
+        // It was never opened; the caller has the reason.
       });
     }
   }

@@ -8,7 +8,7 @@ import { collectedOption, parsedOption, parsePairs } from "./options.ts";
 import type { JobSpec } from "../jobs/start.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** What a user may choose about a Start. */
+/** The options of a start. */
 export interface StartOptions {
   readonly idempotencyKey?: string;
   readonly name?: string;
@@ -39,13 +39,16 @@ export interface StartOptions {
 export function defineStartOptions(command: Command): void {
   const add = (option: Option, group: string) => command.addOption(option.helpGroup(group));
   const named = "Job:";
-  add(new Option("--name <name>", "a name that stands for the job's id"), named);
+  add(new Option("--name <name>", "a name that can be used in place of the job's id"), named);
   add(
-    collectedOption("-l, --label <key=value>", "a label, to find the job by; may be repeated"),
+    collectedOption("-l, --label <key=value>", "a label to find the job by; may be repeated"),
     named,
   );
   add(
-    new Option("--idempotency-key <key>", "start the job once, however often this is repeated"),
+    new Option(
+      "--idempotency-key <key>",
+      "start the job only once, even if the command is repeated",
+    ),
     named,
   );
   const process = "Process:";
@@ -55,27 +58,35 @@ export function defineStartOptions(command: Command): void {
   );
   add(new Option("--env-file <file>", "variables from a file, NAME=VALUE on each line"), process);
   add(new Option("-C, --cwd <dir>", "the working directory on the server (default: /)"), process);
-  add(new Option("-u, --user <name>", "whom the job runs as on the server's host"), process);
   add(
-    parsedOption("--umask <octal>", "as umask(2) (default: 022)", { parse: parseUmask }),
+    new Option("-u, --user <name>", "the user that the job runs as on the server's host"),
+    process,
+  );
+  add(
+    parsedOption("--umask <octal>", "the file mode creation mask (default: 022)", {
+      parse: parseUmask,
+    }),
     process,
   );
   add(
     new Option(
       "--stdin <file>",
-      "what the job reads, at most 2 MiB; - is this command's own standard input",
+      "the job's standard input, at most 2 MiB; - is that of this command",
     ),
     process,
   );
   const end = "End:";
   add(
-    parsedOption("--timeout <duration>", "stop the job when it has run for so long", {
+    parsedOption("--timeout <duration>", "stop the job after this time", {
       parse: parseDurationMs,
     }),
     end,
   );
-  add(new Option("--stop-signal <signal>", "what stop sends first (default: TERM)"), end);
-  const limits = "Limits, within the server's:";
+  add(
+    new Option("--stop-signal <signal>", "the signal that stop sends first (default: TERM)"),
+    end,
+  );
+  const limits = "Limits, at most the server's:";
   add(parsedOption("--cpu <percent>", "of one core: 50%, 200%", { parse: parseCpuLimit }), limits);
   add(parsedOption("--memory <size>", "such as 256M", { parse: parseMemoryLimit }), limits);
   add(
@@ -89,15 +100,15 @@ export function defineStartOptions(command: Command): void {
     limits,
   );
   const isolation = "Isolation:";
-  add(new Option("--private-tmp", "an empty /tmp and /var/tmp of its own"), isolation);
-  add(new Option("--no-network", "no network but a loopback of its own"), isolation);
-  add(new Option("--own-processes", "it sees no processes but its own"), isolation);
+  add(new Option("--private-tmp", "its own empty /tmp and /var/tmp"), isolation);
+  add(new Option("--no-network", "no network except its own loopback interface"), isolation);
+  add(new Option("--own-processes", "the job sees only its own processes"), isolation);
 }
 
 /**
- * What the options say about the job, with what is in the files that they name.
+ * The job that the options describe, with the content of the files that they name.
  *
- * @throws {ClientError} A file cannot be read, or an option says something that cannot be.
+ * @throws {ClientError} A file cannot be read, or an option is not valid.
  */
 export async function readJobSpec(
   options: StartOptions & { idempotencyKey: string },
@@ -144,7 +155,7 @@ async function readEnvFile(
   const bytes = await readFile(envFile, "--env-file", terminal);
   if (bytes.length > MAX_INPUT_BYTES) {
     throw new ClientError(
-      `Cannot start the job: --env-file ${envFile} is above 2 MiB.`,
+      `Cannot start the job: --env-file ${envFile} is larger than 2 MiB.`,
       ExitStatus.usage,
     );
   }
@@ -155,13 +166,13 @@ async function readEnvFile(
 
 async function readInput(file: string, terminal: Terminal): Promise<Uint8Array> {
   if (file === "-" && terminal.isTyped && terminal.isAttended) {
-    terminal.note("reading the job's input from this terminal; Ctrl-D ends it");
+    terminal.note("reading the job's standard input from this terminal; Ctrl-D ends it");
   }
   const bytes = await readFile(file, "--stdin", terminal);
   if (bytes.length <= MAX_INPUT_BYTES) return bytes;
   throw new ClientError(
-    `Cannot start the job: --stdin ${file} is above 2 MiB, the most a start takes. ` +
-      "Hand long data over in a file on the server.",
+    `Cannot start the job: --stdin ${file} is larger than 2 MiB. ` +
+      "Pass more data in a file on the server.",
     ExitStatus.usage,
   );
 }

@@ -6,23 +6,23 @@ export interface Verb {
   readonly name: string;
   /** Another name for it. */
   readonly alias?: string;
-  /** The exit status of all failures of the verb itself, where it passes on the job's own. */
+  /** The exit status of all failures of a verb that otherwise exits with the job's exit code. */
   readonly failureStatus?: number;
-  /** Whether it asks several servers where several contexts are named. */
+  /** Whether it calls several servers where several contexts are named. */
   readonly asksSeveral?: true;
   /** Adds the verb's arguments, options and help. */
   define(command: Command): void;
   /**
-   * Looks at a command line before anything is dialed or read.
+   * Checks the command line before any file is read or connection made.
    *
-   * @throws {ClientError} It makes no sense.
+   * @throws {ClientError} It is not valid.
    */
   check?(command: Command): void;
   /**
-   * Does it.
+   * Executes the verb.
    *
    * @param call The servers and the terminal.
-   * @param command What `define` was given, with the arguments and options of this call.
+   * @param command The command of `define`, with the arguments and options of this call.
    * @returns The exit status.
    * @throws {ClientError} It could not be done.
    */

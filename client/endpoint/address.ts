@@ -11,7 +11,7 @@ export interface ServerAddress {
   readonly text: string;
 }
 
-/** What `--server` is when nobody says. */
+/** The default of `--server`. */
 export const DEFAULT_SERVER = "localhost:50051";
 
 const DEFAULT_PORT = 50051;
@@ -19,7 +19,7 @@ const DEFAULT_PORT = 50051;
 /**
  * Reads `HOST:PORT`, `HOST`, `[IPV6]:PORT` or `[IPV6]`.
  *
- * @throws {ClientError} The text is none of these; exit status 2.
+ * @throws {ClientError} The text is not an address; exit status 2.
  */
 export function parseAddress(text: string): ServerAddress {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@[\]]+))(?::(\d{1,5}))?$/.exec(text);

@@ -5,7 +5,7 @@ import { loadIdentity, namesAnyFile } from "./identity.ts";
 import { type IdentityFiles } from "./identity_files.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** What a caller says about where and who; what is not given is looked for. */
+/** The server and identity that a caller names; what is not given is searched for. */
 export interface EndpointOptions extends IdentityFiles {
   /** `HOST:PORT`. */
   readonly server?: string | undefined;
@@ -13,12 +13,12 @@ export interface EndpointOptions extends IdentityFiles {
   readonly context?: string | undefined;
 }
 
-/** Where variables of the environment come from. */
+/** The source of environment variables. */
 export type Environment = Pick<Terminal, "environment">;
 
-/** Where a server is, and the files that say who one is to it. */
+/** A server, and the files of the identity to use. */
 export interface Destination {
-  /** The context that the address is of. */
+  /** The context that the address comes from. */
   readonly context: string | undefined;
   readonly server: string | undefined;
   readonly files: IdentityFiles;
@@ -27,14 +27,14 @@ export interface Destination {
 /** What a destination is made of besides the options. */
 export interface DestinationSources {
   readonly config: Config;
-  /** The context that was chosen; the one in use holds where none was. */
+  /** The context that was chosen; undefined: the current one applies. */
   readonly chosen: string | undefined;
   readonly environment: Terminal["environment"];
 }
 
 /**
- * Puts a context in the place of options that are not given. One that was chosen goes before the
- * environment, the one in use goes behind it.
+ * Fills in from a context what options do not give. A chosen context takes precedence over the
+ * environment, the current one does not.
  *
  * @throws {ClientError} There is no such context.
  */
@@ -61,7 +61,7 @@ export function destinationOf(
 /**
  * Reads the identity of a destination.
  *
- * @throws {ClientError} The address or the identity is no good.
+ * @throws {ClientError} The address or the identity is not valid.
  */
 export function endpointOf({ server, files }: Destination, world: Environment): Endpoint {
   const address = parseAddress(server ?? DEFAULT_SERVER);
@@ -74,9 +74,9 @@ export function endpointOf({ server, files }: Destination, world: Environment): 
 }
 
 /**
- * Reads who and where from options, the context, the environment and default places.
+ * Chooses the server and the identity from options, contexts, the environment and default places.
  *
- * @throws {ClientError} The address or the identity is no good.
+ * @throws {ClientError} The address or the identity is not valid.
  */
 export function chooseEndpoint(options: EndpointOptions, world: Environment): Endpoint {
   const destination = destinationOf(options, {

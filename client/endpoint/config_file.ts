@@ -1,4 +1,4 @@
-/** The config file: servers by name, and who one is to each. */
+/** The config file: contexts, which are servers and identities under names. */
 import * as v from "valibot";
 import { parseAddress } from "./address.ts";
 import { ClientError, messageOf } from "../errors.ts";
@@ -15,7 +15,7 @@ const CONTEXT = v.strictObject({
   key: v.optional(PATH),
 });
 
-/** A name that needs no quotes in a shell, and is no option. */
+/** A name that needs no quotes in a shell and cannot be taken for an option. */
 const NAME = v.pipe(
   v.string(),
   v.regex(/^\w[\w.-]{0,63}$/, "expected letters, digits, dots, dashes and underscores"),
@@ -29,17 +29,17 @@ const CONFIG = v.pipe(
   ),
 );
 
-/** A server, and the files that say who one is to it; without any, the default places are looked into. */
+/** A server, and the files of the identity for it; without any the default places are searched. */
 export type Context = v.InferOutput<typeof CONTEXT>;
 
-/** What the config file says. */
+/** The content of the config file. */
 export type Config = v.InferOutput<typeof CONFIG>;
 
 /**
  * Where the config file is: `job-worker/config.json` in the folder for settings (XDG Base Directory
  * Specification).
  *
- * @returns Undefined where there is no home.
+ * @returns Undefined where neither HOME nor XDG_CONFIG_HOME is set.
  */
 export function configPath(terminal: Pick<Terminal, "environment">): string | undefined {
   const home = terminal.environment("HOME");
@@ -48,9 +48,9 @@ export function configPath(terminal: Pick<Terminal, "environment">): string | un
 }
 
 /**
- * Reads the config file; where there is none there are no contexts.
+ * Reads the config file; without one there are no contexts.
  *
- * @throws {ClientError} It cannot be read, or says something that is no config.
+ * @throws {ClientError} It cannot be read, or is not valid.
  */
 export function readConfig(path: string | undefined): Config {
   try {
@@ -58,13 +58,13 @@ export function readConfig(path: string | undefined): Config {
   } catch (error) {
     if (isAbsent(error)) return { contexts: {} };
     throw new ClientError(
-      `Cannot use the config file ${path}: ${messageOf(error)}. Mend it, or remove it.`,
+      `Cannot use the config file ${path}: ${messageOf(error)}. Correct it, or delete it.`,
       ExitStatus.usage,
     );
   }
 }
 
-/** @throws {Error} The text is no config; the message says where. */
+/** @throws {Error} The text is not valid; the message says where. */
 export function parseConfig(text: string): Config {
   if (text.trim() === "") return { contexts: {} };
   const { success, output, issues } = v.safeParse(CONFIG, JSON.parse(text));
@@ -75,7 +75,7 @@ export function parseConfig(text: string): Config {
 }
 
 /**
- * Writes the config file as a whole or not at all, for the user alone.
+ * Replaces the config file atomically; only the user may read it.
  *
  * @throws {ClientError} It cannot be written.
  */
@@ -93,7 +93,7 @@ export function writeConfig(path: string, config: Config): void {
   }
 }
 
-/** @throws {ClientError} There is no such context; the message names those that there are. */
+/** @throws {ClientError} There is no such context; the message names the existing ones. */
 export function contextOf({ contexts }: Config, name: string): Context {
   const context = Object.hasOwn(contexts, name) ? contexts[name] : undefined;
   if (context !== undefined) return context;
@@ -101,13 +101,13 @@ export function contextOf({ contexts }: Config, name: string): Context {
   throw new ClientError(
     `There is no context "${name}". ` +
       (names.length > 0
-        ? `Choose of ${names.join(", ")}.`
+        ? `Choose one of ${names.join(", ")}.`
         : 'Make one with "worker-client context add".'),
     ExitStatus.usage,
   );
 }
 
-/** @throws {ClientError} The name is none. */
+/** @throws {ClientError} The name is not valid. */
 export function checkName(name: string): void {
   const { success, issues } = v.safeParse(NAME, name);
   if (success) return;
@@ -117,7 +117,7 @@ export function checkName(name: string): void {
   );
 }
 
-/** A home that this user may not see, as with another user's HOME in the environment, is none. */
+/** A folder that this user may not read (another user's HOME, for instance) counts as absent. */
 function isAbsent(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
     error instanceof Deno.errors.PermissionDenied;

@@ -1,4 +1,4 @@
-/** Several contexts in one word. */
+/** Lists of contexts in one word. */
 
 /** Contexts as `--context` and its variable name them, `prod,lab`, each once. */
 export function splitContexts(text: string, earlier: readonly string[] = []): string[] {

@@ -4,13 +4,13 @@ import { ExitStatus } from "../exit_status.ts";
 import type { IdentityFiles } from "./identity_files.ts";
 
 /**
- * Finds an identity where people keep one: in `./certs/`, then in `~/.config/job-worker/`.
+ * Finds an identity in the default places: in `./certs/`, then in `~/.config/job-worker/`.
  *
  * In each folder: `client.pem`; else `client.crt` with `client.key` and `ca.crt`; else the only
- * other identity there, `NAME.pem` or `NAME.crt` with `NAME.key` and `ca.crt`. What is named `ca` or
- * `server` is nobody's identity.
+ * other identity there, `NAME.pem` or `NAME.crt` with `NAME.key` and `ca.crt`. Files named
+ * `ca` or `server` are never a client's identity.
  *
- * @throws {ClientError} None anywhere, or several in the first folder that has any.
+ * @throws {ClientError} There is none, or there are several in the first folder that has any.
  */
 export function findDefaultIdentity(
   environment: (name: string) => string | undefined,
@@ -26,7 +26,7 @@ export function findDefaultIdentity(
   }
   throw new ClientError(
     `Cannot find an identity in ${folders.join(" or ")}: name one with --identity FILE, or with ` +
-      `--ca, --cert and --key; "worker-certs issue" makes one.`,
+      `--ca, --cert and --key; "worker-certs issue" creates one.`,
     ExitStatus.refused,
   );
 }
@@ -37,7 +37,7 @@ function defaultFolders(environment: (name: string) => string | undefined): stri
   return ["./certs", ...(config ? [`${config}/job-worker`] : [])];
 }
 
-/** The identities of a folder by name; a bundle goes before files of the same name. */
+/** The identities of a folder by name; a bundle takes precedence over files of the same name. */
 function findCandidates(folder: string): Map<string, IdentityFiles> {
   const files = new Set(listFiles(folder));
   const ca = files.has("ca.crt") ? `${folder}/ca.crt` : undefined;
@@ -59,7 +59,7 @@ function findCandidates(folder: string): Map<string, IdentityFiles> {
   return candidates;
 }
 
-/** What a PEM file holds; nothing where it cannot be read, as it may be meant for another user. */
+/** The blocks of a PEM file; none where it cannot be read, as it may belong to another user. */
 function blocksOf(file: string): readonly PemBlock[] {
   try {
     return scanPem(Deno.readTextFileSync(file)).blocks;
@@ -72,7 +72,7 @@ function listFiles(folder: string): string[] {
   try {
     return Array.from(Deno.readDirSync(folder), (entry) => entry.name);
   } catch {
-    // A default place that is not there, or that this user may not see, is no default place.
+    // A default place that does not exist, or that this user may not read, is skipped.
     return [];
   }
 }
@@ -85,7 +85,7 @@ function severalIdentities(folder: string, candidates: readonly IdentityFiles[])
     : `--ca ${first?.ca} --cert ${first?.cert} --key ${first?.key}`;
   return new ClientError(
     `Cannot choose among the identities in ${folder} (${names}): name one, for instance ` +
-      `"${example}", or call yours client.pem.`,
+      `"${example}", or rename yours to client.pem.`,
     ExitStatus.refused,
   );
 }

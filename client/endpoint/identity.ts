@@ -5,10 +5,10 @@ import { findDefaultIdentity } from "./default_identity.ts";
 import { type CheckedIdentity, checkIdentity } from "./identity_check.ts";
 import type { IdentityFiles, IdentityParts } from "./identity_files.ts";
 
-/** Who the client is and whom it trusts: checked, and ready for a handshake. */
+/** The client's certificate and key and the CA it trusts: checked, and ready for a handshake. */
 export type Identity = CheckedIdentity;
 
-/** What the command line says, and how to read the environment and the time. */
+/** The files that the command line names, the environment and the time. */
 export interface IdentitySources {
   readonly flags: IdentityFiles;
   readonly environment: (name: string) => string | undefined;
@@ -19,11 +19,11 @@ export interface IdentitySources {
 /**
  * Finds, reads and checks the identity.
  *
- * Flags go before the environment, which goes before the default places; the default places are
- * looked into only when neither flags nor environment name any file, so that a file that somebody
- * named is never used together with one that nobody named.
+ * Flags take precedence over the environment. The default places are searched only when neither of
+ * them names any file, so that a named file is never combined with one that was found.
  *
- * @throws {ClientError} No identity, several, or one that cannot work; the message says which file.
+ * @throws {ClientError} There is no identity, there are several, or it is not valid; the message names
+ * the file.
  */
 export function loadIdentity(sources: IdentitySources): Identity {
   const named = chooseNamedFiles(sources);
@@ -43,7 +43,7 @@ export interface IdentityReading {
  * Reads and checks an identity.
  *
  * @param files Either a bundle, or all three of the others.
- * @throws {ClientError} It cannot work; the message says which file.
+ * @throws {ClientError} It is not valid; the message names the file.
  */
 export function readIdentity(
   files: IdentityFiles,
@@ -52,7 +52,7 @@ export function readIdentity(
   return checkIdentity(readParts(files, read), nowMs);
 }
 
-/** The files that flags and environment name, or nothing where they name none. */
+/** The files that flags and environment name; undefined where they name none. */
 function chooseNamedFiles({ flags, environment }: IdentitySources): IdentityFiles | undefined {
   const variables: IdentityFiles = {
     identity: environment("JOB_WORKER_IDENTITY"),
@@ -71,7 +71,7 @@ function chooseNamedFiles({ flags, environment }: IdentitySources): IdentityFile
     );
   }
   if (level.identity !== undefined) {
-    // A bundle's own CA goes before a variable's where the bundle itself was named by a flag.
+    // The CA in a bundle takes precedence over a variable where a flag names the bundle.
     return { identity: level.identity, ca: flags.ca ?? (level === flags ? undefined : level.ca) };
   }
   const cert = level.cert ?? lower.cert;
@@ -82,7 +82,7 @@ function chooseNamedFiles({ flags, environment }: IdentitySources): IdentityFile
   return { cert, key, ca };
 }
 
-/** Whether a file is named at all. */
+/** Whether any file is named. */
 export function namesAnyFile(files: IdentityFiles): boolean {
   return namesIdentity(files) || files.ca !== undefined;
 }
@@ -97,7 +97,7 @@ function requireAll(files: IdentityFiles): void {
   const flags = missing.map((part) => `--${part}`).join(" and ");
   const variables = missing.map((part) => `JOB_WORKER_${part.toUpperCase()}`).join(", ");
   throw new ClientError(
-    `Cannot tell which identity to use: ${flags} missing beside the files that were named. ` +
+    `Cannot tell which identity to use: ${flags} missing. ` +
       `Name all three of --ca, --cert and --key (or set ${variables}), or one bundle with --identity.`,
     ExitStatus.usage,
   );
@@ -154,7 +154,7 @@ function explainReadError(error: unknown): [why: string, hint: string] {
   const name = "Name the right one with --identity, or with --ca, --cert and --key.";
   if (error instanceof Deno.errors.NotFound) return ["there is no such file", name];
   if (error instanceof Deno.errors.PermissionDenied) {
-    return ["permission denied", "Make it readable for your user, or name another one."];
+    return ["permission denied", "Make it readable for your user, or name another file."];
   }
   if (error instanceof Deno.errors.IsADirectory) return ["it is a directory", name];
   return [messageOf(error), name];

@@ -9,26 +9,26 @@ export interface CheckedIdentity {
   /** The client's certificate, then those between it and the CA, if any. */
   readonly cert: string;
   readonly ca: string;
-  /** The certificate's common name: what the server knows us by. */
+  /** The certificate's common name: the user's name on the server. */
   readonly name: string;
   /** When the certificate expires, in milliseconds since 1970-01-01 UTC. */
   readonly expiresAtMs: number;
-  /** Whose certificate it is, for messages: its subject and file. */
+  /** The certificate's subject and file, for messages. */
   readonly holder: string;
-  /** The file the CA came from, for messages. */
+  /** The file of the CA, for messages. */
   readonly caFile: string;
 }
 
 /**
- * Looks at the client's own certificate the way the server will.
+ * Checks the client's own certificate as the server will.
  *
- * TLS tells a client next to nothing about why its certificate was refused (the handshake is over
- * on its side by then), so what is wrong is found here, before anything is dialed.
+ * TLS does not tell a client why its certificate was rejected (on its side the handshake is complete
+ * by then), so problems are found here, before a connection is made.
  *
  * @param parts The texts and the names of the files they came from.
  * @param nowMs The time, in milliseconds since 1970-01-01 UTC.
- * @throws {ClientError} A file is not what it should be, the key does not fit, the certificate is
- * expired, not yet valid, or not signed by the CA.
+ * @throws {ClientError} A file is damaged, the key does not match, or the certificate has expired, is
+ * not yet valid, or was not signed by the CA.
  */
 export function checkIdentity(parts: IdentityParts, nowMs: number): CheckedIdentity {
   const certificates = parts.certificates.map((pem) => readCertificate(pem, parts.certFile));
@@ -93,21 +93,21 @@ function findPair(
 ): { certificate: X509Certificate; key: string } {
   for (const key of parts.keys) {
     const keyObject = readKey(key, parts.keyFile);
-    const certificate = certificates.find((candidate) => fits(candidate, keyObject));
+    const certificate = certificates.find((candidate) => matches(candidate, keyObject));
     if (certificate !== undefined) return { certificate, key };
   }
   const [first] = certificates;
   throw unusable(
     `Cannot use the certificate in ${parts.certFile} (${oneLine(first?.subject ?? "")}): ` +
-      `the key in ${parts.keyFile} does not fit it. Name the key that was issued with it`,
+      `the key in ${parts.keyFile} does not match it. Name the key that was issued with it`,
   );
 }
 
-function fits(certificate: X509Certificate, key: KeyObject): boolean {
+function matches(certificate: X509Certificate, key: KeyObject): boolean {
   try {
     return certificate.checkPrivateKey(key);
   } catch {
-    // Keys of two different kinds are not comparable: they do not fit.
+    // Keys of different algorithms cannot be compared: they do not match.
     return false;
   }
 }
@@ -121,7 +121,7 @@ function checkDates(
   if (nowMs > to.getTime()) {
     throw unusable(
       `Cannot use the certificate (${holder}): it expired at ${to.toISOString()}. ` +
-        `Have a new one issued`,
+        `Request a new one`,
     );
   }
   if (nowMs < from.getTime()) {
@@ -152,7 +152,7 @@ function checkChain(
   throw unusable(
     `Cannot use the certificate (${holder}): the CA in ${caFile} ` +
       `(${authorities.map((authority) => oneLine(authority.subject)).join("; ")}) did not sign ` +
-      `it. Name the CA that did, or have a certificate issued by this one`,
+      `it. Name the right CA, or request a certificate from this one`,
   );
 }
 
@@ -160,7 +160,7 @@ function isSignedBy(certificate: X509Certificate, authority: X509Certificate): b
   try {
     return certificate.issuer === authority.subject && certificate.verify(authority.publicKey);
   } catch {
-    // A key that cannot check this kind of signature did not make it.
+    // A key that cannot verify this kind of signature did not make it.
     return false;
   }
 }

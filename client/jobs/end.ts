@@ -9,9 +9,9 @@ export interface StopTarget {
 }
 
 /**
- * Stops a job and waits until all its processes are gone.
+ * Stops a job and waits until all its processes have ended.
  *
- * @throws {ClientError} As the server says.
+ * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function stopJob(
   session: Session,
@@ -25,8 +25,8 @@ export async function stopJob(
 /**
  * Waits until a job has ended.
  *
- * @param jobID Its whole id: a name may be another job's when the connection is made anew.
- * @throws {ClientError} There is no such job, or the server is away.
+ * @param jobID Its whole id: a name can pass to another job before a retry.
+ * @throws {ClientError} There is no such job, or the server cannot be reached.
  */
 export async function waitForJob(
   session: Session,

@@ -1,19 +1,19 @@
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
 
-/** Jobs in one answer; a longer list takes more calls, each of which is short. */
+/** Jobs in one answer; a longer list takes more calls. */
 const PAGE_SIZE = 500;
 
 /** How a list is read. */
 export interface ListOptions extends Omit<CallOptions, "probedJobID"> {
-  /** The newest so many only. */
+  /** At most so many, the newest. */
   readonly limit?: number | undefined;
 }
 
 /**
- * The jobs that match, the newest first, as many pages as it takes.
+ * The jobs that match, the newest first, over as many pages as it takes.
  *
- * @throws {ClientError} As the server says.
+ * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function* listJobs(
   session: Session,
@@ -23,7 +23,7 @@ export async function* listJobs(
   let left = limit;
   let pageToken = "";
   do {
-    // Even nothing is asked for: the server may refuse this caller.
+    // Also a limit of 0 makes a call: the server may refuse this caller.
     const pageSize = Math.max(1, Math.min(left, PAGE_SIZE));
     const page = await session.call("List", { ...request, pageSize, pageToken }, options);
     yield* page.jobs.slice(0, left);

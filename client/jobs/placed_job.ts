@@ -1,10 +1,10 @@
 /** A job and the server that has it. */
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 
-/** What parts a context from a job's id or name; neither can hold it. */
+/** Separates a context from a job's id or name; neither can contain it. */
 const SEPARATOR = "/";
 
-/** A job of one of several servers, in a form that every verb takes. */
+/** A job of one of several servers, in a form that every verb accepts. */
 export function placedID(context: string | undefined, jobID: string): string {
   return context === undefined ? jobID : `${context}${SEPARATOR}${jobID}`;
 }

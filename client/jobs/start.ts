@@ -4,9 +4,9 @@ import { ClientError, ConnectionLostError, RefusedCallError } from "../errors.ts
 import { ExitStatus } from "../exit_status.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
 
-/** What can be said about a job before it is started; what is not given is the server's choice. */
+/** The settings of a job; what is not given is the server's choice. */
 export interface JobSpec {
-  /** Starts with the same key are one start. */
+  /** Starts with the same key start one job. */
   readonly idempotencyKey: string;
   readonly title?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
@@ -22,13 +22,13 @@ export interface JobSpec {
   readonly isolation?: StartRequest["isolation"];
 }
 
-/** A start that can be repeated without being done twice. */
+/** A start that can be repeated without starting a second job. */
 export type KeyedStart = StartRequest & { readonly idempotencyKey: string };
 
-/** A start that the server gave no answer to: it may have done it. */
+/** A start without an answer: the server may or may not have started the job. */
 export class UnknownOutcomeError extends ClientError {
   override name = "UnknownOutcomeError";
-  /** Another start with it finds the job, or starts it. */
+  /** Another start with this key finds the job, or starts it. */
   readonly idempotencyKey: string;
 
   constructor(message: string, { exitStatus, key }: { exitStatus: number; key: string }) {
@@ -40,7 +40,7 @@ export class UnknownOutcomeError extends ClientError {
 /**
  * The request that starts a job.
  *
- * @throws {ClientError} What the job shall read is too long.
+ * @throws {ClientError} The job's standard input is too long.
  */
 export function toStartRequest(
   [name = "", ...args]: readonly string[],
@@ -49,8 +49,8 @@ export function toStartRequest(
   const { stdin, umask, graceMs, limits, isolation } = spec;
   if (stdin !== undefined && stdin.length > MAX_INPUT_BYTES) {
     throw new ClientError(
-      "Cannot start the job: its standard input is above 2 MiB. " +
-        "Hand long data over in a file on the server.",
+      "Cannot start the job: its standard input is larger than 2 MiB. " +
+        "Pass more data in a file on the server.",
       ExitStatus.usage,
     );
   }
@@ -74,12 +74,12 @@ export function toStartRequest(
 }
 
 /**
- * Starts a job, once, however often the answer is lost.
+ * Starts a job once, however often the answer is lost.
  *
  * @returns The job's id.
- * @throws {UnknownOutcomeError} Nobody knows whether it was started.
+ * @throws {UnknownOutcomeError} It is unknown whether it was started.
  * @throws {ClientError} It was not started.
- * @throws The signal's reason; then, too, it may have been started.
+ * @throws The signal's reason; the job may have been started then, too.
  */
 export async function startJob(
   session: Session,
@@ -98,7 +98,7 @@ export async function startJob(
   }
 }
 
-/** Whether the server may have done what it gave no answer to. */
+/** Whether the server may have started the job although there was no answer. */
 function isOutcomeUnknown(error: ClientError): boolean {
   return error.exitStatus === ExitStatus.connection &&
     (error instanceof ConnectionLostError || error instanceof RefusedCallError);

@@ -1,31 +1,31 @@
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
 
-/** How far a job is, in words; the contract's names without their prefix. */
+/** The states of a job: the contract's names without their prefix. */
 export const JOB_STATES = ["running", "stopping", "exited", "lost"] as const;
 
 /** One of {@linkcode JOB_STATES}. */
 export type JobState = typeof JOB_STATES[number];
 
-/** A job's state in a word. */
+/** A job's state. */
 export function stateOf(job: Pick<QueryResponse__Output, "state" | "exited">): JobState {
   const word = job.state.replace("JOB_STATE_", "").toLowerCase();
-  // A server that knows only the first fields of the contract does not say it.
+  // A server that implements only the first fields of the contract does not send a state.
   return JOB_STATES.find((state) => state === word) ?? (job.exited ? "exited" : "running");
 }
 
-/** Whether a text is a state's word. */
+/** Whether a text is the name of a state. */
 export function isJobState(text: string): text is JobState {
   return (JOB_STATES as readonly string[]).includes(text);
 }
 
-/** The exit code, where the job has one. */
+/** The exit code; undefined for a job that runs or was lost. */
 export function exitCodeOf(
   job: Pick<QueryResponse__Output, "state" | "exited" | "exitCode">,
 ): number | undefined {
   return job.exited && job.state !== "JOB_STATE_LOST" ? job.exitCode : undefined;
 }
 
-/** Which jobs; what is not given does not narrow. */
+/** Which jobs; a field that is not given matches all. */
 export interface JobFilter {
   readonly states?: readonly JobState[] | undefined;
   /** All of them. */

@@ -4,13 +4,13 @@ import { listJobs, type ListOptions } from "./list.ts";
 import { pause } from "../connection/abort.ts";
 import type { Session } from "../connection/session.ts";
 
-/** What one look at the running jobs has found. */
+/** The usage of running jobs at one moment. */
 export interface Sample {
   readonly atMs: number;
   readonly jobs: readonly QueryResponse__Output[];
 }
 
-/** Looks at the running jobs that have these labels. */
+/** Queries the running jobs that have these labels. */
 export async function sampleUsage(
   session: Session,
   labels: Readonly<Record<string, string>>,
@@ -18,15 +18,15 @@ export async function sampleUsage(
 ): Promise<Sample> {
   const request = toListRequest({ states: ["running", "stopping"], labels, withUsage: true });
   const jobs: QueryResponse__Output[] = [];
-  // The library goes to runtimes without Array.fromAsync.
+  // The library also runs on runtimes without Array.fromAsync.
   for await (const job of listJobs(session, request, options)) jobs.push(job);
   return { atMs: performance.now(), jobs };
 }
 
 /**
- * What running jobs use, measured between two looks.
+ * The resource usage of running jobs, measured between two samples.
  *
- * @throws {ClientError} As the server says.
+ * @throws {ClientError} The server's refusal, or the connection's failure.
  * @throws The signal's reason.
  */
 export async function measureUsage(
@@ -43,7 +43,7 @@ export async function measureUsage(
   return ratesOf(before, await sampleUsage(session, labels, { signal }));
 }
 
-/** A job, and what it has used a second between two looks. */
+/** A job, and its usage per second between two samples. */
 export interface Rated {
   readonly job: QueryResponse__Output;
   readonly rates: {
@@ -53,7 +53,7 @@ export interface Rated {
   };
 }
 
-/** What each job of the later look has used a second since the earlier one. */
+/** The usage per second of each job in the later sample since the earlier one. */
 export function ratesOf(before: Sample, after: Sample): Rated[] {
   const seconds = (after.atMs - before.atMs) / 1000;
   const earlier = new Map(before.jobs.map((job) => [job.jobID, job.usage]));

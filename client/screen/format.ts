@@ -5,21 +5,23 @@ import type {
 } from "../../proto/contract.ts";
 import { oneLine } from "../errors.ts";
 import { exitCodeOf, stateOf } from "../jobs/state.ts";
+import { binaryBytes } from "./quantities.ts";
+import { describeCommand } from "./command.ts";
 
 /** The one line of `query`. */
 export function formatLine(job: QueryResponse__Output): string {
   return `Pid: ${job.pid} Exit code: ${exitCodeOf(job) ?? "-"} Exited: ${job.exited}`;
 }
 
-/** `query --json`: the contract's fields by its names; what is not known is null. */
+/** `query --json`: the contract's fields by their names; unknown values are null. */
 export function formatJson(job: QueryResponse__Output, jobID: string, context?: string): string {
   return JSON.stringify(toJson(job, jobID, context));
 }
 
 /**
- * The same, before it is text.
+ * The same as an object.
  *
- * @param context The server's, where several are asked; the field is not there otherwise.
+ * @param context The server's context where several are called; otherwise the field is left out.
  */
 export function toJson(
   job: QueryResponse__Output,
@@ -62,26 +64,12 @@ function toTime(timeMs: number): string | null {
   return timeMs === 0 ? null : new Date(timeMs).toISOString();
 }
 
-/** A state in a word. */
+/** The state in one word, with the reason of an early end. */
 export function shortState(job: QueryResponse__Output): string {
   const state = stateOf(job);
   if (job.oomKilled) return "oom";
   if (job.timedOut && job.exited) return "timeout";
   return state;
-}
-
-/** The command as a shell would take it. */
-export function describeCommand({ name, args }: QueryResponse__Output): string {
-  return [name, ...args].map(quoteWord).join(" ");
-}
-
-/** `3s`, `12m`, `5h`, `2d`: the largest unit of which there is one. */
-export function describeDuration(durationMs: number): string {
-  const units: [string, number][] = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000]];
-  for (const [unit, unitMs] of units) {
-    if (durationMs >= unitMs) return `${Math.floor(durationMs / unitMs)}${unit}`;
-  }
-  return `${Math.max(0, Math.floor(durationMs / 1000))}s`;
 }
 
 /** `query --long`: one fact a line. */
@@ -94,7 +82,7 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     ["Directory", job.workingDirectory || undefined],
     ["User", job.user || undefined],
     ["Isolation", describeIsolation(job)],
-    ["State", `${stateOf(job)}${job.timedOut ? " (its time was up)" : ""}`],
+    ["State", `${stateOf(job)}${job.timedOut ? " (stopped by its timeout)" : ""}`],
     ["Pid", String(job.pid)],
     ["Exit code", describeExit(job)],
     ["Reason", oneLine(job.reason) || undefined],
@@ -124,7 +112,7 @@ function describeIsolation({ isolation }: QueryResponse__Output): string | undef
   ]);
 }
 
-/** The fields of a message that are there: proto-loader leaves out optional ones or sets null. */
+/** The fields of a message that have a value: optional ones are absent or null. */
 function onlyKnown(message: object | null): Record<string, unknown> | null {
   if (message === null) return null;
   return Object.fromEntries(
@@ -211,50 +199,4 @@ function joinFacts(facts: readonly (string | undefined)[]): string | undefined {
 
 function seconds(microseconds: number): string {
   return `${(microseconds / 1_000_000).toFixed(1)} s`;
-}
-
-/**
- * `268435456` as `256 MiB`.
- *
- * @param options Whether two digits are enough, as where there is little room.
- */
-export function binaryBytes(bytes: number, { isShort = false } = {}): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${Number(value.toFixed(isShort && value >= 10 ? 0 : 1))} ${units[unit]}`;
-}
-
-/**
- * What a terminal does not print but obeys, or may: control and format characters (which turn the
- * direction of writing), and separators of lines.
- */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
-
-/** A word as a shell would take it back; what does not print is shown as escapes. */
-function quoteWord(word: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
-  if (UNPRINTABLE.test(word)) return `$${singleQuoteEscaped(word)}`;
-  return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
-/** The inside of bash's `$'…'`. */
-function singleQuoteEscaped(word: string): string {
-  const inside = word
-    .replaceAll("\\", "\\\\")
-    .replaceAll("'", "\\'")
-    .replace(
-      new RegExp(UNPRINTABLE, "gu"),
-      (character) => {
-        const short = { "\n": "\\n", "\t": "\\t", "\r": "\\r" }[character];
-        if (short !== undefined) return short;
-        const code = (character.codePointAt(0) ?? 0).toString(16);
-        return code.length > 4 ? `\\U${code.padStart(8, "0")}` : `\\u${code.padStart(4, "0")}`;
-      },
-    );
-  return `'${inside}'`;
 }

@@ -6,8 +6,8 @@ import { toJson } from "./format.ts";
 /**
  * Fills in a line such as `{jobID} {state}`.
  *
- * @param context The server's, where it has one.
- * @throws {ClientError} A field that no job has.
+ * @param context The server's context, where it has one.
+ * @throws {ClientError} It names an unknown field.
  */
 export function formatTemplate(
   template: string,
@@ -32,14 +32,14 @@ function valueOf(record: object, name: string): unknown {
   return Object.hasOwn(record, name) ? (record as Record<string, unknown>)[name] : undefined;
 }
 
-/** Labels, limits and counters are there or not, job by job. */
+/** Labels, limits and counters differ from job to job. */
 function isOptional(path: string): boolean {
   return /^(labels|limits|usage|isolation)\./.test(path);
 }
 
 function unknownField(path: string, known: readonly string[]): ClientError {
   return new ClientError(
-    `There is no field "${path}". The fields are ${known.join(", ")}.`,
+    `"${path}" is not a field of a job. The fields are ${known.join(", ")}.`,
     ExitStatus.usage,
   );
 }

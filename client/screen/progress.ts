@@ -1,47 +1,47 @@
-import { binaryBytes } from "./format.ts";
+import { binaryBytes } from "./quantities.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** What is done sooner needs no progress. */
+/** Shorter streams show no progress. */
 const FIRST_AFTER_MS = 1_000;
 
 const INTERVAL_MS = 500;
 
-/** The rate is that of the last looks, so that it follows what happens. */
-const RATE_LOOKS = 6;
+/** The rate is computed over so many updates, so that it follows changes. */
+const RATE_SAMPLES = 6;
 
-/** A line that says how far a long stream is, while it goes to where nobody sees it. */
+/** A line that shows the progress of a long stream into a file. */
 export class Progress implements Disposable {
   readonly #terminal: Terminal;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #startedAtMs = performance.now();
-  #looks: { readonly atMs: number; readonly bytes: number }[] = [];
+  #samples: { readonly atMs: number; readonly bytes: number }[] = [];
   #bytes = 0;
   #totalBytes: number | undefined;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
-    this.#looks.push({ atMs: this.#startedAtMs, bytes: 0 });
+    this.#samples.push({ atMs: this.#startedAtMs, bytes: 0 });
     this.#timer = setInterval(() => this.#draw(), INTERVAL_MS);
   }
 
-  /** Says how much there is in all, once that is known. */
+  /** Sets the total, once that is known. */
   expect(totalBytes: number): void {
     this.#totalBytes = totalBytes;
   }
 
-  /** Counts what has come. */
+  /** Counts bytes that were written. */
   add(bytes: number): void {
     this.#bytes += bytes;
-    // A stream that comes fast leaves no time for timers.
-    const { atMs = 0 } = this.#looks.at(-1) ?? {};
+    // A fast stream leaves no time for timers.
+    const { atMs = 0 } = this.#samples.at(-1) ?? {};
     if (performance.now() - atMs >= 2 * INTERVAL_MS) this.#draw();
   }
 
   #draw(): void {
     const nowMs = performance.now();
-    this.#looks = [...this.#looks, { atMs: nowMs, bytes: this.#bytes }].slice(-RATE_LOOKS);
+    this.#samples = [...this.#samples, { atMs: nowMs, bytes: this.#bytes }].slice(-RATE_SAMPLES);
     if (nowMs - this.#startedAtMs < FIRST_AFTER_MS) return;
-    const [first] = this.#looks;
+    const [first] = this.#samples;
     const rate = first === undefined || nowMs === first.atMs
       ? 0
       : (this.#bytes - first.bytes) / (nowMs - first.atMs) * 1000;
@@ -50,7 +50,7 @@ export class Progress implements Disposable {
     );
   }
 
-  /** Takes the line away. */
+  /** Removes the line. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#terminal.showProgress("");
@@ -65,7 +65,7 @@ export function describeProgress(
     bytesPerSecond: number;
   },
 ): string {
-  // What is written while it is read is more than there was.
+  // A job that still runs can write more than the total.
   const total = totalBytes === undefined || totalBytes < bytes
     ? ""
     : ` of ${binaryBytes(totalBytes)}`;

@@ -1,13 +1,13 @@
 import type { Terminal } from "../terminal.ts";
 
-/** Nobody wonders before. */
+/** How long something may take before that is noted. */
 const SLOW_MS = 3_000;
 
 /**
- * Says once what is waited for, when that has lasted a few seconds and somebody looks.
+ * Notes once what the client waits for, when that takes a few seconds and standard error is a terminal.
  *
- * @param text Made when it is needed.
- * @returns Disposed of when the waiting is over.
+ * @param text Makes the line.
+ * @returns To be disposed of when the wait is over.
  */
 export function noteWhenSlow(terminal: Terminal, text: () => string): Disposable {
   if (!terminal.isAttended) return { [Symbol.dispose]: () => {} };
@@ -15,7 +15,7 @@ export function noteWhenSlow(terminal: Terminal, text: () => string): Disposable
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-/** So many jobs are named; more are counted. */
+/** At most so many jobs are named; more are counted. */
 const MAX_NAMED = 3;
 
 /** Jobs for such a line: `job a`, `jobs a and b` or `17 jobs`. */
@@ -24,7 +24,7 @@ export function describeJobs(names: readonly string[]): string {
   return `${names.length === 1 ? "job" : "jobs"} ${names.join(" and ")}`;
 }
 
-/** Notes, when it lasts, which of several jobs are still waited for. */
+/** Notes, when it takes long, which of several jobs are still waited for. */
 export class PendingJobs implements Disposable {
   readonly #pending: Set<string>;
   readonly #note: Disposable;
@@ -38,7 +38,7 @@ export class PendingJobs implements Disposable {
     this.#note = noteWhenSlow(terminal, () => describe(describeJobs([...this.#pending])));
   }
 
-  /** One is not waited for any more. */
+  /** One job has ended. */
   settle(name: string): void {
     this.#pending.delete(name);
   }

@@ -1,35 +1,37 @@
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import type { PlacedJob } from "../jobs/placed_job.ts";
 import { oneLine } from "../errors.ts";
-import { describeCommand, describeDuration, shortState } from "./format.ts";
+import { describeCommand } from "./command.ts";
+import { shortState } from "./format.ts";
+import { describeDuration } from "./quantities.ts";
 
-/** Characters of an id that a table shows; they are enough for every verb where no two jobs share them. */
+/** Characters of an id that a table shows; every verb accepts them where they are unique. */
 const SHORT_ID_CHARACTERS = 8;
 
 /** Between two columns. */
 const GAP = "  ";
 
-/** So much of a command is to be seen, in characters. */
+/** The least width of the last column, in characters. */
 const SHORTEST_LAST_COLUMN = 16;
 
-/** Columns of jobs that a narrow terminal goes without. */
+/** Columns that are left out on a narrow terminal, the first one first. */
 const EXPENDABLE = ["OWNER", "USER", "TOOK", "EXIT", "STARTED"];
 
-/** What takes one column each: most of what is ever printed. */
+/** Characters that take one column each: most text. */
 const ASCII = /^[\x20-\x7e]*$/;
 
 /** Where a table goes. */
 export interface Surface {
-  /** How wide it is; undefined: as wide as it gets, and nothing is cut off. */
+  /** Its width; undefined: unlimited, and nothing is cut off. */
   readonly columns: number | undefined;
-  /** Whether it shows more than ASCII. */
+  /** Whether it can show more than ASCII. */
   readonly isUnicode: boolean;
 }
 
 /**
  * The jobs as a table for people.
  *
- * @param options Where it goes, and whether each job is told with its context.
+ * @param options Where it goes, and whether a column shows the context of each job.
  */
 export async function formatTable(
   jobs: readonly PlacedJob[],
@@ -61,10 +63,10 @@ export function addColumn(
 }
 
 /**
- * Lines up rows of cells by what they take on the surface; lines are cut at its end.
+ * Aligns rows of cells; lines are cut at the width of the surface.
  *
- * @param expendable Heads of columns that are left out, the first one first, where the last column
- * would not be seen otherwise.
+ * @param expendable Heads of columns that are left out, the first one first, where there is no room
+ * for the last column.
  */
 export async function formatRows(
   rows: readonly (readonly string[])[],
@@ -94,7 +96,7 @@ export async function formatRows(
   return (await fitLines(lines, surface)).map((line) => `${line}\n`).join("");
 }
 
-/** What these columns take, where no more is seen of the last one than tells its rows apart. */
+/** The width of these columns with the least width of the last one. */
 function neededColumns(widths: readonly number[], shown: ReadonlySet<number>): number {
   const last = widths.length - 1;
   return [...shown].reduce((sum, index) => {
@@ -104,8 +106,7 @@ function neededColumns(widths: readonly number[], shown: ReadonlySet<number>): n
 }
 
 /**
- * Makes lines that a surface can show: cut where it ends, by what each character takes there, and
- * without those that it does not know.
+ * Makes lines that a surface can show: cut at its width, and without characters that it cannot show.
  */
 export async function fitLines(
   lines: readonly string[],
@@ -116,7 +117,7 @@ export async function fitLines(
   const segmenter = new Intl.Segmenter();
   return lines.map((line) => {
     const known = isUnicode ? line : line.replace(/\P{ASCII}/gu, "?");
-    // No character takes more than two columns.
+    // A character takes at most two columns.
     if (2 * known.length <= columns || widthOf(known) <= columns) return known;
     let kept = "";
     let width = 0;

@@ -1,7 +1,8 @@
-import { binaryBytes, describeCommand } from "./format.ts";
+import { describeCommand } from "./command.ts";
+import { binaryBytes } from "./quantities.ts";
 import type { Rated } from "../jobs/usage.ts";
 
-/** The columns of a job's use. */
+/** The columns of a job's resource usage. */
 export const USAGE_HEAD = [
   "ID",
   "NAME",
@@ -14,10 +15,10 @@ export const USAGE_HEAD = [
   "COMMAND",
 ];
 
-/** Those that a narrow terminal goes without. */
+/** Columns that are left out on a narrow terminal, the first one first. */
 export const USAGE_EXPENDABLE = ["PEAK", "PROCESSES", "READ/s", "WRITE/s", "HISTORY"];
 
-/** A job's use as a row of a table. */
+/** A job's resource usage as a row. */
 export function usageCells({ job, rates }: Rated): string[] {
   const bytes = (value: number | null | undefined) =>
     typeof value === "number" ? binaryBytes(value) : "-";

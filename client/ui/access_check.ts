@@ -1,11 +1,10 @@
 /**
- * Who may speak to the local page: whoever was given its address, and nobody whom a browser was led
- * to send. Pure.
+ * Decides which requests the local page's server accepts: only those from the page itself. Pure.
  *
- * Every process and every web page on this machine can send requests to a port of the loopback. What
- * other programs lack is the token. What a foreign web page lacks is the token as well; besides, its
- * requests bear its own origin (RFC 6454), and one that has pointed its name at 127.0.0.1 (DNS
- * rebinding) bears its own name in Host.
+ * Every process and every web page on this machine can send requests to a port of the loopback
+ * interface. Other programs do not know the token. Neither do other web pages; besides, their
+ * requests have their own origin (RFC 6454), and those of a page that has pointed its name at
+ * 127.0.0.1 (DNS rebinding) have that name in Host.
  */
 import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
@@ -13,7 +12,7 @@ import { timingSafeEqual } from "node:crypto";
 /** 256 bits cannot be guessed. */
 const TOKEN_BYTES = 32;
 
-/** Names of the loopback that a browser asks no name server for (RFC 6761). */
+/** Names of the loopback interface that a browser does not look up (RFC 6761). */
 const HOSTS = ["127.0.0.1", "localhost"];
 
 /** A new secret, as text that needs no quotes in a URL. */
@@ -21,31 +20,34 @@ export function makeToken(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(TOKEN_BYTES))).toString("base64url");
 }
 
-/** What is looked at of a request. */
-export interface Visit {
+/** The checked part of a request. */
+export interface CheckedRequest {
   readonly method: string;
   /** The path, as it was sent. */
   readonly path: string;
   readonly headers: Headers;
 }
 
-/** What a request has to match. */
-export interface Gate {
+/** The expected token and port. */
+export interface Access {
   readonly token: string;
   readonly port: number;
 }
 
-/** What the gate says: where the request may go to, or why it may not. */
+/** The path of an accepted request, or the reason of a refusal. */
 export type Verdict =
-  | { readonly kind: "let in"; readonly path: string }
+  | { readonly kind: "accepted"; readonly path: string }
   | { readonly kind: "refused"; readonly status: number; readonly reason: string };
 
 /**
- * Judges a request.
+ * Checks a request.
  *
- * @returns Let in: the path behind the token, which begins with a slash.
+ * @returns For an accepted request the path after the token, with a slash in front.
  */
-export function judge({ method, path, headers }: Visit, { token, port }: Gate): Verdict {
+export function checkRequest(
+  { method, path, headers }: CheckedRequest,
+  { token, port }: Access,
+): Verdict {
   const host = headers.get("host") ?? "";
   if (!HOSTS.some((name) => host === `${name}:${port}`)) {
     return refused(
@@ -55,33 +57,33 @@ export function judge({ method, path, headers }: Visit, { token, port }: Gate): 
   }
   const origin = headers.get("origin");
   if (origin !== null && origin !== `http://${host}`) {
-    return refused(403, "Other pages may not use this one.");
+    return refused(403, "Requests from other pages are not allowed.");
   }
-  // Where a browser says who is behind a request (W3C Fetch Metadata): this page, or its user.
+  // Sent by browsers (W3C Fetch Metadata): the page itself or its user caused the request.
   const site = headers.get("sec-fetch-site") ?? "none";
   if (site !== "none" && site !== "same-origin") {
-    return refused(403, "Other pages may not use this one.");
+    return refused(403, "Requests from other pages are not allowed.");
   }
   const [, given = "", ...rest] = path.split("/");
   if (!isSame(given, token) || rest.length === 0) {
     return refused(403, 'Use the whole address that "worker-client ui" has printed.');
   }
-  if (method === "GET") return { kind: "let in", path: `/${rest.join("/")}` };
-  if (method !== "POST") return refused(405, "Only GET and POST are understood.");
-  // Browsers send it with each POST; what goes without it was made by no page.
-  if (origin === null) return refused(403, "A POST must say its Origin.");
+  if (method === "GET") return { kind: "accepted", path: `/${rest.join("/")}` };
+  if (method !== "POST") return refused(405, "Only GET and POST are allowed.");
+  // Browsers send it with each POST; a request without it does not come from a page.
+  if (origin === null) return refused(403, "A POST must have an Origin.");
   if (headers.get("content-type") !== "application/json") {
-    // A form of a foreign page cannot send this type, and a script must ask before it does.
+    // A form of another page cannot send this type, and a script needs permission first (CORS).
     return refused(415, "A POST must be application/json.");
   }
-  return { kind: "let in", path: `/${rest.join("/")}` };
+  return { kind: "accepted", path: `/${rest.join("/")}` };
 }
 
 function refused(status: number, reason: string): Verdict {
   return { kind: "refused", status, reason };
 }
 
-/** Compares without telling by its time how much of it is right. */
+/** Compares in constant time. */
 function isSame(given: string, token: string): boolean {
   const [one, other] = [Buffer.from(given), Buffer.from(token)];
   return one.length === other.length && timingSafeEqual(one, other);

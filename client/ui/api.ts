@@ -1,4 +1,4 @@
-/** What the page may ask for. Each request goes to the server as the user's own call. */
+/** The page's requests. Each becomes a call to the server with the user's identity. */
 import * as v from "valibot";
 import config from "../../deno.json" with { type: "json" };
 import { parseDurationMs } from "../../common/quantities.ts";
@@ -20,7 +20,7 @@ import { START_FORM, toRequest } from "./start_form.ts";
 /** Answers one kind of request. */
 type Handler = (request: Request, session: Session) => Promise<Response>;
 
-/** Longer texts are looked for by nobody, and would make each look dear. */
+/** A longer text would make each search expensive, and is not needed. */
 const MAX_SEARCH_LENGTH = 1_000;
 
 const JOB_ID = v.pipe(v.string(), v.nonEmpty("expected a job's id"));
@@ -53,7 +53,7 @@ const FIND = v.strictObject({
   offset: COUNT,
 });
 
-/** All there is, by path; each is a POST. */
+/** The handlers by path; each takes a POST. */
 export const API: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ["/api/about", async (_request, session) => {
     const info = await session.call("Info", {}, { retryForMs: 0 });

@@ -1,33 +1,33 @@
-/** Jobs for the page's table, of which the text search is ours: the server knows no such thing. */
+/** Jobs for the page's table, with a text search, which the server does not have. */
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
-import { describeCommand } from "../screen/format.ts";
+import { describeCommand } from "../screen/command.ts";
 import type { Session } from "../connection/session.ts";
 import type { FoundJobs } from "./protocol.ts";
 
-/** Jobs in one answer of the server while a text is looked for. */
+/** Jobs in one answer of the server while searching. */
 const SCAN_PAGE_SIZE = 500;
 
-/** So many jobs are looked at for one answer; the page can ask to go on. */
+/** How many jobs are searched for one answer; the page can request the next ones. */
 export const MAX_SCANNED_JOBS = 5_000;
 
-/** Which jobs, and where to go on. */
+/** Which jobs, and where to continue. */
 export interface JobSearch extends ListRequest {
   readonly pageSize: number;
   readonly pageToken: string;
-  /** What stands in a job's id, name, command, owner, user or labels; empty: all. */
+  /** A text in a job's id, name, command, owner, user or labels; empty: all jobs. */
   readonly text: string;
 }
 
 /**
- * Looks for jobs.
+ * Searches for jobs.
  *
- * @throws {ClientError} As the server says.
+ * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function findJobs(
   { text, pageToken, pageSize, ...request }: JobSearch,
   session: Session,
 ): Promise<FoundJobs> {
-  // The page asks again by itself, and should say at once that nobody answers.
+  // No retries: the page polls, and should show at once that the server cannot be reached.
   const list = async (pageSize: number, pageToken: string) =>
     await session.call("List", { ...request, pageSize, pageToken }, { retryForMs: 0 });
   if (text === "") {
@@ -46,7 +46,7 @@ export async function findJobs(
   return { jobs: found, nextPageToken, scannedJobs };
 }
 
-/** Whether all words of a text stand somewhere in what a job is known by, in any case. */
+/** Whether all words of a text occur in a job's searchable fields, ignoring case. */
 export function matches(job: QueryResponse__Output, text: string): boolean {
   const labels = Object.entries(job.labels).map(([key, value]) => `${key}=${value}`);
   const facts = [job.jobID, job.title, describeCommand(job), job.owner, job.user, ...labels]

@@ -1,16 +1,16 @@
-/** Looks for a text in a job's whole output, of which the page holds a small part. */
+/** Searches a job's whole output, of which the page holds a small part. */
 import { Buffer } from "node:buffer";
 import { follow, type Sink } from "../jobs/follow.ts";
 import type { Session } from "../connection/session.ts";
 
-/** What to look for, and from where on. */
+/** What to search for, and where to start. */
 export interface Wanted {
   readonly jobID: string;
   readonly text: string;
   readonly offset: number;
 }
 
-/** Finds bytes in pieces that are cut anywhere. Pure. */
+/** Finds a text in bytes that are cut anywhere. Pure. */
 export class ByteFinder {
   readonly #wanted: Buffer;
   #tail = Buffer.alloc(0);
@@ -20,31 +20,31 @@ export class ByteFinder {
   }
 
   /**
-   * Looks into the next piece.
+   * Searches the next piece.
    *
    * @param offset Where it begins.
-   * @returns Where the text begins, once it was found.
+   * @returns The offset of the text, once it was found.
    */
   look(bytes: Uint8Array, offset: number): number | undefined {
     const whole = Buffer.concat([this.#tail, bytes]);
     const index = whole.indexOf(this.#wanted);
     if (index >= 0) return offset - this.#tail.length + index;
-    // Pieces that are not next to each other make no match: the caller starts anew there.
+    // A text cannot match across a gap: the caller resets the finder there.
     this.#tail = whole.subarray(Math.max(0, whole.length - this.#wanted.length + 1));
     return undefined;
   }
 
-  /** Forgets what came before: something is missing in between. */
+  /** Forgets the bytes before a gap. */
   reset(): void {
     this.#tail = Buffer.alloc(0);
   }
 }
 
 /**
- * Reads what the job has written so far, up to the first place where the text stands.
+ * Reads what the job has written so far, up to the first match.
  *
- * @returns Its offset; `undefined` where there is none.
- * @throws {ClientError} As the server says.
+ * @returns Its offset; undefined where there is none.
+ * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function findText(
   { jobID, text, offset }: Wanted,

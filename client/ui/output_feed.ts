@@ -1,4 +1,4 @@
-/** A job's output on its way to the page. */
+/** Streams a job's output to the page. */
 import { ClientError, messageOf } from "../errors.ts";
 import { follow, type Sink } from "../jobs/follow.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
@@ -8,12 +8,12 @@ import { OutputQueue } from "./output_queue.ts";
 /** Which part of a job's output. */
 export interface OutputRange {
   readonly jobID: string;
-  /** Where to begin; at most one of the two. */
+  /** Where to start; at most one of the two. */
   readonly offset?: number | undefined;
   readonly tailBytes?: number | undefined;
-  /** Whether to go on while the job runs. */
+  /** Whether to continue while the job runs. */
   readonly follow: boolean;
-  /** So many bytes are enough. */
+  /** At most so many bytes. */
   readonly length?: number | undefined;
 }
 
@@ -21,8 +21,8 @@ export interface OutputRange {
  * The output as frames, as it comes.
  *
  * @param range Which output.
- * @param from The session, and a signal that nobody takes the output any more: a silent job gives no
- * other occasion to notice.
+ * @param from The session, and a signal that the page has closed the request: without it a job that
+ * prints nothing would be followed for nothing.
  */
 export function feedOutput(
   range: OutputRange,
@@ -68,7 +68,7 @@ async function readInto(queue: OutputQueue, { range, session, signal }: Reading)
   }
 }
 
-/** Passes on so many bytes, and then says that it is enough. */
+/** Passes on so many bytes, then aborts the reading. */
 class FirstBytes implements Sink {
   readonly #sink: Sink;
   readonly #enough: AbortController;

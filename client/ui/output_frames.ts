@@ -1,16 +1,17 @@
 /**
- * How a job's output travels to the page: as frames of a kind, a length and a payload, so that its
- * bytes and what is said about them keep their order. Pure; used at both ends.
+ * The encoding of a job's output for the page: frames with a kind, a length and a payload, so that
+ * bytes and notes keep their order. Pure; used at both ends.
  */
+import { concatenate } from "../../common/bytes.ts";
 
-/** What a frame holds. */
+/** The content of a frame. */
 export type Frame =
   | { readonly kind: "bytes"; readonly offset: number; readonly bytes: Uint8Array }
-  /** What is missing, or how the connection does. */
+  /** A gap, or the state of the connection. */
   | { readonly kind: "note"; readonly text: string }
-  /** There is no more; nothing follows. */
+  /** The end of the output; nothing follows. */
   | { readonly kind: "end" }
-  /** It broke off; nothing follows. */
+  /** The output failed; nothing follows. */
   | { readonly kind: "error"; readonly text: string };
 
 const KINDS = ["bytes", "note", "end", "error"] as const;
@@ -18,10 +19,10 @@ const KINDS = ["bytes", "note", "end", "error"] as const;
 /** A kind (1 byte) and a length (4 bytes, big-endian). */
 const HEAD_BYTES = 5;
 
-/** Before the bytes of output stands where they begin. */
+/** The offset of the bytes, before them. */
 const OFFSET_BYTES = 8;
 
-/** No payload is longer; a length above it is a mistake and would only fill memory. */
+/** The longest payload; a greater length is an error and would only fill the memory. */
 export const MAX_PAYLOAD_BYTES = 8 * 1024 ** 2;
 
 /** A frame as bytes. */
@@ -50,18 +51,16 @@ function payloadOf(frame: Frame): Uint8Array {
   }
 }
 
-/** Takes frames out of pieces that are cut anywhere. */
+/** Splits bytes that are cut anywhere into frames. */
 export class FrameReader {
   #rest = new Uint8Array();
 
   /**
-   * @returns The frames that are whole by now.
-   * @throws {Error} These are no frames.
+   * @returns The frames that are complete now.
+   * @throws {Error} The bytes are not frames.
    */
   read(piece: Uint8Array): Frame[] {
-    const bytes = new Uint8Array(this.#rest.length + piece.length);
-    bytes.set(this.#rest);
-    bytes.set(piece, this.#rest.length);
+    const bytes = concatenate([this.#rest, piece]);
     const frames: Frame[] = [];
     let begin = 0;
     while (bytes.length - begin >= HEAD_BYTES) {
@@ -91,6 +90,6 @@ function decodeFrame(code: number | undefined, payload: Uint8Array): Frame {
     case "end":
       return { kind };
     default:
-      throw new Error("A frame is of no known kind.");
+      throw new Error("A frame is of an unknown kind.");
   }
 }

@@ -1,14 +1,15 @@
-/** What of a job's output waits for the page to take it: bounded, the newest is kept. Pure. */
+/** Output that waits for the page: bounded, the newest is kept. Pure. */
+import { concatenate } from "../../common/bytes.ts";
 import type { Sink } from "../jobs/follow.ts";
 import { encodeFrame, type Frame } from "./output_frames.ts";
 
-/** What a page that does not keep up is spared: nobody reads a megabyte that has scrolled by. */
+/** The most that waits for a slow page; older output has scrolled away anyway. */
 export const MAX_WAITING_BYTES = 1024 ** 2;
 
 /**
- * Takes output as fast as it comes, and gives as much as is asked for. It never holds the stream up:
- * this runtime would go on reading from the network and keep it all. What is too much is left out
- * from the oldest on, and that is said in its place.
+ * Accepts output as fast as it arrives. It never pauses the stream: this runtime would continue to
+ * read from the network and keep it all in memory. When there is too much the oldest output is left
+ * out, and a note takes its place.
  */
 export class OutputQueue implements Sink {
   #frames: Frame[] = [];
@@ -19,7 +20,7 @@ export class OutputQueue implements Sink {
   write(bytes: Uint8Array, offset: number): void {
     const cut = Math.max(0, bytes.length - MAX_WAITING_BYTES);
     this.#leftOutBytes += cut;
-    // The bytes belong to whoever has read them.
+    // The bytes are lent: the reader reuses them.
     this.#frames.push({ kind: "bytes", offset: offset + cut, bytes: bytes.slice(cut) });
     this.#waitingBytes += bytes.length - cut;
     while (this.#waitingBytes > MAX_WAITING_BYTES) this.#leaveOut();
@@ -35,12 +36,12 @@ export class OutputQueue implements Sink {
     return this.#frames.length === 0;
   }
 
-  /** It was all. */
+  /** Marks the end of the output. */
   end(): void {
     this.#push({ kind: "end" });
   }
 
-  /** It broke off. */
+  /** Marks the end by a failure. */
   fail(text: string): void {
     this.#push({ kind: "error", text });
   }
@@ -58,14 +59,15 @@ export class OutputQueue implements Sink {
     this.#leftOutBytes += frame.bytes.length;
   }
 
-  /** Waits for something to send, and gives all there is as frames. */
+  /** Waits for output, and returns all that there is as frames. */
   async take(): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#frames.length === 0) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     const frames = this.#frames;
     if (this.#leftOutBytes > 0) {
-      const text = `${this.#leftOutBytes} bytes left out: they came faster than they can be shown`;
+      const text =
+        `${this.#leftOutBytes} bytes left out: they arrived faster than they can be shown`;
       frames.unshift({ kind: "note", text });
     }
     this.#frames = [];
@@ -73,14 +75,4 @@ export class OutputQueue implements Sink {
     this.#leftOutBytes = 0;
     return concatenate(frames.map(encodeFrame));
   }
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

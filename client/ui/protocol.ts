@@ -1,14 +1,14 @@
-/** What the page and the local server say to each other, besides jobs as the contract has them. */
+/** Messages between the page and the local server, besides the contract's jobs. */
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 
-/** What the page is told on its first look. */
+/** The server and the user. */
 export interface About {
   readonly server: string;
   readonly clientVersion: string;
   readonly serverVersion: string;
   readonly userName: string;
   readonly roles: readonly string[];
-  /** Whom jobs run as where a start does not say. */
+  /** The user that jobs run as unless a start names another. */
   readonly jobUser: string;
 }
 
@@ -17,11 +17,11 @@ export interface FoundJobs {
   readonly jobs: readonly QueryResponse__Output[];
   /** Empty: there are no more. */
   readonly nextPageToken: string;
-  /** How many jobs were looked at for these. */
+  /** How many jobs were searched for these. */
   readonly scannedJobs: number;
 }
 
-/** The fields of a start that are texts as they were typed; an empty one says nothing. */
+/** The text fields of a start, as typed; an empty one counts as not given. */
 export const TEXT_FIELDS = [
   "name",
   "labels", // One KEY=VALUE a line.

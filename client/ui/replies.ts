@@ -1,10 +1,10 @@
-/** Answers of the local page's server: all of them bear the same headers. */
+/** Responses of the local page's server: all have the same headers. */
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 
 /**
- * Nothing may be loaded but from here, nothing is run that is written into the page itself, no page
- * may frame this one, and no text becomes markup (Content Security Policy Level 3, Trusted Types).
+ * Everything is loaded from this server, inline scripts do not run, no page may frame this one, and no
+ * text becomes markup (Content Security Policy Level 3, Trusted Types).
  */
 const POLICY = [
   "default-src 'none'",
@@ -20,7 +20,7 @@ const POLICY = [
 
 const HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy": POLICY,
-  // The address bears the token, so it must stay here.
+  // The address contains the token, so it must not be sent to other servers.
   "referrer-policy": "no-referrer",
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
@@ -29,7 +29,7 @@ const HEADERS: Readonly<Record<string, string>> = {
   "cross-origin-resource-policy": "same-origin",
 };
 
-/** An answer with a body. */
+/** A response with a body. */
 export function reply(
   body: string | ReadableStream<Uint8Array>,
   { type, status = 200 }: { type: string; status?: number },
@@ -37,17 +37,17 @@ export function reply(
   return new Response(body, { status, headers: { ...HEADERS, "content-type": type } });
 }
 
-/** An answer for the page's scripts. */
+/** A response for the page's scripts. */
 export function replyJson(value: unknown, status = 200): Response {
   return reply(JSON.stringify(value), { type: "application/json", status });
 }
 
-/** A refusal in words; the page shows them. */
+/** A refusal with a message, which the page shows. */
 export function replyRefusal(message: string, status: number): Response {
   return replyJson({ error: message }, status);
 }
 
-/** The refusal that an error is; `undefined` where it is none of the user's. */
+/** The refusal for an error; undefined for an internal one. */
 export function replyError(error: unknown): Response | undefined {
   if (!(error instanceof ClientError)) return undefined;
   return replyRefusal(messageOf(error), statusOf(error.exitStatus));

@@ -1,12 +1,12 @@
-/** Reads what the page sends. */
+/** Reads the bodies of the page's requests. */
 import * as v from "valibot";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 
-/** A start with the longest input that a server takes (2 MiB), which JSON may double, and then some. */
+/** A start with the longest standard input (2 MiB), which JSON may double, and a reserve. */
 export const MAX_BODY_BYTES = 6 * 1024 ** 2;
 
-/** A body that is too long. */
+/** The body is too long. */
 export class LongBodyError extends Error {
   override name = "LongBodyError";
 }
@@ -14,8 +14,8 @@ export class LongBodyError extends Error {
 /**
  * Reads a request's JSON.
  *
- * @throws {LongBodyError} It is above {@linkcode MAX_BODY_BYTES}; the rest is not read.
- * @throws {ClientError} It is no JSON, or not what the schema says.
+ * @throws {LongBodyError} It is longer than {@linkcode MAX_BODY_BYTES}; the rest is not read.
+ * @throws {ClientError} It is not JSON, or does not match the schema.
  */
 export async function readJson<Schema extends v.GenericSchema>(
   request: Request,
@@ -26,7 +26,7 @@ export async function readJson<Schema extends v.GenericSchema>(
     value = JSON.parse(await readText(request));
   } catch (error) {
     if (error instanceof LongBodyError) throw error;
-    throw new ClientError("Cannot read the request: it is no JSON.", ExitStatus.usage);
+    throw new ClientError("Cannot read the request: it is not JSON.", ExitStatus.usage);
   }
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;

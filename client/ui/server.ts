@@ -1,28 +1,28 @@
-/** The local page's server: answers its own page on the loopback, and nobody else. */
+/** The local page's server, on the loopback interface; it answers only its own page. */
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { Session } from "../connection/session.ts";
 import { API } from "./api.ts";
 import { isAsset, readAsset } from "./assets.ts";
 import { LongBodyError, MAX_BODY_BYTES } from "./request_body.ts";
-import { type Gate, judge, makeToken } from "./access_check.ts";
+import { type Access, checkRequest, makeToken } from "./access_check.ts";
 import { reply, replyError, replyRefusal } from "./replies.ts";
 
-/** Reachable from this machine alone. */
+/** Reachable only from this machine. */
 const LOOPBACK = "127.0.0.1";
 
-/** A page that is open, to be closed. */
+/** A page that is being served; the caller closes it. */
 export interface OpenPage extends AsyncDisposable {
   /** Its address, with the token. */
   readonly url: string;
 }
 
 /**
- * Begins to serve the page.
+ * Starts to serve the page.
  *
- * @param session Whose identity all calls bear.
- * @param options The port; 0 is a free one. `note` is told of mistakes of ours.
- * @throws {ClientError} The port cannot be had.
+ * @param session Makes all calls to the server.
+ * @param options The port; 0 is a free one. `note` is called with internal errors.
+ * @throws {ClientError} The port cannot be used.
  */
 export function openPage(
   session: Session,
@@ -30,21 +30,21 @@ export function openPage(
 ): OpenPage {
   const token = makeToken();
   const leave = new AbortController();
-  let gate: Gate = { token, port };
+  let access: Access = { token, port };
   const handle = async (request: Request) => {
     try {
-      return await answer(request, { session, gate });
+      return await answer(request, { session, access });
     } catch (error) {
       note(`Internal error: ${messageOf(error)}. Please report it.`);
       return replyRefusal(`Internal error: ${messageOf(error)}. Please report it.`, 500);
     }
   };
   const server = listen(port, { signal: leave.signal, handle });
-  gate = { token, port: server.addr.port };
+  access = { token, port: server.addr.port };
   return {
-    url: `http://${LOOPBACK}:${gate.port}/${token}/`,
+    url: `http://${LOOPBACK}:${access.port}/${token}/`,
     async [Symbol.asyncDispose]() {
-      // Streams are as long as jobs: they end here, not there.
+      // Streams last as long as jobs: they have to be ended.
       leave.abort();
       await server.finished;
     },
@@ -59,7 +59,9 @@ function listen(
     return Deno.serve({ hostname: LOOPBACK, port, signal, onListen() {} }, handle);
   } catch (error) {
     throw new ClientError(
-      `Cannot listen at ${LOOPBACK}:${port}: ${messageOf(error)}. Choose another --port, or none.`,
+      `Cannot listen at ${LOOPBACK}:${port}: ${
+        messageOf(error)
+      }. Choose another --port, or leave it out.`,
       ExitStatus.failed,
     );
   }
@@ -67,10 +69,10 @@ function listen(
 
 async function answer(
   request: Request,
-  { session, gate }: { session: Session; gate: Gate },
+  { session, access }: { session: Session; access: Access },
 ): Promise<Response> {
   const { method, headers } = request;
-  const verdict = judge({ method, path: new URL(request.url).pathname, headers }, gate);
+  const verdict = checkRequest({ method, path: new URL(request.url).pathname, headers }, access);
   if (verdict.kind === "refused") return replyRefusal(verdict.reason, verdict.status);
   const { path } = verdict;
   if (method === "GET") {
@@ -90,7 +92,7 @@ async function answer(
     return await handler(request, session);
   } catch (error) {
     if (error instanceof LongBodyError) {
-      return replyRefusal(`The request is above ${MAX_BODY_BYTES} bytes.`, 413);
+      return replyRefusal(`The request is longer than ${MAX_BODY_BYTES} bytes.`, 413);
     }
     const refusal = replyError(error);
     if (refusal === undefined) throw error;

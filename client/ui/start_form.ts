@@ -1,4 +1,4 @@
-/** The page's form as a Start, with the same rules as the options of `worker-client start`. */
+/** Reads the page's form by the same rules as the options of `worker-client start`. */
 import * as v from "valibot";
 import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
@@ -8,12 +8,12 @@ import { parsePairs } from "../command_line/options.ts";
 import { type KeyedStart, toStartRequest } from "../jobs/start.ts";
 import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
 
-/** A field is a text as it was typed; an empty one says nothing. */
+/** A text as typed; an empty one counts as not given. */
 const TEXT = v.optional(v.string(), "");
 
 const SWITCH = v.optional(v.boolean(), false);
 
-/** What the form holds; see `StartForm`. */
+/** The form; see `StartForm`. */
 export const START_FORM = v.strictObject({
   words: v.array(v.string()),
   idempotencyKey: v.pipe(v.string(), v.nonEmpty("expected a key")),
@@ -29,9 +29,9 @@ function entriesOf<Name extends string, Schema>(
 }
 
 /**
- * The request that a form makes.
+ * The start request for a form.
  *
- * @throws {ClientError} A field says what cannot be; the message names it.
+ * @throws {ClientError} A field is not valid; the message names it.
  */
 export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
   if ((form.words[0] ?? "") === "") throw wrong("the program is missing.");

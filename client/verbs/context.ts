@@ -1,4 +1,4 @@
-/** `context`: names servers and identities, so that a command line need not. It dials nobody. */
+/** `context`: keeps servers and identities under names. It makes no connections. */
 import { Argument, type Command, Option } from "commander";
 import { isAbsolute, join } from "node:path";
 import { DEFAULT_SERVER, parseAddress } from "../endpoint/address.ts";
@@ -20,10 +20,10 @@ import type { Terminal } from "../terminal.ts";
 /** Adds the command, with one command below it for each thing to do. */
 export function addContextCommand(program: Command, terminal: Terminal): void {
   const command = program.command("context");
-  command.summary("name servers and identities, and choose among them");
+  command.summary("keep servers and identities under names, and choose among them");
   command.description(
-    "Keeps servers and identities by name in ~/.config/job-worker/config.json. The context in use " +
-      "holds for every verb; --context chooses another one for one call.",
+    "Keeps servers and identities under names in ~/.config/job-worker/config.json. The current " +
+      "context applies to every verb; --context chooses another one for one call.",
   );
   command.addHelpText(
     "after",
@@ -48,10 +48,10 @@ function addAdd(parent: Command, terminal: Terminal): void {
   const command = parent.command("add");
   command.summary("add a context, or change it");
   command.description(
-    "Adds a context, or puts another one in its place. The identity is checked, and stays where it is.",
+    "Adds a context, or replaces it. The identity is checked; its files stay where they are.",
   );
-  command.addArgument(new Argument("<name>", "what to call it"));
-  command.addOption(new Option("--use", "use it from now on; the first one is used anyway"));
+  command.addArgument(new Argument("<name>", "the name of the context"));
+  command.addOption(new Option("--use", "make it the current context; the first one is anyway"));
   addEndpointOptions(command);
   command.addHelpText(
     "after",
@@ -76,9 +76,11 @@ Examples:
 
 function addUse(parent: Command, terminal: Terminal): void {
   const command = parent.command("use");
-  command.summary("use a context from now on");
-  command.description("Uses a context for every call that does not choose another one.");
-  command.addArgument(new Argument("<name>", "which"));
+  command.summary("make a context the current one");
+  command.description(
+    "Makes a context the current one: it applies to every call that does not choose another.",
+  );
+  command.addArgument(new Argument("<name>", "the name of the context"));
   command.addHelpText("after", "\nExamples:\n  worker-client context use prod");
   command.action((name: string) => {
     change(terminal, (config) => {
@@ -92,7 +94,7 @@ function addList(parent: Command, terminal: Terminal): void {
   const command = parent.command("list");
   command.alias("ls");
   command.summary("print the contexts");
-  command.description("Prints the contexts; the one in use has a star.");
+  command.description("Prints the contexts; the current one is marked with a star.");
   command.addOption(new Option("-q, --quiet", "print names alone").conflicts("json"));
   command.addOption(new Option("--json", "one JSON object a line"));
   command.addHelpText("after", "\nExamples:\n  worker-client context list");
@@ -122,9 +124,9 @@ function addList(parent: Command, terminal: Terminal): void {
 function addRemove(parent: Command, terminal: Terminal): void {
   const command = parent.command("remove");
   command.alias("rm");
-  command.summary("forget a context");
-  command.description("Forgets a context; the files of its identity stay.");
-  command.addArgument(new Argument("<name>", "which"));
+  command.summary("delete a context");
+  command.description("Deletes a context; the files of its identity stay.");
+  command.addArgument(new Argument("<name>", "the name of the context"));
   command.addHelpText("after", "\nExamples:\n  worker-client context remove lab");
   command.action((name: string) => {
     change(terminal, (config) => {
@@ -140,14 +142,14 @@ function change(terminal: Terminal, edit: (config: Config) => Config): void {
   const path = configPath(terminal);
   if (path === undefined) {
     throw new ClientError(
-      "Cannot tell where the config file is: set HOME or XDG_CONFIG_HOME.",
+      "Cannot find the config file: set HOME or XDG_CONFIG_HOME.",
       ExitStatus.usage,
     );
   }
   writeConfig(path, edit(readConfig(path)));
 }
 
-/** The files that are named, so that they are found from any folder. */
+/** The given files with absolute paths, so that they are found from every folder. */
 function absoluteFiles(
   options: EndpointOptions,
 ): Partial<Record<"identity" | "ca" | "cert" | "key", string>> {

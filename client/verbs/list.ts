@@ -43,14 +43,14 @@ export const listVerb: Verb = {
   define(command) {
     command.summary("print jobs");
     command.description(
-      "Prints jobs, the newest first: the running ones, unless options say others.",
+      "Prints jobs, the newest first; without options only running ones.",
     );
-    command.addOption(new Option("-a, --all", "those that have ended, too").conflicts("state"));
+    command.addOption(new Option("-a, --all", "also jobs that have ended").conflicts("state"));
     command.addOption(
       collectedOption("--state <state>", `${JOB_STATES.join(", ")}; may be repeated`),
     );
     command.addOption(labelOption());
-    command.addOption(new Option("--owner <name>", "started by this certificate's name"));
+    command.addOption(new Option("--owner <name>", "started by the user with this name"));
     command.addOption(
       parsedOption("--since <duration>", "started within this time: 30m, 24h, 7d", {
         parse: parseDurationMs,
@@ -67,10 +67,10 @@ export const listVerb: Verb = {
     command.addHelpText(
       "after",
       `
-The fields of --format are those of --json, and {context}. Of several contexts
-each job is told with its own: "prod/a3c1e8b4" is what --quiet prints and what
-every verb takes. A server that fails hides no other; the exit status is then
-that of the first failure.
+The fields of --format are those of --json, and {context}. With several contexts
+each id has its context in front: "prod/a3c1e8b4" is what --quiet prints and what
+every verb accepts. If a server fails the jobs of the others are still printed;
+the exit status is then that of the first failure.
 
 Examples:
   worker-client list
@@ -101,7 +101,7 @@ Examples:
   },
 };
 
-/** How a job is printed where it is not a row of a table. */
+/** How a job is printed where the output is not a table. */
 function lineOf(
   { quiet, json, format }: ListOptions,
   withContext: boolean,
@@ -118,7 +118,7 @@ function parseState(text: string): JobState {
   const word = text.toLowerCase();
   if (isJobState(word)) return word;
   throw new ClientError(
-    `There is no state "${text}". Choose of ${JOB_STATES.join(", ")}.`,
+    `"${text}" is not a job state. Choose one of ${JOB_STATES.join(", ")}.`,
     ExitStatus.usage,
   );
 }

@@ -8,23 +8,23 @@ interface QueryOptions {
   readonly long?: true;
 }
 
-/** `query ID`: prints how a job is doing. */
+/** `query ID`: prints the state of a job. */
 export const queryVerb: Verb = {
   name: "query",
 
   define(command) {
     command.summary("print a job's state");
-    command.description("Prints a job's process id, exit code and whether it has ended.");
+    command.description("Prints a job's process id, its exit code and whether it has ended.");
     command.argument("<id>", "the job's id, the beginning of it, or its name");
-    command.addOption(new Option("--json", "all that is known, as JSON on one line"));
+    command.addOption(new Option("--json", "print all fields as JSON on one line"));
     command.addOption(
-      new Option("--long", "all that is known, for people to read").conflicts("json"),
+      new Option("--long", "print all fields, one a line").conflicts("json"),
     );
     command.addHelpText(
       "after",
       `
-The exit code of a job that a signal ended is 128 + the signal's number. A job
-that still runs, or whose exit code cannot be known, has the exit code "-".
+The exit code of a job that was ended by a signal is 128 + the signal's number.
+A job that still runs, or whose exit code is unknown, has the exit code "-".
 
 Examples:
   worker-client query a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
@@ -41,7 +41,7 @@ Examples:
     const format = json ? formatJson : long ? formatLong : formatLine;
     terminal.write(new TextEncoder().encode(`${format(job, jobID)}\n`));
     if (job.state === "JOB_STATE_LOST" && !json) {
-      terminal.note(`Job ${jobID} was lost: ${job.reason || "nobody saw it end"}.`);
+      terminal.note(`Job ${jobID} was lost: ${job.reason || "its end was not observed"}.`);
     }
     return ExitStatus.ok;
   },

@@ -29,19 +29,19 @@ export const runVerb: Verb = {
     command.summary("start a job, write its output, exit as it did");
     command.description(
       "Starts a command on the server as a job, writes its output and exits with its exit code. " +
-        "The job's id is said on standard error.",
+        "The job's id is printed on standard error.",
     );
     defineProgram(command);
     defineRetry(command);
-    command.addOption(new Option("-q, --quiet", "do not say the job's id"));
+    command.addOption(new Option("-q, --quiet", "do not print the job's id"));
     command.addHelpText(
       "after",
       `
-Options go before the program; all that follows its name belongs to the
-program.
+Options go before the program; everything after the program's name is passed to
+the program.
 
-Ctrl-C (or SIGTERM) asks the job to stop; a second one leaves it alone and exits
-with 130. When nobody reads the output any more the job is asked to stop, too.
+Ctrl-C (or SIGTERM) stops the job; a second one leaves the job running and exits
+with 130. The job is also stopped when standard output is closed (as by head).
 Exits with 125 when the job cannot be started or followed.
 
 Examples:
@@ -58,7 +58,7 @@ Examples:
   },
 };
 
-/** A job in the foreground, with whoever watches it. */
+/** A job in the foreground. */
 class Run {
   readonly #context: SessionContext;
   readonly #options: RunOptions;
@@ -74,7 +74,7 @@ class Run {
    * Follows the job to its end.
    *
    * @param starting Resolves to the job's id.
-   * @returns The job's exit code, or 130 when the user has left it alone.
+   * @returns The job's exit code, or 130 when the user has left it running.
    */
   async finish(starting: Promise<string>): Promise<number> {
     let release = () => {};
@@ -95,13 +95,13 @@ class Run {
     const jobID = await starting;
     this.#jobID = jobID;
     if (!this.#options.quiet) this.#context.terminal.note(`Job ID: ${jobID} Started`);
-    // An interrupt that came before there was an id to stop.
+    // An interrupt that came before the id was known.
     if (this.#isAskedToStop) await this.#stop(jobID);
     try {
       return await this.#followStarted(jobID);
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
-      throw new ClientError(`${error.message} Job ${jobID} is left as it is.`, error.exitStatus);
+      throw new ClientError(`${error.message} Job ${jobID} was not stopped.`, error.exitStatus);
     }
   }
 
@@ -112,7 +112,7 @@ class Run {
       await follow({ jobID, offset: 0, follow: true, retryForMs: retry }, { session, sink });
     } catch (error) {
       if (!(error instanceof ClosedOutputError)) throw error;
-      // As SIGPIPE would end a program that runs here.
+      // As SIGPIPE would end a program on this machine.
       await this.#stop(jobID);
     }
     return await waitForExit(this.#context, jobID, { retryForMs: retry });
@@ -123,8 +123,8 @@ class Run {
     const jobID = this.#jobID;
     this.#context.terminal.note(
       jobID === undefined
-        ? "stopping the job as soon as it is started; Ctrl-C again leaves it alone"
-        : `stopping job ${jobID}; Ctrl-C again leaves it alone`,
+        ? "stopping the job as soon as it is started; Ctrl-C again leaves it running"
+        : `stopping job ${jobID}; Ctrl-C again leaves it running`,
     );
     if (jobID !== undefined) this.#stop(jobID);
   }
@@ -142,8 +142,8 @@ class Run {
   #detach(): number {
     this.#context.terminal.note(
       this.#jobID === undefined
-        ? "leaving before the job's id is known; it may run"
-        : `leaving job ${this.#jobID} alone; "worker-client stream ${this.#jobID}" watches it`,
+        ? "leaving before the job's id is known; the job may be running"
+        : `leaving job ${this.#jobID} running; "worker-client stream ${this.#jobID}" shows its output`,
     );
     return ExitStatus.interrupted;
   }

@@ -1,4 +1,5 @@
 import { Argument } from "commander";
+import { SIGNALS } from "../../common/signals.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { Verb } from "../command_line/verb.ts";
 
@@ -12,18 +13,18 @@ export const signalVerb: Verb = {
     command.addArgument(
       new Argument(
         "<signal>",
-        "HUP, INT, QUIT, KILL, USR1, USR2, ALRM, TERM, CONT, STOP or WINCH",
+        `${SIGNALS.slice(0, -1).join(", ")} or ${SIGNALS.at(-1)}`,
       ),
     );
     command.argument("<id>", "the job's id, the beginning of it, or its name");
     command.addHelpText(
       "after",
       `
-A job that ends by a signal is not stopped in the sense of "stop": nobody waits,
-and nothing follows when it ignores the signal.
+This is not the same as "stop": the command does not wait for the job to end,
+and nothing more is sent when the job ignores the signal.
 
 Examples:
-  worker-client signal HUP web        # many servers read their settings again
+  worker-client signal HUP web        # many servers reload their configuration
   worker-client signal STOP a3c1e8b4 && worker-client signal CONT a3c1e8b4`,
     );
   },

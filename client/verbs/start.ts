@@ -23,8 +23,8 @@ export const startVerb: Verb = {
     command.addHelpText(
       "after",
       `
-Options go before the program; all that follows its name belongs to the
-program.
+Options go before the program; everything after the program's name is passed to
+the program.
 
 Examples:
   worker-client start ls -la --color=never /
@@ -34,9 +34,9 @@ Examples:
   pg_dump shop | worker-client run --stdin - --private-tmp --no-network wc -c
   worker-client start --idempotency-key nightly-2026-05-04 /opt/backup.sh
 
-The start is sent again when its answer is lost, with the same idempotency key,
-so that the job runs once. A key of your own does the same for a script that may
-itself be run again.`,
+When the answer to a start is lost the start is sent again with the same
+idempotency key, so that the job runs once. With --idempotency-key a script that
+is run again does not start its job twice.`,
     );
   },
 
@@ -49,7 +49,7 @@ itself be run again.`,
   },
 };
 
-/** Adds what `start` and `run` have in common: the program, and the options before it. */
+/** Adds the arguments and options that `start` and `run` share. */
 export function defineProgram(command: Command): void {
   command.argument("<program>", "a path, or a name that the server looks up in its PATH");
   command.argument("[args...]", "its arguments, passed on byte for byte");
@@ -62,7 +62,7 @@ export function defineProgram(command: Command): void {
  * Starts the program that the command line names.
  *
  * @returns The job's id.
- * @throws {ClientError} It was not started, or nobody knows; then the message says how to find out.
+ * @throws {ClientError} It was not started, or the outcome is unknown; then the message says how to find out.
  */
 export async function startProgram(
   { session, terminal }: SessionContext,
@@ -76,7 +76,9 @@ export async function startProgram(
   } catch (error) {
     if (!(error instanceof UnknownOutcomeError)) throw error;
     throw new ClientError(
-      `${error.message.slice(0, -1)}: --idempotency-key ${idempotencyKey} finds it or starts it.`,
+      `${
+        error.message.slice(0, -1)
+      }: repeat the start with --idempotency-key ${idempotencyKey} to find it or start it.`,
       error.exitStatus,
     );
   }

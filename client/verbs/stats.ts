@@ -12,20 +12,20 @@ interface StatsOptions {
   readonly json?: true;
 }
 
-/** Rates are what has come between two looks, so long apart. */
+/** The time between the two samples that rates are computed from. */
 const INTERVAL_MS = 1000;
 
 const ENCODER = new TextEncoder();
 
-/** `stats`: prints what running jobs use. */
+/** `stats`: prints the resource usage of running jobs. */
 export const statsVerb: Verb = {
   name: "stats",
   asksSeveral: true,
 
   define(command) {
-    command.summary("print what running jobs use");
+    command.summary("print the resource usage of running jobs");
     command.description(
-      "Prints what running jobs use now: processor and disk over one second, memory and processes.",
+      "Prints what running jobs use: CPU and disk I/O over one second, memory and processes now.",
     );
     command.addOption(labelOption());
     command.addOption(new Option("--json", "one JSON object a line"));

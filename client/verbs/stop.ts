@@ -20,7 +20,7 @@ export interface StopOptions {
 /** The field of the request is a uint32. */
 const LONGEST_GRACE_MS = 2 ** 32 - 1;
 
-/** `stop ID`: stops a job and says nothing. */
+/** `stop ID`: stops a job and prints nothing. */
 export const stopVerb: Verb = {
   name: "stop",
 
@@ -28,12 +28,12 @@ export const stopVerb: Verb = {
     command.summary("stop jobs");
     command.description(
       "Stops jobs: SIGTERM (or the job's stop signal) to all their processes, SIGKILL to those left " +
-        "after the grace period. Returns when all are gone.",
+        "after the grace period. Returns when all processes have ended.",
     );
     command.argument("[id...]", "the jobs' ids, or names");
     defineGrace(command);
     command.addOption(
-      new Option("--all", "all running jobs that this identity has started").conflicts("label"),
+      new Option("--all", "all running jobs that you have started").conflicts("label"),
     );
     command.addOption(collectedOption("-l, --label <key=value>", "running jobs with this label"));
     command.addHelpText(
@@ -52,7 +52,9 @@ Examples:
     const { all, label } = command.opts<Selection>();
     const isSelection = all === true || label !== undefined;
     if (isSelection !== command.args.length > 0) return;
-    const problem = isSelection ? "Ids and --all or --label exclude each other" : "No job is named";
+    const problem = isSelection
+      ? "Ids cannot be used together with --all or --label"
+      : "No job is named";
     throw new ClientError(`${problem}. See "worker-client stop --help".`, ExitStatus.usage);
   },
 
@@ -62,7 +64,7 @@ Examples:
     if (ids.length === 0) call.terminal.note("no running job matches");
     using pending = new PendingJobs(ids, {
       terminal: call.terminal,
-      describe: (jobs) => `waiting for ${jobs} to end; what outlives its grace period is killed`,
+      describe: (jobs) => `waiting for ${jobs} to end; after the grace period the rest is killed`,
     });
     return await forEachJob(ids, call, async ({ session, jobID, name }) => {
       try {
@@ -74,7 +76,7 @@ Examples:
   },
 };
 
-/** Which jobs, where they are not named. */
+/** Which jobs, where no ids are given. */
 interface Selection {
   readonly all?: true;
   readonly label?: readonly string[];
@@ -88,7 +90,7 @@ async function selectJobs(
   if (ids.length > 0) return ids;
   const labels = parsePairs(label, "--label");
   const session = await servers.one();
-  // Everybody's jobs are ended only by their labels, never by a mere --all.
+  // --all is restricted to the user's own jobs; only a label selects those of others.
   const owner = all ? session.userName : "";
   const jobs = await Array.fromAsync(
     listJobs(session, toListRequest({ states: ["running"], labels, owner })),

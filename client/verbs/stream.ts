@@ -9,7 +9,7 @@ import type { Session } from "../connection/session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import type { Verb } from "../command_line/verb.ts";
 
-/** How stubbornly a broken connection is tried again. */
+/** How long a broken connection is tried again. */
 export interface RetryOptions {
   /** False: `--no-retry`. */
   readonly retry: boolean;
@@ -27,14 +27,14 @@ interface StreamOptions extends RetryOptions {
   readonly quiet?: true;
 }
 
-/** `stream ID`: writes a job's output, as it comes, until the job ends. */
+/** `stream ID`: writes a job's output until the job ends. */
 export const streamVerb: Verb = {
   name: "stream",
 
   define(command) {
     command.summary("write a job's output, live");
     command.description(
-      "Writes all that a job has printed and goes on until it ends. Ctrl-C leaves the job alone.",
+      "Writes a job's output, live, until the job ends. Ctrl-C does not stop the job.",
     );
     command.argument("<id>", "the job's id, the beginning of it, or its name");
     const positions = ["offset", "tail", "tailBytes"];
@@ -52,15 +52,15 @@ export const streamVerb: Verb = {
       "tailBytes",
       parsedOption("--tail-bytes <n>", "start with the last n bytes", { parse: parseCount }),
     );
-    command.addOption(new Option("--no-follow", "end at what is there now"));
+    command.addOption(new Option("--no-follow", "end with the output that there is now"));
     command.addOption(new Option("-q, --quiet", "show no progress"));
     defineRetry(command);
     command.addHelpText(
       "after",
       `
-Into a file, a terminal on standard error shows how far it is. A broken
-connection is made anew and the output goes on where it broke off, with a note on
-standard error.
+When standard output is a file the progress is shown on standard error. A broken
+connection is made again and the output continues at the next byte, with a note
+on standard error.
 
 Examples:
   worker-client stream a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
@@ -91,7 +91,7 @@ Examples:
   },
 };
 
-/** Finds out how much there is to come, where that is known. */
+/** Finds out how many bytes will come, where that is known. */
 async function expectTotal(
   progress: Progress,
   session: Session,

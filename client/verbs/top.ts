@@ -16,32 +16,32 @@ interface TopOptions {
 
 const DEFAULT_INTERVAL_MS = 2000;
 
-/** A server is not to be asked more often than that by somebody who only looks. */
+/** More frequent queries would load the server too much for a mere display. */
 const SHORTEST_INTERVAL_MS = 250;
 
-/** The answers of several servers to one look are drawn together. */
+/** Answers of several servers that arrive within this time are drawn together. */
 const TOGETHER_MS = 50;
 
-/** `top`: shows what running jobs use, live. */
+/** `top`: shows the resource usage of running jobs, live. */
 export const topVerb: Verb = {
   name: "top",
   asksSeveral: true,
 
   define(command) {
-    command.summary("show what running jobs use, live");
+    command.summary("show the resource usage of running jobs, live");
     command.description(
-      "Shows what running jobs use, the busiest first, until q or Ctrl-C is pressed.",
+      "Shows the resource usage of running jobs, the busiest first, until q or Ctrl-C is pressed.",
     );
     command.addOption(labelOption());
     command.addOption(
-      parsedOption("--interval <duration>", "time between two looks (default: 2s)", {
+      parsedOption("--interval <duration>", "time between two updates (default: 2s)", {
         parse: parseIntervalMs,
       }),
     );
     command.addHelpText(
       "after",
       `
-A server that goes away is marked, and comes back by itself.
+A server that cannot be reached is marked and tried again.
 
 Examples:
   worker-client top
@@ -55,7 +55,7 @@ Examples:
     const place = servers.areSeveral ? undefined : (await servers.one()).server;
     if (terminal.columns === undefined) {
       throw new ClientError(
-        'top needs a terminal; "worker-client stats" prints the same once.',
+        '"top" needs a terminal. "worker-client stats" prints the same once.',
         ExitStatus.usage,
       );
     }
@@ -63,28 +63,28 @@ Examples:
     const end = new AbortController();
     const { signal } = end;
     const view = new View(terminal, { withContext: servers.areSeveral });
-    const looks = new Looks();
+    const samples = new Samples();
     const watches = servers.chosen().map((server) =>
-      new Watch(server, { labels, intervalMs: interval, signal, onLook: () => looks.add() })
+      new Watch(server, { labels, intervalMs: interval, signal, onSample: () => samples.add() })
     );
     const watching = Promise.all(watches.map((watch) => watch.run()));
     const releases: (() => void)[] = [];
     try {
       {
-        // Before anybody has answered there is nothing to show, and Ctrl-C ends the client.
+        // Before the first answer there is nothing to show, and Ctrl-C ends the client.
         using _note = noteWhenSlow(terminal, () => "waiting for the first answer...");
-        await Promise.race([watching, untilOneAnswers(watches, looks)]);
+        await Promise.race([watching, untilOneAnswers(watches, samples)]);
       }
       releases.push(
         terminal.onInterrupt(() => end.abort()),
         terminal.onKey((key) => key === "q" && end.abort()),
-        terminal.onResize(() => looks.add()),
+        terminal.onResize(() => samples.add()),
       );
-      signal.addEventListener("abort", () => looks.add());
+      signal.addEventListener("abort", () => samples.add());
       view.enter();
       while (!signal.aborted) {
         await show(view, watches, place);
-        await Promise.race([watching, looks.next()]);
+        await Promise.race([watching, samples.next()]);
         if (!signal.aborted) await pause(TOGETHER_MS);
       }
     } finally {
@@ -96,8 +96,8 @@ Examples:
   },
 };
 
-/** Says when something has been looked at since the last time. */
-class Looks {
+/** Wakes the drawing after a new sample. */
+class Samples {
   #pending = Promise.withResolvers<void>();
 
   add(): void {
@@ -110,10 +110,10 @@ class Looks {
   }
 }
 
-/** @throws {ClientError} None answers at all; with several, each one's problem in a line. */
-async function untilOneAnswers(watches: readonly Watch[], looks: Looks): Promise<void> {
+/** @throws {ClientError} No server answers; the message has the problem of each. */
+async function untilOneAnswers(watches: readonly Watch[], samples: Samples): Promise<void> {
   for (;;) {
-    await looks.next();
+    await samples.next();
     if (watches.some(({ hasAnswered }) => hasAnswered)) return;
     const problems = watches.flatMap(({ problem }) => problem ?? []);
     const [first] = problems;

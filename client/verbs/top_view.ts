@@ -8,10 +8,10 @@ import { HISTORY_LENGTH, type WatchedJob } from "./top_watch.ts";
 /** Eight heights of a bar. */
 const BARS = "▁▂▃▄▅▆▇█";
 
-/** The same where there is ASCII alone. */
+/** The same in ASCII. */
 const ASCII_BARS = "_.:-=+*#";
 
-/** Another screen than the one that scrolls, and no cursor on it (xterm's control sequences). */
+/** The alternate screen without a cursor (xterm's control sequences). */
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
 const HOME = "\x1b[H";
@@ -21,27 +21,27 @@ const CLEAR_BELOW = "\x1b[J";
 /** A job as `top` shows it. */
 export type TopJob = WatchedJob & PlacedJob;
 
-/** What stands above the jobs. */
+/** The lines above the table. */
 export interface Heading {
   /** Which server, or how many of them. */
   readonly place: string;
-  /** What is wrong, a line each. */
+  /** Problems, one a line. */
   readonly problems: readonly string[];
 }
 
-/** What stands on the screen. */
+/** The screen. */
 export class View {
   readonly #terminal: Terminal;
   readonly #withContext: boolean;
   #isEntered = false;
 
-  /** @param withContext Whether each job is told with its context. */
+  /** @param withContext Whether a column shows the context of each job. */
   constructor(terminal: Terminal, { withContext }: { withContext: boolean }) {
     this.#terminal = terminal;
     this.#withContext = withContext;
   }
 
-  /** Whether it is on the screen. */
+  /** Whether it has taken over the terminal. */
   get isEntered(): boolean {
     return this.#isEntered;
   }
@@ -67,7 +67,7 @@ export class View {
     const [id = "", name = "", cpu = "", ...others] = USAGE_HEAD;
     const cells = [
       [id, name, cpu, "HISTORY", ...others],
-      // What is below the screen's end costs nothing.
+      // Rows below the end of the screen are not formatted.
       ...sorted.slice(0, rows).map((rated) => {
         const [id = "", name = "", cpu = "", ...others] = usageCells(rated);
         return [id, name, cpu, sparkline(rated.history, { isUnicode }), ...others];
@@ -98,7 +98,7 @@ export class View {
   }
 }
 
-/** The last values as bars, the highest of them (or a whole core) as the tallest. */
+/** The last values as bars; the highest value, or a whole core, has the tallest bar. */
 export function sparkline(values: readonly number[], { isUnicode = true } = {}): string {
   const bars = isUnicode ? BARS : ASCII_BARS;
   const top = Math.max(100, ...values);

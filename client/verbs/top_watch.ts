@@ -2,33 +2,33 @@ import { ClientError } from "../errors.ts";
 import type { ChosenServer } from "../command_line/servers.ts";
 import { type Rated, ratesOf, type Sample, sampleUsage } from "../jobs/usage.ts";
 
-/** The first rates need two looks, and nobody wants to wait for them. */
+/** The first rates need two samples; the user should not wait long for them. */
 const FIRST_INTERVAL_MS = 300;
 
-/** A server that is away is not looked for more seldom than that. */
+/** The longest interval between two tries of a server that cannot be reached. */
 const LONGEST_INTERVAL_MS = 10_000;
 
-/** How many of the last looks are remembered. */
+/** How many of the last samples are kept. */
 export const HISTORY_LENGTH = 16;
 
-/** A running job, and what it has used at the last looks. */
+/** A running job, and its usage in the last samples. */
 export interface WatchedJob extends Rated {
   /** Per cent of a core, the newest last. */
   readonly history: readonly number[];
 }
 
-/** What is watched, and how often. */
+/** What is sampled, and how often. */
 export interface WatchOptions {
   readonly labels: Readonly<Record<string, string>>;
-  /** Milliseconds between two looks. */
+  /** Milliseconds between two samples. */
   readonly intervalMs: number;
   /** Ends the watch. */
   readonly signal: AbortSignal;
-  /** Called after each look, whatever it has found. */
-  readonly onLook: () => void;
+  /** Called after each sample, successful or not. */
+  readonly onSample: () => void;
 }
 
-/** One server's running jobs, looked at again and again, whatever becomes of the server. */
+/** Samples one server's running jobs at intervals, also when the server is away for a time. */
 export class Watch {
   readonly #server: ChosenServer;
   readonly #options: WatchOptions;
@@ -53,35 +53,35 @@ export class Watch {
     return this.#hasAnswered;
   }
 
-  /** What the last two looks have found; nothing while the server is away. */
+  /** The result of the last two samples; empty while the server cannot be reached. */
   get jobs(): readonly WatchedJob[] {
     return this.#jobs;
   }
 
-  /** Why the last look has failed; undefined where it has not. */
+  /** Why the last sample failed; undefined where it did not. */
   get problem(): ClientError | undefined {
     return this.#problem;
   }
 
-  /** Looks until the signal is given. */
+  /** Samples until the signal is aborted. */
   async run(): Promise<void> {
-    const { intervalMs, signal, onLook } = this.#options;
+    const { intervalMs, signal, onSample } = this.#options;
     let waitMs = FIRST_INTERVAL_MS;
     while (!signal.aborted) {
-      await this.#look();
-      onLook();
+      await this.#sample();
+      onSample();
       await pauseUntil(signal, waitMs);
-      // Each try for a server that refuses us costs both sides a handshake.
+      // Each try of a server that refuses the client costs both sides a handshake.
       waitMs = this.#problem === undefined || waitMs < intervalMs
         ? intervalMs
         : Math.max(intervalMs, Math.min(2 * waitMs, LONGEST_INTERVAL_MS));
     }
   }
 
-  async #look(): Promise<void> {
+  async #sample(): Promise<void> {
     try {
       const session = await this.#server.open();
-      // A server that goes away shall be seen to be away.
+      // No retries: the display has to show that a server cannot be reached.
       const after = await sampleUsage(session, this.#options.labels, {
         retryForMs: 0,
         isQuiet: true,
@@ -98,7 +98,7 @@ export class Watch {
     }
   }
 
-  /** A server that comes back finds the histories of its jobs again. */
+  /** Histories are kept while a server is away. */
   #remember(rated: readonly Rated[]): void {
     const earlier = new Map(this.#histories);
     this.#histories.clear();
@@ -112,7 +112,7 @@ export class Watch {
   }
 }
 
-/** Waits for so long, or until the signal is given. */
+/** Waits, but no longer than until the signal is aborted. */
 function pauseUntil(signal: AbortSignal, durationMs: number): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {

@@ -10,28 +10,28 @@ interface UiOptions {
 /** Port numbers have 16 bits. */
 const LAST_PORT = 65_535;
 
-/** `ui`: serves a page about the jobs to this machine's browser. */
+/** `ui`: serves a web page about the jobs on this machine. */
 export const uiVerb: Verb = {
   name: "ui",
 
   define(command) {
     command.summary("show the jobs in a browser on this machine");
     command.description(
-      "Serves a page on this machine that shows, starts and stops jobs with your identity, and " +
-        "prints its address, until Ctrl-C is pressed.",
+      "Serves a web page on this machine that shows, starts and stops jobs with your identity, and " +
+        "prints its address. Ctrl-C ends it.",
     );
     command.addOption(
-      parsedOption("--port <n>", "the port of the loopback (default: a free one)", {
+      parsedOption("--port <n>", "the port on the loopback interface (default: a free one)", {
         parse: parsePort,
       }),
     );
     command.addHelpText(
       "after",
       `
-This program runs no other programs, so it cannot open a browser: open the
-address yourself. It holds a secret that is new each time; whoever on this
-machine has it acts as you. Nothing listens beyond the loopback. From another
-machine forward the same port: ssh -L 8080:127.0.0.1:8080 HOST
+Open the printed address in a browser (this program starts no other programs).
+The address contains a secret that is new each time; a process on this machine
+that knows it can act as you. The page is served on the loopback interface only.
+From another machine forward the same port: ssh -L 8080:127.0.0.1:8080 HOST
 
 Examples:
   worker-client ui
@@ -42,7 +42,7 @@ Examples:
   async run({ servers, terminal }, command) {
     const session = await servers.one();
     const { port = 0 } = command.opts<UiOptions>();
-    // An address or an identity that is no good is better told here than in the browser.
+    // An invalid address or identity is better reported here than in the browser.
     await session.call("Info", {});
     // No other verb needs it.
     const { openPage } = await import("../ui/server.ts");
@@ -62,5 +62,5 @@ Examples:
 function parsePort(text: string): number {
   const port = parseCount(text);
   if (port <= LAST_PORT) return port;
-  throw new RangeError(`Expected a port, ${LAST_PORT} at most.`);
+  throw new RangeError(`Expected a port number, at most ${LAST_PORT}.`);
 }

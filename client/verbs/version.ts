@@ -9,7 +9,7 @@ export const versionVerb: Verb = {
   define(command) {
     command.summary("print the client's version and the server's");
     command.description(
-      "Prints the client's version and the server's. --version prints the client's, and asks nobody.",
+      "Prints the client's version and the server's. --version prints the client's alone, without a connection.",
     );
     command.addHelpText(
       "after",

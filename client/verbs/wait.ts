@@ -17,15 +17,14 @@ export const waitVerb: Verb = {
     command.summary("wait until jobs have ended");
     command.description(
       "Waits until the jobs have ended and exits with the job's exit code; of several, with the " +
-        "first that is not 0. Ctrl-C leaves the jobs alone.",
+        "first that is not 0. Ctrl-C ends the wait; the jobs continue to run.",
     );
     command.argument("<id...>", "the jobs' ids, or names");
     defineRetry(command);
     command.addHelpText(
       "after",
       `
-Exits with 125 when a job cannot be waited for, or its exit code cannot be
-known.
+Exits with 125 when a job cannot be waited for, or its exit code is unknown.
 
 Examples:
   worker-client wait a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 && echo done`,
@@ -36,7 +35,7 @@ Examples:
     const retry = retryForMs(command.opts<RetryOptions>());
     using pending = new PendingJobs(command.args, {
       terminal,
-      describe: (jobs) => `waiting for ${jobs} to end; Ctrl-C leaves them alone`,
+      describe: (jobs) => `waiting for ${jobs} to end; Ctrl-C ends the wait, not the jobs`,
     });
     const statuses = await Promise.all(command.args.map(async (name) => {
       try {
@@ -59,7 +58,7 @@ Examples:
  * Waits until a job has ended.
  *
  * @returns Its exit code, 0 to 255.
- * @throws {ClientError} There is no such job, its exit code cannot be known, or the server is away.
+ * @throws {ClientError} There is no such job, its exit code is unknown, or the server cannot be reached.
  */
 export async function waitForExit(
   { session, terminal }: SessionContext,
@@ -72,8 +71,8 @@ export async function waitForExit(
   });
   if (job.state === "JOB_STATE_LOST") {
     throw new ClientError(
-      `Cannot know the exit code of job ${jobID}: it was lost ` +
-        `(${job.reason || "nobody saw it end"}). Start it again if it has to finish.`,
+      `The exit code of job ${jobID} is unknown: the job was lost ` +
+        `(${job.reason || "its end was not observed"}). Start it again if it has to complete.`,
       ExitStatus.ownFailure,
     );
   }

@@ -7,7 +7,7 @@ import type { Adoption, AdoptionRequest, Executor, LaunchRequest, Running } from
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
-import type { SignalName } from "../model/settings.ts";
+import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 import { AdoptedJobs } from "./adoption.ts";

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { looksLikeId } from "../../common/job_id.ts";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
+import { type SignalName, SIGNALS } from "../../common/signals.ts";
 import { JobError, quoted } from "../errors.ts";
 
 /** What a job has to itself. */
@@ -57,24 +58,6 @@ export interface AskedSettings {
   readonly gracePeriodMs?: number | undefined;
   readonly umask?: number | undefined;
 }
-
-/** Signals that may be sent to jobs, by their names of signal(7) without SIG. */
-export const SIGNALS = [
-  "HUP",
-  "INT",
-  "QUIT",
-  "KILL",
-  "USR1",
-  "USR2",
-  "ALRM",
-  "TERM",
-  "CONT",
-  "STOP",
-  "WINCH",
-] as const;
-
-/** One of {@linkcode SIGNALS}. */
-export type SignalName = typeof SIGNALS[number];
 
 /** The settings of a Start that asks for none, and of jobs that an earlier server started without. */
 export const DEFAULT_SETTINGS: JobSettings = {

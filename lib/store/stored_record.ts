@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { JobRecord } from "../model/record.ts";
-import { SIGNALS } from "../model/settings.ts";
+import { SIGNALS } from "../../common/signals.ts";
 
 /** The columns that a record is made of; the others are copies of its fields, to search by. */
 export const ROW = v.object({ first_offset: v.number(), record: v.string() });

@@ -1,6 +1,5 @@
 /** When to warn that something expires soon. Pure. */
-
-const DAY_MS = 86_400_000;
+import { DAY_MS, HOUR_MS } from "../../common/units.ts";
 
 /** Warnings are given this long before the end. */
 const WARNING_DAYS: readonly number[] = [30, 7, 1];
@@ -14,7 +13,7 @@ export function formatTimeLeft(leftMs: number): string {
   if (leftMs <= 0) return "has expired";
   const days = Math.floor(leftMs / DAY_MS);
   if (days > 1) return `expires in ${days} days`;
-  return days === 1 ? "expires in 1 day" : `expires in ${Math.ceil(leftMs / 3_600_000)} h`;
+  return days === 1 ? "expires in 1 day" : `expires in ${Math.ceil(leftMs / HOUR_MS)} h`;
 }
 
 /** Whether the first warning is due: 30 days or less are left. */

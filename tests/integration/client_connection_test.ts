@@ -165,7 +165,7 @@ Deno.test({
   ...UNSANITIZED,
   async fn() {
     const { notes, ...result } = await query("localhost:1");
-    assert.equal(notes.shift(), "no answer from localhost:1, trying again...");
+    assert.equal(notes.shift(), "cannot reach localhost:1, trying again...");
     assertFails({ ...result, notes }, 3, REFUSED);
   },
 });
@@ -195,7 +195,7 @@ Deno.test({
     await until("the note", () => terminal.notes.length === 1);
     await server.open();
     assert.equal(await ended, 0);
-    assert.deepEqual(terminal.notes, [`no answer from ${address}, trying again...`]);
+    assert.deepEqual(terminal.notes, [`cannot reach ${address}, trying again...`]);
     assert.equal(server.requestsOf("Query").length, 1);
   },
 });

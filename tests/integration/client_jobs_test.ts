@@ -92,8 +92,8 @@ Deno.test("worker-client start: what makes no sense is refused before or by the 
     [["-e", "=x"], 2, /--env expects NAME=VALUE/],
     [["-l", "x"], 2, /--label expects NAME=VALUE/],
     [["--env-file", "/nonexistent"], 2, /Cannot read --env-file \/nonexistent/],
-    [["--stdin", "/dev/zero"], 2, /--stdin \/dev\/zero is above 2 MiB, the most a start takes/],
-    [["--env-file", "/dev/zero"], 2, /--env-file \/dev\/zero is above 2 MiB/],
+    [["--stdin", "/dev/zero"], 2, /--stdin \/dev\/zero is larger than 2 MiB/],
+    [["--env-file", "/dev/zero"], 2, /--env-file \/dev\/zero is larger than 2 MiB/],
     [["--stdin", "/nonexistent"], 2, /Cannot read --stdin \/nonexistent/],
     [["--umask", "9"], 2, /octal/],
     [["--timeout", "soon"], 2, /duration/],
@@ -151,7 +151,7 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   const jobs = (await lines(server, "list", "-a", "--json")).map((line) => JSON.parse(line));
   assert.deepEqual(jobs.map(({ jobID }) => jobID), [second, first, ended]);
   assert.match((await failure(server, "list", "--format", "{nothing}"))[1], /no field "nothing"/);
-  assert.match((await failure(server, "list", "--state", "dead"))[1], /no state "dead"/);
+  assert.match((await failure(server, "list", "--state", "dead"))[1], /"dead" is not a job state/);
   assert.match((await failure(server, "list", "-q", "--json"))[1], /cannot be used with/);
   const [strange = ""] = await lines(server, "start", "-q", "true", "a\nb", "\u202ex", "日本");
   const [, row = ""] = await lines(server, "list", "-a", "-n", "1");
@@ -269,5 +269,5 @@ Deno.test("worker-client top: without a terminal it says what to do instead", as
   await using server = await TestServer.start();
   const [code, said] = await failure(server, "top");
   assert.equal(code, 2);
-  assert.match(said, /top needs a terminal; "worker-client stats" prints the same once/);
+  assert.match(said, /"top" needs a terminal\. "worker-client stats" prints the same once/);
 });

@@ -260,7 +260,7 @@ Deno.test("worker-client: a second Ctrl-C on run leaves the job alone", async ()
   );
   client.child.kill("SIGINT");
   assert.equal((await client.status()).code, 130);
-  assert.match(client.stderr, new RegExp(`leaving job ${id} alone; .*\n$`));
+  assert.match(client.stderr, new RegExp(`leaving job ${id} running; .*\n$`));
   assert.equal((await job.query(id)).exited, false);
 });
 

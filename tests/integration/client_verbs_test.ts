@@ -277,12 +277,12 @@ testClient("wait and stop: say on a terminal what is waited for, after a while",
       [
         ["wait", ID, OTHER],
         "Wait",
-        `waiting for jobs ${ID} and ${OTHER} to end; Ctrl-C leaves them alone`,
+        `waiting for jobs ${ID} and ${OTHER} to end; Ctrl-C ends the wait, not the jobs`,
       ],
       [
         ["stop", ID],
         "Stop",
-        `waiting for job ${ID} to end; what outlives its grace period is killed`,
+        `waiting for job ${ID} to end; after the grace period the rest is killed`,
       ],
     ] as const
   ) {
@@ -337,8 +337,8 @@ testClient("wait: a lost job is 125, never a success", async ({ server, client }
     status: 125,
     text: "",
     notes: [
-      `Cannot know the exit code of job ${ID}: it was lost (a reboot). ` +
-      "Start it again if it has to finish.",
+      `The exit code of job ${ID} is unknown: the job was lost (a reboot). ` +
+      "Start it again if it has to complete.",
     ],
   });
 });
@@ -383,7 +383,7 @@ testClient("run: Ctrl-C asks the job to stop, and its last words are written", a
   assert.equal(await ended, 143);
   assert.equal(terminal.text, "stopping\n");
   assert.equal(server.requestsOf("Stop")[0]?.["gracePeriodMs"], 3000);
-  assert.deepEqual(terminal.notes.slice(1), [`stopping job ${ID}; Ctrl-C again leaves it alone`]);
+  assert.deepEqual(terminal.notes.slice(1), [`stopping job ${ID}; Ctrl-C again leaves it running`]);
   assert.equal(terminal.listenerCount, 0);
 });
 
@@ -398,7 +398,7 @@ testClient("run: a second Ctrl-C leaves the job alone, and names it", async (wor
   await until("the job to be asked to stop", () => server.requestsOf("Stop").length === 1);
   terminal.interrupt();
   assert.equal(await ended, 130);
-  assert.match(terminal.notes.at(-1) ?? "", new RegExp(`^leaving job ${ID} alone; `));
+  assert.match(terminal.notes.at(-1) ?? "", new RegExp(`^leaving job ${ID} running; `));
   assert.equal(terminal.listenerCount, 0);
 });
 
@@ -523,7 +523,7 @@ testClient("start: what stays unknown is said, with the key that clears it up", 
   assert.deepEqual([status, text], [3, ""]);
   assert.deepEqual(notes, [
     `Lost the connection to ${server.address}: shutting down. Try again. ` +
-    "The job may have been started: --idempotency-key nightly finds it or starts it.",
+    "The job may have been started: repeat the start with --idempotency-key nightly to find it or start it.",
   ]);
   const tries = server.requestsOf("Start").length;
   assert(tries >= 4 && tries <= 9, `${tries} tries`);

@@ -196,7 +196,7 @@ testUnless(reason, {
       await picture("part");
       await page.getByLabel("Search the output").fill("there is no such thing");
       await page.getByRole("button", { name: "In all" }).click();
-      await page.getByText("It is nowhere in the output").waitFor();
+      await page.getByText("Not found in the output").waitFor();
       await page.getByRole("button", { name: "From the beginning" }).click();
       await pane.getByText("1", { exact: true }).waitFor();
       await page.getByRole("button", { name: "To the end" }).click();
@@ -238,7 +238,7 @@ testUnless(reason, {
       await page.getByText("A ' is not closed.").waitFor();
       assert(await page.getByRole("button", { name: "Start", exact: true }).isDisabled());
       await startByForm(page, "sh -c 'echo hello' > file", "");
-      await page.getByText("No shell is between: |").waitFor();
+      await page.getByText("|, >, &&, $ and * are passed").waitFor();
       await page.getByText("bob is reader and may not call Start").waitFor();
       assert.equal((await server.client().list()).jobs.length, 0);
       await picture("refused");
@@ -255,17 +255,17 @@ testUnless(reason, {
       // The command above holds the word as well.
       await page.getByRole("log").getByText("tock").first().waitFor();
       await server.end();
-      await page.getByText("does not answer, trying again…").waitFor();
+      await page.getByText("cannot be reached, trying again…").waitFor();
       await page.getByText(/connection lost at byte/).waitFor();
       await server.launch();
       await page.getByText(/resumed at byte/).waitFor();
-      const away = page.getByText("does not answer, trying again…");
+      const away = page.getByText("cannot be reached, trying again…");
       await until("the trouble to be over", async () => await away.count() === 0);
       await page.emulateMedia({ colorScheme: "dark" });
       await page.setViewportSize({ width: 390, height: 900 });
       await picture("resumed");
       await host.end();
-      await page.getByText('The "worker-client ui" behind this page has ended.').first().waitFor();
+      await page.getByText('The program "worker-client ui" has ended.').first().waitFor();
     }),
 });
 

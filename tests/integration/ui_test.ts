@@ -94,7 +94,7 @@ Deno.test("ui: a body without a length is cut as well, and what is no request is
   assert.equal(long, 413);
   for (
     const [body, problem] of [
-      ["{", /it is no JSON/],
+      ["{", /it is not JSON/],
       ["[]", /Cannot read the request/],
       ["{}", /words/],
       ['{"words":[],"idempotencyKey":"1"}', /the program is missing/],
@@ -287,7 +287,7 @@ Deno.test("ui: a port that is taken, or is none, and no server are told in one l
   assert.match(busy.stderr, /^worker-client: Cannot listen at 127\.0\.0\.1:\d+: [^\n]+\n$/);
   const none = await server.cli(["ui", "--port", "65536"]);
   assert.deepEqual([none.code, none.stdout], [2, ""]);
-  assert.match(none.stderr, /Expected a port, 65535 at most/);
+  assert.match(none.stderr, /Expected a port number, at most 65535/);
   const free = taken.addr.port;
   const away = await run(`${BIN_DIR}/worker-client`, ["ui", "--server", `localhost:${free}`], {
     env: server.cliEnvironment(),

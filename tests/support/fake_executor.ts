@@ -11,7 +11,7 @@ import type {
 } from "../../lib/executor.ts";
 import type { Ending } from "../../lib/model/ending.ts";
 import type { JobRecord } from "../../lib/model/record.ts";
-import type { SignalName } from "../../lib/model/settings.ts";
+import type { SignalName } from "../../common/signals.ts";
 import { Failures } from "./failures.ts";
 
 type Placement = JobRecord["placement"];

@@ -159,7 +159,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     packages: ANY_PACKAGE,
   },
   "client/ui/page": {
-    imports: ["client/ui", "client/screen", "contract"],
+    imports: ["client/ui", "client/screen", "contract", "common"],
     packages: /^(preact|uplot)(\/|$)/,
   },
   "client/ui": {

@@ -67,7 +67,7 @@ for (
     ["no address", ["add", "a", "--server", "a:b:c"], /Cannot read the server's address/],
     ["an identity that is not there", ["add", "a", "-i", "/none/x.pem"], /Cannot read \/none\/x/],
     ["half an identity", ["add", "a", "--cert", "/none/x.crt"], /--ca and --key missing/],
-    ["one that is not there", ["use", "a"], /There is no context "a"\. Choose of prod, lab\./],
+    ["one that is not there", ["use", "a"], /There is no context "a"\. Choose one of prod, lab\./],
     ["a name of every object", ["use", "constructor"], /There is no context "constructor"/],
     ["one to forget that is not there", ["remove", "a"], /There is no context "a"/],
   ] as const
@@ -123,7 +123,7 @@ for (
       ["query", "--context", "prod,lab", "x"],
       /"query" works with one server, and --context names several contexts \(prod, lab\)/,
     ],
-    ["all of them, too", {}, ["stop", "--all-contexts", "x"], /--all-contexts means several/],
+    ["all of them, too", {}, ["stop", "--all-contexts", "x"], /--all-contexts selects several/],
     [
       "and the variable's",
       { JOB_WORKER_CONTEXT: "prod,lab" },
@@ -143,13 +143,13 @@ for (
       "a job in another",
       {},
       ["query", "--context", "lab", "prod/x"],
-      /and --context says otherwise/,
+      /which contradicts --context/,
     ],
-    ["a job elsewhere", {}, ["query", "--server", "a", "prod/x"], /and --server says otherwise/],
+    ["a job elsewhere", {}, ["query", "--server", "a", "prod/x"], /which contradicts --server/],
     ["a job in none", {}, ["query", "x/y"], /There is no context "x"/],
   ] as const
 ) {
-  Deno.test(`contexts: ${what}: refused before anybody is asked`, async () => {
+  Deno.test(`contexts: ${what}: refused before any server is called`, async () => {
     using home = new Home();
     home.write(TWO);
     const { status, notes, text } = await home.with({ ...environment }, ...args);

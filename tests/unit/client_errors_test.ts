@@ -36,7 +36,7 @@ const REFUSALS: readonly (readonly [name: string, code: number, exitStatus: numb
 ];
 
 for (const [name, code, exitStatus] of REFUSALS) {
-  Deno.test(`fromServiceError: ${name} is exit status ${exitStatus} and not tried again`, () => {
+  Deno.test(`fromServiceError: ${name} is exit status ${exitStatus} and is not retried`, () => {
     const error = fromServiceError(serviceError(code, "Cannot do it: no. Do that."), WHERE);
     assert(error instanceof RefusedCallError);
     assert.equal(error.code, code);
@@ -60,23 +60,23 @@ for (const [code, details] of BROKEN) {
   });
 }
 
-Deno.test("fromServiceError: the server's own words are passed on as one line", () => {
+Deno.test("fromServiceError: the server's own message is passed on as one line", () => {
   const error = fromServiceError(serviceError(9, "Cannot stop:\n  \x1b[31mit has exited\n"), WHERE);
   assert.equal(error.message, "Cannot stop: [31mit has exited");
 });
 
-Deno.test("fromServiceError: a refusal without words still says something", () => {
+Deno.test("fromServiceError: a refusal without a message still has one", () => {
   assert.equal(
     fromServiceError(serviceError(9, ""), WHERE).message,
     "Start failed with gRPC status 9.",
   );
 });
 
-Deno.test("fromServiceError: a method the server does not know is said to be that", () => {
+Deno.test("fromServiceError: a method that the server does not implement is named", () => {
   const error = fromServiceError(serviceError(12, "The server does not implement it"), WHERE);
   assert.equal(
     error.message,
-    "The server at localhost:50051 does not offer Start. Upgrade it to this client's version.",
+    "The server at localhost:50051 does not implement Start. Upgrade it to this client's version.",
   );
 });
 

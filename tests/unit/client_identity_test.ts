@@ -8,10 +8,10 @@ import { Authority, type Pair } from "../support/client_certificates.ts";
 const DAY_MS = 86_400_000;
 
 const authority = await Authority.create();
-const stranger = await Authority.create("other CA");
+const otherAuthority = await Authority.create("other CA");
 const alice = await authority.issue({ name: "alice" });
 const bob = await authority.issue({ name: "bob" });
-const mallory = await stranger.issue({ name: "mallory" });
+const mallory = await otherAuthority.issue({ name: "mallory" });
 
 /** A folder to stand in, with files below it; it is left and removed afterwards. */
 function standIn(files: Readonly<Record<string, string>>): Disposable & { path: string } {
@@ -101,7 +101,7 @@ Deno.test("loadIdentity: default places, in their order", () => {
     "certs/client.pem": bundle(alice),
     ...files("certs", "client", bob),
     "config/job-worker/client.pem": bundle(bob),
-    ".config/job-worker/client.pem": bundle(mallory, stranger.cert),
+    ".config/job-worker/client.pem": bundle(mallory, otherAuthority.cert),
   };
   using folder = standIn(everywhere);
   const environment: Record<string, string> = {
@@ -129,7 +129,7 @@ Deno.test("loadIdentity: client.pem goes before any other name", () => {
 Deno.test("loadIdentity: the only identity of a folder is taken, whatever its name", () => {
   using _folder = standIn({
     ...files("certs", "alice", alice),
-    "certs/ca.key": stranger.cert,
+    "certs/ca.key": otherAuthority.cert,
     "certs/server.crt": bob.cert,
     "certs/server.key": bob.key,
     "certs/server.pem": bundle(bob),
@@ -157,7 +157,7 @@ Deno.test("loadIdentity: several identities are an error that names them and how
   });
   assertRefused(
     () => load(),
-    /^Cannot choose among the identities in \.\/certs \(\.\/certs\/alice\.crt, \.\/certs\/bob\.pem\): name one, for instance "--ca .*", or call yours client\.pem\.$/,
+    /^Cannot choose among the identities in \.\/certs \(\.\/certs\/alice\.crt, \.\/certs\/bob\.pem\): name one, for instance "--ca .*", or rename yours to client\.pem\.$/,
   );
 });
 
@@ -172,7 +172,7 @@ Deno.test("loadIdentity: none anywhere is an error that names the places", () =>
 
 Deno.test("loadIdentity: flag before environment before default", () => {
   using _folder = standIn({
-    "certs/client.pem": bundle(mallory, stranger.cert),
+    "certs/client.pem": bundle(mallory, otherAuthority.cert),
     ...files("x", "alice", alice),
     ...files("x", "bob", bob),
     "alice.pem": bundle(alice),
@@ -198,7 +198,7 @@ Deno.test("loadIdentity: flag before environment before default", () => {
 Deno.test("loadIdentity: --ca goes before the bundle's own CA, and that before the variable", () => {
   using _folder = standIn({
     "alice.pem": bundle(alice),
-    "other.crt": stranger.cert,
+    "other.crt": otherAuthority.cert,
   });
   const environment = { JOB_WORKER_CA: "other.crt" };
   assert.equal(load({ identity: "alice.pem" }, { environment }).caFile, "alice.pem");
@@ -215,7 +215,7 @@ Deno.test("loadIdentity: --ca goes before the bundle's own CA, and that before t
 Deno.test("loadIdentity: a named file is never completed by a default one", () => {
   using _folder = standIn(files("certs", "client", alice));
   const complaints: readonly (readonly [IdentityFiles, RegExp])[] = [
-    [{ ca: "certs/ca.crt" }, /: --cert and --key missing beside .*Name all three/],
+    [{ ca: "certs/ca.crt" }, /: --cert and --key missing\. Name all three/],
     [{ cert: "certs/client.crt" }, /: --ca and --key missing/],
     [{ key: "certs/client.key", ca: "certs/ca.crt" }, /: --cert missing/],
   ];
@@ -266,10 +266,13 @@ Deno.test("loadIdentity: each unusable file is named with what is wrong and what
     ["damaged.pem", /^Cannot read the certificate in damaged\.pem: it is damaged \(.*\)\. Get a/],
     ["badkey.pem", /^Cannot read the key in badkey\.pem: it is damaged \(.*\)\. Get a new copy/],
     ["encrypted.pem", /^Cannot use the key in encrypted\.pem: it is encrypted\. Decrypt it with/],
-    ["mixed.pem", /^Cannot use the certificate in mixed\.pem .*the key in mixed\.pem does not fit/],
+    [
+      "mixed.pem",
+      /^Cannot use the certificate in mixed\.pem .*the key in mixed\.pem does not match/,
+    ],
     [
       "foreign.pem",
-      /^Cannot use the certificate \(CN=mallory, foreign\.pem\): the CA in foreign\.pem \(CN=test CA\) did not sign it\. Name the CA that did/,
+      /^Cannot use the certificate \(CN=mallory, foreign\.pem\): the CA in foreign\.pem \(CN=test CA\) did not sign it\. Name the right CA/,
     ],
   ];
   for (const [identity, message] of complaints) assertRefused(() => load({ identity }), message);
@@ -287,7 +290,7 @@ Deno.test("loadIdentity: a certificate is used only within its dates", () => {
   at(0);
   assertRefused(
     () => at(11),
-    /^Cannot use the certificate \(CN=alice, me\.pem\): it expired at \d{4}-.*Z\. Have a new one/,
+    /^Cannot use the certificate \(CN=alice, me\.pem\): it expired at \d{4}-.*Z\. Request a new one/,
   );
   assertRefused(
     () => at(-2),

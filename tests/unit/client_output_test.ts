@@ -32,12 +32,12 @@ Deno.test("writeFully: goes on after a full non-blocking pipe, with the byte it 
   assert.deepEqual(writer.taken, [1, 2, 3]);
 });
 
-Deno.test("writeFully: a closed pipe is not a failure of ours", () => {
+Deno.test("writeFully: a closed pipe is not a failure", () => {
   const writer = fakeWriter(2, [new Deno.errors.BrokenPipe("os error 32")]);
   assert.throws(() => writeFully(writer, Uint8Array.of(1)), ClosedOutputError);
 });
 
-Deno.test("writeFully: another error is said in one line that says what to do", () => {
+Deno.test("writeFully: another error is reported in one line that says what to do", () => {
   const writer = fakeWriter(2, [new Error("No space left on device (os error 28)")]);
   assert.throws(() => writeFully(writer, Uint8Array.of(1)), (error) => {
     assert(error instanceof ClientError);
@@ -45,7 +45,7 @@ Deno.test("writeFully: another error is said in one line that says what to do", 
     assert.equal(
       error.message,
       "Cannot write to standard output: No space left on device (os error 28). " +
-        "Make room, or write elsewhere.",
+        "Free some space, or write elsewhere.",
     );
     return true;
   });

@@ -50,7 +50,7 @@ for (const verb of VERBS) {
   });
 }
 
-Deno.test("main: help VERB is VERB --help, also of what is no verb of a server's", async () => {
+Deno.test("main: help VERB is VERB --help, also for commands without a server", async () => {
   for (const verb of ["start", "rm", "context", "completion"]) {
     const { status, text, notes } = await runClient(["help", verb]);
     assert.deepEqual([status, notes], [0, []], verb);
@@ -58,7 +58,7 @@ Deno.test("main: help VERB is VERB --help, also of what is no verb of a server's
   }
 });
 
-Deno.test("main: help that nobody reads to its end is no failure", async () => {
+Deno.test("main: help whose reader closes the pipe is not a failure", async () => {
   const terminal = new FakeTerminal();
   terminal.onWrite = () => {
     throw new ClosedOutputError();
@@ -122,13 +122,13 @@ const WRONG: readonly (readonly [args: string[], note: string])[] = [
 ];
 
 for (const [args, note] of WRONG) {
-  Deno.test(`main: "${args.join(" ")}" is a wrong use, said in one line`, async () => {
+  Deno.test(`main: "${args.join(" ")}" is wrong usage, reported in one line`, async () => {
     assert.deepEqual(await runClient(args, NO_IDENTITY), { status: 2, text: "", notes: [note] });
   });
 }
 
 for (const count of ["-1", "1.5", "1e3", "", "9007199254740993"]) {
-  Deno.test(`main: "${count}" is no offset`, async () => {
+  Deno.test(`main: "${count}" is not an offset`, async () => {
     const { status, notes } = await runClient(["stream", "--offset", count, ID], NO_IDENTITY);
     assert.equal(status, 2);
     assert.deepEqual(notes, [
@@ -139,7 +139,7 @@ for (const count of ["-1", "1.5", "1e3", "", "9007199254740993"]) {
 }
 
 for (const args of [["run"], ["run", "--what", "ls"], ["wait"], ["wait", "--retry-for", "x", ID]]) {
-  Deno.test(`main: "${args.join(" ")}" fails with 125, as the job's codes are below`, async () => {
+  Deno.test(`main: "${args.join(" ")}" fails with 125, as lower codes are the job's`, async () => {
     const { status, text, notes } = await runClient(args, NO_IDENTITY);
     assert.deepEqual([status, text, notes.length], [125, "", 1]);
   });
@@ -171,7 +171,7 @@ Deno.test("main: an identity that cannot be used is exit status 4, and 125 of ru
   }
 });
 
-Deno.test("main: what stands after the verb goes before what stands in front of it", async () => {
+Deno.test("main: options after the verb take precedence over those before it", async () => {
   const { notes } = await runClient(["-i", "/nonexistent/a", "query", "-i", "/nonexistent/b", ID]);
   assert.match(notes[0] ?? "", /^Cannot read \/nonexistent\/b: /);
 });

@@ -32,7 +32,7 @@ const JUNK = [
 function assertMalformed(parse: (text: string) => unknown, text: string): void {
   assert.throws(() => parse(text), (error) => {
     assert(error instanceof RangeError, `${JSON.stringify(text)}: ${error}`);
-    assert.match(error.message, /is no limit: expected/);
+    assert.match(error.message, /is not a valid limit: expected/);
     assert(error.message.length < 400, "the message repeats too much of the file");
     return true;
   }, JSON.stringify(text));
@@ -184,7 +184,7 @@ Deno.test("narrowLimits: what is not asked for stays, what is asked for within i
   assert.deepEqual(narrowLimits(allowed, { memoryBytes: 1024 ** 3 }), allowed);
 });
 
-Deno.test("narrowLimits: more than the server allows, and what is not a limit, is refused", () => {
+Deno.test("narrowLimits: more than the server allows, and what is not a valid limit, is refused", () => {
   const allowed = { cpuCores: 1, memoryBytes: 2 ** 30, processes: 10 };
   const above: Limits[] = [{ cpuCores: 1.01 }, { memoryBytes: 2 ** 30 + 1 }, { processes: 11 }];
   for (const asked of above) {

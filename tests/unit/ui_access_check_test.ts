@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
-import { judge, makeToken, type Visit } from "../../client/ui/access_check.ts";
+import { type CheckedRequest, checkRequest, makeToken } from "../../client/ui/access_check.ts";
 
 const TOKEN = makeToken();
-const GATE = { token: TOKEN, port: 4711 };
+const ACCESS = { token: TOKEN, port: 4711 };
 const ORIGIN = "http://127.0.0.1:4711";
 const JSON_TYPE = "application/json";
 
 function visit(
   headers: Record<string, string>,
-  { method = "GET", path = `/${TOKEN}/` }: Partial<Pick<Visit, "method" | "path">> = {},
-): ReturnType<typeof judge> {
+  { method = "GET", path = `/${TOKEN}/` }: Partial<Pick<CheckedRequest, "method" | "path">> = {},
+): ReturnType<typeof checkRequest> {
   const all = new Headers({ host: "127.0.0.1:4711", ...headers });
   if (headers["host"] === "") all.delete("host");
-  return judge({ method, path, headers: all }, GATE);
+  return checkRequest({ method, path, headers: all }, ACCESS);
 }
 
 Deno.test("makeToken: is long, new each time, and needs no quotes in a URL", () => {
@@ -20,13 +20,13 @@ Deno.test("makeToken: is long, new each time, and needs no quotes in a URL", () 
   assert.notEqual(makeToken(), TOKEN);
 });
 
-Deno.test("judge: the page and what it asks for are let in", () => {
-  assert.deepEqual(visit({}), { kind: "let in", path: "/" });
-  assert.deepEqual(visit({ "sec-fetch-site": "none" }), { kind: "let in", path: "/" });
-  assert.deepEqual(visit({ host: "localhost:4711" }), { kind: "let in", path: "/" });
+Deno.test("checkRequest: the page and what it asks for are accepted", () => {
+  assert.deepEqual(visit({}), { kind: "accepted", path: "/" });
+  assert.deepEqual(visit({ "sec-fetch-site": "none" }), { kind: "accepted", path: "/" });
+  assert.deepEqual(visit({ host: "localhost:4711" }), { kind: "accepted", path: "/" });
   const path = `/${TOKEN}/api/jobs`;
   const post = { origin: ORIGIN, "content-type": JSON_TYPE, "sec-fetch-site": "same-origin" };
-  assert.deepEqual(visit(post, { method: "POST", path }), { kind: "let in", path: "/api/jobs" });
+  assert.deepEqual(visit(post, { method: "POST", path }), { kind: "accepted", path: "/api/jobs" });
 });
 
 const POST = { method: "POST", path: `/${TOKEN}/api/start` };
@@ -67,7 +67,7 @@ const REFUSED: readonly (readonly [
 ];
 
 for (const [what, status, headers, rest] of REFUSED) {
-  Deno.test(`judge: ${what} is refused with ${status}`, () => {
+  Deno.test(`checkRequest: ${what} is refused with ${status}`, () => {
     const verdict = visit(headers, rest);
     assert.equal(verdict.kind, "refused");
     assert.equal(verdict.kind === "refused" && verdict.status, status);

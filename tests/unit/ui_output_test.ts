@@ -118,7 +118,7 @@ Deno.test("FrameReader: all kinds, in pieces that are cut anywhere", () => {
 });
 
 Deno.test("FrameReader: what is none is refused", () => {
-  assert.throws(() => new FrameReader().read(new Uint8Array([9, 0, 0, 0, 0])), /no known kind/);
+  assert.throws(() => new FrameReader().read(new Uint8Array([9, 0, 0, 0, 0])), /unknown kind/);
   const head = new Uint8Array(5);
   new DataView(head.buffer).setUint32(1, MAX_PAYLOAD_BYTES + 1);
   assert.throws(() => new FrameReader().read(head), /too long/);
@@ -134,7 +134,7 @@ Deno.test("OutputQueue: holds little, keeps the newest, and says what it has lef
   const frames = new FrameReader().read(await queue.take());
   const said = frames.flatMap((frame) => "text" in frame ? [frame.text] : []);
   assert.deepEqual(said, [
-    `${10 + 2 * piece.length} bytes left out: they came faster than they can be shown`,
+    `${10 + 2 * piece.length} bytes left out: they arrived faster than they can be shown`,
     "a note stays",
   ]);
   const kept = frames.filter(({ kind }) => kind === "bytes");

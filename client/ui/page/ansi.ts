@@ -11,13 +11,13 @@ export interface Look {
   readonly inverse?: true;
 }
 
-/** Text that looks alike. */
+/** Text with one look. */
 export interface Piece {
   readonly text: string;
   readonly look: Look;
 }
 
-/** Looks like nothing in particular. */
+/** No attributes. */
 export const PLAIN: Look = {};
 
 /**
@@ -28,15 +28,15 @@ const SEQUENCE =
   // deno-lint-ignore no-control-regex -- they are what is looked for
   /\x1b(?:\[([0-9:;<=>?]*)[ -/]*([@-~])|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]|$)/g;
 
-/** What has no picture, or would turn the order of what follows: shown, not obeyed. */
+/** Characters without a glyph, or that change the writing direction: shown, not interpreted. */
 const UNSHOWABLE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
 /**
- * Takes a line apart.
+ * Splits a line into pieces of one look.
  *
  * @param line Without its line end.
- * @param look How the line before left off.
- * @returns The pieces, and how the next line begins.
+ * @param look The look at the end of the line before.
+ * @returns The pieces, and the look at the end.
  */
 export function readLine(line: string, look: Look): { pieces: Piece[]; look: Look } {
   let pieces: Piece[] = [];
@@ -60,7 +60,7 @@ export function readLine(line: string, look: Look): { pieces: Piece[]; look: Loo
   return { pieces, look: now };
 }
 
-/** Shows what has no picture by one: control characters by U+2400 and on, the others by number. */
+/** Makes characters without a glyph visible: control characters as U+2400 and following, others by number. */
 export function showControls(text: string): string {
   return text.replace(UNSHOWABLE, (character) => {
     const code = character.codePointAt(0) ?? 0;

@@ -9,10 +9,10 @@ import { linkTo, parseRoute, type Route } from "./route.ts";
 import { StartView } from "./start_view.tsx";
 import { UsageHistories } from "./usage_history.ts";
 
-/** How often it is looked whether the server is there. */
+/** How often the server is polled. */
 const ABOUT_MS = 5_000;
 
-/** All of it. */
+/** The whole page. */
 export function App() {
   const route = useRoute();
   const [filter, setFilter] = useState(FIRST_FILTER);
@@ -30,7 +30,7 @@ export function App() {
         <span class={error ? "server away" : "server"} role="status">
           {about === undefined
             ? "…"
-            : `${about.server}${error ? " does not answer, trying again…" : ""}`}
+            : `${about.server}${error ? " cannot be reached, trying again…" : ""}`}
         </span>
         {about && (
           <span class="who">

@@ -1,4 +1,4 @@
-/** Dialogs: a question before what cannot be taken back, and the list of keys. */
+/** Dialogs: the confirmation of an action that cannot be undone, and the list of keys. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 

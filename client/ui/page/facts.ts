@@ -1,8 +1,9 @@
-/** What is known of a job, in words. Pure. */
-import { binaryBytes, describeDuration, shortState } from "../../screen/format.ts";
+/** The facts about a job as texts. Pure. */
+import { shortState } from "../../screen/format.ts";
+import { binaryBytes, describeDuration } from "../../screen/quantities.ts";
 import type { Job } from "./requests.ts";
 
-/** Bytes for reading; `-` where they are not known. */
+/** A number of bytes as text; `-` where it is unknown. */
 export function bytesText(bytes: number | null | undefined): string {
   if (bytes === null || bytes === undefined) return "-";
   return binaryBytes(bytes, { isShort: true });
@@ -26,7 +27,7 @@ export function toneOf(job: Job): "running" | "good" | "bad" | "unknown" {
   return job.exitCode === 0 ? "good" : "bad";
 }
 
-/** All facts of a job, each with its name; what is not known is left out. */
+/** All facts of a job with their names; unknown ones are left out. */
 export function factsOf(job: Job, nowMs: number): readonly (readonly [string, string])[] {
   const { usage, limits, isolation } = job;
   const list = (parts: readonly (string | false | undefined)[]) =>
@@ -101,7 +102,7 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
   return facts.filter(([, text]) => text !== "");
 }
 
-/** In the time zone of whoever looks. */
+/** In the local time zone. */
 function timeText(timeMs: number): string {
   return new Date(timeMs).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }

@@ -1,31 +1,17 @@
-/** What can be done with a job. */
+/** The actions on a job. */
 import { useState } from "preact/hooks";
+import { SIGNALS } from "../../../common/signals.ts";
 import { Confirm } from "./dialog.tsx";
 import { type Job, requests } from "./requests.ts";
 import { linkTo } from "./route.ts";
 
-/** Signals that a server sends. */
-const SIGNALS = [
-  "HUP",
-  "INT",
-  "QUIT",
-  "KILL",
-  "USR1",
-  "USR2",
-  "ALRM",
-  "TERM",
-  "CONT",
-  "STOP",
-  "WINCH",
-];
-
 interface JobActionsProps {
   readonly job: Job;
-  /** Called when something has been done. */
+  /** Called after an action. */
   readonly onDone: () => void;
 }
 
-/** What is asked before it is done. */
+/** The action that has to be confirmed. */
 type Question = "stop" | "remove" | undefined;
 
 /** Stop and signal for a job that runs, remove for one that has ended. */
@@ -99,7 +85,7 @@ export function JobActions({ job, onDone }: JobActionsProps) {
           onConfirm={() => act(() => requests.stop(job.jobID, grace))}
         >
           <p>
-            All its processes are asked to end, and are killed when the grace period is over.
+            All its processes get the stop signal, and are killed after the grace period.
           </p>
           <label>
             Grace period
@@ -118,7 +104,7 @@ export function JobActions({ job, onDone }: JobActionsProps) {
           onClose={close}
           onConfirm={() => act(remove)}
         >
-          <p>The job is forgotten, and its output is deleted.</p>
+          <p>The job and its output are deleted.</p>
         </Confirm>
       )}
     </div>

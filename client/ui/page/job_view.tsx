@@ -1,6 +1,7 @@
-/** One job: what is known of it, what it uses, what it prints, and what can be done with it. */
+/** One job: its facts, resource usage, output and actions. */
 import { useCallback, useState } from "preact/hooks";
-import { describeCommand, shortState } from "../../screen/format.ts";
+import { describeCommand } from "../../screen/command.ts";
+import { shortState } from "../../screen/format.ts";
 import { exitText, factsOf, toneOf } from "./facts.ts";
 import { JobActions } from "./job_actions.tsx";
 import { OutputView } from "./output_view.tsx";
@@ -17,7 +18,7 @@ interface JobViewProps {
   readonly histories: UsageHistories;
 }
 
-/** A job that is looked at until it has ended. */
+/** A job, which is polled until it has ended. */
 export function JobView({ jobID, histories }: JobViewProps) {
   const [hasEnded, setHasEnded] = useState(false);
   const ask = useCallback(async () => {

@@ -1,6 +1,8 @@
 /** The table of jobs. */
 import { useCallback, useState } from "preact/hooks";
-import { describeCommand, describeDuration, shortState } from "../../screen/format.ts";
+import { describeCommand } from "../../screen/command.ts";
+import { shortState } from "../../screen/format.ts";
+import { describeDuration } from "../../screen/quantities.ts";
 import { bytesText, exitText, toneOf, tookText } from "./facts.ts";
 import { usePoll } from "./poll.ts";
 import { type Job, requests } from "./requests.ts";
@@ -11,7 +13,7 @@ const PAGE_SIZE = 50;
 
 const REFRESH_MS = 2_000;
 
-/** What can be chosen, and the states that it means; none are all. */
+/** The choices, and the states that they mean; an empty list means all. */
 const CHOICES: readonly (readonly [label: string, states: readonly string[]])[] = [
   ["All", []],
   ["Running", ["JOB_STATE_RUNNING", "JOB_STATE_STOPPING"]],
@@ -19,7 +21,7 @@ const CHOICES: readonly (readonly [label: string, states: readonly string[]])[] 
   ["Lost", ["JOB_STATE_LOST"]],
 ];
 
-/** What the table shows; kept while another view is open. */
+/** The filter of the table; kept while another view is open. */
 export interface Filter {
   readonly choice: string;
   readonly text: string;
@@ -100,7 +102,7 @@ export function JobsView({ filter, setFilter, histories }: JobsViewProps) {
         {!isRefreshed && <button type="button" onClick={again}>Now</button>}
       </form>
       {label.trim() !== "" && labelsOf(label).length === 0 && (
-        <p class="hint">A label is written KEY=VALUE; several stand side by side.</p>
+        <p class="hint">A label is written KEY=VALUE; separate several by blanks.</p>
       )}
       {error && <p class="trouble" role="alert">{error.message}</p>}
       {answer && <Table jobs={answer.jobs} histories={histories} />}
@@ -199,12 +201,12 @@ function Row({ job, nowMs, histories }: RowProps) {
   );
 }
 
-/** The labels in a text that may still be being typed. */
+/** The complete labels in a text that is being typed. */
 function labelsOf(text: string): string[] {
   return text.trim().split(/\s+/).filter((word) => word.indexOf("=") > 0);
 }
 
-/** The state, and what the job has come to. */
+/** The state, with the exit code of a job that has ended. */
 function stateText(job: Job): string {
   const state = shortState(job);
   return job.exited && job.state !== "JOB_STATE_LOST" ? `${state} ${exitText(job)}` : state;

@@ -1,28 +1,28 @@
-/** Which part of a job's output is shown, and how it gets here. */
+/** Fetches the part of a job's output that is shown. */
 import type { Frame } from "../output_frames.ts";
 import { OutputWindow } from "./output_window.ts";
 import { type OutputRequest, readOutput, requests } from "./requests.ts";
 
-/** What is fetched at once: more than a screen, and quick over a slow network. */
+/** How much is fetched at once: more than a screen, and fast over a slow network. */
 const STEP_BYTES = 256 * 1024;
 
-/** No more lines at once, so that what is shown and what comes have room beside each other. */
+/** At most so many lines at once, so that old and new ones fit into the window together. */
 const STEP_LINES = 2_500;
 
-/** A line's beginning is looked for that far behind the place where a window begins. */
+/** How far a window starts before a place, to find the beginning of its line. */
 const LEAD_BYTES = 8 * 1024;
 
-/** After so many bytes the browser gets to draw, and what comes meanwhile waits or is left out. */
+/** After so many bytes the browser draws; meanwhile output waits or is left out. */
 const DRAW_AFTER_BYTES = 256 * 1024;
 
-/** How it is going. */
+/** The state of the fetching. */
 export type OutputState =
   | { readonly kind: "loading" }
-  /** Going on while the job runs. */
+  /** Following the running job. */
   | { readonly kind: "following" }
-  /** A part somewhere in the output. */
+  /** Showing a fixed part of the output. */
   | { readonly kind: "parked" }
-  /** All is there, and no more will come. */
+  /** Complete: the job has ended. */
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly message: string };
 
@@ -54,13 +54,13 @@ export class OutputController {
     this.#run({ tailBytes: STEP_BYTES, follow: true }, { isTail: true });
   }
 
-  /** Goes on after a pause, at the very byte. */
+  /** Continues after a pause at the next byte. */
   resume(): void {
     if (this.#state.kind !== "following" && this.#state.kind !== "failed") return;
     this.#run({ offset: this.#window.end, follow: true }, {});
   }
 
-  /** Takes nothing more for now. */
+  /** Pauses the fetching. */
   pause(): void {
     this.#leave.abort();
   }
@@ -107,10 +107,9 @@ export class OutputController {
   }
 
   /**
-   * Looks for a text in the whole output, from an offset on and then from the beginning, and shows
-   * the place.
+   * Searches the whole output, from an offset and then from the beginning, and shows the match.
    *
-   * @returns Where it is; null where it is nowhere.
+   * @returns The offset of the match; null where there is none.
    */
   async find(text: string, offset: number, signal: AbortSignal): Promise<number | null> {
     const look = (offset: number) => requests.find({ jobID: this.#jobID, text, offset }, signal);

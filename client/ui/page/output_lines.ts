@@ -1,20 +1,20 @@
 /**
- * Draws the lines of a window. It touches only those that have changed: to have a framework compare
- * thousands of lines for each piece of output would keep the browser busy.
+ * Draws the lines of a window. It changes only those that differ: a framework that compares thousands
+ * of lines for each piece of output would keep the browser busy.
  *
  * Output becomes text nodes and never markup.
  */
 import type { Look, Piece } from "./ansi.ts";
 import { type Line, textOf } from "./output_window.ts";
 
-/** More places are not marked; the count goes on. */
+/** More matches are not highlighted, but counted. */
 const MAX_MARKS = 2_000;
 
 /** Names of highlights in main.css. */
 const ALL_MATCHES = "match";
 const CURRENT_MATCH = "current-match";
 
-/** A place where the searched text stands. */
+/** A match of the searched text. */
 interface Match {
   readonly line: Line;
   readonly begin: number;

@@ -5,10 +5,10 @@ import { OutputController } from "./output_controller.ts";
 import { OutputLines } from "./output_lines.ts";
 import type { Job } from "./requests.ts";
 
-/** The end counts as reached that near to it. */
+/** The end counts as reached within this distance. */
 const NEAR_END_PX = 40;
 
-/** Draws and fetches; changes when the job does. */
+/** The drawing and the fetching of one job's output. */
 interface Machine {
   readonly controller: OutputController;
   readonly lines: OutputLines;
@@ -44,7 +44,7 @@ export function OutputView({ job }: { readonly job: Job }) {
     });
     machine.current = { controller, lines };
     controller.follow();
-    // A browser opens six connections to one address: tabs that nobody looks at leave theirs.
+    // A browser opens at most six connections to one address: hidden tabs close theirs.
     const look = () => document.hidden ? controller.pause() : controller.resume();
     document.addEventListener("visibilitychange", look);
     return () => {
@@ -91,7 +91,7 @@ export function OutputView({ job }: { readonly job: Job }) {
     try {
       const place = await controller.find(search, from, leave.signal);
       setSearched(
-        place === null ? "It is nowhere in the output in this very spelling." : undefined,
+        place === null ? "Not found in the output (upper and lower case matter)." : undefined,
       );
       if (place === null) return;
       lines?.draw(controller.window.lines);
@@ -177,11 +177,11 @@ export function OutputView({ job }: { readonly job: Job }) {
         }}
       />
       {end === begin && state.kind !== "loading" && state.kind !== "failed" && (
-        <p class="empty">{job.exited ? "It has printed nothing." : "Nothing yet."}</p>
+        <p class="empty">{job.exited ? "The job has printed nothing." : "Nothing yet."}</p>
       )}
       {behind > 0 && (
         <p class="gap">
-          {bytesText(behind)} behind this are not shown.{" "}
+          {bytesText(behind)} after this are not shown.{" "}
           <button type="button" onClick={() => park(() => controller?.later())}>Later</button>{" "}
           <button type="button" onClick={follow}>To the end</button>
         </p>
@@ -202,7 +202,7 @@ function statusText(kind: string, hasEnded: boolean): string {
     case "loading":
       return "loading…";
     case "parked":
-      return "a part";
+      return "part";
     case "ended":
       return "complete";
     default:

@@ -1,20 +1,21 @@
 /** The part of a job's output that the page holds: whole lines, bounded. Pure. */
+import { concatenate } from "../../../common/bytes.ts";
 import { type Look, type Piece, PLAIN, readLine } from "./ansi.ts";
 
-/** More lines make a page slow. */
+/** More lines would make the page slow. */
 const MAX_LINES = 5_000;
 
-/** More bytes make a page large. */
+/** More bytes would take too much memory. */
 const MAX_BYTES = 1024 ** 2;
 
-/** A longer line is shown as several: no browser lays out a megabyte in one line with ease. */
+/** A longer line is shown as several: browsers are slow to lay out very long lines. */
 const MAX_LINE_BYTES = 8 * 1024;
 
 const LINE_END = 0x0a;
 
 /** One line of the window. A changed line is another object. */
 export interface Line {
-  /** `note`: ours, between the job's own lines. */
+  /** `note`: a remark between the job's own lines. */
   readonly kind: "output" | "note";
   readonly pieces: readonly Piece[];
   /** Where in the job's output it begins. */
@@ -29,7 +30,7 @@ export interface WindowBounds {
   readonly maxBytes: number;
 }
 
-/** Consecutive output, growing at one end and forgetting at the other. */
+/** Consecutive output that grows at one end and is dropped at the other. */
 export class OutputWindow {
   readonly #bounds: WindowBounds;
   #lines: Line[] = [];
@@ -60,11 +61,11 @@ export class OutputWindow {
     return this.#end;
   }
 
-  /** Adds what comes next; the first lines go where it gets too much. */
+  /** Adds the next bytes; when there is too much the first lines are dropped. */
   append(bytes: Uint8Array, offset: number): void {
     if (offset !== this.#end) this.#closeLine();
     this.#end = offset + bytes.length;
-    let rest = concatenate(this.#open, bytes);
+    let rest = this.#open.length === 0 ? bytes : concatenate([this.#open, bytes]);
     let begin = this.#end - rest.length;
     this.#hideOpen();
     for (;;) {
@@ -82,7 +83,7 @@ export class OutputWindow {
     while (this.#isTooMuch()) this.#forget(this.#lines.shift());
   }
 
-  /** Adds a line of ours. */
+  /** Adds a note. */
   note(text: string): void {
     this.#closeLine();
     const pieces = [{ text, look: PLAIN }];
@@ -142,17 +143,9 @@ function lineLength(bytes: Uint8Array): number | undefined {
   if (index >= 0 && index < MAX_LINE_BYTES) return index + 1;
   if (bytes.length < MAX_LINE_BYTES) return undefined;
   let cut = MAX_LINE_BYTES;
-  // Not inside a character: UTF-8 goes on with 10xxxxxx, three times at most.
+  // Not inside a character: UTF-8 has at most three bytes 10xxxxxx after the first.
   while (cut > MAX_LINE_BYTES - 3 && ((bytes[cut] ?? 0) & 0xc0) === 0x80) cut -= 1;
   return cut;
-}
-
-function concatenate(one: Uint8Array, other: Uint8Array): Uint8Array {
-  if (one.length === 0) return other;
-  const whole = new Uint8Array(one.length + other.length);
-  whole.set(one);
-  whole.set(other, one.length);
-  return whole;
 }
 
 /** A line's text. */

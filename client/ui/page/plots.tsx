@@ -1,4 +1,4 @@
-/** What a running job uses, over time. */
+/** A running job's resource usage over time. */
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { bytesText } from "./facts.ts";
@@ -13,7 +13,7 @@ interface PlotSpec {
     readonly value: (sample: UsageSample) => number | null;
   }[];
   readonly text: (value: number) => string;
-  /** The axis goes up to here at least. */
+  /** The least upper end of the axis. */
   readonly least: number;
   /** Between two marks of the axis; uPlot's own choice where there are none. */
   readonly steps?: number[];
@@ -22,10 +22,10 @@ interface PlotSpec {
 const percent = (value: number) => `${Math.round(value)} %`;
 const rate = (value: number) => `${bytesText(value)}/s`;
 
-/** Bytes are marked at round numbers of KiB and MiB. */
+/** Steps of the axis for bytes: round numbers of KiB and MiB. */
 const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
-/** A clock of 24 hours, in the time zone of whoever looks. */
+/** A 24-hour clock in the local time zone. */
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
 const PLOTS: readonly PlotSpec[] = [
@@ -56,9 +56,9 @@ const PLOTS: readonly PlotSpec[] = [
 
 const HEIGHT_PX = 130;
 
-/** Plots of all that is counted. */
+/** Plots of all counters. */
 export function Plots({ samples }: { readonly samples: readonly UsageSample[] }) {
-  // The list is the same one all the time; its last entry tells whether there is something new.
+  // The list is always the same object; its last entry shows whether there is a new sample.
   const lastMs = samples.at(-1)?.atMs ?? 0;
   return (
     <section class="plots" aria-label="Use over time">

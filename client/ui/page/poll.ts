@@ -1,22 +1,22 @@
-/** Asks again and again, as long as somebody looks. */
+/** Polls while the page is visible. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
-/** An answer takes at most that part of the time: whoever is slow to answer is asked less often. */
+/** The interval is at least so many times the duration of an answer: slow servers are polled less. */
 const PAUSES_PER_ANSWER = 10;
 
-/** What is known. After a failure the last answer stays. */
+/** The last result. After a failure the last answer is kept. */
 export interface Polled<Answer> {
   readonly answer: Answer | undefined;
   readonly error: Error | undefined;
-  /** Asks at once. */
+  /** Polls at once. */
   readonly again: () => void;
 }
 
 /**
- * Keeps an answer fresh.
+ * Repeats a request at intervals.
  *
- * @param ask Asks; another function is another question, and what was known is forgotten.
- * @param intervalMs The time between two questions; 0: one question only.
+ * @param ask Makes the request; with another function the last result is dropped.
+ * @param intervalMs The time between two requests; 0: one request only.
  */
 export function usePoll<Answer>(ask: () => Promise<Answer>, intervalMs: number): Polled<Answer> {
   const [known, setKnown] = useState<{ ask: unknown; answer?: Answer; error?: Error }>({ ask });

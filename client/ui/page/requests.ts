@@ -3,7 +3,7 @@ import type { QueryResponse__Output } from "../../../proto/contract.ts";
 import { type Frame, FrameReader } from "../output_frames.ts";
 import type { About, FoundJobs, StartForm } from "../protocol.ts";
 
-/** A job as the server tells it. */
+/** A job as the server returns it. */
 export type Job = QueryResponse__Output;
 
 /** Which jobs the table shows. */
@@ -36,11 +36,11 @@ export class RequestError extends Error {
   }
 }
 
-/** No answer means that the program behind the page has ended. */
+/** No answer: the program that serves the page has ended. */
 const GONE =
-  'The "worker-client ui" behind this page has ended. Start it again, and open the address that it prints.';
+  'The program "worker-client ui" has ended. Start it again, and open the address that it prints.';
 
-/** Of HTTP: the way to the server is broken. */
+/** HTTP status: the server cannot be reached. */
 const UNAVAILABLE = 503;
 
 async function post(
@@ -89,7 +89,7 @@ export const requests = {
   },
 };
 
-/** A job's output, frame by frame; pieces are taken only as fast as the caller asks for them. */
+/** A job's output, frame by frame; it is read only as fast as the caller takes it. */
 export async function* readOutput(
   request: OutputRequest,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-/** Which view the address names, so that going back and reloading do what one expects. Pure. */
+/** The view that the address names, so that going back and reloading work. Pure. */
 
 /** A view. */
 export type Route =

@@ -9,7 +9,7 @@ import { QuoteError, shellHint, splitLines, splitWords } from "./words.ts";
 type FieldSpec = readonly [name: TextField, label: string, placeholder: string];
 
 const PROCESS: readonly FieldSpec[] = [
-  ["name", "Name", "stands for the job's id"],
+  ["name", "Name", "can be used in place of the job's id"],
   ["cwd", "Directory", "/"],
   ["user", "User", ""],
 ];
@@ -23,15 +23,15 @@ const LIMITS: readonly FieldSpec[] = [
   ["stopSignal", "Stop signal", "TERM"],
 ];
 const SWITCH_LABELS: Readonly<Record<typeof SWITCHES[number], string>> = {
-  privateTmp: "A private /tmp",
+  privateTmp: "Private /tmp",
   noNetwork: "No network",
-  ownProcesses: "Sees its own processes only",
+  ownProcesses: "Sees only its own processes",
 };
 
-/** How the command is written. */
+/** How the command is entered. */
 type Mode = "words" | "lines";
 
-/** Reads what was typed; `problem` says why it cannot be. */
+/** Splits what was typed; `problem` says why that is not possible. */
 function readCommand(text: string, mode: Mode): { words: string[]; problem?: string } {
   try {
     return { words: mode === "words" ? splitWords(text) : splitLines(text) };
@@ -41,13 +41,13 @@ function readCommand(text: string, mode: Mode): { words: string[]; problem?: str
   }
 }
 
-/** A job's command, and all that a start may say about it. */
+/** A job's command and its settings. */
 export function StartView({ about }: { readonly about: About | undefined }) {
   const [mode, setMode] = useState<Mode>("words");
   const [command, setCommand] = useState("");
   const [error, setError] = useState<string>();
   const [isStarting, setIsStarting] = useState(false);
-  // While it is not known what became of a start, another try must not run the job twice.
+  // While the outcome of a start is unknown, another try must not run the job twice.
   const key = useRef(crypto.randomUUID());
   const line = useRef<HTMLTextAreaElement>(null);
   useEffect(() => line.current?.focus(), []);
@@ -95,11 +95,11 @@ export function StartView({ about }: { readonly about: About | undefined }) {
         {isReader && (
           <p class="trouble">
             You are {about.userName}, {about.roles.join(" and ")}{" "}
-            on this server: only a writer may start jobs, and the server will refuse it.
+            on this server: only a writer may start jobs, so the server will refuse it.
           </p>
         )}
         <fieldset class="choices">
-          <legend class="unseen">How the command is written</legend>
+          <legend class="unseen">How the command is entered</legend>
           <label>
             <input
               type="radio"
@@ -134,8 +134,8 @@ export function StartView({ about }: { readonly about: About | undefined }) {
         </label>
         <p id="rule" class="hint">
           {mode === "words"
-            ? 'Blanks separate words; \'…\' is taken as it is, \\ takes the meaning of what follows, "…" knows \\" and \\\\. Nothing else has a meaning: no shell is between.'
-            : "Each line is one word, taken as it is, blanks and quotes included; an empty line is an empty argument."}
+            ? 'Blanks separate words; \'…\' is literal; \\ escapes the next character, inside of "…" only \\" and \\\\. Nothing else is special: there is no shell.'
+            : "Each line is one word, literally, including blanks and quotes; an empty line is an empty argument."}
         </p>
         {problem && <p class="trouble" role="alert">{problem}</p>}
         {words.length > 0 && (

@@ -1,13 +1,13 @@
-/** What a job has used over time, as far as this page has looked. Pure. */
+/** A job's resource usage over time, as far as this page has polled it. Pure. */
 import type { QueryResponse__Output } from "../../../proto/contract.ts";
 
-/** Ten minutes of one look a second. */
+/** Ten minutes with one sample a second. */
 const MAX_SAMPLES = 600;
 
-/** Looks closer together than that make rates of mere chance. */
+/** Rates over shorter intervals would be too inaccurate. */
 const MIN_INTERVAL_MS = 400;
 
-/** One look, and what has come since the one before. Null: not known. */
+/** One sample, with rates since the one before. Null: unknown. */
 export interface UsageSample {
   readonly atMs: number;
   readonly cpuPercent: number | null;
@@ -18,7 +18,7 @@ export interface UsageSample {
 
 type Usage = NonNullable<QueryResponse__Output["usage"]>;
 
-/** The last looks at one job. */
+/** The last samples of one job. */
 export class UsageHistory {
   #samples: UsageSample[] = [];
   #before: { readonly atMs: number; readonly usage: Usage } | undefined;
@@ -28,7 +28,7 @@ export class UsageHistory {
     return this.#samples;
   }
 
-  /** Adds a look. */
+  /** Adds a sample. */
   add(atMs: number, usage: Usage | null): void {
     const before = this.#before;
     if (usage === null || before !== undefined && atMs - before.atMs < MIN_INTERVAL_MS) return;
@@ -50,14 +50,14 @@ export class UsageHistory {
   }
 }
 
-/** So many jobs have a history; the ones that were looked at last stay. */
+/** How many jobs have a history; the most recently shown ones are kept. */
 const MAX_JOBS = 300;
 
-/** The histories of all jobs that this page has looked at. */
+/** The histories of the jobs that this page has shown. */
 export class UsageHistories {
   readonly #byJob = new Map<string, UsageHistory>();
 
-  /** Notes what an answer of the server says of a running job. */
+  /** Adds the usage of a running job. */
   take(job: QueryResponse__Output, atMs: number): UsageHistory {
     const history = this.#byJob.get(job.jobID) ?? new UsageHistory();
     this.#byJob.delete(job.jobID);

@@ -1,14 +1,14 @@
-/** A command line as words: the form's rule, which is a part of the shell's. Pure. */
+/** Splits a command line into words, by a subset of the shell's rules. Pure. */
 
-/** A command line that has no end. */
+/** A command line with an open quote, or with a backslash at its end. */
 export class QuoteError extends Error {
   override name = "QuoteError";
 }
 
 /**
- * Splits a command line: blanks and line ends separate words; `'…'` is taken as it is; in `"…"` a
- * backslash takes the meaning of `"` and `\`; outside of quotes it takes the meaning of whatever
- * follows. Nothing else has a meaning: `$`, `*`, `|`, `>` and `#` reach the program.
+ * Splits a command line: blanks and line ends separate words; `'…'` is literal; a backslash escapes `"`
+ * and `\` inside of `"…"`, and every character outside of quotes. Nothing else is special: `$`, `*`,
+ * `|`, `>` and `#` are passed to the program.
  *
  * @throws {QuoteError} A quote is not closed, or nothing follows a backslash.
  */
@@ -29,7 +29,7 @@ export function splitWords(text: string): string[] {
     } else {
       const isEscape = character === "\\";
       if (isEscape && index + 1 >= text.length) {
-        throw new QuoteError("Nothing follows the last backslash.");
+        throw new QuoteError("There is no character after the last backslash.");
       }
       word = (word ?? "") + text.charAt(isEscape ? index + 1 : index);
       index += isEscape ? 2 : 1;
@@ -53,18 +53,18 @@ function readQuoted(text: string, begin: number): { text: string; end: number } 
   throw new QuoteError(`A ${quote} is not closed.`);
 }
 
-/** A program and its arguments, each on a line of its own, taken as they are. */
+/** A program and its arguments, each on its own line, literally. */
 export function splitLines(text: string): string[] {
   const lines = text.split(/\r?\n/);
-  // The last line's end makes no further, empty argument.
+  // A line end at the end does not start another, empty argument.
   if (lines.at(-1) === "") lines.pop();
   return lines;
 }
 
-/** What a shell would do with these words and nobody does here; undefined: nothing. */
+/** A hint where words look like shell syntax, which is not interpreted; undefined: they do not. */
 export function shellHint(words: readonly string[]): string | undefined {
-  // A script for a shell is one word, with all of these inside of it.
+  // A script for a shell is one word, which may contain all of these.
   return words.some((word) => /^([|&;<>]+|\d?>+.*|\$\w+|\*)$/.test(word))
-    ? "No shell is between: |, >, &&, $ and * reach the program as they are. For a shell: sh -c '…'"
+    ? "|, >, &&, $ and * are passed to the program, as there is no shell. For a shell: sh -c '…'"
     : undefined;
 }
