@@ -306,7 +306,7 @@ Deno.test("CallScope: whatever ends first ends it, with its reason", async () =>
   await assertCode(
     () => unlessAborted(new Promise(() => {}), timed.signal),
     "DEADLINE_EXCEEDED",
-    /"wait" within 1 ms/,
+    /"wait" did not end within 1 ms/,
   );
 });
 
