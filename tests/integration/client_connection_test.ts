@@ -148,14 +148,18 @@ Deno.test({
 });
 
 Deno.test({
-  name: "connection: our own unusable certificate is found before anything is dialed",
+  name: "connection: an invalid certificate of the client is found before a connection is made",
   ...UNSANITIZED,
   async fn() {
     await using server = await FakeServer.start(serverPair, authority.cert);
     const expired = await authority.issue({ name: "old", fromMs: -2 * HOUR_MS, toMs: -HOUR_MS });
     const result = await query(`localhost:1`, { pair: expired });
     assertFails(result, 4, /^Cannot use the certificate \(CN=old, DIR\/me\.pem\): it expired at /);
-    assertFails(await query(server.address, { pair: mallory }), 4, /did not sign it\. Name the CA/);
+    assertFails(
+      await query(server.address, { pair: mallory }),
+      4,
+      /did not sign it\. Name the right CA/,
+    );
     assert.equal(server.requests.length, 0);
   },
 });
@@ -213,14 +217,14 @@ Deno.test({
   },
 });
 
-/** Listens for what is no worker-server. */
+/** Listens in place of a worker-server. */
 async function listen(
   onConnection: (socket: Socket) => void,
 ): Promise<{ address: string } & Disposable> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
-    // The client going away is what the test waits for.
+    // The test waits for the client to close the connection.
     socket.on("error", () => {});
     onConnection(socket);
   });
@@ -234,8 +238,8 @@ async function listen(
   };
 }
 
-const STRANGERS: readonly (readonly [name: string, act: (socket: Socket) => void, note: RegExp])[] =
-  [
+const OTHER_SERVERS:
+  readonly (readonly [name: string, act: (socket: Socket) => void, note: RegExp])[] = [
     [
       "plain text",
       (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
@@ -253,7 +257,7 @@ const STRANGERS: readonly (readonly [name: string, act: (socket: Socket) => void
     ],
   ];
 
-for (const [name, act, note] of STRANGERS) {
+for (const [name, act, note] of OTHER_SERVERS) {
   Deno.test({
     name: `connection: ${name} at the port is not a worker-server`,
     ...UNSANITIZED,
@@ -307,8 +311,8 @@ Deno.test({
       assertFails(
         await query(`localhost:${server.port}`),
         3,
-        `Cannot trust the server at localhost:${server.port}: its certificate is not one for ` +
-          "servers. Have one issued for it (worker-certs issue --server).",
+        `Cannot trust the server at localhost:${server.port}: its certificate is not a ` +
+          "server certificate. Issue one for it (worker-certs issue --server).",
       );
     }
     const forServers = await authority.issue({ name: "server", names, purposes: ["server"] });

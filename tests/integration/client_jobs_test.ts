@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
+import { within } from "../support/within.ts";
 
 /** Runs the client; it must succeed. Returns its output's lines. */
 async function lines(server: TestServer, ...args: string[]): Promise<string[]> {
@@ -81,11 +82,11 @@ Deno.test("worker-client start: standard input is passed on where it is asked fo
   const writer = child.stdin.getWriter();
   await writer.write(new Uint8Array(100_000));
   await writer.close();
-  const { code, stdout } = await child.output();
+  const { code, stdout } = await within("the client to end", child.output());
   assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, "100000\n"]);
 });
 
-Deno.test("worker-client start: what makes no sense is refused before or by the server", async () => {
+Deno.test("worker-client start: invalid requests are refused by the client or the server", async () => {
   await using server = await TestServer.start({ limits: { memory: "64M" } });
   const refused: [string[], number, RegExp][] = [
     [["-e", "NAME"], 2, /--env expects NAME=VALUE/],
@@ -150,7 +151,10 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   );
   const jobs = (await lines(server, "list", "-a", "--json")).map((line) => JSON.parse(line));
   assert.deepEqual(jobs.map(({ jobID }) => jobID), [second, first, ended]);
-  assert.match((await failure(server, "list", "--format", "{nothing}"))[1], /no field "nothing"/);
+  assert.match(
+    (await failure(server, "list", "--format", "{nothing}"))[1],
+    /"nothing" is not a field of a job/,
+  );
   assert.match((await failure(server, "list", "--state", "dead"))[1], /"dead" is not a job state/);
   assert.match((await failure(server, "list", "-q", "--json"))[1], /cannot be used with/);
   const [strange = ""] = await lines(server, "start", "-q", "true", "a\nb", "\u202ex", "日本");
@@ -235,7 +239,7 @@ Deno.test("worker-client stats, doctor, version: say what is so", async () => {
   assert.equal((await server.cli(["doctor"])).code, 3);
 });
 
-Deno.test("worker-client top: shows jobs on a screen of its own, and leaves the terminal as it was", async () => {
+Deno.test("worker-client top: shows jobs on the alternate screen, and restores the terminal", async () => {
   await using server = await TestServer.start();
   await lines(server, "start", "--name", "busy", "sh", "-c", "while :; do :; done");
   for (const end of ["q", "\x03"]) {
@@ -251,12 +255,12 @@ Deno.test("worker-client top: shows jobs on a screen of its own, and leaves the 
     const drained = (async () => {
       for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) text += part;
     })();
-    await until("some looks", () => text.split("job running").length > 3);
+    await until("some updates", () => text.split("job running").length > 3);
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(end));
-    const { code } = await child.status;
+    const { code } = await within("top to end", child.status);
     await writer.close().catch(() => {});
-    await drained;
+    await within("the end of top's output", drained);
     assert.equal(code, 0, JSON.stringify(text.slice(-300)));
     assert(text.startsWith("\x1b[?1049h\x1b[?25l"), JSON.stringify(text.slice(0, 100)));
     assert(text.includes("\x1b[?25h\x1b[?1049l"), JSON.stringify(text.slice(-100)));
@@ -265,7 +269,7 @@ Deno.test("worker-client top: shows jobs on a screen of its own, and leaves the 
   }
 });
 
-Deno.test("worker-client top: without a terminal it says what to do instead", async () => {
+Deno.test("worker-client top: without a terminal the error names stats", async () => {
   await using server = await TestServer.start();
   const [code, said] = await failure(server, "top");
   assert.equal(code, 2);

@@ -6,6 +6,7 @@ import { BIN_DIR } from "../support/binaries.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
+import { within } from "../support/within.ts";
 
 const CLIENT = join(BIN_DIR, "worker-client");
 
@@ -40,7 +41,7 @@ Deno.test("worker-client list: several servers in one table, and what fails hide
     "prod-a": { server: one.address, identity: alice },
     "prod-b": { server: other.address, identity: alice },
     gone: { server: "localhost:1", identity: alice },
-    stranger: { server: other.address, identity: join(one.folder, "missing.pem") },
+    broken: { server: other.address, identity: join(one.folder, "missing.pem") },
   });
   const start = async (context: string, ...command: string[]) =>
     (await home.run("start", "-q", "--name", "work", "--context", context, ...command))
@@ -79,8 +80,8 @@ Deno.test("worker-client list: several servers in one table, and what fails hide
   const problems = all.stderr.trimEnd().split("\n").sort();
   assert.equal(problems.length, 2, all.stderr);
   assert.match(problems[0] ?? "", /^worker-client: gone: Cannot reach localhost:1/);
-  assert.match(problems[1] ?? "", /^worker-client: stranger: Cannot read .*missing\.pem/);
-  const refused = await home.run("list", "-q", "--context", "stranger,prod-a,gone");
+  assert.match(problems[1] ?? "", /^worker-client: broken: Cannot read .*missing\.pem/);
+  const refused = await home.run("list", "-q", "--context", "broken,prod-a,gone");
   assert.deepEqual([refused.code, refused.stdout], [4, `${ids[1]}\n`]);
 
   const stats = await home.run("stats", ...both);
@@ -168,9 +169,9 @@ class Top implements AsyncDisposable {
   async end(key: string): Promise<{ code: number; text: string }> {
     const writer = this.#child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(key));
-    const { code } = await this.#child.status;
+    const { code } = await within("top to end", this.#child.status);
     await writer.close().catch(() => {});
-    await this.#drained;
+    await within("the end of top's output", this.#drained);
     return { code, text: this.#text };
   }
 
@@ -180,7 +181,7 @@ class Top implements AsyncDisposable {
     } catch {
       // It has ended as it should.
     }
-    await this.#child.status;
+    await within("top to end", this.#child.status);
   }
 }
 

@@ -4,6 +4,7 @@ import { BIN_DIR } from "../support/binaries.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
+import { within } from "../support/within.ts";
 
 const CLIENT = join(BIN_DIR, "worker-client");
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/;
@@ -32,8 +33,8 @@ class RunningClient implements AsyncDisposable {
 
   /** The exit status, when all of standard error is read. */
   async status(): Promise<Deno.CommandStatus> {
-    const status = await this.child.status;
-    await this.#reading;
+    const status = await within("the client to end", this.child.status);
+    await within("the end of standard error", this.#reading);
     return status;
   }
 
@@ -42,7 +43,7 @@ class RunningClient implements AsyncDisposable {
     const reader = this.child.stdout.getReader();
     let read = "";
     while (!read.includes(text)) {
-      const { value, done } = await reader.read();
+      const { value, done } = await within(`the output ${JSON.stringify(text)}`, reader.read());
       assert(!done, `the client ended after ${JSON.stringify(read)}: ${this.stderr}`);
       read += new TextDecoder().decode(value);
     }
@@ -204,7 +205,7 @@ Deno.test("worker-client: a closed pipe ends stream quietly", async () => {
   assert.equal(client.stderr, "");
 });
 
-Deno.test("worker-client: a full disk is said, and is a failure", async () => {
+Deno.test("worker-client: a full disk is reported as a failure", async () => {
   await using server = await TestServer.start();
   const id = await startJob(server, "echo text");
   const { code, stderr } = await run("/bin/sh", [
@@ -217,7 +218,7 @@ Deno.test("worker-client: a full disk is said, and is a failure", async () => {
   assert.match(stderr, /^worker-client: Cannot write to standard output: No space left.*\n$/);
 });
 
-Deno.test("worker-client: Ctrl-C on stream leaves the job alone", async () => {
+Deno.test("worker-client: Ctrl-C on stream leaves the job running", async () => {
   await using server = await TestServer.start();
   const id = await startJob(server, "echo up; exec sleep 1000");
   await using client = startClient(server, "stream", id);
@@ -228,7 +229,7 @@ Deno.test("worker-client: Ctrl-C on stream leaves the job alone", async () => {
   assert.equal((await server.client().query(id)).state, "JOB_STATE_RUNNING");
 });
 
-Deno.test("worker-client: Ctrl-C on run asks the job to stop", async () => {
+Deno.test("worker-client: Ctrl-C on run stops the job", async () => {
   await using server = await TestServer.start();
   await using client = startClient(
     server,
@@ -244,7 +245,7 @@ Deno.test("worker-client: Ctrl-C on run asks the job to stop", async () => {
   assert.match(client.stderr, new RegExp(`^worker-client: Job ID: ${UUID.source} Started\n`));
 });
 
-Deno.test("worker-client: a second Ctrl-C on run leaves the job alone", async () => {
+Deno.test("worker-client: a second Ctrl-C on run leaves the job running", async () => {
   await using server = await TestServer.start();
   await using client = startClient(
     server,
@@ -270,7 +271,7 @@ Deno.test("worker-client: a slow reader does not fill the client's memory", asyn
   await server.client().wait(id);
   await using client = startClient(server, "stream", id);
   const reader = client.child.stdout.getReader();
-  await reader.read();
+  await within("the first output", reader.read());
   const peakBytes = async () => {
     const status = await Deno.readTextFile(`/proc/${client.child.pid}/status`);
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;

@@ -230,8 +230,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "any CA is trusted",
     file: "client/connection/tls_options.ts",
-    from: "return isSigned ? undefined : ",
-    to: "return true ? undefined : ",
+    from: "  return isSigned\n    ? undefined",
+    to: "  return true\n    ? undefined",
     tests: ["client_tls_options"],
   },
   {

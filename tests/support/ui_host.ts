@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { BIN_DIR } from "./binaries.ts";
 import { type TestServer } from "./server.ts";
 import { until } from "./wait.ts";
+import { within } from "./within.ts";
 
 /** The compiled client while it serves its page. */
 export class UiHost implements AsyncDisposable {
@@ -75,7 +76,7 @@ export class UiHost implements AsyncDisposable {
   /** Ends it as Ctrl-C does, and returns its exit status. */
   async end(): Promise<number> {
     this.#child.kill("SIGINT");
-    return (await this.#child.status).code;
+    return (await within("worker-client ui to end", this.#child.status)).code;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -84,7 +85,7 @@ export class UiHost implements AsyncDisposable {
     } catch {
       // It has ended.
     }
-    await this.#child.status;
+    await within("worker-client ui to end", this.#child.status);
   }
 }
 

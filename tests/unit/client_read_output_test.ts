@@ -48,6 +48,14 @@ class World implements Disposable {
     return reading;
   }
 
+  /** Fails unless the read has ended. */
+  async ends(reading: Promise<void>): Promise<void> {
+    const running = Symbol("running");
+    await this.time.settle();
+    const first = await Promise.race([reading, Promise.resolve(running)]);
+    assert.notEqual(first, running, "it still reads");
+  }
+
   /** The last stream that was requested. */
   async stream(count = 1): Promise<FakeStream> {
     await this.time.settle();
@@ -75,7 +83,7 @@ Deno.test("readJobOutput: reads one stream to its end", async () => {
   });
   stream.send(0, "abc");
   stream.emit("end");
-  await reading;
+  await world.ends(reading);
   assert.deepEqual(world.events, ["0: abc"]);
   assert.equal(world.connections[0]?.isClosed, true);
   assert.equal(world.time.pendingCount, 0, "timers are left");
@@ -94,7 +102,7 @@ Deno.test("readJobOutput: continues at the next byte after a broken connection",
   assert.equal(second.request.offset, 3);
   second.send(3, "de");
   second.emit("end");
-  await reading;
+  await world.ends(reading);
   assert.deepEqual(world.events, ["0: abc", "lost at 3", "resumed at 3", "3: de"]);
 });
 
@@ -108,7 +116,7 @@ Deno.test("readJobOutput: bytes that a resumed stream repeats are passed on once
   const second = await world.stream(2);
   second.send(1, "bcd");
   second.emit("end");
-  await reading;
+  await world.ends(reading);
   assert.deepEqual(world.events, ["0: abc", "lost at 3", "resumed at 3", "3: d"]);
 });
 
@@ -122,7 +130,7 @@ Deno.test("readJobOutput: a gap that arose while the connection was broken is to
   const second = await world.stream(2);
   second.send(9, "j", 6);
   second.emit("end");
-  await reading;
+  await world.ends(reading);
   assert.deepEqual(world.events.slice(-3), ["resumed at 3", "gap of 6 before 9", "9: j"]);
 });
 
@@ -137,8 +145,31 @@ Deno.test("readJobOutput: a loss is told once, however many tries fail", async (
   assert.equal(last.request.tailLines, 5, "a tail that brought nothing is requested again");
   last.send(40, "x");
   last.emit("end");
-  await reading;
+  await world.ends(reading);
   assert.deepEqual(world.events, ["lost at undefined", "resumed at 40", "40: x"]);
+});
+
+Deno.test("readJobOutput: output gives the next loss the whole time for retries, and is told once", async () => {
+  using world = new World();
+  const reading = world.read({ retryForMs: 1_000 });
+  for (let count = 1; count <= 4; count++) {
+    const stream = await world.stream(count);
+    stream.send(2 * count - 2, "a");
+    stream.send(2 * count - 1, "b");
+    stream.fail(GrpcStatus.unavailable, "Connection dropped");
+    await world.time.advance(600);
+  }
+  (await world.stream(5)).emit("end");
+  await world.ends(reading);
+  assert.deepEqual(world.events.slice(0, 7), [
+    "0: a",
+    "1: b",
+    "lost at 2",
+    "resumed at 2",
+    "2: a",
+    "3: b",
+    "lost at 4",
+  ]);
 });
 
 Deno.test("readJobOutput: gives up when the time for retries is over", async () => {
@@ -152,7 +183,7 @@ Deno.test("readJobOutput: gives up when the time for retries is over", async () 
     count = streams.length;
     await world.time.advance(50);
   }
-  await assert.rejects(reading, ConnectionLostError);
+  await assert.rejects(world.ends(reading), ConnectionLostError);
   assert(count >= 2 && count <= 6, `${count} tries within a second`);
 });
 
@@ -160,7 +191,10 @@ Deno.test("readJobOutput: without retries the first loss is the end, and is not 
   using world = new World();
   const reading = world.read({ retryForMs: 0 });
   (await world.stream()).fail(GrpcStatus.unavailable, "Connection dropped");
-  await assert.rejects(reading, /^ConnectionLostError: Lost the connection to localhost:1: /);
+  await assert.rejects(
+    world.ends(reading),
+    /^ConnectionLostError: Lost the connection to localhost:1: /,
+  );
   assert.deepEqual(world.events, []);
 });
 
@@ -169,7 +203,7 @@ for (const code of [GrpcStatus.notFound, GrpcStatus.permissionDenied, GrpcStatus
     using world = new World();
     const reading = world.read();
     (await world.stream()).fail(code, "no");
-    await assert.rejects(reading, RefusedCallError);
+    await assert.rejects(world.ends(reading), RefusedCallError);
     await world.time.advance(60_000);
     await world.stream(1);
   });
@@ -184,7 +218,7 @@ Deno.test("readJobOutput: three missed heartbeats are a lost connection", async 
   await world.time.advance(29_000);
   assert.equal(stream.isCancelled, false);
   await world.time.advance(1_000);
-  await assert.rejects(reading, /no data and no heartbeat for 30 seconds/);
+  await assert.rejects(world.ends(reading), /no data and no heartbeat for 30 seconds/);
   assert.equal(stream.isCancelled, true);
 });
 
@@ -197,7 +231,7 @@ Deno.test("readJobOutput: a failure of the sink ends it, and nothing more arrive
   const stream = await world.stream();
   stream.send(0, "abc");
   stream.send(3, "def");
-  await assert.rejects(reading, /the disk is full/);
+  await assert.rejects(world.ends(reading), /the disk is full/);
   assert.equal(stream.isCancelled, true);
   assert.deepEqual(world.events, ["0: abc"]);
 });
@@ -211,7 +245,7 @@ Deno.test("readJobOutput: an abort ends it with the signal's reason, also betwee
     if (isBroken) stream.fail(GrpcStatus.unavailable, "Connection dropped");
     await world.time.settle();
     abort.abort(new Error("enough"));
-    await assert.rejects(reading, /enough/);
+    await assert.rejects(world.ends(reading), /enough/);
     await world.time.advance(60_000);
     await world.stream(1);
   }
@@ -235,6 +269,6 @@ Deno.test("readJobOutput: a full sink cancels the stream, which continues when t
   const second = await world.stream(2);
   assert.equal(second.request.offset, 3);
   second.emit("end");
-  await reading;
+  await world.ends(reading);
   assert.deepEqual(world.events, ["0: abc"]);
 });
