@@ -1,5 +1,4 @@
-import { stopJob, waitForJob } from "../jobs/end.ts";
-import { GrpcStatus, RefusedCallError } from "../errors.ts";
+import { stopUnlessEnded, waitForJob } from "../jobs/end.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
 import { startJob, toStartRequest } from "../jobs/start.ts";
@@ -84,12 +83,5 @@ async function stopAbandoned(
   { graceMs }: RunOptions,
   { session, life }: RunContext,
 ): Promise<void> {
-  if (life.aborted) return;
-  try {
-    await stopJob(session, { jobID, graceMs }, { signal: life });
-  } catch (error) {
-    const hasEnded = error instanceof RefusedCallError &&
-      error.code === GrpcStatus.failedPrecondition;
-    if (!hasEnded) throw error;
-  }
+  if (!life.aborted) await stopUnlessEnded(session, { jobID, graceMs }, { signal: life });
 }

@@ -1,17 +1,11 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import type { IdentityFiles } from "../endpoint/identity_files.ts";
+import type { ServerOptions } from "../endpoint/choose_endpoint.ts";
 import { splitContexts } from "../endpoint/context_names.ts";
 
-/** A server, and the identity to use. */
-export interface EndpointOptions extends IdentityFiles {
-  /** `HOST:PORT`. */
-  readonly server?: string;
-}
-
 /** Options that every verb has, before its name or after it. */
-export interface CommonOptions extends EndpointOptions {
+export interface CommonOptions extends ServerOptions {
   /** Of the config file; several, where the verb asks several servers. */
   readonly context?: readonly string[];
   /** All of the config file. */

@@ -5,10 +5,14 @@ import { loadIdentity, namesAnyFile } from "./identity.ts";
 import { type IdentityFiles } from "./identity_files.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** The server and identity that a caller names; what is not given is searched for. */
-export interface EndpointOptions extends IdentityFiles {
+/** A server, and the identity to use; what is not given is searched for. */
+export interface ServerOptions extends IdentityFiles {
   /** `HOST:PORT`. */
   readonly server?: string | undefined;
+}
+
+/** The same, or a context that names both. */
+export interface EndpointOptions extends ServerOptions {
   /** Of the config file. */
   readonly context?: string | undefined;
 }
@@ -39,7 +43,7 @@ export interface DestinationSources {
  * @throws {ClientError} There is no such context.
  */
 export function destinationOf(
-  options: Omit<EndpointOptions, "context">,
+  options: ServerOptions,
   { config, chosen, environment }: DestinationSources,
 ): Destination {
   const name = chosen ?? config.current;

@@ -1,6 +1,7 @@
 /** The config file: contexts, which are servers and identities under names. */
 import * as v from "valibot";
 import { parseAddress } from "./address.ts";
+import { configFolder } from "./config_folder.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { Terminal } from "../terminal.ts";
@@ -35,16 +36,10 @@ export type Context = v.InferOutput<typeof CONTEXT>;
 /** The content of the config file. */
 export type Config = v.InferOutput<typeof CONFIG>;
 
-/**
- * Where the config file is: `job-worker/config.json` in the folder for settings (XDG Base Directory
- * Specification).
- *
- * @returns Undefined where neither HOME nor XDG_CONFIG_HOME is set.
- */
+/** The path of the config file; undefined where there is no folder for it. */
 export function configPath(terminal: Pick<Terminal, "environment">): string | undefined {
-  const home = terminal.environment("HOME");
-  const folder = terminal.environment("XDG_CONFIG_HOME") ?? (home && `${home}/.config`);
-  return folder && `${folder}/job-worker/config.json`;
+  const folder = configFolder((name) => terminal.environment(name));
+  return folder && `${folder}/config.json`;
 }
 
 /**

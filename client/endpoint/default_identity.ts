@@ -1,5 +1,6 @@
 import { isCertificate, isPrivateKey, type PemBlock, scanPem } from "../../common/pem.ts";
 import { ClientError } from "../errors.ts";
+import { configFolder } from "./config_folder.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { IdentityFiles } from "./identity_files.ts";
 
@@ -32,9 +33,8 @@ export function findDefaultIdentity(
 }
 
 function defaultFolders(environment: (name: string) => string | undefined): string[] {
-  const home = environment("HOME");
-  const config = environment("XDG_CONFIG_HOME") ?? (home && `${home}/.config`);
-  return ["./certs", ...(config ? [`${config}/job-worker`] : [])];
+  const folder = configFolder(environment);
+  return ["./certs", ...(folder ? [folder] : [])];
 }
 
 /** The identities of a folder by name; a bundle takes precedence over files of the same name. */

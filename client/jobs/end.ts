@@ -1,4 +1,5 @@
 import type { QueryResponse__Output } from "../../proto/contract.ts";
+import { GrpcStatus, RefusedCallError } from "../errors.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
 
 /** Which job to stop, and how. */
@@ -20,6 +21,21 @@ export async function stopJob(
 ): Promise<void> {
   const request = { jobID, ...(graceMs !== undefined && { gracePeriodMs: graceMs }) };
   await session.call("Stop", request, { probedJobID: jobID, signal });
+}
+
+/**
+ * Stops a job like {@linkcode stopJob}; one that has already ended is not an error.
+ *
+ * @throws {ClientError} Any other refusal, or the connection's failure.
+ */
+export async function stopUnlessEnded(...args: Parameters<typeof stopJob>): Promise<void> {
+  try {
+    await stopJob(...args);
+  } catch (error) {
+    const hasEnded = error instanceof RefusedCallError &&
+      error.code === GrpcStatus.failedPrecondition;
+    if (!hasEnded) throw error;
+  }
 }
 
 /**

@@ -50,15 +50,15 @@ export async function formatTable(
     describeCommand(job),
   ]);
   const cells = [head, ...rows];
-  const contexts = ["CONTEXT", ...jobs.map(({ context }) => context ?? "-")];
-  return await formatRows(withContext ? addColumn(cells, contexts) : cells, surface, EXPENDABLE);
+  return await formatRows(withContext ? addContexts(cells, jobs) : cells, surface, EXPENDABLE);
 }
 
-/** Puts a column in front of the others. */
-export function addColumn(
+/** Puts a column with the context of each job in front of a head and its rows. */
+export function addContexts(
   rows: readonly (readonly string[])[],
-  column: readonly string[],
+  jobs: readonly Pick<PlacedJob, "context">[],
 ): string[][] {
+  const column = ["CONTEXT", ...jobs.map(({ context }) => context ?? "-")];
   return rows.map((row, index) => [column[index] ?? "", ...row]);
 }
 

@@ -4,18 +4,7 @@ import { follow, type Sink } from "../jobs/follow.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
 import { OutputQueue } from "./output_queue.ts";
-
-/** Which part of a job's output. */
-export interface OutputRange {
-  readonly jobID: string;
-  /** Where to start; at most one of the two. */
-  readonly offset?: number | undefined;
-  readonly tailBytes?: number | undefined;
-  /** Whether to continue while the job runs. */
-  readonly follow: boolean;
-  /** At most so many bytes. */
-  readonly length?: number | undefined;
-}
+import type { OutputRequest } from "./protocol.ts";
 
 /**
  * The output as frames, as it comes.
@@ -25,7 +14,7 @@ export interface OutputRange {
  * prints nothing would be followed for nothing.
  */
 export function feedOutput(
-  range: OutputRange,
+  range: OutputRequest,
   { session, signal }: { session: Session; signal: AbortSignal },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const queue = new OutputQueue();
@@ -45,7 +34,7 @@ export function feedOutput(
 }
 
 interface Reading {
-  readonly range: OutputRange;
+  readonly range: OutputRequest;
   readonly session: Session;
   readonly signal: AbortSignal;
 }

@@ -12,6 +12,29 @@ export interface About {
   readonly jobUser: string;
 }
 
+/** Which jobs the table shows. */
+export interface JobsRequest {
+  /** The contract's names; empty: all. */
+  readonly states: readonly string[];
+  /** KEY=VALUE texts. */
+  readonly labels: readonly string[];
+  readonly text: string;
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+/** Which part of a job's output. */
+export interface OutputRequest {
+  readonly jobID: string;
+  /** Where to start; at most one of the two. */
+  readonly offset?: number | undefined;
+  readonly tailBytes?: number | undefined;
+  /** Whether to continue while the job runs. */
+  readonly follow: boolean;
+  /** At most so many bytes. */
+  readonly length?: number | undefined;
+}
+
 /** A part of the jobs that match, the newest first. */
 export interface FoundJobs {
   readonly jobs: readonly QueryResponse__Output[];

@@ -13,7 +13,8 @@ import {
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { loadIdentity } from "../endpoint/identity.ts";
-import { addEndpointOptions, type EndpointOptions } from "../command_line/options.ts";
+import type { ServerOptions } from "../endpoint/choose_endpoint.ts";
+import { addEndpointOptions } from "../command_line/options.ts";
 import { formatRows } from "../screen/table.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -40,7 +41,7 @@ Examples:
   addRemove(command, terminal);
 }
 
-interface AddOptions extends EndpointOptions {
+interface AddOptions extends ServerOptions {
   readonly use?: true;
 }
 
@@ -151,7 +152,7 @@ function change(terminal: Terminal, edit: (config: Config) => Config): void {
 
 /** The given files with absolute paths, so that they are found from every folder. */
 function absoluteFiles(
-  options: EndpointOptions,
+  options: ServerOptions,
 ): Partial<Record<"identity" | "ca" | "cert" | "key", string>> {
   const names = ["identity", "ca", "cert", "key"] as const;
   return Object.fromEntries(

@@ -1,12 +1,6 @@
 import { Option } from "commander";
-import { stopJob } from "../jobs/end.ts";
-import {
-  ClientError,
-  ClosedOutputError,
-  GrpcStatus,
-  messageOf,
-  RefusedCallError,
-} from "../errors.ts";
+import { stopUnlessEnded } from "../jobs/end.ts";
+import { ClientError, ClosedOutputError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../jobs/follow.ts";
 import type { SessionContext } from "../connection/session.ts";
@@ -131,11 +125,9 @@ class Run {
 
   async #stop(jobID: string): Promise<void> {
     try {
-      await stopJob(this.#context.session, { jobID, graceMs: this.#options.grace });
+      await stopUnlessEnded(this.#context.session, { jobID, graceMs: this.#options.grace });
     } catch (error) {
-      const hasEnded = error instanceof RefusedCallError &&
-        error.code === GrpcStatus.failedPrecondition;
-      if (!hasEnded) this.#context.terminal.note(messageOf(error));
+      this.#context.terminal.note(messageOf(error));
     }
   }
 

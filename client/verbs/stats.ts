@@ -2,7 +2,7 @@ import { Option } from "commander";
 import { askAll, newestFirst } from "../command_line/ask_all.ts";
 import { toJson } from "../screen/format.ts";
 import { labelOption, parsePairs } from "../command_line/options.ts";
-import { addColumn, formatRows } from "../screen/table.ts";
+import { addContexts, formatRows } from "../screen/table.ts";
 import { measureUsage } from "../jobs/usage.ts";
 import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../screen/usage_table.ts";
 import type { Verb } from "../command_line/verb.ts";
@@ -51,7 +51,6 @@ Examples:
     const jobs = newestFirst(answers);
     const { areSeveral } = call.servers;
     const rows = [USAGE_HEAD, ...jobs.map(usageCells)];
-    const contexts = ["CONTEXT", ...jobs.map(({ context }) => context ?? "-")];
     const text = json
       ? jobs.map(({ context, job, rates }) =>
         `${
@@ -62,7 +61,7 @@ Examples:
         }\n`
       ).join("")
       : await formatRows(
-        areSeveral ? addColumn(rows, contexts) : rows,
+        areSeveral ? addContexts(rows, jobs) : rows,
         call.terminal,
         USAGE_EXPENDABLE,
       );

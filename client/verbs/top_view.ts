@@ -1,6 +1,6 @@
 import type { PlacedJob } from "../jobs/placed_job.ts";
 import { oneLine } from "../errors.ts";
-import { addColumn, fitLines, formatRows } from "../screen/table.ts";
+import { addContexts, fitLines, formatRows } from "../screen/table.ts";
 import type { Terminal } from "../terminal.ts";
 import { USAGE_EXPENDABLE, USAGE_HEAD, usageCells } from "../screen/usage_table.ts";
 import { HISTORY_LENGTH, type WatchedJob } from "./top_watch.ts";
@@ -73,9 +73,8 @@ export class View {
         return [id, name, cpu, sparkline(rated.history, { isUnicode }), ...others];
       }),
     ];
-    const contexts = ["CONTEXT", ...sorted.map(({ context }) => context ?? "-")];
     const table = await formatRows(
-      this.#withContext ? addColumn(cells, contexts) : cells,
+      this.#withContext ? addContexts(cells, sorted) : cells,
       surface,
       USAGE_EXPENDABLE,
     );

@@ -235,7 +235,7 @@ testBulk(
 );
 
 testBulk(
-  "stream: nobody reading our output ends it, and nothing more is asked for",
+  "stream: closed output ends it, and nothing more is requested",
   async (world) => {
     const { server, job, terminal } = world;
     const ended = main(["stream", ID], terminal);

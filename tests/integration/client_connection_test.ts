@@ -165,7 +165,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "connection: nobody at the port is said, and said again when nobody has come",
+  name: "connection: a refused connection is reported, and again after the retries",
   ...UNSANITIZED,
   async fn() {
     const { notes, ...result } = await query("localhost:1");
@@ -176,7 +176,7 @@ Deno.test({
 
 for (const verb of ["stream", "wait"]) {
   Deno.test({
-    name: `connection: nobody at the port is said at once with ${verb} --no-retry`,
+    name: `connection: a refused connection is reported at once with ${verb} --no-retry`,
     ...UNSANITIZED,
     async fn() {
       const result = await query("localhost:1", { args: [verb, "--no-retry", ID] });
@@ -275,7 +275,7 @@ Deno.test({
     using host = placeIdentity(serverPair, authority);
     const child = new Deno.Command("openssl", {
       args: ["s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-cert", `${host.folder}/me.pem`],
-      // At the end of its input openssl ends as soon as somebody connects.
+      // At the end of its input openssl exits at the first connection.
       stdin: "piped",
       stdout: "piped",
       stderr: "null",
@@ -322,7 +322,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "connection: a CA's own certificate is no server's",
+  name: "connection: a CA's own certificate is not accepted as a server's",
   ...UNSANITIZED,
   async fn() {
     const intermediate = await authority.createIntermediate("below");

@@ -233,7 +233,7 @@ testResume("stream: what another try cannot mend is not tried again", async (wor
   ]);
 });
 
-testResume("stream: nobody there at the first try fails at once", async (world) => {
+testResume("stream: an unreachable server at the first try fails at once", async (world) => {
   world.server.close();
   assert.equal(await main(["stream", ID], world.terminal), 3);
   assert.equal(world.terminal.notes.length, 1);

@@ -41,7 +41,7 @@ Deno.test("worker-client list: several servers in one table, and what fails hide
     "prod-a": { server: one.address, identity: alice },
     "prod-b": { server: other.address, identity: alice },
     gone: { server: "localhost:1", identity: alice },
-    broken: { server: other.address, identity: join(one.folder, "missing.pem") },
+    unreadable: { server: other.address, identity: join(one.folder, "missing.pem") },
   });
   const start = async (context: string, ...command: string[]) =>
     (await home.run("start", "-q", "--name", "work", "--context", context, ...command))
@@ -80,8 +80,8 @@ Deno.test("worker-client list: several servers in one table, and what fails hide
   const problems = all.stderr.trimEnd().split("\n").sort();
   assert.equal(problems.length, 2, all.stderr);
   assert.match(problems[0] ?? "", /^worker-client: gone: Cannot reach localhost:1/);
-  assert.match(problems[1] ?? "", /^worker-client: broken: Cannot read .*missing\.pem/);
-  const refused = await home.run("list", "-q", "--context", "broken,prod-a,gone");
+  assert.match(problems[1] ?? "", /^worker-client: unreadable: Cannot read .*missing\.pem/);
+  const refused = await home.run("list", "-q", "--context", "unreadable,prod-a,gone");
   assert.deepEqual([refused.code, refused.stdout], [4, `${ids[1]}\n`]);
 
   const stats = await home.run("stats", ...both);

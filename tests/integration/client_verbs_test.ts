@@ -225,7 +225,7 @@ testClient("stream: what was rotated away is said, and is not a failure", async 
 });
 
 testClient(
-  "stream: ends quietly when nobody reads any more, and lets the server know",
+  "stream: ends quietly when its output is closed, and cancels the call",
   async (world) => {
     const job = new FakeJob();
     job.write("one\n");
@@ -423,7 +423,7 @@ testClient(
   },
 );
 
-testClient("run: the job is asked to stop when nobody reads its output any more", async (world) => {
+testClient("run: the job is stopped when the output is closed", async (world) => {
   const { server, environment } = world;
   const job = new FakeJob();
   job.write("y\n");
@@ -532,14 +532,17 @@ testClient("start: what stays unknown is said, with the key that clears it up", 
 for (
   const [verb, method, code] of [["stop", "Stop", 9], ["remove", "Remove", 5]] as const
 ) {
-  testClient(`${verb}: a lost answer is no failure when it had been done`, async (world) => {
-    using path = await FakePath.open(() => world.server.port);
-    world.server.script[method] = [() => {
-      path.cut();
-      return undefined;
-    }, refusal(code, "it is done already")];
-    const environment = { ...world.environment, JOB_WORKER_SERVER: path.address };
-    const result = await runClient([verb, ID], environment);
-    assert.deepEqual(result, { status: 0, text: "", notes: [] });
-  });
+  testClient(
+    `${verb}: a lost answer is not a failure when the call had succeeded`,
+    async (world) => {
+      using path = await FakePath.open(() => world.server.port);
+      world.server.script[method] = [() => {
+        path.cut();
+        return undefined;
+      }, refusal(code, "it is done already")];
+      const environment = { ...world.environment, JOB_WORKER_SERVER: path.address };
+      const result = await runClient([verb, ID], environment);
+      assert.deepEqual(result, { status: 0, text: "", notes: [] });
+    },
+  );
 }

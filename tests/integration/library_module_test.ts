@@ -168,7 +168,7 @@ client.start(["ls"], { timeout: 5 });
 for await (const chunk of client.stream("x")) new TextDecoder().decode(chunk);
 // @ts-expect-error: an exit code may be null.
 const code: number = (await client.wait("x")).exitCode;
-// @ts-expect-error: nobody makes one so.
+// @ts-expect-error: the constructor is private.
 new JobWorkerClient();
 export { code, Gap };
 `;

@@ -226,7 +226,7 @@ const REFUSED: readonly (readonly [
   ["a program that is not there", (c) => c.start(["/no/such/program"]), "INVALID_ARGUMENT"],
   ["a text as one program", (c) => c.start(["ls -la"]), "INVALID_ARGUMENT"],
   ["a relative directory", (c) => c.start(["ls"], { workingDirectory: "a" }), "INVALID_ARGUMENT"],
-  ["a label that is none", (c) => c.start(["ls"], { labels: { "a b": "" } }), "INVALID_ARGUMENT"],
+  ["an invalid label", (c) => c.start(["ls"], { labels: { "a b": "" } }), "INVALID_ARGUMENT"],
   ["an unknown signal", (c) => c.start(["ls"], { stopSignal: "SIGNO" }), "INVALID_ARGUMENT"],
 ];
 

@@ -23,7 +23,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** Where pictures are kept, if somebody wants to look at them. */
+/** Where screenshots are kept, if the variable is set. */
 const PICTURES = Deno.env.get("JOB_WORKER_TEST_PICTURES");
 
 interface World {
@@ -32,7 +32,7 @@ interface World {
   readonly page: Page;
   /** What the browser complained of: errors of scripts, and what the policy has kept out. */
   readonly complaints: string[];
-  /** Takes a picture, for whoever looks at it. */
+  /** Takes a screenshot. */
   picture(name: string): Promise<void>;
 }
 
@@ -202,7 +202,7 @@ testUnless(reason, {
       await page.getByRole("button", { name: "To the end" }).click();
       await pane.getByText("the end").waitFor();
       await page.getByRole("button", { name: "Earlier" }).click();
-      await page.getByText("a part").waitFor();
+      await page.getByText("partial").waitFor();
     }),
 });
 

@@ -185,7 +185,7 @@ Deno.test("MessageReader: messages, empty ones too, wherever the bytes are cut",
   }
 });
 
-Deno.test("MessageReader: half a message is none", () => {
+Deno.test("MessageReader: an incomplete message is not passed on", () => {
   const bytes = frameMessage(Uint8Array.of(1, 2));
   for (let length = 0; length < bytes.length; length++) {
     assert.deepEqual(messagesOf(bytes.subarray(0, length), 1), []);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseConfig } from "../../client/endpoint/config_file.ts";
 import { runClient } from "../support/client_terminal.ts";
 
-/** A home of one's own. */
+/** A home directory. */
 class Home implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "job-worker-home-" });
 
@@ -65,11 +65,15 @@ for (
     ["no name", ["add"], /Missing required argument 'name'/],
     ["a name that is an option to others", ["add", "a b"], /Cannot name a context "a b"/],
     ["no address", ["add", "a", "--server", "a:b:c"], /Cannot read the server's address/],
-    ["an identity that is not there", ["add", "a", "-i", "/none/x.pem"], /Cannot read \/none\/x/],
+    ["a missing identity", ["add", "a", "-i", "/none/x.pem"], /Cannot read \/none\/x/],
     ["half an identity", ["add", "a", "--cert", "/none/x.crt"], /--ca and --key missing/],
-    ["one that is not there", ["use", "a"], /There is no context "a"\. Choose one of prod, lab\./],
-    ["a name of every object", ["use", "constructor"], /There is no context "constructor"/],
-    ["one to forget that is not there", ["remove", "a"], /There is no context "a"/],
+    ["an unknown one", ["use", "a"], /There is no context "a"\. Choose one of prod, lab\./],
+    [
+      "a name in the prototype of objects",
+      ["use", "constructor"],
+      /There is no context "constructor"/,
+    ],
+    ["an unknown one", ["remove", "a"], /There is no context "a"/],
   ] as const
 ) {
   Deno.test(`context ${args[0]}: ${what} is refused, and nothing changes`, async () => {

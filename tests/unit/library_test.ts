@@ -54,10 +54,7 @@ const text = (value: string) => new TextEncoder().encode(value);
 // deno-lint-ignore no-explicit-any -- what a program without types would hand over
 type Anything = any;
 
-/**
- * What the compiler would refuse, or cannot see, and what is said of it. Nobody listens at the
- * port.
- */
+/** Invalid calls, some of which the compiler would refuse, and their errors. Nothing listens at the port. */
 const BAD_CALLS: readonly (readonly [
   name: string,
   call: (client: JobWorkerClient) => unknown,
@@ -134,7 +131,7 @@ const BAD_CALLS: readonly (readonly [
 ];
 
 for (const [name, call, message] of BAD_CALLS) {
-  Deno.test(`library: refuses before it dials: ${name}`, async () => {
+  Deno.test(`library: refuses without a connection: ${name}`, async () => {
     using client = open();
     await assertCode(() => call(client), "INVALID_ARGUMENT", message);
   });
@@ -333,7 +330,7 @@ Deno.test("CallScope: leaves no listener and no timer behind", () => {
   assert.equal(listeners, 0);
 });
 
-Deno.test("unlessAborted: what comes late is released, and a late failure is nobody's", async () => {
+Deno.test("unlessAborted: a late value is released, and a late failure is ignored", async () => {
   const released: string[] = [];
   const controller = new AbortController();
   const late = Promise.withResolvers<string>();

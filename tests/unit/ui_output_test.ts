@@ -69,7 +69,7 @@ const LINES: readonly (readonly [what: string, line: string, pieces: unknown])[]
   ["colours", "\x1b[1;31mred\x1b[0m", [{ text: "red", look: { bold: true, foreground: 1 } }]],
   ["256 colours", "\x1b[38;5;196mx", [{ text: "x", look: { foreground: "#ff0000" } }]],
   ["true colours", "\x1b[48;2;1;2;300mx", [{ text: "x", look: { background: "#0102ff" } }]],
-  ["a colour that is none", "\x1b[38;2;a;b;cmx", [{ text: "\x1b".replace("\x1b", "") + "x" }]],
+  ["an invalid colour", "\x1b[38;2;a;b;cmx", [{ text: "\x1b".replace("\x1b", "") + "x" }]],
   ["no markup", "<img src=x onerror=alert(1)>", [{
     text: "<img src=x onerror=alert(1)>",
     look: PLAIN,
@@ -92,7 +92,7 @@ const LINES: readonly (readonly [what: string, line: string, pieces: unknown])[]
 for (const [what, line, expected] of LINES) {
   Deno.test(`readLine: ${what}`, () => {
     const { pieces } = readLine(line, PLAIN);
-    if (what === "a colour that is none") {
+    if (what === "an invalid colour") {
       assert(!pieces.map(({ text }) => text).join("").includes("\x1b"));
     } else assert.deepEqual(pieces, expected);
   });
@@ -117,7 +117,7 @@ Deno.test("FrameReader: all kinds, in pieces that are cut anywhere", () => {
   }
 });
 
-Deno.test("FrameReader: what is none is refused", () => {
+Deno.test("FrameReader: bytes that are not frames are refused", () => {
   assert.throws(() => new FrameReader().read(new Uint8Array([9, 0, 0, 0, 0])), /unknown kind/);
   const head = new Uint8Array(5);
   new DataView(head.buffer).setUint32(1, MAX_PAYLOAD_BYTES + 1);

@@ -26,7 +26,7 @@ for (const text of ["'", '"', "a 'b", 'a "b\\"', "a\\", '"\\']) {
   });
 }
 
-Deno.test("splitLines: a word a line, and the last line's end is no word", () => {
+Deno.test("splitLines: one word a line; a line end at the end adds none", () => {
   assert.deepEqual(splitLines(""), []);
   assert.deepEqual(splitLines("ls\n -la 'x'\n"), ["ls", " -la 'x'"]);
   assert.deepEqual(splitLines("a\r\n\r\nb\n\n"), ["a", "", "b", ""]);

@@ -1,7 +1,8 @@
 /** Fetches the part of a job's output that is shown. */
 import type { Frame } from "../output_frames.ts";
 import { OutputWindow } from "./output_window.ts";
-import { type OutputRequest, readOutput, requests } from "./requests.ts";
+import type { OutputRequest } from "../protocol.ts";
+import { readOutput, requests } from "./requests.ts";
 
 /** How much is fetched at once: more than a screen, and fast over a slow network. */
 const STEP_BYTES = 256 * 1024;

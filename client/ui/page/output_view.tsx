@@ -202,7 +202,7 @@ function statusText(kind: string, hasEnded: boolean): string {
     case "loading":
       return "loading…";
     case "parked":
-      return "part";
+      return "partial";
     case "ended":
       return "complete";
     default:

@@ -1,28 +1,10 @@
 /** Requests to the local worker-client, which passes them on to the server. */
 import type { QueryResponse__Output } from "../../../proto/contract.ts";
 import { type Frame, FrameReader } from "../output_frames.ts";
-import type { About, FoundJobs, StartForm } from "../protocol.ts";
+import type { About, FoundJobs, JobsRequest, OutputRequest, StartForm } from "../protocol.ts";
 
 /** A job as the server returns it. */
 export type Job = QueryResponse__Output;
-
-/** Which jobs the table shows. */
-export interface JobsRequest {
-  readonly states: readonly string[];
-  readonly labels: readonly string[];
-  readonly text: string;
-  readonly pageSize: number;
-  readonly pageToken: string;
-}
-
-/** Which part of a job's output. */
-export interface OutputRequest {
-  readonly jobID: string;
-  readonly offset?: number;
-  readonly tailBytes?: number;
-  readonly follow: boolean;
-  readonly length?: number;
-}
 
 /** A request that did not succeed; the message is for the user. */
 export class RequestError extends Error {
