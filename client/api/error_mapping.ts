@@ -1,4 +1,4 @@
-import { ConnectionFailure } from "../connection/diagnosis.ts";
+import { ConnectionFailure } from "../connection/connection_failure.ts";
 import { ClientError, GrpcStatus, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { UnknownOutcomeError } from "../jobs/start.ts";

@@ -1,6 +1,6 @@
 import { pause, unlessAborted } from "./abort.ts";
 import { Connection, type RequestOf, type ResponseOf, type UnaryMethod } from "./connection.ts";
-import { ConnectionFailure } from "./diagnosis.ts";
+import { ConnectionFailure } from "./connection_failure.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { ConnectionLostError, GrpcStatus, RefusedCallError } from "../errors.ts";
 import { RetryPolicy } from "./retry_policy.ts";

@@ -213,6 +213,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_session"],
   },
   {
+    name: "a server that rejects the client's certificate is tried again",
+    file: "client/connection/explanation.ts",
+    from: "return certificateRefused(endpoint, true);",
+    to: "return certificateRefused(endpoint, false);",
+    tests: ["client_explanation"],
+  },
+  {
+    name: "a server that cannot be trusted is tried again",
+    file: "client/connection/explanation.ts",
+    from: "${why}`, { final: true });",
+    to: "${why}`, { final: false });",
+    tests: ["client_explanation"],
+  },
+  {
     name: "any server name is trusted",
     file: "client/connection/tls_options.ts",
     from: "tls.checkServerIdentity(address.host, cert) ?? checkSigner(cert, identity.ca)",

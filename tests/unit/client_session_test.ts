@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Connection } from "../../client/connection/connection.ts";
-import { ConnectionFailure } from "../../client/connection/diagnosis.ts";
+import { ConnectionFailure } from "../../client/connection/connection_failure.ts";
 import { Session, type SessionOptions } from "../../client/connection/session.ts";
 import {
   ClientError,

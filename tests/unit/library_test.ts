@@ -1,6 +1,6 @@
 /** The library without a server: what it is handed, what it makes of errors, and its parts. */
 import { strict as assert } from "node:assert";
-import { ConnectionFailure } from "../../client/connection/diagnosis.ts";
+import { ConnectionFailure } from "../../client/connection/connection_failure.ts";
 import {
   ClientError,
   ConnectionLostError,
