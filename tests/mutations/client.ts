@@ -222,8 +222,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a server that cannot be trusted is tried again",
     file: "client/connection/explanation.ts",
-    from: "${why}`, { final: true });",
-    to: "${why}`, { final: false });",
+    from: "server at ${address.text}: ${why}`, {\n    final: true,",
+    to: "server at ${address.text}: ${why}`, {\n    final: false,",
     tests: ["client_explanation"],
   },
   {
