@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 /** Runs the client; it must succeed. Returns its output's lines. */
 async function lines(server: TestServer, ...args: string[]): Promise<string[]> {
@@ -82,7 +82,7 @@ Deno.test("worker-client start: standard input is passed on where it is asked fo
   const writer = child.stdin.getWriter();
   await writer.write(new Uint8Array(100_000));
   await writer.close();
-  const { code, stdout } = await within("the client to end", child.output());
+  const { code, stdout } = await inTime("the client to end", child.output());
   assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, "100000\n"]);
 });
 
@@ -258,9 +258,9 @@ Deno.test("worker-client top: shows jobs on the alternate screen, and restores t
     await until("some updates", () => text.split("job running").length > 3);
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(end));
-    const { code } = await within("top to end", child.status);
+    const { code } = await inTime("top to end", child.status);
     await writer.close().catch(() => {});
-    await within("the end of top's output", drained);
+    await inTime("the end of top's output", drained);
     assert.equal(code, 0, JSON.stringify(text.slice(-300)));
     assert(text.startsWith("\x1b[?1049h\x1b[?25l"), JSON.stringify(text.slice(0, 100)));
     assert(text.includes("\x1b[?25h\x1b[?1049l"), JSON.stringify(text.slice(-100)));

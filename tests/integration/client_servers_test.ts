@@ -6,7 +6,7 @@ import { BIN_DIR } from "../support/binaries.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 const CLIENT = join(BIN_DIR, "worker-client");
 
@@ -169,9 +169,9 @@ class Top implements AsyncDisposable {
   async end(key: string): Promise<{ code: number; text: string }> {
     const writer = this.#child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(key));
-    const { code } = await within("top to end", this.#child.status);
+    const { code } = await inTime("top to end", this.#child.status);
     await writer.close().catch(() => {});
-    await within("the end of top's output", this.#drained);
+    await inTime("the end of top's output", this.#drained);
     return { code, text: this.#text };
   }
 
@@ -181,7 +181,7 @@ class Top implements AsyncDisposable {
     } catch {
       // It has ended as it should.
     }
-    await within("top to end", this.#child.status);
+    await inTime("top to end", this.#child.status);
   }
 }
 

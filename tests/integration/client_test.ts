@@ -4,7 +4,7 @@ import { BIN_DIR } from "../support/binaries.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 const CLIENT = join(BIN_DIR, "worker-client");
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/;
@@ -33,8 +33,8 @@ class RunningClient implements AsyncDisposable {
 
   /** The exit status, when all of standard error is read. */
   async status(): Promise<Deno.CommandStatus> {
-    const status = await within("the client to end", this.child.status);
-    await within("the end of standard error", this.#reading);
+    const status = await inTime("the client to end", this.child.status);
+    await inTime("the end of standard error", this.#reading);
     return status;
   }
 
@@ -43,7 +43,7 @@ class RunningClient implements AsyncDisposable {
     const reader = this.child.stdout.getReader();
     let read = "";
     while (!read.includes(text)) {
-      const { value, done } = await within(`the output ${JSON.stringify(text)}`, reader.read());
+      const { value, done } = await inTime(`the output ${JSON.stringify(text)}`, reader.read());
       assert(!done, `the client ended after ${JSON.stringify(read)}: ${this.stderr}`);
       read += new TextDecoder().decode(value);
     }
@@ -271,7 +271,7 @@ Deno.test("worker-client: a slow reader does not fill the client's memory", asyn
   await server.client().wait(id);
   await using client = startClient(server, "stream", id);
   const reader = client.child.stdout.getReader();
-  await within("the first output", reader.read());
+  await inTime("the first output", reader.read());
   const peakBytes = async () => {
     const status = await Deno.readTextFile(`/proc/${client.child.pid}/status`);
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;

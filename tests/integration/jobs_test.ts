@@ -10,11 +10,11 @@ import {
   assertGone,
   assertNothingStarted,
   endOf,
-  inTime,
   jobFolders,
   lacksPerl,
   processesOf,
 } from "../support/job_traces.ts";
+import { inTime } from "../support/wait.ts";
 
 /** Runs a script as a job to its end; returns its lines. */
 async function linesOf(client: TestClient, script: string): Promise<string[]> {

@@ -8,7 +8,7 @@ import { BIN_DIR } from "../support/binaries.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 const ENVIRONMENT = { NO_COLOR: "1" };
 
@@ -197,7 +197,7 @@ function fanOut(server: TestServer, ...args: string[]): Deno.ChildProcess {
 async function ended(
   child: Deno.ChildProcess,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await within("the program to end", child.output());
+  const { code, stdout, stderr } = await inTime("the program to end", child.output());
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }

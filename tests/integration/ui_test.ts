@@ -4,7 +4,7 @@ import { BIN_DIR } from "../support/binaries.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 import { UiHost } from "../support/ui_host.ts";
 import { FrameReader } from "../../client/ui/output_frames.ts";
 
@@ -230,7 +230,7 @@ Deno.test("ui: output comes as it is written, in parts, and is left when nobody 
   assert(reader);
   const frames = new FrameReader();
   const next = async () =>
-    frames.read((await within("more output", reader.read())).value ?? new Uint8Array());
+    frames.read((await inTime("more output", reader.read())).value ?? new Uint8Array());
   assert.deepEqual(await next(), [
     { kind: "bytes", offset: 0, bytes: new Uint8Array([97, 255, 98, 10]) },
   ]);

@@ -1,7 +1,7 @@
 /** Processes that tests may signal and kill: each sleeps until it is ended. */
 import { join } from "node:path";
 import { until } from "./wait.ts";
-import { within } from "./within.ts";
+import { inTime } from "./wait.ts";
 
 /** How long a signal may take to end a process. */
 const SIGNAL_DEADLINE_MS = 2000;
@@ -30,7 +30,7 @@ export class IdleProcess implements AsyncDisposable {
 
   /** Waits, not for ever, for the signal that ends it. */
   async signal(): Promise<Deno.Signal | null> {
-    return (await within(SIGNAL_DEADLINE_MS, this.#child.status)).signal;
+    return (await inTime("the signal", this.#child.status, SIGNAL_DEADLINE_MS)).signal;
   }
 
   /** Field 22 of its /proc/PID/stat, once it runs its program (until then it has its parent's name). */

@@ -5,26 +5,7 @@ import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { findGroups } from "../../tools/test/leftovers.ts";
 import type { TestClient } from "./client.ts";
 import type { TestServer } from "./server.ts";
-
-/** A job that has not ended by then fails the test. */
-const END_DEADLINE_MS = 30_000;
-
-/** Waits for a promise, and no longer than the deadline. */
-export async function inTime<T>(
-  what: string,
-  promise: Promise<T>,
-  deadlineMs = END_DEADLINE_MS,
-): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Timed out waiting for: ${what}`)), deadlineMs);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+import { inTime } from "./wait.ts";
 
 /** Waits until a job has ended, and checks that nothing of it is left but its record and output. */
 export async function endOf(client: TestClient, jobId: string): Promise<QueryResponse__Output> {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BIN_DIR } from "./binaries.ts";
 import { type TestServer } from "./server.ts";
 import { until } from "./wait.ts";
-import { within } from "./within.ts";
+import { inTime } from "./wait.ts";
 
 /** The compiled client while it serves its page. */
 export class UiHost implements AsyncDisposable {
@@ -76,7 +76,7 @@ export class UiHost implements AsyncDisposable {
   /** Ends it as Ctrl-C does, and returns its exit status. */
   async end(): Promise<number> {
     this.#child.kill("SIGINT");
-    return (await within("worker-client ui to end", this.#child.status)).code;
+    return (await inTime("worker-client ui to end", this.#child.status)).code;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,7 +85,7 @@ export class UiHost implements AsyncDisposable {
     } catch {
       // It has ended.
     }
-    await within("worker-client ui to end", this.#child.status);
+    await inTime("worker-client ui to end", this.#child.status);
   }
 }
 

@@ -10,7 +10,7 @@ import { AdoptedJobs, type AdoptionTimes } from "../../lib/executor/adoption.ts"
 import type { Ending } from "../../lib/model/ending.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
 import { IdleProcess } from "../support/idle_process.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
 const OTHER_BOOT = "11111111-1028-4bb3-bf34-8aefaa8b0122";
@@ -60,7 +60,7 @@ class Host implements AsyncDisposable {
   }
 
   async adoptAll(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
-    return await within(DEADLINE_MS, this.#adopted.adopt(requests));
+    return await inTime("the adoption", this.#adopted.adopt(requests), DEADLINE_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,7 +92,7 @@ function assertRemoved({ placement }: AdoptionRequest): void {
 /** How a running job ends, which is to be soon. */
 async function endOf(adoption: Adoption): Promise<Ending> {
   assert(adoption.kind === "running", adoption.kind);
-  return await within(DEADLINE_MS, adoption.ended);
+  return await inTime("the ending", adoption.ended, DEADLINE_MS);
 }
 
 async function assertNeverStarted(host: Host, request: AdoptionRequest): Promise<void> {
@@ -288,7 +288,7 @@ Deno.test("adopt: a job outlives its killed launcher, and is lost when its last 
   assert.equal((await endOf(second)).kind, "lost");
   assert(!isSettled, "a process of the job is left");
   await host.setPopulated(busy, false);
-  const ending = await within(DEADLINE_MS, ended);
+  const ending = await inTime("the ending", ended, DEADLINE_MS);
   assert(ending.kind === "lost");
   assert.match(ending.reason, /launcher was killed/);
   assertRemoved(busy);

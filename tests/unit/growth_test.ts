@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { GrowthSignal } from "../../lib/logs/growth.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 const NEVER = new AbortController().signal;
 const DEADLINE_MS = 2000;
@@ -38,7 +38,7 @@ class GrowingFile implements AsyncDisposable {
 
   /** Waits for growth, not for ever. */
   async beyond(size: number, signal = NEVER): Promise<void> {
-    await within(DEADLINE_MS, this.growth.beyond(size, signal));
+    await inTime("the growth", this.growth.beyond(size, signal), DEADLINE_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,7 +116,7 @@ class WatchHook implements Disposable {
 
   constructor(action: () => void = () => {}) {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.called = within(DEADLINE_MS, promise);
+    this.called = inTime("the growth", promise, DEADLINE_MS);
     const watchFs = this.#watchFs;
     Deno.watchFs = (...args) => {
       resolve();

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { type Chunk, CHUNK_BYTES, isTail, OutputLog, type ReadRange } from "../../lib/logs.ts";
 import { ReadHook } from "../support/read_hook.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -84,7 +84,7 @@ class Output implements AsyncDisposable {
     try {
       let end = isTail(whole) ? undefined : range.offset ?? 0;
       for (;;) {
-        const { done, value } = await within(CHUNK_DEADLINE_MS, chunks.next());
+        const { done, value } = await inTime("the next chunk", chunks.next(), CHUNK_DEADLINE_MS);
         if (done === true) return;
         const { offset, bytes, gapBytes } = value;
         if (end === undefined) {

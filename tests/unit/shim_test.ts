@@ -14,7 +14,7 @@ import {
 } from "../../lib/shim/shell.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
 import { IdleProcess } from "../support/idle_process.ts";
-import { within } from "../support/within.ts";
+import { inTime } from "../support/wait.ts";
 
 /** Prints what `parse_stat` makes of a line. */
 async function parseStat(line: string): Promise<string> {
@@ -133,7 +133,7 @@ Deno.test("signal.sh: with cgroup v1, a group is frozen while its processes are 
     await output.next(); // It has opened the pipe.
     await runScript(scripts.signal, ["KILL", group]);
     assert.equal(await process.signal(), "SIGKILL");
-    const { value } = await within(2000, output.next());
+    const { value } = await inTime("more output", output.next(), 2000);
     assert.equal(new TextDecoder().decode(value), "FROZEN THAWED\n");
   } finally {
     reading.kill("SIGKILL");

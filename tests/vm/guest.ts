@@ -4,7 +4,7 @@ import { DEFAULT_LOG_DIR } from "../../tools/log_directory.ts";
 import type { StartRequest } from "../../proto/contract.ts";
 import type { TestClient } from "../support/client.ts";
 import { type ServerOptions, TestServer } from "../support/server.ts";
-import { inTime } from "../support/job_traces.ts";
+import { inTime } from "../support/wait.ts";
 
 /** The pure cgroup v2 tree. */
 export const CGROUP_ROOT = "/sys/fs/cgroup";
