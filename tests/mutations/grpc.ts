@@ -271,8 +271,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "frames of every type count as sent output",
     file: "lib/grpc/pacing.ts",
-    from: "if (type === FRAME.data) this",
-    to: "if (type >= FRAME.data) this",
+    from: "if (type === FrameType.data) this",
+    to: "if (type >= FrameType.data) this",
     tests: ["pacing"],
   },
   {
