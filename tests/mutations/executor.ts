@@ -62,7 +62,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "lib/executor/group_files.ts",
     from: "while (await hasProcesses(placement)",
     to: "if (await hasProcesses(placement)",
-    tests: ["group_files", "adoption"],
+    tests: ["group_files"],
   },
   {
     name: "a process in the group of a start that never started is left",
@@ -188,7 +188,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "lib/shim/alive.sh",
     from: '[ "$start_time" != "${process#*:}" ] ||',
     to: "",
-    tests: ["shim", "adoption"],
+    tests: ["shim"],
   },
   {
     name: "alive.sh takes a process that has ended for one that is alive",
@@ -209,7 +209,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "lib/shim/parse_stat.sh",
     from: "${20-}",
     to: "${19-}",
-    tests: ["shim", "launchers"],
+    tests: ["shim"],
   },
   {
     name: "a signal does not reach the groups that a job has made",

@@ -90,14 +90,14 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "lib/logs/tail.ts",
     from: "blockBegin + index === end - 1",
     to: "blockBegin + index === end",
-    tests: ["logs", "positioned_file"],
+    tests: ["positioned_file"],
   },
   {
     name: "the last lines begin at their newline",
     file: "lib/logs/tail.ts",
     from: "return blockBegin + index + 1;",
     to: "return blockBegin + index;",
-    tests: ["logs", "positioned_file"],
+    tests: ["positioned_file"],
   },
   {
     name: "no lines from the end are all lines",

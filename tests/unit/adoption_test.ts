@@ -32,7 +32,7 @@ class Host implements AsyncDisposable {
   }
 
   static async make(times: Partial<AdoptionTimes> = {}): Promise<Host> {
-    const all = { checkIntervalMs: 20, firstLineTimeoutMs: 100, ...times };
+    const all = { checkIntervalMs: 20, firstLineTimeoutMs: 30, ...times };
     return new Host(await FakeGroups.make(), all);
   }
 
@@ -341,7 +341,7 @@ Deno.test("adopt: where no inotify instance is left, the check finds the recorde
 });
 
 Deno.test("adopt: many records without a first line are waited for together", async () => {
-  await using host = await Host.make();
+  await using host = await Host.make({ firstLineTimeoutMs: 100 });
   const ids = Array.from({ length: 30 }, (_, index) => `${index}`);
   const jobs = await Promise.all(ids.map((id) => host.job(id, { record: "" })));
   const begunAtMs = performance.now();
