@@ -5,7 +5,7 @@ import { type ActiveJob, ActiveJobs } from "./job/active_jobs.ts";
 import { adoptJobs } from "./job/adopt.ts";
 import type { JobBounds } from "./job/bounds.ts";
 import { type Clock, SYSTEM_CLOCK } from "./job/clock.ts";
-import { Endings } from "./job/endings.ts";
+import { type EndingParts, Endings } from "./job/endings.ts";
 import { JobFolders } from "./job/folder.ts";
 import { type JobQuery, listPage } from "./job/list.ts";
 import { type IsVisible, Lookup } from "./job/lookup.ts";
@@ -41,14 +41,21 @@ export interface JobManagerOptions {
   readonly clock?: Clock;
   /** Tests let it fail. */
   readonly freeHeads?: RotationParts["freeHeads"];
+  /** Tests let it fail. */
+  readonly syncOutput?: EndingParts["syncOutput"];
 }
 
 /** The options, and what the parts of the manager share. */
 interface Parts extends JobManagerOptions {
   readonly clock: Clock;
   readonly freeHeads: RotationParts["freeHeads"];
+  readonly syncOutput: EndingParts["syncOutput"];
   readonly folders: JobFolders;
   readonly active: ActiveJobs;
+}
+
+function syncOutput(output: OutputLog): Promise<void> {
+  return output.sync();
 }
 
 /** All jobs of one log directory. */
@@ -74,7 +81,7 @@ export class JobManager {
     const { store, clock = SYSTEM_CLOCK } = options;
     const folders = new JobFolders(options.logFolder);
     const active = new ActiveJobs(store, clock);
-    const parts = { freeHeads, ...options, clock, folders, active };
+    const parts = { freeHeads, syncOutput, ...options, clock, folders, active };
     const manager = new JobManager(parts);
     await folders.prepare();
     await adoptJobs({ ...parts, endings: manager.#endings });

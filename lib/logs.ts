@@ -84,6 +84,17 @@ export class OutputLog {
   }
 
   /**
+   * Settles when all that was written before the call is on the disk (fdatasync(2)).
+   *
+   * @throws When the disk fails, or the file is gone.
+   */
+  async sync(): Promise<void> {
+    if (this.size().bytes === 0) return;
+    using file = await Deno.open(this.#path);
+    await file.syncData();
+  }
+
+  /**
    * Reads a part of the output in order. A tail begins with a chunk without bytes that tells its
    * offset, so that a reader can resume from there. Ends when the job has ended and the last byte was
    * read; without `follow`, at the size that the output had at the beginning.

@@ -2,6 +2,7 @@
 import { JobError, messageOf } from "../errors.ts";
 import type { AdoptionRequest, Executor, Running } from "../executor.ts";
 import { log } from "../log.ts";
+import type { OutputLog } from "../logs.ts";
 import type { Ending } from "../model/ending.ts";
 import { hasEnded, type JobRecord } from "../model/record.ts";
 import { DEFAULT_SETTINGS, MAX_GRACE_MS } from "../model/settings.ts";
@@ -24,6 +25,8 @@ export interface EndingParts {
   readonly clock: Clock;
   /** The last rotation of a job's output; must not reject. */
   readonly rotate: (job: ActiveJob) => Promise<void>;
+  /** Brings a job's output to the disk. */
+  readonly syncOutput: (output: OutputLog) => Promise<void>;
   /** Between the stop signal and SIGKILL, unless a Stop or the job's settings say another. */
   readonly graceMs: number;
 }
@@ -166,6 +169,7 @@ export class Endings {
     const ending = await this.#endingOf(job, ended);
     cancel(this.#timeouts, id);
     await rotate(job);
+    await this.#syncOutput(job);
     cancel(this.#kills, id);
     const { state } = job.record;
     if (state.kind !== "running" && state.kind !== "stopping") return;
@@ -182,6 +186,18 @@ export class Endings {
         ? { exitCode: ending.exitCode, signal: ending.signal, oomKilled: ending.oomKilled }
         : { reason: ending.reason }),
     });
+  }
+
+  /**
+   * Before the end is on record: whoever is told of it can rely on the output, also after a power cut.
+   * What the disk refuses is told, and does not keep the end from being recorded.
+   */
+  async #syncOutput({ record: { id }, output }: ActiveJob): Promise<void> {
+    try {
+      await this.#parts.syncOutput(output);
+    } catch (error) {
+      log.error("cannot bring a job's output to the disk", { job: id, error: messageOf(error) });
+    }
   }
 
   /** Where the executor fails to tell (the host may be out of processes or files), it is asked again. */

@@ -38,6 +38,21 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
     tests: ["wal_sync"],
   },
+  {
+    name: "an end is on record before the output is on the disk",
+    file: "lib/job/endings.ts",
+    from: "    await this.#syncOutput(job);\n",
+    to: "",
+    tests: ["job_endings"],
+  },
+  {
+    name: "an end is not recorded where the output cannot be brought to the disk",
+    file: "lib/job/endings.ts",
+    from:
+      '      log.error("cannot bring a job\'s output to the disk", { job: id, error: messageOf(error) });',
+    to: "      throw error;",
+    tests: ["job_endings"],
+  },
   // Starts.
   {
     name: "an idempotency key is used again with other settings",

@@ -197,4 +197,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
     tests: ["rotation"],
   },
+  {
+    name: "the output's sync does not wait for the disk",
+    file: "lib/logs.ts",
+    from: "    await file.syncData();\n",
+    to: "",
+    tests: ["logs"],
+  },
 ];

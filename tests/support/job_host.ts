@@ -20,7 +20,8 @@ type StoreOperation =
   | "delete"
   | "setFirstOffset"
   | "synced"
-  | "freeHeads";
+  | "freeHeads"
+  | "syncOutput";
 
 /**
  * The real store, whose operations fail where a test says so; and what was done, in order. Only the wait
@@ -173,6 +174,11 @@ export class JobHost implements AsyncDisposable {
         await Promise.resolve();
         this.#store.calls.push("freeHeads");
         this.#store.failures.check("freeHeads");
+      },
+      syncOutput: async (output) => {
+        await output.sync();
+        this.#store.calls.push("syncOutput");
+        this.#store.failures.check("syncOutput");
       },
       ...options,
     });

@@ -100,7 +100,10 @@ Deno.test("rotate: a job's end waits for the last rotation, and comes whatever t
   const { host, id } = await hostWithOutput();
   await using _host = host;
   await host.end(id);
-  assert.deepEqual(host.store.calls, ["setFirstOffset", "synced", "freeHeads", "update", "synced"]);
+  assert.deepEqual(
+    host.store.calls,
+    ["setFirstOffset", "synced", "freeHeads", "syncOutput", "update", "synced"],
+  );
   assert.equal(host.stored(id).firstOffset, 16_384);
   assert.equal(host.manager.output(id).firstOffset, 16_384);
 });

@@ -53,6 +53,10 @@ class Output implements AsyncDisposable {
     this.#size += length;
   }
 
+  async removeFile(): Promise<void> {
+    await Deno.remove(this.#file);
+  }
+
   async write(text: string): Promise<void> {
     this.#size += new TextEncoder().encode(text).length;
     await Deno.writeTextFile(this.#file, text, { append: true });
@@ -417,4 +421,25 @@ Deno.test("OutputLog.firstOffset: never goes back", () => {
   log.firstOffset = 8192;
   log.firstOffset = 0;
   assert.equal(log.firstOffset, 8192);
+});
+
+Deno.test("OutputLog.sync: waits for the disk where there is output, and tells that the file is gone", async () => {
+  const { syncData } = Deno.FsFile.prototype;
+  let syncs = 0;
+  Deno.FsFile.prototype.syncData = async function () {
+    await syncData.call(this);
+    syncs++;
+  };
+  try {
+    await using output = await Output.make();
+    await output.log.sync();
+    assert.equal(syncs, 0, "there is nothing to wait for");
+    await output.write("x");
+    await output.log.sync();
+    assert.equal(syncs, 1);
+    await output.removeFile();
+    await assert.rejects(output.log.sync(), Deno.errors.NotFound);
+  } finally {
+    Deno.FsFile.prototype.syncData = syncData;
+  }
 });
