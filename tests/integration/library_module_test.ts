@@ -235,14 +235,14 @@ Deno.test("examples/fan_out.ts: a failure and Ctrl-C stop what runs", async () =
   assert.deepEqual([interrupted.code, await running()], [1, 0], interrupted.stderr);
 });
 
-Deno.test("examples/fan_out.ts: says what is wrong with its use", async () => {
+Deno.test("examples/fan_out.ts: reports usage errors", async () => {
   await using server = await TestServer.start();
   const file = join(server.folder, "commands.txt");
   await Deno.writeTextFile(file, "true\n");
   const cases: [string[], RegExp][] = [
     [[], /Name one file/],
     [["/nowhere"], /No such file/],
-    [["--parallel", "0", file], /Cannot run 0 at a time/],
+    [["--parallel", "0", file], /--parallel 0 is not valid: expected a whole number, 1 or more/],
     [["--identity", "/nowhere", file], /Cannot read \/nowhere/],
     [["--server", "a:b:c", file], /a:b:c/],
   ];
