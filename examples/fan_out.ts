@@ -62,7 +62,8 @@ async function runOne(
   const label = `[${number}]`;
   let jobID = "";
   try {
-    jobID = await client.start(["sh", "-c", command], { labels: { program: "fan-out" }, signal });
+    // Without the signal: a start that is cancelled may leave a job that is not known here.
+    jobID = await client.start(["sh", "-c", command], { labels: { program: "fan-out" } });
     console.error(`${label} ${command} (job ${jobID} on ${client.server})`);
     for await (const line of client.lines(jobID, { signal })) {
       console.log(
