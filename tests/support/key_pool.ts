@@ -11,8 +11,11 @@ const keysFolder = () => Deno.env.get("JOB_WORKER_TEST_KEYS");
 /** A test process takes them in turn, so that certificates made after one another have different ones. */
 const LEAF_KEYS = 5;
 
-/** No certificate that a CA signs has the CA's own key. */
+/** For CAs that tests make; no certificate that a CA signs has the CA's own key. */
 const CA_KEYS = 2;
+
+/** Of the CA that all tests share (JOB_WORKER_TEST_PKI): another CA has another key. */
+const SHARED_CA = "shared-ca";
 
 const ALGORITHM = {
   name: "RSASSA-PKCS1-v1_5",
@@ -24,6 +27,7 @@ const ALGORITHM = {
 /** Makes the keys of a run into a folder, PKCS #8 in PEM, for their owner alone. */
 export async function makeKeys(folder: string): Promise<void> {
   await Promise.all([
+    makeKey(join(folder, `${SHARED_CA}.key`)),
     ...Array.from({ length: CA_KEYS }, (_, index) => makeKey(keyFile(folder, "ca", index))),
     ...Array.from({ length: LEAF_KEYS }, (_, index) => makeKey(keyFile(folder, "leaf", index))),
   ]);
@@ -31,6 +35,12 @@ export async function makeKeys(folder: string): Promise<void> {
 
 function keyFile(folder: string, kind: "ca" | "leaf", index: number): string {
   return join(folder, `${kind}-${index}.key`);
+}
+
+/** The arguments that give a new CA the key of the one that all tests share. */
+export function sharedCaArguments(): string[] {
+  const folder = keysFolder();
+  return folder === undefined ? [] : ["--key", join(folder, `${SHARED_CA}.key`)];
 }
 
 async function makeKey(path: string): Promise<void> {

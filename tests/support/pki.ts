@@ -3,7 +3,7 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram } from "../../tools/run_program.ts";
 import { BIN_DIR } from "./binaries.ts";
-import { keyArguments } from "./key_pool.ts";
+import { keyArguments, sharedCaArguments } from "./key_pool.ts";
 
 /**
  * A folder of certificates to take copies of: to make four keys takes seconds, in an emulated machine
@@ -18,7 +18,7 @@ const GIVEN_PKI = Deno.env.get("JOB_WORKER_TEST_PKI");
  * @param folder Where the certificates go.
  */
 export async function makePki(binDir: string, folder: string): Promise<void> {
-  await runCerts(binDir, ["init", "--dir", folder]);
+  await runCerts(binDir, ["init", "--dir", folder, ...sharedCaArguments()]);
   const issue = (name: string, ...rest: string[]) =>
     runCerts(binDir, ["issue", "--dir", folder, "--name", name, ...rest]);
   await Promise.all([
