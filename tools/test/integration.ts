@@ -62,6 +62,7 @@ export async function runIntegration(report: Report, filter: string | undefined)
     };
     await runFiles(report, filter, env);
   } finally {
+    Deno.env.delete("JOB_WORKER_TEST_KEYS");
     for (const folder of [pki, keys]) await Deno.remove(folder, { recursive: true });
   }
   await checkLeftovers(report, before);

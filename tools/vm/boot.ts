@@ -65,8 +65,14 @@ const ENDS: Readonly<Record<number, BootEnd>> = { 0: "reboot", 124: "timeout", 1
 
 /** Guests run beside each other, so each line says whose it is. */
 function showLines(guest: string, text: string): void {
-  for (const line of text.split("\n").slice(0, -1)) console.log(`${guest} | ${line}`);
+  for (const line of text.split("\n").slice(0, -1)) {
+    console.log(`${guest} | ${line.replaceAll(TERMINAL_CONTROL, "")}`);
+  }
 }
+
+/** What systemd tells a terminal when it takes it over (ECMA-48, control sequences). */
+// deno-lint-ignore no-control-regex -- that is what is looked for
+const TERMINAL_CONTROL = /\x1b\[[0-?]*[ -/]*[@-~]/g;
 
 function qemuArguments(boot: Boot): string[] {
   const { system, disk, entry, parameters, cutPower } = boot;
