@@ -56,6 +56,8 @@ export interface Placement {
   /** The file of the tracker that tells whether a process is left. */
   readonly populatedFile: string;
   readonly counters: readonly { readonly name: CounterName; readonly file: string }[];
+  /** The host's boot, which ends with all its groups; unknown of jobs of earlier servers. */
+  readonly bootId?: string;
 }
 
 /** A job's control groups, and what the launcher writes to them. */

@@ -44,7 +44,9 @@ export class AdoptedJobs {
     const deadlineMs = Date.now() + this.#firstLineTimeoutMs;
     for (const request of requests) {
       if (adoptions.has(request.jobId)) continue;
-      const record = await readStartedRecord(request.folder, deadlineMs);
+      const record = this.#isOfOtherBoot(request)
+        ? readLaunchRecord(request.folder)
+        : await readStartedRecord(request.folder, deadlineMs);
       adoptions.set(request.jobId, await this.#adopt(request, record));
     }
     this.#endings.start();
@@ -66,7 +68,13 @@ export class AdoptedJobs {
     }
     if (launcher?.bootId === this.#bootId) return await this.#whenBegun(request, launcher);
     if (job === undefined && !request.wasRunning) return await neverStarted(request);
-    return await lost(request, launcher === undefined ? DAMAGED : HOST_WENT_DOWN, job);
+    const wentDown = launcher !== undefined || this.#isOfOtherBoot(request);
+    return await lost(request, wentDown ? HOST_WENT_DOWN : DAMAGED, job);
+  }
+
+  /** A power cut may take the launch record, or leave it empty: then the job's own record knows. */
+  #isOfOtherBoot({ placement: { bootId } }: AdoptionRequest): boolean {
+    return bootId !== undefined && bootId !== this.#bootId;
   }
 
   /** Waits until the launcher has started the job, or has refused to and exited. */

@@ -25,6 +25,7 @@ const GRACE_UNIT_MS = 50;
 /** Runs jobs on this host. */
 export class LocalExecutor implements Executor {
   readonly #host: CgroupHost;
+  readonly #bootId: string;
   readonly #adopted: AdoptedJobs;
   readonly #launchers: Launchers;
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
@@ -32,6 +33,7 @@ export class LocalExecutor implements Executor {
 
   private constructor(host: CgroupHost, report: HostReport) {
     this.#host = host;
+    this.#bootId = report.bootId;
     this.inheritedDescriptors = report.inheritedDescriptors;
     this.#adopted = new AdoptedJobs(report.bootId);
     this.#launchers = new Launchers({
@@ -67,7 +69,7 @@ export class LocalExecutor implements Executor {
 
   place(jobId: string, limits: Limits): Placement {
     const { groups, tracker, populatedFile, counters } = planGroups(this.#host, jobId, limits);
-    return { groups, tracker, populatedFile, counters };
+    return { groups, tracker, populatedFile, counters, bootId: this.#bootId };
   }
 
   async launch(request: LaunchRequest): Promise<Running> {

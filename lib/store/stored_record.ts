@@ -66,6 +66,7 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
     tracker: v.string(),
     populatedFile: v.string(),
     counters: v.array(v.object({ name: COUNTER_NAME, file: v.string() })),
+    bootId: v.exactOptional(v.string()),
   }),
   state: STATE,
 });

@@ -2,6 +2,13 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a power cut that took the launch record is told as damage",
+    file: "lib/executor/adoption.ts",
+    from: "launcher !== undefined || this.#isOfOtherBoot(request)",
+    to: "launcher !== undefined",
+    tests: ["adoption"],
+  },
+  {
     name: "out-of-memory kills are counted as out-of-memory events",
     file: "lib/cgroup/counters.ts",
     from: 'keyedNumber(text, "oom_kill")',

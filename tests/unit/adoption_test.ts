@@ -225,6 +225,15 @@ Deno.test("adopt: a job that ran when the host went down is lost, started or abo
   }
 });
 
+Deno.test("adopt: a job of another boot is lost with the host where its launch record went, too", async () => {
+  for (const record of [undefined, "", launcherLine(GONE, OTHER_BOOT)]) {
+    await using host = await Host.make({ firstLineTimeoutMs: 60_000 });
+    const job = await host.job("a", record === undefined ? {} : { record });
+    const placement = { ...job.placement, bootId: OTHER_BOOT };
+    await assertLost(host, { ...job, placement }, /host went down/);
+  }
+});
+
 Deno.test("adopt: a job that ran and has no launch record, or a damaged one, is lost", async () => {
   for (const record of [undefined, "", "withdrawn\n", "junk\njob 1\n", launcherLine(GONE)]) {
     await using host = await Host.make();
