@@ -4,6 +4,7 @@ import { AuditTrail } from "./lib/access/audit.ts";
 import { AccessEvents } from "./lib/access/events.ts";
 import { VERSION } from "./lib/server/build_info.ts";
 import { readConfig, type ServerConfig } from "./lib/server/config.ts";
+import { fitBounds, raiseDescriptorLimit } from "./lib/server/descriptors.ts";
 import { examine, formatFindings } from "./lib/server/doctor.ts";
 import { messageOf } from "./lib/errors.ts";
 import { HealthService } from "./lib/grpc/health.ts";
@@ -39,7 +40,9 @@ const HAND_OVER_STATUS = 75;
  *
  * @returns The exit status.
  */
-async function run(config: ServerConfig): Promise<number> {
+async function run(wanted: ServerConfig): Promise<number> {
+  const descriptors = await raiseDescriptorLimit();
+  const config = { ...wanted, ...fitBounds(wanted, descriptors.present) };
   const identity = await readServerIdentity(config);
   await requireLimitsFolder(config.limitsDir);
   const rules = await RuleFile.open(config.rules, config.jobUser);
@@ -48,7 +51,7 @@ async function run(config: ServerConfig): Promise<number> {
   // After the store, whose lock keeps a second server from using the folder.
   const renewal = await Renewal.open(config, { identity, logFolder });
   if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(logFolder);
-  const executor = await LocalExecutor.open(config.cgroupParent);
+  const executor = await LocalExecutor.open(config.cgroupParent, descriptors.startedWith);
   const trail = new AuditTrail(logFolder, config.auditSizeBytes);
   try {
     const exitStatus = await serve(config, { renewal, rules, logFolder, store, executor, trail });
@@ -96,6 +99,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
   const begun = new AbortController();
   const overdue = new AbortController();
   const shutdown = { begun: begun.signal, overdue: overdue.signal };
+  const health = new HealthService(rules, shutdown);
   const server = await listen(config.listen, {
     credentials: renewal,
     roleOid: config.roleOid,
@@ -113,10 +117,8 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
       defaultUser: config.jobUser,
       shutdown,
     }),
-    additionalServices: [
-      new HealthService(rules, shutdown),
-      new ReflectionService(rules, shutdown),
-    ],
+    additionalServices: [health, new ReflectionService(rules, shutdown)],
+    onAccepting: (isAccepting) => health.setServing(isAccepting),
   });
   await using metrics = openMetrics(config.metricsListen, {
     version: VERSION,
@@ -126,7 +128,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     expiries: () => renewal.expiries,
     streams,
     residentBytes: () => Deno.memoryUsage().rss,
-  }, { events, isServing: () => !begun.signal.aborted });
+  }, { events, isServing: () => !begun.signal.aborted && server.isAccepting });
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);
   if (executor.inheritedDescriptors.length > 0) {

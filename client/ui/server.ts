@@ -1,4 +1,5 @@
 /** The local page's server, on the loopback interface; it answers only its own page. */
+import { HttpServer } from "../../common/http_server.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { Session } from "../connection/session.ts";
@@ -40,13 +41,13 @@ export function openPage(
     }
   };
   const server = listen(port, { signal: leave.signal, handle });
-  access = { token, port: server.addr.port };
+  access = { token, port: server.port };
   return {
     url: `http://${LOOPBACK}:${access.port}/${token}/`,
     async [Symbol.asyncDispose]() {
       // Streams last as long as jobs: they have to be ended.
       leave.abort();
-      await server.finished;
+      await server.close();
     },
   };
 }
@@ -54,9 +55,9 @@ export function openPage(
 function listen(
   port: number,
   { signal, handle }: { signal: AbortSignal; handle: (request: Request) => Promise<Response> },
-): Deno.HttpServer<Deno.NetAddr> {
+): HttpServer {
   try {
-    return Deno.serve({ hostname: LOOPBACK, port, signal, onListen() {} }, handle);
+    return new HttpServer({ hostname: LOOPBACK, port, signal, handle });
   } catch (error) {
     throw new ClientError(
       `Cannot listen at ${LOOPBACK}:${port}: ${

@@ -31,7 +31,7 @@ export class LocalExecutor implements Executor {
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
   readonly inheritedDescriptors: readonly number[];
 
-  private constructor(host: CgroupHost, report: HostReport) {
+  private constructor(host: CgroupHost, report: HostReport, maxDescriptors: number | undefined) {
     this.#host = host;
     this.#bootId = report.bootId;
     this.inheritedDescriptors = report.inheritedDescriptors;
@@ -40,6 +40,7 @@ export class LocalExecutor implements Executor {
       group: launchersGroup(host),
       environment: JOB_ENVIRONMENT,
       maxLaunching: maxLaunching(host),
+      script: launcherScript(maxDescriptors),
     });
   }
 
@@ -47,9 +48,10 @@ export class LocalExecutor implements Executor {
    * Examines the host and makes the groups that all jobs' groups are made in.
    *
    * @param parent The group under which jobs' groups are made, relative to each hierarchy.
+   * @param maxDescriptors The soft limit of open files that jobs have; the server's own unless given.
    * @throws {Error} When the host has no control groups, or lacks a program that launching needs.
    */
-  static async open(parent: string): Promise<LocalExecutor> {
+  static async open(parent: string, maxDescriptors?: number): Promise<LocalExecutor> {
     const report = parseHostReport(await runScript(scripts.probe));
     if (report.missingPrograms.length > 0) {
       throw new Error(`programs are missing on this host: ${report.missingPrograms.join(", ")}`);
@@ -58,7 +60,7 @@ export class LocalExecutor implements Executor {
     if (host === undefined) {
       throw new Error("no control groups are mounted below /sys/fs/cgroup on this host");
     }
-    return new LocalExecutor(await prepareHost(host), report);
+    return new LocalExecutor(await prepareHost(host), report, maxDescriptors);
   }
 
   /** The kind of this host, and what can be limited and counted on it. */
@@ -176,4 +178,10 @@ function settingLine({ file, value, optional }: Setting): string {
 
 function lines(entries: readonly string[]): string {
   return entries.join("\n");
+}
+
+/** Programs that go through all numbers of descriptors are slow, or fail, where there are many. */
+function launcherScript(maxDescriptors: number | undefined): string {
+  if (maxDescriptors === undefined || !Number.isFinite(maxDescriptors)) return scripts.launch;
+  return `ulimit -Sn ${maxDescriptors}\n${scripts.launch}`;
 }

@@ -64,7 +64,10 @@ interface Implementation {
   watch(watcher: Watcher): void;
 }
 
-/** Answers whether the server takes calls: SERVING until its shutdown begins. */
+/**
+ * Answers whether the server takes calls: SERVING until its shutdown begins, except while it accepts
+ * no connections.
+ */
 export class HealthService {
   readonly #health: HealthImplementation;
   readonly #rules: Pick<RuleFile, "current">;
@@ -81,8 +84,14 @@ export class HealthService {
     this.#health = new HealthImplementation(state);
     // This listener comes before those of the watchers, which end them: they see the change first.
     begun.addEventListener("abort", () => {
-      for (const name of SERVICES) this.#health.setStatus(name, "NOT_SERVING");
+      this.setServing(false);
     });
+  }
+
+  /** Tells whoever asks and whoever watches; a shutdown that has begun is not taken back. */
+  setServing(isServing: boolean): void {
+    const state = isServing && !this.#shutdown.aborted ? "SERVING" : "NOT_SERVING";
+    for (const name of SERVICES) this.#health.setStatus(name, state);
   }
 
   /** Adds the service to a server that does not take calls yet. */

@@ -11,6 +11,7 @@ import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../../proto/contract.ts";
 import { type CallBounds, CallCounter } from "../access/call_bounds.ts";
 import type { AccessObserver } from "../access/events.ts";
+import { AcceptWatch, listeningSocketOf } from "./accepting.ts";
 import { authorizationInterceptor } from "./authorization.ts";
 import { boundConnections, guardHandshakes } from "./connections.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./internals.ts";
@@ -61,6 +62,8 @@ export interface ListeningServer {
   port: number;
   /** Open connections. */
   readonly connectionCount: number;
+  /** Whether connections are accepted at every address that is listened on, as far as is known. */
+  readonly isAccepting: boolean;
   /** Uses another certificate for new connections, and another trust for all of them. */
   renew(credentials: Credentials): void;
   /**
@@ -88,6 +91,8 @@ export async function listen(
     bounds: ServerBounds;
     /** Called at the end of each call, and for refused connections. */
     report: AccessObserver;
+    /** Called when the server has stopped to accept connections, and when it goes on. */
+    onAccepting: (isAccepting: boolean) => void;
   },
 ): Promise<ListeningServer> {
   const { credentials: { identity, trust }, roleOid, handlers, bounds, report } = options;
@@ -113,6 +118,8 @@ export async function listen(
   });
   const connections = { open: 0 };
   const refused = new RefusedConnections(report);
+  const watches: AcceptWatch[] = [];
+  const isAccepting = () => watches.every((watch) => watch.isAccepting);
   for (const http2Server of http2ServersOf(server)) {
     const { maxConnections, maxHandshakes } = bounds;
     boundConnections(http2Server, { maxConnections, refused, connections });
@@ -125,9 +132,15 @@ export async function listen(
       guardResets(socket, () => refused.addStorm(socket));
     });
     peers.watch(http2Server);
+    watches.push(
+      new AcceptWatch(listeningSocketOf(http2Server), () => options.onAccepting(isAccepting())),
+    );
   }
   return {
     port,
+    get isAccepting() {
+      return isAccepting();
+    },
     get connectionCount() {
       return connections.open;
     },
@@ -137,6 +150,7 @@ export async function listen(
       updateTlsOptions(credentials, { ca, cert: [cert], key: [key], minVersion: MIN_TLS_VERSION });
     },
     close: async (endCalls) => {
+      for (const watch of watches) watch[Symbol.dispose]();
       await close(server, endCalls);
       peers[Symbol.dispose]();
     },

@@ -1,38 +1,40 @@
 /** Serves the metrics to Prometheus and the health to probes: plain HTTP, on a separate address. */
+import { HttpServer } from "../../common/http_server.ts";
 import { messageOf } from "../errors.ts";
+import { log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** A server that answers `GET /metrics` and `GET /healthz`. */
-export interface MetricsServer {
-  /** The port, also where the system chose it. */
-  readonly port: number;
-  close(): Promise<void>;
-}
+/** At most one failure in this time is logged: there are several a second while it lasts. */
+const LOG_INTERVAL_MS = 10_000;
 
 /** What is served. */
 export interface Sources {
   readonly metrics: Metrics;
-  /** Whether the server takes calls; false from the beginning of a shutdown. */
+  /**
+   * Whether the server takes calls: false from the beginning of a shutdown, and while it accepts no
+   * connections.
+   */
   isServing(): boolean;
 }
 
 /**
- * Listens on an address. There is no authentication: use the loopback or a separate network.
+ * Answers `GET /metrics` and `GET /healthz` at an address. There is no authentication: use the loopback or a separate network.
  *
  * @param address `HOST:PORT`.
  * @param sources What is served.
  * @throws {Error} When the address cannot be listened on.
  */
-export function serveMetrics(address: string, sources: Sources): MetricsServer {
+export function serveMetrics(address: string, sources: Sources): HttpServer {
   const index = address.lastIndexOf(":");
   const hostname = address.slice(0, index).replace(/^\[|\]$/g, "");
   const port = Number(address.slice(index + 1));
   try {
-    const server = Deno.serve(
-      { hostname, port, onListen: () => {}, onError: () => new Response(null, { status: 500 }) },
-      (request) => answer(request, sources),
-    );
-    return { port: server.addr.port, close: () => server.shutdown() };
+    return new HttpServer({
+      hostname,
+      port,
+      handle: (request) => answer(request, sources),
+      onFailure: logFailures(),
+    });
   } catch (error) {
     throw new Error(
       `cannot listen on ${address} for metrics: ${messageOf(error)}; choose another address with ` +
@@ -40,6 +42,17 @@ export function serveMetrics(address: string, sources: Sources): MetricsServer {
       { cause: error },
     );
   }
+}
+
+function logFailures(): (error: unknown) => void {
+  let nextMs = -Infinity;
+  return (error) => {
+    if (performance.now() < nextMs) return;
+    nextMs = performance.now() + LOG_INTERVAL_MS;
+    log.warn("a connection for metrics could not be accepted: listening again", {
+      error: messageOf(error),
+    });
+  };
 }
 
 async function answer(request: Request, { metrics, isServing }: Sources): Promise<Response> {

@@ -1,6 +1,7 @@
 /** The shell scripts, as the texts that /bin/sh is given: the only code that touches kernel files. */
 import { stripComments } from "./shell.ts";
 import alive from "./alive.sh" with { type: "text" };
+import descriptors from "./descriptors.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
@@ -17,6 +18,7 @@ import user from "./user.sh" with { type: "text" };
 /** One script for each task. Each file says what it takes and prints. */
 export const scripts = {
   alive: stripComments(parseStat + alive),
+  descriptors: stripComments(descriptors),
   enable: stripComments(enable),
   enter: stripComments(enter),
   launch: stripComments(remove + parseStat + signalAll + launch),

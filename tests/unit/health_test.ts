@@ -21,6 +21,7 @@ function place(rules: readonly unknown[] = []) {
   service.addTo({ addService: (_definition, handlers) => void (methods = handlers as never) });
   return {
     begun,
+    service,
     /** Calls a method with one answer. */
     ask(
       method: "Check" | "List",
@@ -97,6 +98,26 @@ Deno.test("health: a watcher sees the state now and the shutdown, and is ended a
   begun.abort();
   assert.deepEqual(call.messages, [{ status: "SERVING" }, { status: "NOT_SERVING" }]);
   assert.deepEqual(call.errors.map(({ code }) => code), [status.UNAVAILABLE]);
+});
+
+Deno.test("health: while no connections are accepted it is NOT_SERVING, and watchers are told", async () => {
+  const { service, ask, watch, begun } = place();
+  const { call } = await watch("JobService");
+  service.setServing(false);
+  for (const name of ["", "JobService"]) {
+    assert.deepEqual((await ask("Check", { service: name })).answer, { status: "NOT_SERVING" });
+  }
+  service.setServing(true);
+  assert.deepEqual((await ask("Check", { service: "" })).answer, { status: "SERVING" });
+  assert.deepEqual(call.messages.map((message) => (message as { status: string }).status), [
+    "SERVING",
+    "NOT_SERVING",
+    "SERVING",
+  ]);
+  assert.deepEqual(call.errors, []);
+  begun.abort();
+  service.setServing(true);
+  assert.deepEqual((await ask("Check", { service: "" })).answer, { status: "NOT_SERVING" });
 });
 
 Deno.test("health: a watcher of an unknown service gets SERVICE_UNKNOWN, and no other state", async () => {
