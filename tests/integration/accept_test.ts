@@ -4,6 +4,7 @@
  */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
+import { service } from "grpc-health-check";
 import { createSecureServer } from "node:http2";
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -94,6 +95,21 @@ async function askHealth(server: TestServer): Promise<string> {
   }
 }
 
+/** What gRPC's health service tells on a connection that was there before. */
+function checkHealth({ raw }: TestClient): Promise<string> {
+  const check = service["Check"];
+  assert(check);
+  return new Promise((resolve, reject) =>
+    raw.makeUnaryRequest(
+      check.path,
+      check.requestSerialize,
+      check.responseDeserialize,
+      { service: "" },
+      (error, answer) => error ? reject(error) : resolve((answer as { status: string }).status),
+    )
+  );
+}
+
 async function assertServed(client: TestClient): Promise<void> {
   const beginMs = performance.now();
   await inTime(
@@ -112,8 +128,9 @@ testUnless(LACKS_PRLIMIT, {
   sanitizeResources: false,
   async fn() {
     await using server = await TestServer.start({ flags: METRICS_FLAGS });
-    await assertServed(server.client());
-    assert.equal(await askHealth(server), "SERVING");
+    const early = server.client();
+    await assertServed(early);
+    assert.deepEqual([await askHealth(server), await checkHealth(early)], ["SERVING", "SERVING"]);
     const before = await countDescriptors(server.pid);
     await setLimit(server.pid, `${before + LEFT}:`);
     {
@@ -127,9 +144,11 @@ testUnless(LACKS_PRLIMIT, {
         /"problem":"the server has no file descriptor left: raise its limit/,
       );
       assert.notEqual(await askHealth(server), "SERVING");
+      assert.equal(await checkHealth(early), "NOT_SERVING");
     }
     await assertServed(server.client("bob"));
     await until("health to tell it", async () => await askHealth(server) === "SERVING");
+    assert.equal(await checkHealth(early), "SERVING");
     assert.match(server.log, /"message":"connections are accepted again"/);
     const told = server.log.match(/"message":"connections cannot be accepted"/g) ?? [];
     assert(told.length <= 2, `${told.length} lines`);
