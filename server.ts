@@ -14,7 +14,7 @@ import { Housekeeper } from "./lib/server/housekeeping.ts";
 import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
 import { JobManager } from "./lib/job.ts";
 import { LocalExecutor } from "./lib/executor/local.ts";
-import { log } from "./lib/log.ts";
+import { log, logQueue } from "./lib/log.ts";
 import { openLogFolder } from "./lib/server/log_directory.ts";
 import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.ts";
 import { serveMetrics } from "./lib/server/metrics_server.ts";
@@ -35,6 +35,9 @@ const USAGE_STATUS = 2;
 /** EX_TEMPFAIL (sysexits.h): nothing is wrong; the server is to be started again. */
 const HAND_OVER_STATUS = 75;
 
+/** The time at the end for lines of the log, and of the audit trail, that wait to be written. */
+const FLUSH_TIMEOUT_MS = 1000;
+
 /**
  * Opens the server's resources, and serves.
  *
@@ -52,7 +55,7 @@ async function run(wanted: ServerConfig): Promise<number> {
   const renewal = await Renewal.open(config, { identity, logFolder });
   if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(logFolder);
   const executor = await LocalExecutor.open(config.cgroupParent, descriptors.startedWith);
-  const trail = new AuditTrail(logFolder, config.auditSizeBytes);
+  const trail = await AuditTrail.open(logFolder, config.auditSizeBytes);
   try {
     const exitStatus = await serve(config, { renewal, rules, logFolder, store, executor, trail });
     log.info("stopped; running jobs go on");
@@ -60,7 +63,7 @@ async function run(wanted: ServerConfig): Promise<number> {
   } finally {
     // Also where the start fails, so that it leaves no empty control groups.
     await executor.close();
-    trail.close();
+    await trail.close(FLUSH_TIMEOUT_MS);
     store.close();
   }
 }
@@ -178,12 +181,19 @@ function openMetrics(
   };
 }
 
-function fail(error: unknown): never {
+/** Prints why the server ends, after what waits to be logged. */
+async function fail(error: unknown): Promise<never> {
   if (error instanceof CommanderError) {
     Deno.exit(error.exitCode === 0 ? SUCCESS_STATUS : USAGE_STATUS);
   }
-  console.error(`worker-server: ${messageOf(error)}`);
-  Deno.exit(FAILURE_STATUS);
+  logQueue.add(`worker-server: ${messageOf(error)}\n`, { mustKeep: true });
+  return await exit(FAILURE_STATUS);
+}
+
+/** Ends the process when the log is written, or its time is over. */
+async function exit(status: number): Promise<never> {
+  await logQueue.flush(FLUSH_TIMEOUT_MS);
+  Deno.exit(status);
 }
 
 /**
@@ -200,7 +210,7 @@ async function doctor(config: ServerConfig): Promise<number> {
 try {
   const { verb, config } = readConfig(Deno.args);
   if (verb === "doctor") Deno.exit(await doctor(config));
-  Deno.exit(await run(config));
+  await exit(await run(config));
 } catch (error) {
-  fail(error);
+  await fail(error);
 }

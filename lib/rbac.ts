@@ -70,6 +70,11 @@ export function isHealthMethod(method: string): boolean {
   return method.startsWith(HEALTH_SERVICE) && PERMISSIONS.has(method);
 }
 
+/** Whether a method, named by its path, may change something: a reader may not call it. */
+export function isChange(method: string): boolean {
+  return PERMISSIONS.get(method)?.includes("reader") === false;
+}
+
 /** Whether one of the roles may call a method, named by its path such as `/JobService/Start`. */
 export function isAllowed(roles: readonly Role[], method: string): boolean {
   return PERMISSIONS.get(method)?.some((role) => roles.includes(role)) ?? false;

@@ -1,99 +1,93 @@
 /**
  * The audit trail: who called what, from where, and how the call ended. One JSON object a line, in
  * files that only the server writes, and in the server's log as well.
+ *
+ * No call waits for the disk: lines wait in a queue (lib/log/line_queue.ts).
  */
-import { join } from "node:path";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
-import { auditEntryOf } from "./audit_entry.ts";
+import { type LineFile, LineQueue } from "../log/line_queue.ts";
+import { type AuditEntry, auditEntryOf, mustKeepLineOf } from "./audit_entry.ts";
+import { AuditFile } from "./audit_file.ts";
 import type { AccessEvent } from "./events.ts";
-
-/** Below the log directory. */
-const FOLDER = "audit";
-
-/** The file that is written to; older ones are `audit.1.jsonl` to `audit.7.jsonl`, newest first. */
-const FILE = "audit.jsonl";
-
-/** The number of files; when the trail has grown too large, the oldest file is removed. */
-const FILES = 8;
 
 /** At most one failed write in this time is logged: on a full disk each call would repeat it. */
 const FAILURE_LOG_INTERVAL_MS = 60_000;
 
-const encoder = new TextEncoder();
+function lineOf({ event, fields }: AuditEntry): string {
+  return `${JSON.stringify({ time: new Date().toISOString(), event, ...fields })}\n`;
+}
 
-/** Writes entries, and keeps the newest. */
+/** Writes entries in the order of the events. */
 export class AuditTrail {
-  readonly #folder: string;
-  readonly #maxFileBytes: number;
-  #file: Deno.FsFile | undefined;
-  #bytes = 0;
-  #nextFailureLogMs = -Infinity;
+  readonly #file: AuditFile;
+  readonly #queue: LineQueue;
+
+  private constructor(file: AuditFile) {
+    this.#file = file;
+    this.#queue = new LineQueue({
+      file: tellingFailures(file),
+      droppedLine: (dropped) => lineOf({ event: "lines were dropped", fields: { dropped } }),
+      onFull: () =>
+        log.error("the audit trail stands still: its disk does not answer; lines are dropped"),
+      onRoom: (dropped) =>
+        log.warn("the audit trail goes on; the dropped lines are in this log", { dropped }),
+    });
+  }
 
   /**
    * @param folder The log directory.
    * @param maxBytes The size of all files together, at most; Infinity: nothing is removed.
    * @throws {Error} The folder or the file cannot be made.
    */
-  constructor(folder: string, maxBytes: number) {
-    this.#folder = join(folder, FOLDER);
-    this.#maxFileBytes = maxBytes / FILES;
-    Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    this.#open();
+  static async open(folder: string, maxBytes: number): Promise<AuditTrail> {
+    return new AuditTrail(await AuditFile.open(folder, maxBytes));
   }
 
   /**
-   * Writes the line of an event, also to the server's log. The line is in the file when this
-   * returns; where it cannot be written, the log says so, and the call goes on.
+   * Writes the line of an event soon, also to the server's log. Where it cannot be written, the log
+   * says so, and the call goes on. Calls that may change something keep their lines when others
+   * lose theirs, because the file stands still.
    */
-  record(reported: AccessEvent): void {
-    const line = auditEntryOf(reported);
-    if (line === undefined) return;
-    const { event, fields } = line;
-    log.info(event, fields);
-    const entry = { time: new Date().toISOString(), event, ...fields };
-    try {
-      this.#write(encoder.encode(`${JSON.stringify(entry)}\n`));
-    } catch (error) {
-      const nowMs = performance.now();
-      if (nowMs < this.#nextFailureLogMs) return;
-      this.#nextFailureLogMs = nowMs + FAILURE_LOG_INTERVAL_MS;
-      log.error("cannot write the audit trail; the missing lines are in this log", {
-        error: messageOf(error),
-      });
-    }
+  record(event: AccessEvent): void {
+    const entry = auditEntryOf(event);
+    if (entry === undefined) return;
+    log.info(entry.event, entry.fields);
+    this.#queue.add(lineOf(entry), { mustKeep: mustKeepLineOf(event) });
   }
 
-  /** Closes the file. */
-  close(): void {
-    this.#file?.close();
-    this.#file = undefined;
+  /**
+   * Waits until every line is written.
+   *
+   * @returns False when the time was over before.
+   */
+  flush(timeoutMs: number): Promise<boolean> {
+    return this.#queue.flush(timeoutMs);
   }
 
-  #write(line: Uint8Array): void {
-    if (this.#bytes > 0 && this.#bytes + line.length > this.#maxFileBytes) this.#rotate();
-    const file = this.#file ?? this.#open();
-    for (let written = 0; written < line.length;) written += file.writeSync(line.subarray(written));
-    this.#bytes += line.length;
+  /** Writes what is left, and closes the file; where the time is over before, it stays open. */
+  async close(timeoutMs: number): Promise<void> {
+    if (await this.flush(timeoutMs)) this.#file.close();
   }
+}
 
-  #rotate(): void {
-    this.close();
-    for (let file = FILES - 1; file >= 1; file--) {
-      const older = join(this.#folder, file === 1 ? FILE : `audit.${file - 1}.jsonl`);
+/** The same file; now and then a failed write is logged. */
+function tellingFailures(file: LineFile): LineFile {
+  let nextLogMs = -Infinity;
+  return {
+    async write(lines) {
       try {
-        Deno.renameSync(older, join(this.#folder, `audit.${file}.jsonl`));
+        await file.write(lines);
       } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        const nowMs = performance.now();
+        if (nowMs >= nextLogMs) {
+          nextLogMs = nowMs + FAILURE_LOG_INTERVAL_MS;
+          log.error("cannot write the audit trail; the missing lines are in this log", {
+            error: messageOf(error),
+          });
+        }
+        throw error;
       }
-    }
-  }
-
-  #open(): Deno.FsFile {
-    const path = join(this.#folder, FILE);
-    const file = Deno.openSync(path, { append: true, create: true, mode: 0o600 });
-    this.#file = file;
-    this.#bytes = file.statSync().size;
-    return file;
-  }
+    },
+  };
 }

@@ -1,6 +1,6 @@
 /** The text of the audit trail: which events become a line, and with which fields. Pure. */
 import type { LogFields } from "../log.ts";
-import { isHealthMethod } from "../rbac.ts";
+import { isChange, isHealthMethod } from "../rbac.ts";
 import type { AccessEvent, CallEnded } from "./events.ts";
 
 /** A method that does not exist has a name of any length. */
@@ -46,6 +46,11 @@ export function auditEntryOf(event: AccessEvent): AuditEntry | undefined {
         fields: { peer: event.peer, reason: "it reset too many streams" },
       };
   }
+}
+
+/** Whether an event's line is kept when others find no room: somebody called what changes something. */
+export function mustKeepLineOf(event: AccessEvent): boolean {
+  return event.kind === "call-ended" && isChange(event.path);
 }
 
 function callEntry(event: CallEnded): AuditEntry | undefined {

@@ -220,9 +220,12 @@ Deno.test("reflection: a rule may take it away, and each call is in the audit tr
       );
       await ask(server.client("alice"), version, [LIST]);
     }
-    const text = await Deno.readTextFile(join(server.logDir, "audit", "audit.jsonl"));
-    const lines = text.trim().split("\n").map((line) => JSON.parse(line));
-    const reflected = lines.filter(({ method }) => String(method).includes("Reflection"));
+    const reflected = await until("a line of each call", async () => {
+      const text = await Deno.readTextFile(join(server.logDir, "audit", "audit.jsonl"));
+      const lines = text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+      const found = lines.filter(({ method }) => String(method).includes("Reflection"));
+      return found.length >= 2 * VERSIONS.length && found;
+    });
     assert.deepEqual(reflected.map(({ who, code }) => `${who} ${code}`).sort(), [
       "alice OK",
       "alice OK",

@@ -1,4 +1,5 @@
 /** Keeps the server's own log off the test's output, so that a test can look at it. */
+import { logQueue } from "../../lib/log.ts";
 
 /** A line of the log. */
 export interface LogEntry {
@@ -10,13 +11,11 @@ export interface LogEntry {
 /** Takes what is logged until it is disposed of. */
 export class CapturedLog implements Disposable {
   readonly entries: LogEntry[] = [];
-  readonly #write = Deno.stderr.writeSync;
+  readonly #add = logQueue.add;
 
   constructor() {
-    Deno.stderr.writeSync = (bytes) => {
-      const line = new TextDecoder().decode(bytes).replace(/^<\d>/, "");
-      this.entries.push(JSON.parse(line) as LogEntry);
-      return bytes.length;
+    logQueue.add = (line) => {
+      this.entries.push(JSON.parse(line.replace(/^<\d>/, "")) as LogEntry);
     };
   }
 
@@ -27,6 +26,6 @@ export class CapturedLog implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    Deno.stderr.writeSync = this.#write;
+    logQueue.add = this.#add;
   }
 }

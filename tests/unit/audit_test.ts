@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { AuditTrail } from "../../lib/access/audit.ts";
-import { auditEntryOf } from "../../lib/access/audit_entry.ts";
+import { auditEntryOf, mustKeepLineOf } from "../../lib/access/audit_entry.ts";
 import { type AccessEvent, AccessEvents, type CallEnded } from "../../lib/access/events.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { ALICE } from "../support/fake_http2.ts";
@@ -86,6 +86,21 @@ Deno.test("auditEntryOf: a storm of resets has its connection", () => {
   });
 });
 
+Deno.test("mustKeepLineOf: calls of what changes something, whatever became of them", () => {
+  for (const method of ["Start", "Stop", "Signal", "Remove"]) {
+    for (const code of ["OK", "PERMISSION_DENIED", "CANCELLED"]) {
+      assert(mustKeepLineOf({ ...CALL, path: `/JobService/${method}`, code }), method);
+    }
+  }
+  const others = ["Query", "Stream", "Wait", "List", "Info", "Fly"].map((method) =>
+    `/JobService/${method}`
+  );
+  for (const path of [...others, "/grpc.health.v1.Health/Check", ""]) {
+    assert(!mustKeepLineOf({ ...CALL, path }), path);
+  }
+  assert(!mustKeepLineOf({ kind: "reset-storm", peer: "192.0.2.1:1" }));
+});
+
 Deno.test("AccessEvents: every observer gets every event, in order", () => {
   const events = new AccessEvents();
   const seen: string[] = [];
@@ -103,14 +118,41 @@ Deno.test("AccessEvents: every observer gets every event, in order", () => {
   ]);
 });
 
+/** Nothing here waits for a disk that hangs. */
+const TIMEOUT_MS = 5000;
+
 /** A trail in a folder of its own. */
-class Place implements Disposable {
+class Place implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "job-worker-audit-" });
   readonly log = new CapturedLog();
-  trail: AuditTrail;
+  readonly #maxBytes: number;
+  #trail: AuditTrail | undefined;
 
-  constructor(maxBytes = Infinity) {
-    this.trail = new AuditTrail(this.folder, maxBytes);
+  private constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  static async open(maxBytes = Infinity): Promise<Place> {
+    const place = new Place(maxBytes);
+    await place.reopen();
+    return place;
+  }
+
+  get trail(): AuditTrail {
+    assert(this.#trail);
+    return this.#trail;
+  }
+
+  /** Closes the trail, and opens it as the next server does. */
+  async reopen(): Promise<void> {
+    await this.#trail?.close(TIMEOUT_MS);
+    this.#trail = await AuditTrail.open(this.folder, this.#maxBytes);
+  }
+
+  /** Records events, and waits until they are written. */
+  async record(...events: AccessEvent[]): Promise<void> {
+    for (const event of events) this.trail.record(event);
+    assert(await this.trail.flush(TIMEOUT_MS), "the disk hangs");
   }
 
   /** The files by their names. */
@@ -123,8 +165,8 @@ class Place implements Disposable {
     );
   }
 
-  [Symbol.dispose](): void {
-    this.trail.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.trail.close(TIMEOUT_MS);
     this.log[Symbol.dispose]();
     Deno.removeSync(this.folder, { recursive: true });
   }
@@ -134,9 +176,11 @@ function callOf(job: string): AccessEvent {
   return { ...CALL, job };
 }
 
-Deno.test("AuditTrail: a line is in the file and in the log when record returns", () => {
-  using place = new Place();
-  place.trail.record(CALL);
+Deno.test("AuditTrail: a line is soon in the file, and in the log when record returns", async () => {
+  await using place = await Place.open();
+  const written = place.record(CALL);
+  assert.deepEqual(place.log.messages(), ["call"]);
+  await written;
   const line = JSON.parse(place.files()["audit.jsonl"] ?? "");
   assert.match(line.time, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   assert.deepEqual([line.event, line.who, line.job, line.ms], ["call", "alice", ID, 12.3]);
@@ -144,34 +188,34 @@ Deno.test("AuditTrail: a line is in the file and in the log when record returns"
   assert.equal(place.log.entries[0]?.["job"], ID);
 });
 
-Deno.test("AuditTrail: what is not worth a line is in neither", () => {
-  using place = new Place();
-  place.trail.record({ ...CALL, path: "/grpc.health.v1.Health/Check" });
+Deno.test("AuditTrail: what is not worth a line is in neither", async () => {
+  await using place = await Place.open();
+  await place.record({ ...CALL, path: "/grpc.health.v1.Health/Check" });
   assert.equal(place.files()["audit.jsonl"], "");
   assert.deepEqual(place.log.entries, []);
 });
 
-Deno.test("AuditTrail: text of a caller forges no line", () => {
-  using place = new Place();
+Deno.test("AuditTrail: text of a caller forges no line", async () => {
+  await using place = await Place.open();
   const forged = '","code":"OK"}\n{"event":"call","who":"mallory';
-  place.trail.record({ ...CALL, path: `/${forged}`, job: forged, code: "UNIMPLEMENTED" });
+  await place.record({ ...CALL, path: `/${forged}`, job: forged, code: "UNIMPLEMENTED" });
   const lines = (place.files()["audit.jsonl"] ?? "").trimEnd().split("\n");
   assert.equal(lines.length, 1);
   assert.equal(JSON.parse(lines[0] ?? "").who, "alice");
   assert.equal(JSON.parse(lines[0] ?? "").job, forged);
 });
 
-Deno.test("AuditTrail: only the server's user may read it", () => {
-  using place = new Place();
+Deno.test("AuditTrail: only the server's user may read it", async () => {
+  await using place = await Place.open();
   const modeOf = (path: string) => (Deno.statSync(join(place.folder, path)).mode ?? 0) & 0o777;
   assert.equal(modeOf("audit"), 0o700);
   assert.equal(modeOf("audit/audit.jsonl"), 0o600);
 });
 
-Deno.test("AuditTrail: keeps the newest lines within its bound, in eight files", () => {
+Deno.test("AuditTrail: keeps the newest lines within its bound, in eight files", async () => {
   const bound = 16 * 1024;
-  using place = new Place(bound);
-  for (let number = 0; number < 300; number++) place.trail.record(callOf(`job ${number}`));
+  await using place = await Place.open(bound);
+  await place.record(...Array.from({ length: 300 }, (_, number) => callOf(`job ${number}`)));
   const files = place.files();
   const names = ["audit.jsonl", ...[1, 2, 3, 4, 5, 6, 7].map((number) => `audit.${number}.jsonl`)];
   assert.deepEqual(Object.keys(files).sort(), names.sort());
@@ -189,37 +233,39 @@ function ageOf(name: string): number {
   return Number(/\d/.exec(name)?.[0] ?? 0);
 }
 
-Deno.test("AuditTrail: a line longer than a file is written, and the next one begins another file", () => {
-  using place = new Place(800);
-  for (const job of ["one", "two", "three"]) place.trail.record(callOf(job));
+Deno.test("AuditTrail: a line longer than a file is written, and the next one begins another file", async () => {
+  await using place = await Place.open(800);
+  await place.record(...["one", "two", "three"].map(callOf));
   assert.equal(JSON.parse(place.files()["audit.jsonl"] ?? "").job, "three");
   assert.equal(JSON.parse(place.files()["audit.2.jsonl"] ?? "").job, "one");
 });
 
-Deno.test("AuditTrail: goes on in the same file after a restart", () => {
-  using place = new Place(8000);
-  place.trail.record(callOf("before"));
-  place.trail.close();
-  place.trail = new AuditTrail(place.folder, 8000);
-  place.trail.record(callOf("after"));
+Deno.test("AuditTrail: goes on in the same file after a restart", async () => {
+  await using place = await Place.open(8000);
+  await place.record(callOf("before"));
+  await place.reopen();
+  await place.record(callOf("after"));
   const lines = (place.files()["audit.jsonl"] ?? "").trimEnd().split("\n");
   assert.deepEqual(lines.map((line) => JSON.parse(line).job), ["before", "after"]);
-  for (let number = 0; number < 4; number++) place.trail.record(callOf(`${number}`));
+  for (let number = 0; number < 4; number++) await place.record(callOf(`${number}`));
   assert("audit.1.jsonl" in place.files(), "the size of the file before the restart is forgotten");
 });
 
-Deno.test("AuditTrail: a failed write is logged once, the line is in the log, and the call goes on", () => {
-  using place = new Place();
-  Deno.removeSync(join(place.folder, "audit"), { recursive: true });
-  place.trail.close();
-  place.trail.record(callOf("one"));
-  place.trail.record(callOf("two"));
+Deno.test("AuditTrail: failed writes are logged once, their lines are in the log and counted, and the next line is written", async () => {
+  await using place = await Place.open(800);
+  await place.record(callOf("before"));
+  // The next line needs another file, and the folder of the files is gone.
+  Deno.renameSync(join(place.folder, "audit"), join(place.folder, "aside"));
+  await place.record(callOf("one"));
+  await place.record(callOf("two"));
   assert.deepEqual(place.log.messages(), [
+    "call",
     "call",
     "cannot write the audit trail; the missing lines are in this log",
     "call",
   ]);
-  Deno.mkdirSync(join(place.folder, "audit"));
-  place.trail.record(callOf("three"));
-  assert.equal(JSON.parse(place.files()["audit.jsonl"] ?? "").job, "three");
+  Deno.renameSync(join(place.folder, "aside"), join(place.folder, "audit"));
+  await place.record(callOf("three"));
+  const lines = Object.values(place.files()).map((text) => JSON.parse(text));
+  assert.deepEqual(lines.map(({ job, dropped }) => job ?? dropped).sort(), [2, "before", "three"]);
 });
