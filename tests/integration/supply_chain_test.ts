@@ -36,7 +36,7 @@ Deno.test("dependencies: every package has a licence that asks for nothing but t
 });
 
 Deno.test("dependencies: every direct one is pinned, and named in the docs with its licence", async () => {
-  const text = await Deno.readTextFile(join(ROOT, "docs", "dependencies.md"));
+  const text = await Deno.readTextFile(join(ROOT, "docs", "decisions.md"));
   const rows = new Map(
     [...text.matchAll(/^\| `(\S+)` +\| (\S+)/gm)].map(([, name, licence]) => [name, licence]),
   );
@@ -49,7 +49,7 @@ Deno.test("dependencies: every direct one is pinned, and named in the docs with 
     assert.equal(
       rows.get(name),
       found.get(`${name}@${version}`),
-      `${name} in docs/dependencies.md`,
+      `${name} in docs/decisions.md`,
     );
     rows.delete(name);
   }
