@@ -59,3 +59,8 @@ export function quoted(text: string, maxCharacters = 60): string {
 /** The message where the log directory's disk is full. */
 export const NO_SPACE = "Cannot start the job: the disk of the server's log directory is full; " +
   "remove finished jobs (worker-client remove ID) or make room";
+
+/** The message where that disk became full while the job was started. */
+export const KILLED_NO_SPACE =
+  "The job was started and killed again: the disk of the server's log " +
+  "directory is full; remove finished jobs (worker-client remove ID) or make room";

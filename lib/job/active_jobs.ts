@@ -1,5 +1,5 @@
 /** Jobs that have not ended, in memory and on record. The only writer of a job's state. */
-import { messageOf } from "../errors.ts";
+import { isDiskFull, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import { hasEnded, type JobRecord, type JobState, requireTransition } from "../model/record.ts";
@@ -14,6 +14,10 @@ export interface ActiveJob {
   /** As it is now: each change of state makes another record. */
   readonly record: JobRecord;
   readonly output: OutputLog;
+  /** Whether none of its processes is left: it takes no room, also while the disk keeps its end back. */
+  readonly isOver: boolean;
+  /** Settles when the disk has the record of a job that has begun; rejects where the disk is full. */
+  readonly stored: Promise<void>;
   /** Settles when the job has ended and its record says so; never rejects. */
   readonly ended: Promise<void>;
 }
@@ -29,7 +33,9 @@ export interface ChangeOptions {
 /** {@linkcode ActiveJob}, as only this file sees it. */
 interface Entry extends ActiveJob {
   record: JobRecord;
+  isOver: boolean;
   ended: Promise<void>;
+  readonly storing: PromiseWithResolvers<void>;
 }
 
 /** All active jobs of one server. */
@@ -67,7 +73,17 @@ export class ActiveJobs {
       readonly whenEnded: (job: ActiveJob) => Promise<void>;
     },
   ): ActiveJob {
-    const entry: Entry = { record, output, ended: Promise.resolve() };
+    const storing = Promise.withResolvers<void>();
+    storing.promise.catch(() => {}); // Only a start waits for it.
+    if (record.state.kind !== "starting") storing.resolve();
+    const entry: Entry = {
+      record,
+      output,
+      isOver: false,
+      storing,
+      stored: storing.promise,
+      ended: Promise.resolve(),
+    };
     this.#entries.set(record.id, entry);
     entry.ended = whenEnded(entry);
     return entry;
@@ -89,6 +105,17 @@ export class ActiveJobs {
     await this.#save(entry, diskBytes);
   }
 
+  /** None of a job's processes is left. */
+  setOver({ record: { id } }: ActiveJob): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) entry.isOver = true;
+  }
+
+  /** Forgets a job whose start is taken back: its record is not stored any more. */
+  forget(id: string): void {
+    this.#entries.delete(id);
+  }
+
   /** Moves the beginning of a job's output, once the store has it; also of a job that has just ended. */
   setFirstOffset({ record: { id }, output }: ActiveJob, firstOffset: number): void {
     const entry = this.#entries.get(id);
@@ -101,10 +128,13 @@ export class ActiveJobs {
     try {
       this.#store.update(entry.record, diskBytes);
       await this.#store.synced();
+      entry.storing.resolve();
       if (hasEnded(state)) this.#entries.delete(id);
     } catch (error) {
       log.error("cannot store a job's record, trying again", { job: id, error: messageOf(error) });
+      if (isDiskFull(error)) entry.storing.reject(error);
       this.#clock.after(STORE_RETRY_MS, () => {
+        if (!this.#entries.has(id)) return;
         if (entry.record.state === state) void this.#save(entry, diskBytes);
       });
     }

@@ -1,11 +1,22 @@
 /** Jobs that an earlier server left. */
 import type { Adoption, Executor, Running } from "../executor.ts";
+import { Turns } from "../executor/turns.ts";
 import { log } from "../log.ts";
 import type { JobStore } from "../store.ts";
+import type { ActiveJob } from "./active_jobs.ts";
 import type { Clock } from "./clock.ts";
 import { type Endings, filesLost, toAdoptionRequest } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
 import { discardStart } from "./removal.ts";
+
+/** Jobs that are sent their stop signal at once: each takes a process. */
+const MAX_STOPS_AT_ONCE = 8;
+
+/** A stop signal that takes longer is stuck, and the next one is sent. */
+const MAX_STOP_MS = 1000;
+
+/** How long the server waits, before it is ready, for the disk and for stop signals. They go on then. */
+const SETTLE_TIMEOUT_MS = 10_000;
 
 /** What adoption works with. */
 export interface AdoptionParts {
@@ -20,7 +31,7 @@ export interface AdoptionParts {
  * Finds out what became of each job whose end is not on record: it becomes an active one, its end is
  * recorded, or, where its start came to nothing, it is removed.
  *
- * @returns Settles when the ends found are recorded.
+ * @returns Settles when the ends found are recorded, or the disk has been waited for long enough.
  * @throws When the executor or the store fails.
  */
 export async function adoptJobs(parts: AdoptionParts): Promise<void> {
@@ -29,21 +40,37 @@ export async function adoptJobs(parts: AdoptionParts): Promise<void> {
   const adoptions = await executor.adopt(
     records.map((record) => toAdoptionRequest(record, folders)),
   );
-  const ended: Promise<void>[] = [];
+  const turns = new Turns(MAX_STOPS_AT_ONCE, MAX_STOP_MS);
+  const settling: Promise<void>[] = [];
   for (const record of records) {
     const adoption = adoptions.get(record.id) ?? { kind: "never-started" };
     if (adoption.kind === "running") {
-      const { job } = endings.watch(record, adoption, record.createdAtMs);
-      await endings.endProcesses(job, { terminate: true });
+      const job = endings.watch(record, adoption, record.createdAtMs);
+      if (record.state.kind === "stopping") settling.push(goOnStopping(job, endings, turns));
     } else if (adoption.kind === "never-started" && record.state.kind === "starting") {
       await discardStart(parts, record.id);
     } else {
-      ended.push(endings.watch(record, asEnded(adoption, clock), record.createdAtMs).job.ended);
+      settling.push(endings.watch(record, asEnded(adoption, clock), record.createdAtMs).ended);
     }
   }
   // Together, since one wait for the disk stores them all.
-  await Promise.all(ended);
+  await settled(settling, clock);
   if (records.length > 0) log.info("adopted jobs of an earlier server", { jobs: records.length });
+}
+
+async function goOnStopping(job: ActiveJob, endings: Endings, turns: Turns): Promise<void> {
+  using _turn = await turns.take();
+  await endings.endProcesses(job, { terminate: true });
+}
+
+async function settled(settling: readonly Promise<void>[], clock: Clock): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const cancel = clock.after(SETTLE_TIMEOUT_MS, () => {
+    log.warn("ready before the ends of all adopted jobs are on the disk: it is slow, or stuck");
+    resolve();
+  });
+  await Promise.race([Promise.all(settling), late]);
+  cancel();
 }
 
 /** A job that has run and of which nothing is found is lost; its record is kept. */

@@ -4,7 +4,7 @@ import type { AdoptionRequest, Executor, Running } from "../executor.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import type { Ending } from "../model/ending.ts";
-import { hasEnded, type JobRecord } from "../model/record.ts";
+import type { JobRecord } from "../model/record.ts";
 import { DEFAULT_SETTINGS, MAX_GRACE_MS } from "../model/settings.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
 import { type Clock, LONGEST_TIMER_MS } from "./clock.ts";
@@ -13,6 +13,12 @@ import { sizeOf } from "./rotate.ts";
 
 /** How long after a kill that failed (the host may have no process left for it) the next one is sent. */
 const KILL_RETRY_MS = 500;
+
+/**
+ * How long after a kill a job that has not ended is killed again: a process may have forked its way out,
+ * or be stuck in the kernel (on a dead file server, say), or a launcher may have started the job since.
+ */
+const KILL_AGAIN_MS = 5000;
 
 /** How long after the executor failed to tell how a job ended it is asked again. */
 const ENDING_RETRY_MS = 1000;
@@ -46,27 +52,27 @@ export class Endings {
    * Makes a job that runs an active one, records that it runs, and its end when it comes.
    *
    * @param startedAtMs Where the record does not say it yet.
-   * @returns `stored` settles as {@linkcode ActiveJobs.change} does.
    */
   watch(
     record: JobRecord,
     { pid, ended }: Running,
     startedAtMs: number,
-  ): { readonly job: ActiveJob; readonly stored: Promise<void> } {
+  ): ActiveJob {
     const { active, folders } = this.#parts;
     const job = active.add(record, {
       output: folders.outputOf(record, { finished: false }),
       whenEnded: (added) => this.#recordEnd(added, ended),
     });
-    const stored = record.state.kind === "starting"
-      ? active.change(record.id, { kind: "running", pid, startedAtMs })
-      : Promise.resolve();
+    if (record.state.kind === "starting") {
+      void active.change(record.id, { kind: "running", pid, startedAtMs });
+    }
     this.#startTimeout(job);
-    return { job, stored };
+    return job;
   }
 
   /**
-   * Stops a job: its stop signal, the grace period, SIGKILL. Settles when none of its processes is left.
+   * Stops a job: its stop signal, the grace period, SIGKILL. Settles when none of its processes is left,
+   * and its record says so. The processes are ended at once, whatever the disk does.
    *
    * @param options `graceMs`: 0 sends SIGKILL at once; undefined is the job's own, or the server's. A
    * second Stop may make the grace period shorter, and never longer. `timedOut`: the reason.
@@ -84,11 +90,17 @@ export class Endings {
     }
     const killAtMs = clock.nowMs() + graceMs;
     if (state.kind === "running") {
-      await active.change(id, { ...state, kind: "stopping", killAtMs }, reason);
+      void active.change(id, { ...state, kind: "stopping", killAtMs }, reason);
     } else if (state.kind === "stopping" && killAtMs < state.killAtMs) {
-      await active.change(id, { ...state, killAtMs });
+      void active.change(id, { ...state, killAtMs });
     }
     await this.endProcesses(job, { terminate: state.kind === "running" });
+    await job.ended;
+  }
+
+  /** Kills a job. Settles when none of its processes is left. */
+  async kill(job: ActiveJob): Promise<void> {
+    await this.#kill(job);
     await job.ended;
   }
 
@@ -103,7 +115,7 @@ export class Endings {
   ): Promise<void> {
     const { executor, clock } = this.#parts;
     const { id, state, settings = DEFAULT_SETTINGS } = job.record;
-    if (state.kind !== "stopping") return;
+    if (state.kind !== "stopping" || job.isOver) return;
     const graceMs = state.killAtMs - clock.nowMs();
     if (graceMs <= 0) return await this.#kill(job);
     this.#killLater(job, graceMs);
@@ -128,10 +140,24 @@ export class Endings {
     try {
       await this.#parts.executor.kill(this.#target(job));
     } catch (error) {
-      if (hasEnded(job.record.state)) return;
+      if (job.isOver) return;
       log.error("cannot kill a job, trying again", { job: id, error: messageOf(error) });
       this.#killLater(job, KILL_RETRY_MS);
+      return;
     }
+    if (!job.isOver) this.#killAgain(job);
+  }
+
+  #killAgain(job: ActiveJob): void {
+    const { id } = job.record;
+    cancel(this.#kills, id);
+    this.#kills.set(
+      id,
+      this.#parts.clock.after(KILL_AGAIN_MS, () => {
+        log.warn("a job has not ended although it was killed, killing it again", { job: id });
+        void this.#kill(job);
+      }),
+    );
   }
 
   #target({ record: { id, placement } }: ActiveJob) {
@@ -167,10 +193,12 @@ export class Endings {
     const { active, rotate } = this.#parts;
     const { id } = job.record;
     const ending = await this.#endingOf(job, ended);
+    // At once: a stuck disk must neither take room from other jobs, nor let a kill go on.
+    active.setOver(job);
     cancel(this.#timeouts, id);
+    cancel(this.#kills, id);
     await rotate(job);
     await this.#syncOutput(job);
-    cancel(this.#kills, id);
     const { state } = job.record;
     if (state.kind !== "running" && state.kind !== "stopping") return;
     const { pid, startedAtMs } = state;

@@ -1,5 +1,5 @@
 /** Starts of jobs: within the bounds, under a free name, and once for each idempotency key. */
-import { isDiskFull, JobError, NO_SPACE } from "../errors.ts";
+import { isDiskFull, JobError, KILLED_NO_SPACE, NO_SPACE } from "../errors.ts";
 import type { Executor } from "../executor.ts";
 import { narrowLimits, readLimits } from "../limits.ts";
 import type { JobRecord } from "../model/record.ts";
@@ -10,7 +10,7 @@ import {
   requireSameRequest,
 } from "../model/request.ts";
 import type { JobStore } from "../store.ts";
-import type { ActiveJobs } from "./active_jobs.ts";
+import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
 import { type JobBounds, requireRoom } from "./bounds.ts";
 import type { Clock } from "./clock.ts";
 import type { Endings } from "./endings.ts";
@@ -111,8 +111,8 @@ export class Starts {
   /** The owners and names of jobs that run, or are being started; each job once. */
   *#running(): Generator<{ readonly owner: string; readonly title: string }> {
     const { active } = this.#parts;
-    for (const { record: { owner, settings } } of active) {
-      yield { owner, title: settings?.title ?? "" };
+    for (const { record: { owner, settings }, isOver } of active) {
+      if (!isOver) yield { owner, title: settings?.title ?? "" };
     }
     for (const [id, start] of this.#beginning) {
       if (active.get(id) === undefined) yield start;
@@ -155,12 +155,27 @@ export class Starts {
         output: folders.outputPathOf(id),
         graceMs: settings.graceMs ?? graceMs,
       });
-      await endings.watch(record, running, clock.nowMs()).stored;
+      await this.#whenStored(endings.watch(record, running, clock.nowMs()));
     } catch (error) {
       await discardStart(this.#parts, id);
       throw isDiskFull(error) ? new JobError("exhausted", NO_SPACE, { cause: error }) : error;
     }
     return id;
+  }
+
+  /**
+   * Waits until the disk has the record of a job that runs: what a Start has answered, the next server
+   * finds, also after a power cut. On a full disk the job is killed, and the start taken back.
+   */
+  async #whenStored(job: ActiveJob): Promise<void> {
+    const { active, endings } = this.#parts;
+    try {
+      await job.stored;
+    } catch (error) {
+      await endings.kill(job);
+      active.forget(job.record.id);
+      throw new JobError("exhausted", KILLED_NO_SPACE, { cause: error });
+    }
   }
 
   #allowedLimits() {

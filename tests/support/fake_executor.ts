@@ -35,6 +35,8 @@ export class FakeExecutor implements Executor {
   onLaunch: (request: LaunchRequest) => void | Promise<void> = () => {};
   /** Called when a job is killed, before the answer. */
   onKill: () => void | Promise<void> = () => {};
+  /** Called when a job is sent its stop signal, before the answer. */
+  onTerminate: () => void | Promise<void> = () => {};
   /** Called when counters are read, before the answer. */
   onUsages: () => void | Promise<void> = () => {};
   /** Whether a job ends when it is killed. */
@@ -68,6 +70,7 @@ export class FakeExecutor implements Executor {
   async terminate(job: Target, signal: SignalName): Promise<void> {
     await Promise.resolve();
     this.calls.push(`terminate ${idOf(job)} ${signal}`);
+    await this.onTerminate();
     this.failures.check("terminate");
   }
 

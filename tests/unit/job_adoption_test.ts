@@ -3,6 +3,7 @@ import type { JobRecord, JobState } from "../../lib/model/record.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { exited } from "../support/fake_executor.ts";
 import { JobHost, recordOf, requestOf, soon } from "../support/job_host.ts";
+import { isSettled } from "../support/settled.ts";
 
 const STARTING: JobState = { kind: "starting" };
 const RUNNING: JobState = { kind: "running", pid: 7, startedAtMs: 50 };
@@ -71,6 +72,16 @@ Deno.test("adoption: a start that has become a job is recorded as one that runs"
   assert.deepEqual(host.stored(record.id).state, { kind: "running", pid: 8, startedAtMs: 40 });
 });
 
+Deno.test("adoption: a repeated start finds an adopted job whose record cannot be stored yet", async () => {
+  const record = recordOf(STARTING, { idempotencyKey: "k" });
+  await using host = await hostWith(record);
+  adoptAs(host, record.id, "running");
+  host.store.failures.inject("update");
+  await host.serve();
+  assert.equal(await host.start(requestOf(), { idempotencyKey: "k" }), record.id);
+  assert.deepEqual(host.executor.launches, []);
+});
+
 Deno.test("adoption: a job that has ended meanwhile is recorded before the server is ready", async () => {
   for (const state of [STARTING, RUNNING, { ...RUNNING, kind: "stopping", killAtMs: 1 } as const]) {
     const record = recordOf(state, { createdAtMs: 40 });
@@ -100,6 +111,42 @@ Deno.test("adoption: the server is ready when the ends it has found are on the d
   assert(!isReady);
   gate.resolve();
   await serving;
+});
+
+Deno.test("adoption: a stuck disk keeps the server from being ready for ten seconds, and no longer", async () => {
+  const record = recordOf(RUNNING);
+  await using host = await hostWith(record);
+  adoptAs(host, record.id, "ended");
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => gate.promise;
+  const serving = host.serve();
+  await soon("the sync", () => host.store.calls.includes("synced"));
+  host.clock.advance(9_999);
+  assert(!await isSettled(serving));
+  host.clock.advance(1);
+  await serving;
+  assert.match(host.log.messages("warn").join(), /before the ends .* are on the disk/);
+  gate.resolve();
+  await soon("the record", () => host.store.endedTotals().count === 1);
+});
+
+Deno.test("adoption: a stop signal that is stuck keeps neither the others nor the server back", async () => {
+  const host = await JobHost.prepare();
+  await using _host = host;
+  const state = { ...RUNNING, kind: "stopping", killAtMs: host.clock.nowMs() + 60_000 } as const;
+  const records = [recordOf(state), recordOf(state), recordOf(state)];
+  for (const record of records) {
+    host.store.insert(record);
+    adoptAs(host, record.id, "running");
+  }
+  const gate = Promise.withResolvers<void>();
+  host.executor.onTerminate = () => gate.promise;
+  const serving = host.serve();
+  const sent = () => host.executor.calls.filter((call) => call.startsWith("terminate")).length;
+  await soon("all stop signals", () => sent() === 3);
+  host.clock.advance(10_000);
+  await serving;
+  gate.resolve();
 });
 
 Deno.test("adoption: a start that came to nothing is removed, with its folder", async () => {

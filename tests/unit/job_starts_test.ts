@@ -5,6 +5,7 @@ import { FULL_DISK } from "../support/failures.ts";
 import { FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
 import { JobHost, requestOf, soon } from "../support/job_host.ts";
+import { isSettled, turn } from "../support/settled.ts";
 
 Deno.test("start: a job that runs is on record, with its settings, limits and owner", async () => {
   await using host = await JobHost.open({ maxProcesses: 64 });
@@ -167,13 +168,17 @@ Deno.test("start: a record that cannot be stored as running is stored later, and
   for (const operation of ["update", "synced"] as const) {
     await using host = await JobHost.open();
     host.store.failures.inject(operation);
-    const id = await host.start(requestOf(), { idempotencyKey: "k" });
-    assert.deepEqual(host.activeIds, [id]);
+    const started = host.start(requestOf(), { idempotencyKey: "k" });
+    await soon("the job", () => host.activeIds.length === 1);
+    const [id = ""] = host.activeIds;
     assert.equal((await host.manager.query(id)).record.state.kind, "running");
     assert.equal(host.manager.resolve(id.slice(0, 13)), id, "found by the beginning of its id");
-    // A repeated Start must find it, and not take it for one that has failed.
-    assert.equal(await host.start(requestOf(), { idempotencyKey: "k" }), id);
-    assert.equal(host.executor.launches.length, 1);
+    // A repeated Start waits as well, and must not take it for one that has failed.
+    const repeated = host.start(requestOf(), { idempotencyKey: "k" });
+    assert(
+      !await isSettled(Promise.race([started, repeated])),
+      "answered before it is on the disk",
+    );
     host.clock.advance(1000);
     await soon("another attempt", () => host.log.messages("error").length === 2);
     host.store.failures.clear();
@@ -181,9 +186,64 @@ Deno.test("start: a record that cannot be stored as running is stored later, and
     host.clock.advance(999);
     assert.equal(host.store.calls.length, attempts, "too early");
     host.clock.advance(1);
-    await soon("the record", () => host.stored(id).state.kind === "running");
+    assert.deepEqual(await Promise.all([started, repeated]), [id, id]);
+    assert.equal(host.executor.launches.length, 1);
+    assert.equal(host.stored(id).state.kind, "running");
     await soon("the end of the attempts", () => host.clock.pendingMs.length === 0);
   }
+});
+
+Deno.test("start: it is answered when the disk has its record, and waits for a stuck one", async () => {
+  await using host = await JobHost.open();
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => gate.promise;
+  const started = host.start();
+  await soon("the sync", () => host.store.calls.includes("synced"));
+  assert(!await isSettled(started));
+  gate.resolve();
+  assert.equal(host.stored(await started).state.kind, "running");
+});
+
+Deno.test("start: a job whose record the full disk refuses is killed, and its start is taken back", async () => {
+  for (const error of FULL_DISK) {
+    for (const operation of ["update", "synced"] as const) {
+      await using host = await JobHost.open({ bounds: { maxJobs: 1, maxJobsPerUser: 1 } });
+      host.store.failures.inject(operation, { error });
+      const started = host.start(requestOf({ title: "t" }), { idempotencyKey: "k" });
+      await assertJobError(started, "exhausted", /started and killed again: the disk .* is full/);
+      const [launch] = host.executor.launches;
+      assert.deepEqual(host.executor.calls.slice(1), [
+        `launch ${launch?.jobId}`,
+        `kill ${launch?.jobId}`,
+      ]);
+      assert.equal(host.storedCount, 0);
+      assert.deepEqual(host.folders(), []);
+      assert.deepEqual(host.activeIds, []);
+      await assertJobError(host.manager.query(launch!.jobId), "not-found", /No job has the id/);
+      host.store.failures.clear();
+      // Nothing is stored of it any more, and neither its place, its name nor its key is taken.
+      host.clock.advance(1e6);
+      await turn();
+      assert.equal(host.storedCount, 0);
+      const id = await host.start(requestOf({ title: "t" }), { idempotencyKey: "k" });
+      assert.notEqual(id, launch?.jobId);
+      assert.deepEqual(host.activeIds, [id]);
+    }
+  }
+});
+
+Deno.test("start: where the record of a killed job cannot be removed, a repeated start begins anew", async () => {
+  const [error] = FULL_DISK;
+  await using host = await JobHost.open();
+  for (const operation of ["update", "delete"] as const) {
+    host.store.failures.inject(operation, error === undefined ? {} : { error });
+  }
+  await assertJobError(host.start(requestOf(), { idempotencyKey: "k" }), "exhausted", /is full/);
+  assert.equal(host.storedCount, 1);
+  host.store.failures.clear();
+  const id = await host.start(requestOf(), { idempotencyKey: "k" });
+  assert.equal(host.storedCount, 1);
+  assert.equal(host.stored(id).state.kind, "running");
 });
 
 Deno.test("idempotency: an owner's second start with a key is answered with the first one's job", async () => {
@@ -326,6 +386,22 @@ Deno.test("bounds: a start that failed takes no room; nor does a job whose end c
   await host.end(id);
   host.store.failures.clear();
   await host.start(requestOf({ title: "t" }));
+});
+
+Deno.test("bounds: a job without processes takes no room while a stuck disk keeps its end back", async () => {
+  const gate = Promise.withResolvers<void>();
+  await using host = await JobHost.open({
+    bounds: { maxJobs: 1, maxJobsPerUser: 1 },
+    syncOutput: () => gate.promise,
+  });
+  const id = await host.start(requestOf({ title: "t", timeoutMs: 9000 }));
+  host.executor.end(id);
+  await soon("its timers end", () => host.clock.pendingMs.length === 0);
+  assert.equal((await host.manager.query(id)).record.state.kind, "running", "told too early");
+  const next = await host.start(requestOf({ title: "t" }));
+  host.executor.end(next);
+  gate.resolve();
+  await Promise.all([host.manager.wait(id), host.manager.wait(next)]);
 });
 
 Deno.test("names: no two jobs that run have one, nor two that are being started", async () => {

@@ -3,6 +3,7 @@ import type { JobRecord } from "../../lib/model/record.ts";
 import { exited, FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
 import { JobHost, requestOf, soon } from "../support/job_host.ts";
+import { isSettled } from "../support/settled.ts";
 
 /** What was asked of the executor after the launches. */
 function asked(host: JobHost): string[] {
@@ -133,17 +134,50 @@ Deno.test("stop: a second one with 0 kills at once", async () => {
   assert.deepEqual(host.clock.pendingMs, []);
 });
 
-Deno.test("stop: a job that ends while the Stop is being stored is not signalled", async () => {
+Deno.test("stop: on a stuck disk the stop signal and SIGKILL come at their times, and the record follows", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
   const gate = Promise.withResolvers<void>();
   host.store.onSynced = () => gate.promise;
-  const stopped = host.manager.stop(id);
-  host.executor.end(id);
-  await soon("the end", () => host.activeIds.length === 0);
+  const stopped = host.manager.stop(id, 5000);
+  await untilAsked(host, 1);
+  assert.deepEqual(asked(host), [`terminate ${id} TERM`]);
+  host.clock.advance(5000);
+  await untilAsked(host, 2);
+  assert.deepEqual(asked(host)[1], `kill ${id}`);
+  assert(!await isSettled(stopped), "answered before the end is on record");
+  assert.deepEqual(host.clock.pendingMs, [], "a kill is timed of a job that has no process");
   gate.resolve();
   await stopped;
-  assert.deepEqual(asked(host), []);
+  assert.equal(host.stored(id).state.kind, "exited");
+});
+
+Deno.test("stop: a second one on a stuck disk kills at once", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => gate.promise;
+  const stops = [host.manager.stop(id, 60_000)];
+  await untilAsked(host, 1);
+  stops.push(host.manager.stop(id, 0));
+  await untilAsked(host, 2);
+  assert.deepEqual(asked(host), [`terminate ${id} TERM`, `kill ${id}`]);
+  gate.resolve();
+  await Promise.all(stops);
+});
+
+Deno.test("stop: a job that a kill has not ended is killed again, and the log says so", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.endsWhenKilled = false;
+  const stopped = host.manager.stop(id, 0);
+  await soon("the next kill is set", () => host.clock.pendingMs[0] === 5000);
+  assert.deepEqual(host.log.messages("warn"), []);
+  host.executor.endsWhenKilled = true;
+  host.clock.advance(5000);
+  await stopped;
+  assert.deepEqual(asked(host), [`kill ${id}`, `kill ${id}`]);
+  assert.match(host.log.messages("warn").join(), /has not ended although it was killed/);
   assert.deepEqual(host.clock.pendingMs, []);
 });
 
@@ -225,9 +259,12 @@ Deno.test("stop: it is carried out, and recorded later, while the disk is full",
 Deno.test("stop: a state that could not be stored never comes over a newer one", async () => {
   await using host = await JobHost.open();
   host.store.failures.inject("update", { times: 1 });
-  const id = await host.start();
+  const started = host.start();
+  await soon("the job", () => host.activeIds.length === 1);
+  const [id = ""] = host.activeIds;
   const stopped = host.manager.stop(id, 60_000);
   await untilAsked(host, 1);
+  assert.equal(await started, id);
   const updates = () => host.store.calls.filter((call) => call === "update").length;
   assert.equal(updates(), 2);
   host.clock.advance(1000);
@@ -341,6 +378,20 @@ Deno.test("timeout: the job is stopped exactly then, and the record says why", a
   const { state, timedOut } = await untilEnded(host, id);
   assert.equal(state.kind, "exited");
   assert.equal(timedOut, true);
+});
+
+Deno.test("timeout: a stuck disk keeps neither its stop signal nor its kill back", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start(requestOf({ timeoutMs: 60_000, graceMs: 100 }));
+  const gate = Promise.withResolvers<void>();
+  host.store.onSynced = () => gate.promise;
+  host.clock.advance(60_000);
+  await untilAsked(host, 1);
+  host.clock.advance(100);
+  await untilAsked(host, 2);
+  assert.deepEqual(asked(host), [`terminate ${id} TERM`, `kill ${id}`]);
+  gate.resolve();
+  assert.equal((await untilEnded(host, id)).timedOut, true);
 });
 
 Deno.test("timeout: one longer than a timer takes is waited for in full", async () => {
