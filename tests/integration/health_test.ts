@@ -214,7 +214,11 @@ Deno.test("health: probes are counted and write no line; refused ones do", async
   assert.equal(await counted("NOT_FOUND"), 1);
   assert.equal(await counted("PERMISSION_DENIED"), 1);
   await until("the watch to be counted", async () => await counted("CANCELLED", "Health/Watch"));
-  const lines = await trailLines(server);
+  // Lines are written beside the call.
+  const lines = await until("the line of the trail", async () => {
+    const lines = await trailLines(server);
+    return lines.length > 0 && server.log.includes("Health/") && lines;
+  });
   assert.deepEqual(lines.map(({ who, code }) => [who, code]), [["roleless", "PERMISSION_DENIED"]]);
   assert.equal(server.log.split("Health/").length - 1, 1);
 });
