@@ -58,9 +58,14 @@ async function isAlive(pid: number): Promise<boolean> {
   return await readKernelFile(`/proc/${pid}/stat`) !== "";
 }
 
-/** A launcher whose job runs until a file exists. */
+/** Waits for a file, while the test runs. */
+function waitFor(path: string): string {
+  return `until [ -e ${path} ] || ! kill -0 $PPID; do sleep 0.01; done`;
+}
+
+/** A launcher whose job runs until a file exists; a test that is killed leaves none behind. */
 function endsAfter(gate: string): string {
-  return `launch() { echo "started $$"; until [ -e '${gate}' ]; do sleep 0.01; done; echo ended; }\n`;
+  return `launch() { echo "started $$"; ${waitFor(`'${gate}'`)}; echo ended; }\n`;
 }
 
 const REPORTS_ITSELF = 'launch() { echo "started $$"; echo ended; }\n';
@@ -171,7 +176,7 @@ Deno.test("Launchers: a report without end is cut", async () => {
 /** Opens a gate for each job by its name, and says how many launches are under way. */
 const GATED = `launch() {
   : >"$2/begun-$1"
-  until [ -e "$2/open-$1" ]; do sleep 0.01; done
+  ${waitFor('"$2/open-$1"')}
   echo "started $$"; echo ended
 }\n`;
 
