@@ -2,7 +2,7 @@
  * Breaks the code in small ways, one at a time in a copy of the repository, and runs the unit tests
  * that must notice. A mutation that they survive counts as a failed test.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Mutation } from "../../tests/mutations/mutation.ts";
 import { runProgram } from "../run_program.ts";
 import { ROOT, runDeno } from "./deno.ts";
@@ -78,7 +78,11 @@ async function isKilled(copy: string, { file, from, to, tests }: Mutation): Prom
       ["test", "--no-check", "--fail-fast", ...UNIT_PERMISSIONS, PRELOAD, ...files],
       {
         cwd: copy,
-        env: { JOB_WORKER_TEST_TIMEOUT_MS: String(TEST_TIMEOUT_MS) },
+        env: {
+          JOB_WORKER_TEST_TIMEOUT_MS: String(TEST_TIMEOUT_MS),
+          // A test that fails may leave a folder: it goes with the copy.
+          TMPDIR: dirname(copy),
+        },
         timeoutMs: RUN_TIMEOUT_MS,
       },
     );
