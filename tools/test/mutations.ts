@@ -17,11 +17,14 @@ const FOLDER = "tests/mutations";
 const TEST_TIMEOUT_MS = 10_000;
 const RUN_TIMEOUT_MS = 60_000;
 
+/** A run mostly waits: for its files, and for what a mutation has broken. */
+const RUNS_PER_PROCESSOR = 2;
+
 /** Not copied, since no mutation is in them; what is generated and installed is linked. */
 const LINKED = ["build", "node_modules"];
 const LEFT_OUT = [...LINKED, ".git", "bin"];
 
-/** Runs the mutations whose name or file has the filter in it, as many at once as there are processors. */
+/** Runs the mutations whose name or file has the filter in it. */
 export async function runMutations(report: Report, filter: string | undefined): Promise<void> {
   const mutations = (await readMutations())
     .filter(({ name, file }) => filter === undefined || `${file}: ${name}`.includes(filter));
@@ -31,11 +34,18 @@ export async function runMutations(report: Report, filter: string | undefined): 
   const work = await Deno.makeTempDir({ dir: join(ROOT, "build"), prefix: "mutations-" });
   try {
     const copies: string[] = [];
-    await runQueue(mutations, navigator.hardwareConcurrency, async (mutation) => {
-      const copy = copies.pop() ?? await copyRepository(work);
-      report.settle(`mutation ${mutation.file}: ${mutation.name}`, await isKilled(copy, mutation));
-      copies.push(copy);
-    });
+    await runQueue(
+      mutations,
+      RUNS_PER_PROCESSOR * navigator.hardwareConcurrency,
+      async (mutation) => {
+        const copy = copies.pop() ?? await copyRepository(work);
+        report.settle(
+          `mutation ${mutation.file}: ${mutation.name}`,
+          await isKilled(copy, mutation),
+        );
+        copies.push(copy);
+      },
+    );
   } finally {
     await Deno.remove(work, { recursive: true });
   }
