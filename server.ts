@@ -95,6 +95,8 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     bounds: config,
     maxOutputBytes: config.maxOutputBytes,
   });
+  // Before "ready" is told: whoever reads it may send a signal at once.
+  const signalled = untilSignal();
   const streams = new StreamTotals();
   const events = new AccessEvents();
   events.observe((event) => trail.record(event));
@@ -153,7 +155,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
   logUncaughtErrors();
   await tellReady();
   const exitStatus = await Promise.race([
-    untilSignal().then(() => SUCCESS_STATUS),
+    signalled.then(() => SUCCESS_STATUS),
     untilGrown(config.memoryLimitBytes).then(() => HAND_OVER_STATUS),
   ]);
   begun.abort();
