@@ -73,17 +73,25 @@ export interface Executor {
    */
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>>;
 
-  /** Sends a signal that asks every process of a job to end. The caller then times the grace period. */
+  /**
+   * Sends a signal that asks every process of a job to end, and SIGCONT after it, so that stopped ones
+   * hear it. The caller then times the grace period.
+   */
   terminate(
     job: { placement: Placement; folder: string },
     signal: SignalName,
   ): Promise<void>;
 
-  /** Sends every process of a job a signal. */
-  signal(job: { placement: Placement }, signal: SignalName): Promise<void>;
+  /**
+   * Sends every process of a job a signal.
+   *
+   * @returns Whether there was a process.
+   * @throws {JobError} "exhausted" when the host has no room for the process that sends it.
+   */
+  signal(job: { placement: Placement }, signal: SignalName): Promise<boolean>;
 
   /** Kills every process of a job (SIGKILL), also those in groups and sessions of their own. */
-  kill(job: { placement: Placement; folder: string }): Promise<void>;
+  kill(job: { placement: Placement }): Promise<void>;
 
   /** What running jobs use now, in the order of their placements. */
   usages(placements: readonly Placement[]): Promise<Usage[]>;

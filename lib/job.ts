@@ -118,10 +118,16 @@ export class JobManager {
   /**
    * Sends a signal to all processes of a job.
    *
-   * @throws {JobError} "not-found", or "precondition" when the job has ended.
+   * @throws {JobError} "not-found", or "precondition" when the job has ended, or the signal reached nobody.
    */
   async signal(id: string, signal: SignalName): Promise<void> {
-    await this.#parts.executor.signal(this.#lookup.running(id, "signal").record, signal);
+    const job = this.#lookup.running(id, "signal");
+    if (await this.#parts.executor.signal(job.record, signal)) return;
+    throw new JobError(
+      "precondition",
+      `Cannot signal job ${id}: none of its processes is left in its control groups; it is ending, or ` +
+        "has moved them (as su -l and sudo -i do)",
+    );
   }
 
   /**

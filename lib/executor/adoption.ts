@@ -1,11 +1,15 @@
 /** Takes over the jobs that an earlier server left on this host. */
 import { setTimeout as delay } from "node:timers/promises";
+import { messageOf } from "../errors.ts";
 import type { Adoption, AdoptionRequest } from "../executor.ts";
+import { log } from "../log.ts";
 import { EndingWatch } from "./ending_watch.ts";
-import { discardGroups, removeGroups } from "./group_files.ts";
-import { readLaunchRecord, type StoredLaunchRecord, withdraw } from "./job_files.ts";
+import { discardGroups, hasProcesses, removeGroups } from "./group_files.ts";
+import { readLaunchRecord, withdraw } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
+import { LOST_BECAUSE, lostBecause, whenOrphanEnds } from "./orphans.ts";
 import { findAlive } from "./processes.ts";
+import { Turns } from "./turns.ts";
 
 /** Times that tests shorten. */
 export interface AdoptionTimes {
@@ -13,41 +17,70 @@ export interface AdoptionTimes {
   checkIntervalMs: number;
   /** How long a launcher may take from creating its launch record to writing its first line. */
   firstLineTimeoutMs: number;
+  /** A job of which it cannot be told by then what became of it counts as running, and is watched. */
+  settleTimeoutMs: number;
 }
 
-const DEFAULT_TIMES: AdoptionTimes = { checkIntervalMs: 1000, firstLineTimeoutMs: 5000 };
+const DEFAULT_TIMES: AdoptionTimes = {
+  checkIntervalMs: 1000,
+  firstLineTimeoutMs: 5000,
+  settleTimeoutMs: 10_000,
+};
 
-/** How often a launch record is read again that is about to be written. */
-const RECORD_POLL_INTERVAL_MS = 10;
+/** How soon launch records are read again that are about to be written; twice as late each time. */
+const FIRST_POLL_INTERVAL_MS = 10;
+
+/** The longest time between two looks. */
+const MAX_POLL_INTERVAL_MS = 250;
+
+/** Jobs looked at the same time: some of them need a process. */
+const MAX_AT_ONCE = 16;
+
+/** What is known of all jobs when they are looked at. */
+interface Round {
+  /** Ids of jobs whose launcher has ended. */
+  readonly launcherless: ReadonlySet<string>;
+  /** Whether a launcher has had the time to write its first line. */
+  readonly isFirstLineDue: boolean;
+}
 
 /** Adopted jobs, and the watch for their ends. */
 export class AdoptedJobs {
   readonly #bootId: string;
   readonly #endings: EndingWatch;
-  readonly #firstLineTimeoutMs: number;
+  readonly #times: AdoptionTimes;
 
   /** @param bootId The host's present boot. */
   constructor(bootId: string, times: AdoptionTimes = DEFAULT_TIMES) {
     this.#bootId = bootId;
     this.#endings = new EndingWatch(times.checkIntervalMs);
-    this.#firstLineTimeoutMs = times.firstLineTimeoutMs;
+    this.#times = times;
   }
 
   /** Finds out what became of each job, and watches those that run. */
   async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
+    // One clock for all: after the host's crash there may be many jobs to wait for.
+    const beganAtMs = Date.now();
+    const isOver = (timeoutMs: number) => Date.now() - beganAtMs > timeoutMs;
     const adoptions = new Map<string, Adoption>();
-    for (const request of requests) {
-      if (request.wasRunning || !await withdraw(request.folder)) continue;
-      adoptions.set(request.jobId, await neverStarted(request));
-    }
-    // One deadline for all: after the host's crash there may be many records without a first line.
-    const deadlineMs = Date.now() + this.#firstLineTimeoutMs;
-    for (const request of requests) {
-      if (adoptions.has(request.jobId)) continue;
-      const record = this.#isOfOtherBoot(request)
-        ? readLaunchRecord(request.folder)
-        : await readStartedRecord(request.folder, deadlineMs);
-      adoptions.set(request.jobId, await this.#adopt(request, record));
+    let open = requests;
+    let launcherless: ReadonlySet<string> = new Set();
+    for (
+      let pauseMs = FIRST_POLL_INTERVAL_MS;;
+      pauseMs = Math.min(2 * pauseMs, MAX_POLL_INTERVAL_MS)
+    ) {
+      const round = { launcherless, isFirstLineDue: isOver(this.#times.firstLineTimeoutMs) };
+      const errors = await this.#look(open, round, adoptions);
+      open = open.filter(({ jobId }) => !adoptions.has(jobId));
+      if (open.length === 0) break;
+      if (isOver(this.#times.settleTimeoutMs)) {
+        for (const request of open) {
+          adoptions.set(request.jobId, this.#unsettled(request, errors.get(request.jobId)));
+        }
+        break;
+      }
+      await delay(pauseMs);
+      launcherless = await findLauncherless(open);
     }
     this.#endings.start();
     return adoptions;
@@ -58,56 +91,85 @@ export class AdoptedJobs {
     this.#endings.close();
   }
 
+  /**
+   * Looks at jobs, and adds what became of each to `adoptions`, unless that cannot be told yet.
+   *
+   * @returns Why not, by job id, where something failed.
+   */
+  async #look(
+    requests: readonly AdoptionRequest[],
+    round: Round,
+    adoptions: Map<string, Adoption>,
+  ): Promise<Map<string, string>> {
+    const turns = new Turns(MAX_AT_ONCE, this.#times.settleTimeoutMs);
+    const errors = new Map<string, string>();
+    await Promise.all(requests.map(async (request) => {
+      using _turn = await turns.take();
+      try {
+        const adoption = await this.#adopt(request, round);
+        if (adoption !== undefined) adoptions.set(request.jobId, adoption);
+      } catch (error) {
+        // The host may be out of processes or files: one job must not keep the others from adoption.
+        errors.set(request.jobId, messageOf(error));
+      }
+    }));
+    return errors;
+  }
+
+  /** @returns undefined: it cannot be told yet. */
   async #adopt(
     request: AdoptionRequest,
-    { launcher, job, ending }: StoredLaunchRecord = {},
-  ): Promise<Adoption> {
+    { launcherless, isFirstLineDue }: Round,
+  ): Promise<Adoption | undefined> {
+    const { jobId, folder, placement, wasRunning } = request;
+    if (!wasRunning && await withdraw(folder)) return await neverStarted(request);
+    const record = readLaunchRecord(folder);
+    const { launcher, job, ending } = record ?? {};
+    // A power cut may take the launch record, or leave it empty: then the job's own record knows.
+    const isOfOtherBoot = placement.bootId !== undefined && placement.bootId !== this.#bootId;
+    if (record !== undefined && launcher === undefined && !isFirstLineDue && !isOfOtherBoot) {
+      return undefined;
+    }
     if (ending !== undefined) {
-      await removeGroups(request.placement.groups);
+      await removeGroups(placement.groups);
       return { kind: "ended", pid: job?.pid ?? 0, ending };
     }
-    if (launcher?.bootId === this.#bootId) return await this.#whenBegun(request, launcher);
-    if (job === undefined && !request.wasRunning) return await neverStarted(request);
-    const wentDown = launcher !== undefined || this.#isOfOtherBoot(request);
-    return await lost(request, wentDown ? HOST_WENT_DOWN : DAMAGED, job);
-  }
-
-  /** A power cut may take the launch record, or leave it empty: then the job's own record knows. */
-  #isOfOtherBoot({ placement: { bootId } }: AdoptionRequest): boolean {
-    return bootId !== undefined && bootId !== this.#bootId;
-  }
-
-  /** Waits until the launcher has started the job, or has refused to and exited. */
-  async #whenBegun(request: AdoptionRequest, launcher: ProcessIdentity): Promise<Adoption> {
-    for (let isAlive = true;; isAlive = (await findAlive([launcher])).has(launcher)) {
-      // Read after the check: the record then has all that a launcher wrote before it ended.
-      const job = readLaunchRecord(request.folder)?.job;
+    if (launcher?.bootId === this.#bootId) {
       if (job !== undefined) {
         return { kind: "running", pid: job.pid, ended: this.#endings.whenEnded(request, launcher) };
       }
-      if (!isAlive) {
-        return request.wasRunning ? await lost(request, DAMAGED) : await neverStarted(request);
-      }
-      await delay(RECORD_POLL_INTERVAL_MS);
+      // The launcher has yet to start the job, or to refuse to.
+      if (!launcherless.has(jobId)) return undefined;
+      return wasRunning ? await orphaned(request) : await neverStarted(request);
     }
+    if (job === undefined && !wasRunning) return await neverStarted(request);
+    if (launcher === undefined && !isOfOtherBoot) return await orphaned(request);
+    await removeGroups(placement.groups);
+    return { kind: "ended", pid: job?.pid ?? 0, ending: lostBecause(LOST_BECAUSE.hostWentDown) };
+  }
+
+  /** A job of which it cannot be told in time what became of it. */
+  #unsettled(request: AdoptionRequest, error?: string): Adoption {
+    log.warn("cannot tell yet what became of a job: it counts as running", {
+      job: request.jobId,
+      error: error ?? "its launcher has not started it yet",
+    });
+    const launcher = launcherOf(request);
+    const ended = launcher === undefined
+      ? whenOrphanEnds(request, LOST_BECAUSE.unknown)
+      : this.#endings.whenEnded(request, launcher);
+    return { kind: "running", pid: 0, ended };
   }
 }
 
-const HOST_WENT_DOWN = "the host went down while the job ran";
-
-const DAMAGED = "the job's files were damaged or removed on the host";
-
-async function lost(
-  { placement }: AdoptionRequest,
-  reason: string,
-  job?: { pid: number },
-): Promise<Adoption> {
-  await removeGroups(placement.groups);
-  return {
-    kind: "ended",
-    pid: job?.pid ?? 0,
-    ending: { kind: "lost", reason, endedAtMs: Date.now() },
-  };
+/** A job that has run, and whose files tell no more of it: its processes may live on. */
+async function orphaned(request: AdoptionRequest): Promise<Adoption> {
+  const reason = LOST_BECAUSE.filesDamaged;
+  if (await hasProcesses(request.placement)) {
+    return { kind: "running", pid: 0, ended: whenOrphanEnds(request, reason) };
+  }
+  await removeGroups(request.placement.groups);
+  return { kind: "ended", pid: 0, ending: lostBecause(reason) };
 }
 
 async function neverStarted({ placement }: AdoptionRequest): Promise<Adoption> {
@@ -115,16 +177,20 @@ async function neverStarted({ placement }: AdoptionRequest): Promise<Adoption> {
   return { kind: "never-started" };
 }
 
-/** Reads a launch record, and waits for its first line when the launcher has only just created it. */
-async function readStartedRecord(
-  folder: string,
-  deadlineMs: number,
-): Promise<StoredLaunchRecord | undefined> {
-  for (;;) {
-    const record = readLaunchRecord(folder);
-    if (record === undefined || record.launcher !== undefined || Date.now() > deadlineMs) {
-      return record;
-    }
-    await delay(RECORD_POLL_INTERVAL_MS);
+/** @returns Ids of those jobs whose launcher has ended; none where the host has no process to find out. */
+async function findLauncherless(requests: readonly AdoptionRequest[]): Promise<Set<string>> {
+  const launchers = requests.flatMap((request) => {
+    const launcher = launcherOf(request);
+    return launcher === undefined ? [] : [{ ...launcher, jobId: request.jobId }];
+  });
+  const alive = await findAlive(launchers).catch(() => new Set(launchers));
+  return new Set(launchers.filter((one) => !alive.has(one)).map(({ jobId }) => jobId));
+}
+
+function launcherOf({ folder }: AdoptionRequest): ProcessIdentity | undefined {
+  try {
+    return readLaunchRecord(folder)?.launcher;
+  } catch {
+    return undefined; // The next look at the job tells why.
   }
 }

@@ -6,13 +6,14 @@ import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
 import { LAUNCH_RECORD_FILE, readLaunchRecord } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
-import { whenOrphanEnds } from "./orphans.ts";
+import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { findAlive } from "./processes.ts";
 
 interface Watched {
   request: AdoptionRequest;
   launcher: ProcessIdentity;
   end: (ending: Ending) => void;
+  fail: (error: unknown) => void;
 }
 
 /**
@@ -31,10 +32,13 @@ export class EndingWatch {
     this.#checkIntervalMs = checkIntervalMs;
   }
 
-  /** Adds a job; to be called before {@linkcode start}. Settles when the job has ended. */
+  /**
+   * Adds a job; to be called before {@linkcode start}. Settles when the job has ended; rejects where the
+   * executor cannot find out how.
+   */
   whenEnded(request: AdoptionRequest, launcher: ProcessIdentity): Promise<Ending> {
-    return new Promise((end) => {
-      this.#watched.set(join(request.folder, LAUNCH_RECORD_FILE), { request, launcher, end });
+    return new Promise((end, fail) => {
+      this.#watched.set(join(request.folder, LAUNCH_RECORD_FILE), { request, launcher, end, fail });
     });
   }
 
@@ -69,9 +73,15 @@ export class EndingWatch {
   }
 
   async #listen(watcher: Deno.FsWatcher): Promise<void> {
-    for await (const { paths } of watcher) {
-      for (const path of paths) this.#settle(path);
-      if (this.#watched.size === 0) this.#closeWatcher();
+    try {
+      for await (const { paths } of watcher) {
+        for (const path of paths) this.#settle(path);
+        if (this.#watched.size === 0) this.#closeWatcher();
+      }
+    } catch (error) {
+      log.warn("the watch for adopted jobs' ends failed: checking them at an interval", {
+        error: messageOf(error),
+      });
     }
   }
 
@@ -91,12 +101,14 @@ export class EndingWatch {
   async #checkLaunchers(): Promise<void> {
     const watched = [...this.#watched];
     const alive = await findAlive(watched.map(([, { launcher }]) => launcher));
-    for (const [path, { request, launcher, end }] of watched) {
+    for (const [path, { request, launcher, end, fail }] of watched) {
       if (alive.has(launcher)) continue;
       this.#settle(path);
       if (!this.#watched.delete(path)) continue;
-      log.warn("the launcher of a job was killed", { job: request.jobId });
-      void whenOrphanEnds(request).then(end);
+      log.warn("the launcher of a job is gone, and has left no exit status", {
+        job: request.jobId,
+      });
+      whenOrphanEnds(request, LOST_BECAUSE.unknown).then(end, fail);
     }
   }
 
@@ -104,9 +116,19 @@ export class EndingWatch {
   #settle(path: string): void {
     const watched = this.#watched.get(path);
     if (watched === undefined) return;
-    const ending = readLaunchRecord(watched.request.folder)?.ending;
+    const ending = this.#endingOf(watched.request);
     if (ending === undefined) return;
     this.#watched.delete(path);
     watched.end(ending);
+  }
+
+  /** A record that cannot be read now (the host has no descriptor left, say) may be read later. */
+  #endingOf({ jobId, folder }: AdoptionRequest): Ending | undefined {
+    try {
+      return readLaunchRecord(folder)?.ending;
+    } catch (error) {
+      log.error("cannot read a launch record", { job: jobId, error: messageOf(error) });
+      return undefined;
+    }
   }
 }

@@ -1,11 +1,16 @@
 /** The control groups of jobs on this host: reads counters, waits for the last process, removes. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { CounterName, Placement } from "../cgroup/types.ts";
+import { messageOf } from "../errors.ts";
+import { log } from "../log.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 
 /** How often the group of an orphaned job is checked for processes. */
 const EMPTY_CHECK_INTERVAL_MS = 250;
+
+/** How long after the processes of a failed start could not be killed they are killed again. */
+const DISCARD_RETRY_MS = 500;
 
 /**
  * Reads the counters of jobs, all in one script; a file that is gone is left out.
@@ -27,11 +32,14 @@ export async function readCounters(
   });
 }
 
-/** Whether a process of the job is left. */
-export async function hasProcesses(placement: Placement): Promise<boolean> {
-  const texts = parseFiles(await runScript(scripts.read, [placement.populatedFile]));
-  const text = texts.get(placement.populatedFile) ?? "";
-  return placement.populatedFile.endsWith("cgroup.events")
+/**
+ * Whether a process of the job is left.
+ *
+ * @throws Where that cannot be found out: the host has no process or no descriptor left, say.
+ */
+export async function hasProcesses({ populatedFile }: Placement): Promise<boolean> {
+  const text = await runScript(scripts.populated, [populatedFile]);
+  return populatedFile.endsWith("cgroup.events")
     ? /^populated 1$/m.test(text)
     : /^\d+$/m.test(text);
 }
@@ -57,12 +65,28 @@ export async function removeGroups(groups: readonly string[]): Promise<void> {
 /**
  * Removes the groups of a job that must not run. Its launcher may have been killed after it forked
  * the job: what has entered a group is killed; what has not can no longer enter one, and so refuses.
+ *
+ * @throws Where what has entered a group could not be killed: the host has no process left, say.
  */
 export async function discardGroups(groups: readonly string[]): Promise<void> {
   const left = await removeEmptyGroups(groups);
   if (left.length === 0) return;
-  await runScript(scripts.signal, ["KILL", ...left]).catch(() => {});
+  await runScript(scripts.signal, ["KILL", ...left]);
   await removeGroups(left);
+}
+
+/** Does what {@linkcode discardGroups} does, again and again until it succeeds. */
+export async function insistOnDiscarding(groups: readonly string[]): Promise<void> {
+  for (;;) {
+    try {
+      return await discardGroups(groups);
+    } catch (error) {
+      log.error("cannot kill what a failed start has left, trying again", {
+        error: messageOf(error),
+      });
+      await delay(DISCARD_RETRY_MS);
+    }
+  }
 }
 
 /**

@@ -15,6 +15,9 @@ export const INPUT_FILE = "input";
 /** Exists while a server is stopping the job, and times the grace period in the launcher's place. */
 const STOPPING_FILE = "stopping";
 
+/** How long the mark is waited for; without it the launcher times its own grace period for what remains. */
+const MARK_TIMEOUT_MS = 200;
+
 /** What a server writes into the launch record of a start that it withdraws. */
 const WITHDRAWN = "withdrawn\n";
 
@@ -83,8 +86,18 @@ export async function withdraw(folder: string): Promise<boolean> {
   return true;
 }
 
-/** Tells the launcher that the server times the grace period and does the killing. */
+/**
+ * Tells the launcher that the server times the grace period and does the killing. Settles after a while
+ * in any case: a stuck disk must not keep a stop signal back.
+ */
 export async function markStopping(folder: string): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, MARK_TIMEOUT_MS);
+  await Promise.race([writeMark(folder), late]);
+  clearTimeout(timer);
+}
+
+async function writeMark(folder: string): Promise<void> {
   try {
     await Deno.writeTextFile(join(folder, STOPPING_FILE), "");
   } catch (error) {

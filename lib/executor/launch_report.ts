@@ -76,12 +76,25 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
  */
 export function toLaunchError(error: unknown): unknown {
   if (error instanceof JobError) return error;
-  const { code } = error as { code?: unknown };
-  if (code === "E2BIG" || /\(os error 7\)/.test(messageOf(error))) {
+  if (codeOf(error) === "E2BIG" || /\(os error 7\)/.test(messageOf(error))) {
     return new JobError("invalid", "Cannot start the job: its arguments are too long for Linux");
   }
+  return withRoomNamed(error, "start");
+}
+
+/**
+ * Explains why no process could be spawned for a job.
+ *
+ * @returns A {@linkcode JobError} where the host has no room for one, else the error itself.
+ */
+export function withRoomNamed(error: unknown, verb: "start" | "signal"): unknown {
+  const code = codeOf(error);
   if (code === "EAGAIN" || code === "ENOMEM" || /\(os error (?:11|12)\)/.test(messageOf(error))) {
-    return new JobError("exhausted", "Cannot start the job: the host has no room for a process");
+    return new JobError("exhausted", `Cannot ${verb} the job: the host has no room for a process`);
   }
   return error;
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown }).code;
 }

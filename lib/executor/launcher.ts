@@ -10,12 +10,15 @@ const MAX_REPORT_BYTES = 16 * 1024;
  */
 const READ_BYTES = 1024;
 
+/** With this status a launcher exits that could not write how its job ended (EX_IOERR of sysexits(3)). */
+export const RECORD_REFUSED_STATUS = 74;
+
 const encoder = new TextEncoder();
 
 /** A launcher's process. */
 export class Launcher {
-  /** Settles when the process has ended. */
-  readonly gone: Promise<void>;
+  /** Settles with the exit status when the process has ended. */
+  readonly gone: Promise<number>;
   /** Whether the process has ended. */
   isGone = false;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -37,8 +40,9 @@ export class Launcher {
   ) {
     const child = listeningShell(args, environment).spawn();
     this.#prelude = prelude;
-    this.gone = child.status.then(() => {
+    this.gone = child.status.then(({ code }) => {
       this.isGone = true;
+      return code;
     });
     this.#input = child.stdin.getWriter();
     this.#output = child.stdout.getReader({ mode: "byob" });

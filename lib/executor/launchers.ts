@@ -61,8 +61,8 @@ export interface LauncherRequest {
 export interface Launched {
   /** See {@linkcode parseLaunchReport}. */
   readonly report: string;
-  /** Settles when the launcher has reported the job's end, or is gone. */
-  readonly done: Promise<void>;
+  /** Settles with 0 when the launcher has reported the job's end, or is gone: with its exit status. */
+  readonly done: Promise<number>;
 }
 
 /** All launchers' processes. */
@@ -126,7 +126,7 @@ export class Launchers {
     return launcher;
   }
 
-  async #whenDone(launcher: Launcher, isReusable: boolean): Promise<void> {
+  async #whenDone(launcher: Launcher, isReusable: boolean): Promise<number> {
     const timer = setTimeout(() => launcher.release(), this.#times.releaseAfterMs);
     const hasEnded = await launcher.hasEnded();
     clearTimeout(timer);
@@ -137,6 +137,7 @@ export class Launchers {
     const isKept = isReusable && !launcher.isGone && this.#idle.size < MAX_IDLE;
     if (isKept) this.#keep(launcher);
     else launcher.release();
+    return 0;
   }
 
   #keep(launcher: Launcher): void {

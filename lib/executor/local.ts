@@ -11,16 +11,26 @@ import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 import { AdoptedJobs } from "./adoption.ts";
-import { discardGroups, readCounters, removeEmptyGroups, removeGroups } from "./group_files.ts";
+import {
+  insistOnDiscarding,
+  readCounters,
+  removeEmptyGroups,
+  removeGroups,
+} from "./group_files.ts";
 import { entryEnvironment, JOB_ENVIRONMENT } from "./job_environment.ts";
 import { markStopping, readLaunchRecord } from "./job_files.ts";
-import { parseLaunchReport, toLaunchError } from "./launch_report.ts";
+import { RECORD_REFUSED_STATUS } from "./launcher.ts";
+import { parseLaunchReport, toLaunchError, withRoomNamed } from "./launch_report.ts";
 import { type Launched, Launchers } from "./launchers.ts";
-import { whenOrphanEnds } from "./orphans.ts";
+import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { prepareHost } from "./prepare_host.ts";
+import { SpareShell } from "./spare_shell.ts";
 
 /** The unit in which the launcher is told the grace period. */
 const GRACE_UNIT_MS = 50;
+
+/** Signals after which no SIGCONT follows: they end a stopped process themselves, or stop one. */
+const ENDS_STOPPED: ReadonlySet<SignalName> = new Set(["KILL", "STOP", "CONT"]);
 
 /** Runs jobs on this host. */
 export class LocalExecutor implements Executor {
@@ -28,6 +38,7 @@ export class LocalExecutor implements Executor {
   readonly #bootId: string;
   readonly #adopted: AdoptedJobs;
   readonly #launchers: Launchers;
+  readonly #spareShell = new SpareShell();
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
   readonly inheritedDescriptors: readonly number[];
 
@@ -42,6 +53,7 @@ export class LocalExecutor implements Executor {
       maxLaunching: maxLaunching(host),
       script: launcherScript(maxDescriptors),
     });
+    this.#spareShell.prepare();
   }
 
   /**
@@ -77,6 +89,7 @@ export class LocalExecutor implements Executor {
   async launch(request: LaunchRequest): Promise<Running> {
     const { jobId, limits, command, folder } = request;
     const plan = planGroups(this.#host, jobId, limits);
+    this.#spareShell.prepare();
     let launched: Launched;
     try {
       await this.#makeGroups(plan.groups);
@@ -96,13 +109,13 @@ export class LocalExecutor implements Executor {
         secrets: await entryEnvironment(request),
       });
     } catch (error) {
-      await removeGroups(plan.groups);
+      await insistOnDiscarding(plan.groups);
       throw toLaunchError(error);
     }
     const report = parseLaunchReport(launched.report, command.name);
     if (report.kind === "refused") {
       await launched.done;
-      await discardGroups(plan.groups);
+      await insistOnDiscarding(plan.groups);
       throw report.error;
     }
     return { pid: report.pid, ended: this.#ending(request, launched.done) };
@@ -117,16 +130,19 @@ export class LocalExecutor implements Executor {
     signal: SignalName,
   ): Promise<void> {
     await markStopping(folder);
-    await this.signal({ placement }, signal);
+    await this.#send(ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"], placement);
   }
 
-  async signal({ placement }: { placement: Placement }, signal: SignalName): Promise<void> {
-    await runScript(scripts.signal, [signal, placement.tracker]);
+  async signal({ placement }: { placement: Placement }, signal: SignalName): Promise<boolean> {
+    try {
+      return await this.#send([signal], placement);
+    } catch (error) {
+      throw withRoomNamed(error, "signal");
+    }
   }
 
-  async kill({ placement, folder }: { placement: Placement; folder: string }): Promise<void> {
-    await markStopping(folder);
-    await this.signal({ placement }, "KILL");
+  async kill({ placement }: { placement: Placement }): Promise<void> {
+    await this.#send(["KILL"], placement);
   }
 
   async usages(placements: readonly Placement[]): Promise<Usage[]> {
@@ -136,8 +152,27 @@ export class LocalExecutor implements Executor {
   /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
   async close(): Promise<void> {
     this.#adopted.close();
-    await this.#launchers.close();
+    await Promise.all([this.#launchers.close(), this.#spareShell.close()]);
     await removeEmptyGroups([launchersGroup(this.#host), ...parentGroups(this.#host)]);
+  }
+
+  /**
+   * Sends signals, one after the other.
+   *
+   * @returns Whether there was a process to send them to.
+   */
+  async #send(signals: readonly SignalName[], { tracker }: Placement): Promise<boolean> {
+    const args = [signals.join(" "), tracker];
+    let printed: string;
+    try {
+      printed = await runScript(scripts.signal, args);
+    } catch (error) {
+      // The host has no room for a process, say, which a kill may well mend.
+      printed = await this.#spareShell.send(args).catch(() => {
+        throw error;
+      });
+    }
+    return /^reached$/m.test(printed);
   }
 
   async #makeGroups(groups: readonly string[]): Promise<void> {
@@ -151,15 +186,18 @@ export class LocalExecutor implements Executor {
     }
   }
 
-  async #ending(request: LaunchRequest, launched: Promise<unknown>): Promise<Ending> {
-    await launched;
+  async #ending(request: LaunchRequest, done: Promise<number>): Promise<Ending> {
+    const status = await done;
     const ending = readLaunchRecord(request.folder)?.ending;
     if (ending !== undefined) {
       await removeGroups(request.placement.groups);
       return ending;
     }
-    log.warn("the launcher of a job was killed", { job: request.jobId });
-    return await whenOrphanEnds(request);
+    log.warn("the launcher of a job is gone, and has left no exit status", { job: request.jobId });
+    return await whenOrphanEnds(
+      request,
+      status === RECORD_REFUSED_STATUS ? LOST_BECAUSE.diskRefused : LOST_BECAUSE.launcherKilled,
+    );
   }
 }
 

@@ -130,7 +130,11 @@ kill_all() { # cgroup.kill (Linux 5.14) leaves no process time to fork
 # server is stopping the job (the file `stopping` exists), the server does this and times it.
 clear_remains() {
   set +f
-  [ -e "$folder/stopping" ] || signal_all TERM "${populated_file%/*}"
+  if [ ! -e "$folder/stopping" ]; then
+    signal_all TERM "${populated_file%/*}"
+    # A stopped process (SIGSTOP) hears SIGTERM only when it goes on.
+    signal_all CONT "${populated_file%/*}"
+  fi
   pause=0.005
   waited=0
   while has_processes; do
@@ -218,8 +222,8 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   # cgroup.events also covers the groups that the job has made; cgroup.procs does not.
   case $populated_file in */cgroup.events) has_processes ;; esac && clear_remains
   set_record "$status"
-  # Where it cannot be written, the exit of this process tells that the job has ended.
-  printf '%s\n' "$record" >&9 || exit 0
+  # Where it cannot be written, the exit of this process tells that the job has ended, and why.
+  printf '%s\n' "$record" >&9 || exit 74
   exec 9>&-
   # The pipe has no reader when the server is gone, or has released the launcher of a long job.
   printf 'ended\n' || remove_groups $groups

@@ -6,6 +6,7 @@ import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
 import parseStat from "./parse_stat.sh" with { type: "text" };
+import populated from "./populated.sh" with { type: "text" };
 import probe from "./probe.sh" with { type: "text" };
 import punch from "./punch.sh" with { type: "text" };
 import read from "./read.sh" with { type: "text" };
@@ -22,6 +23,7 @@ export const scripts = {
   enable: stripComments(enable),
   enter: stripComments(enter),
   launch: stripComments(remove + parseStat + signalAll + launch),
+  populated: stripComments(populated),
   probe: stripComments(probe),
   punch: stripComments(punch),
   read: stripComments(read),

@@ -32,6 +32,23 @@ Deno.test("Stop: a job without a handler is ended by SIGTERM itself", async () =
   await assertGone(id);
 });
 
+Deno.test("Stop: a stopped job (SIGSTOP) hears SIGTERM, and ends in its own way", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const script =
+    "trap 'echo last words; exit 9' TERM; echo begin; kill -STOP $$; echo on; while :; do sleep 0.05; done";
+  const id = await alice.shell(script);
+  await alice.untilOutput(id, /begin/);
+  const { pid } = await alice.query(id);
+  await until(
+    "the job is stopped",
+    async () => / T /.test((await Deno.readTextFile(`/proc/${pid}/stat`)).replace(/.*\)/, "")),
+  );
+  await alice.stop(id);
+  assert.equal((await alice.query(id)).exitCode, 9);
+  assert.match(await alice.text(id), /last words\n$/);
+});
+
 Deno.test("Stop: a job that ignores SIGTERM is killed after the grace period, not before", async () => {
   await using server = await TestServer.start({ flags: ["--grace-period", "700ms"] });
   const alice = server.client();

@@ -39,6 +39,8 @@ export class FakeExecutor implements Executor {
   onTerminate: () => void | Promise<void> = () => {};
   /** Called when counters are read, before the answer. */
   onUsages: () => void | Promise<void> = () => {};
+  /** Whether a signal finds a process of the job. */
+  reaches = true;
   /** Whether a job ends when it is killed. */
   endsWhenKilled = true;
   readonly #ends = new Map<string, PromiseWithResolvers<Ending>>();
@@ -74,10 +76,11 @@ export class FakeExecutor implements Executor {
     this.failures.check("terminate");
   }
 
-  async signal(job: Target, signal: SignalName): Promise<void> {
+  async signal(job: Target, signal: SignalName): Promise<boolean> {
     await Promise.resolve();
     this.calls.push(`signal ${idOf(job)} ${signal}`);
     this.failures.check("signal");
+    return this.reaches;
   }
 
   async kill(job: Target): Promise<void> {

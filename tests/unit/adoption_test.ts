@@ -32,7 +32,7 @@ class Host implements AsyncDisposable {
   }
 
   static async make(times: Partial<AdoptionTimes> = {}): Promise<Host> {
-    const all = { checkIntervalMs: 20, firstLineTimeoutMs: 30, ...times };
+    const all = { checkIntervalMs: 20, firstLineTimeoutMs: 30, settleTimeoutMs: 1e9, ...times };
     return new Host(await FakeGroups.make(), all);
   }
 
@@ -358,6 +358,71 @@ Deno.test("adopt: many records without a first line are waited for together", as
   const tookMs = performance.now() - begunAtMs;
   for (const id of ids) assert.equal(adoptions.get(id)?.kind, "ended");
   assert(tookMs < 30 * 100, `one after the other: ${tookMs} ms`);
+});
+
+Deno.test("adopt: a launcher that is stuck keeps neither the server nor the other jobs waiting", async () => {
+  await using host = await Host.make({ settleTimeoutMs: 100 });
+  await using launcher = new IdleProcess();
+  const line = await lineOf(launcher);
+  const ids = Array.from({ length: 20 }, (_, index) => `${index}`);
+  const stuck = await Promise.all(
+    ids.map((id) => host.job(id, { wasRunning: false, record: line })),
+  );
+  const fine = await host.job("fine", { record: `${line}job 5499\n${END}` });
+  const adoptions = await host.adoptAll([...stuck, fine]);
+  assert.equal(adoptions.get("fine")?.kind, "ended");
+  const [first, second] = [adoptions.get("0"), adoptions.get("1")];
+  assert(first?.kind === "running" && second !== undefined);
+  assert.equal(first.pid, 0);
+  // It is watched: the launcher starts its job at last, and the job ends.
+  await writeRecord(stuck[0]!.folder, `${line}job 5499\n${END}`);
+  const ending = await endOf(first);
+  assert.equal(ending.kind === "exited" && ending.exitCode, 7);
+  await launcher[Symbol.asyncDispose]();
+  const never = await endOf(second);
+  assert.match(never.kind === "lost" ? never.reason : "", /ended before it had started the job/);
+});
+
+Deno.test("adopt: a job that runs without its files is not left to itself, and lost when it ends", async () => {
+  for (const record of [undefined, "junk", launcherLine(GONE)]) {
+    await using host = await Host.make();
+    const options = record === undefined ? {} : { record };
+    const job = await host.job("a", { ...options, populated: true });
+    const adoption = await host.adopt(job);
+    assert(adoption.kind === "running", adoption.kind);
+    await host.setPopulated(job, false);
+    const ending = await endOf(adoption);
+    assert.equal(ending.kind, "lost");
+    assertRemoved(job);
+  }
+});
+
+Deno.test("adopt: a launch record that cannot be read keeps no other job, and its job is watched", async () => {
+  await using host = await Host.make({ settleTimeoutMs: 60 });
+  await using launcher = new IdleProcess();
+  const record = `${await lineOf(launcher)}job 5499\n`;
+  const broken = await host.job("broken", { populated: true });
+  await Deno.mkdir(join(broken.folder, "launch"));
+  const fine = await host.job("fine", { record });
+  const adoptions = await host.adoptAll([broken, fine]);
+  const [brokenAdoption, fineAdoption] = [adoptions.get("broken"), adoptions.get("fine")];
+  assert(brokenAdoption?.kind === "running" && fineAdoption?.kind === "running");
+  assert.equal(fineAdoption.pid, 5499);
+  await Deno.remove(join(broken.folder, "launch"));
+  await host.setPopulated(broken, false);
+  assert.equal((await endOf(brokenAdoption)).kind, "lost");
+});
+
+Deno.test("adopt: a record that cannot be read when its launcher ends makes the executor be asked again", async () => {
+  await using host = await Host.make();
+  await using launcher = new IdleProcess();
+  const job = await host.job("a", { record: `${await lineOf(launcher)}job 5499\n` });
+  const adoption = await host.adopt(job);
+  assert(adoption.kind === "running");
+  await Deno.remove(join(job.folder, "launch"));
+  await Deno.mkdir(join(job.folder, "launch"));
+  await launcher[Symbol.asyncDispose]();
+  await assert.rejects(inTime("the failure", adoption.ended, DEADLINE_MS), /directory/);
 });
 
 Deno.test("adopt: after close nothing is watched, and nothing is left open", async () => {

@@ -4,13 +4,17 @@ import { join } from "node:path";
 import type { CounterName, Placement } from "../../lib/cgroup/types.ts";
 import {
   hasProcesses,
+  insistOnDiscarding,
   parseFiles,
   readCounters,
   removeEmptyGroups,
   removeGroups,
   whenEmpty,
 } from "../../lib/executor/group_files.ts";
+import { CapturedLog } from "../support/captured_log.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
+import { IdleProcess } from "../support/idle_process.ts";
+import { isSettled } from "../support/settled.ts";
 
 Deno.test("parseFiles: each file's lines; a file that is not there is empty", () => {
   const text = "file /a b\none\n  two\n\nend\nfile /absent\nend\nfile /c\nx\nend\n";
@@ -80,6 +84,38 @@ Deno.test("hasProcesses: a group that is gone has none", async () => {
   await Deno.remove(placement.tracker, { recursive: true });
   assert.equal(await hasProcesses(placement), false);
   await whenEmpty(placement);
+});
+
+Deno.test("hasProcesses: a group that is there and cannot be read is not taken for an empty one", async () => {
+  await using groups = await FakeGroups.make();
+  const placement = await groups.place("job", { populated: false });
+  await Deno.remove(placement.populatedFile);
+  // A socket can be found, and not be opened.
+  using _socket = Deno.listen({ transport: "unix", path: placement.populatedFile });
+  await assert.rejects(hasProcesses(placement), /script failed/);
+  const waiting = whenEmpty(placement, 1);
+  assert(!await isSettled(waiting));
+  await Deno.remove(placement.populatedFile);
+  await waiting;
+});
+
+Deno.test("discardGroups: what cannot be killed is told, and killed by a later attempt", async () => {
+  await using groups = await FakeGroups.make();
+  await using process = new IdleProcess();
+  const group = await groups.group("job", { "cgroup.procs": `${process.pid}\n` });
+  using log = new CapturedLog();
+  const { Command } = Deno;
+  Deno.Command = class {
+    constructor() {
+      Deno.Command = Command;
+      throw new Error("Resource temporarily unavailable (os error 11)");
+    }
+  } as unknown as typeof Deno.Command;
+  await insistOnDiscarding([group]);
+  assert.deepEqual(log.messages("error"), [
+    "cannot kill what a failed start has left, trying again",
+  ]);
+  assert.equal(await process.signal(), "SIGKILL");
 });
 
 Deno.test("whenEmpty: waits until no process is left", async () => {

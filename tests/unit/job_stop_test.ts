@@ -365,6 +365,18 @@ Deno.test("signal: is sent to a job that runs or is being stopped, and to no oth
   );
 });
 
+Deno.test("signal: one that reached nobody is an error that says why", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.reaches = false;
+  await assertJobError(
+    host.manager.signal(id, "HUP"),
+    "precondition",
+    /Cannot signal .* none of its processes is left in its control groups/,
+  );
+  assert.deepEqual(host.activeIds, [id]);
+});
+
 Deno.test("timeout: the job is stopped exactly then, and the record says why", async () => {
   await using host = await JobHost.open();
   const id = await host.start(requestOf({ timeoutMs: 60_000, graceMs: 100 }));

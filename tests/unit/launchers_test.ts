@@ -11,6 +11,7 @@ import {
   Launchers,
   type LaunchersOptions,
 } from "../../lib/executor/launchers.ts";
+import { RECORD_REFUSED_STATUS } from "../../lib/executor/launcher.ts";
 import { parseLaunchRecord } from "../../lib/executor/launch_record.ts";
 import { PROGRAM_PATH } from "../../lib/shim/shell.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
@@ -137,6 +138,13 @@ Deno.test("Launchers: one that is killed after its report has done with the job"
   const first = await pidOf(launchers.start());
   const second = await pidOf(launchers.start());
   assert.notEqual(first, second);
+});
+
+Deno.test("Launchers: one that could not write its job's end says so by its exit status", async () => {
+  await using launchers = new FakeLaunchers('launch() { echo "started $$"; exit 74; }\n');
+  assert.equal(await (await launchers.start()).done, RECORD_REFUSED_STATUS);
+  await using others = new FakeLaunchers(REPORTS_ITSELF);
+  assert.equal(await (await others.start()).done, 0);
 });
 
 Deno.test("Launchers: one that is killed between two jobs is not asked for the second", async () => {

@@ -4,6 +4,7 @@
  */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { SpareShell } from "../../lib/executor/spare_shell.ts";
 import { scripts } from "../../lib/shim/scripts.ts";
 import {
   listeningShell,
@@ -101,6 +102,74 @@ Deno.test("signal.sh: a signal reaches the processes of all groups, and of group
     assert.equal(await process.signal(), "SIGUSR1");
   }
   assert.equal(outside.ended, undefined);
+});
+
+Deno.test("signal.sh: says whether there was a process, also for SIGKILL by cgroup.kill", async () => {
+  await using groups = await FakeGroups.make();
+  await using process = new IdleProcess();
+  const procs = { "cgroup.procs": `${process.pid}\n` };
+  const empty = await groups.group("empty", { "cgroup.procs": "" });
+  const gone = await groups.group("gone", { "cgroup.procs": "999999999\n" });
+  const killed = await groups.group("killed", {
+    "cgroup.kill": "",
+    "cgroup.events": "populated 1\n",
+  });
+  const idle = await groups.group("idle", { "cgroup.kill": "", "cgroup.events": "populated 0\n" });
+  const busy = await groups.group("outer/inner", procs);
+  const send = (signals: string, ...names: string[]) =>
+    runScript(scripts.signal, [signals, ...names]);
+  for (const group of [empty, gone, idle, groups.path("absent")]) {
+    assert.equal(await send("KILL", group), "", group);
+    assert.equal(await send("TERM CONT", group), "", group);
+  }
+  assert.equal(await send("KILL", killed), "reached\n");
+  assert.equal(await send("KILL", empty, busy), "reached\n");
+  assert.equal(await process.signal(), "SIGKILL");
+});
+
+Deno.test("signal.sh: a stopped process hears SIGTERM by the SIGCONT that follows", async () => {
+  await using groups = await FakeGroups.make();
+  await using process = new IdleProcess();
+  const group = await groups.group("job", { "cgroup.procs": `${process.pid}\n` });
+  await runScript(scripts.signal, ["STOP", group]);
+  await runScript(scripts.signal, ["TERM", group]);
+  assert.equal(process.ended, undefined);
+  assert.equal(await runScript(scripts.signal, ["TERM CONT", group]), "reached\n");
+  assert.equal(await process.signal(), "SIGTERM");
+});
+
+Deno.test("SpareShell: sends signals without another process, one call after the other", async () => {
+  await using groups = await FakeGroups.make();
+  await using one = new IdleProcess();
+  await using other = new IdleProcess();
+  const first = await groups.group("it's one", { "cgroup.procs": `${one.pid}\n` });
+  const second = await groups.group("second", { "cgroup.procs": `${other.pid}\n` });
+  const shell = new SpareShell();
+  await assert.rejects(shell.send(["KILL", first]), /no shell is ready/);
+  shell.prepare();
+  try {
+    const { Command } = Deno;
+    Deno.Command = class {
+      constructor() {
+        throw new Error("Resource temporarily unavailable (os error 11)");
+      }
+    } as unknown as typeof Deno.Command;
+    try {
+      shell.prepare(); // The one that is ready stays.
+      const sent = await Promise.all([
+        shell.send(["USR1", groups.path("absent")]),
+        shell.send(["USR1", first]),
+        shell.send(["KILL", second]),
+      ]);
+      assert.deepEqual(sent, ["ended\n", "reached\nended\n", "reached\nended\n"]);
+    } finally {
+      Deno.Command = Command;
+    }
+    assert.equal(await one.signal(), "SIGUSR1");
+    assert.equal(await other.signal(), "SIGKILL");
+  } finally {
+    await shell.close();
+  }
 });
 
 Deno.test("signal.sh: SIGKILL goes by cgroup.kill, where the kernel has it, and only SIGKILL", async () => {
