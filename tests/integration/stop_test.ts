@@ -174,8 +174,9 @@ Deno.test("Stop: a stopped process is ended, too", async () => {
   const alice = server.client();
   const id = await alice.shell("echo begin; kill -STOP $$; echo never");
   await alice.untilOutput(id, /begin/);
-  await alice.stop(id, 200);
-  assert.equal((await alice.query(id)).signal, 9);
+  await alice.stop(id);
+  assert.equal((await alice.query(id)).signal, 15);
+  assert.equal(await alice.text(id), "begin\n");
   await assertGone(id);
 });
 
