@@ -4,8 +4,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a power cut that took the launch record is told as damage",
     file: "lib/executor/adoption.ts",
-    from: "launcher !== undefined || this.#isOfOtherBoot(request)",
-    to: "launcher !== undefined",
+    from: "if (launcher === undefined && !isOfOtherBoot) return",
+    to: "if (launcher === undefined) return",
     tests: ["adoption"],
   },
   {
