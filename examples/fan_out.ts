@@ -67,7 +67,7 @@ async function runOne(
     console.error(`${label} ${command} (job ${jobID} on ${client.server})`);
     for await (const line of client.lines(jobID, { signal })) {
       console.log(
-        `${label} ${line instanceof Gap ? `… ${line.length} bytes were rotated away` : line}`,
+        `${label} ${line instanceof Gap ? `… ${line.length} bytes are missing` : line}`,
       );
     }
     const { exitCode, state } = await client.wait(jobID, { signal });

@@ -1,7 +1,9 @@
 /**
- * The output log of one job: a file that the job itself appends to, with any number of readers that
+ * The output log of one job: a file that the job's launcher fills, with any number of readers that
  * share nothing but the file. (The server's own log is lib/log.ts.)
  */
+import { Gaps } from "./logs/gaps.ts";
+import { log } from "./log.ts";
 import { GrowthSignal } from "./logs/growth.ts";
 import { PositionedFile } from "./logs/positioned_file.ts";
 import { offsetOfLastLines } from "./logs/tail.ts";
@@ -18,7 +20,10 @@ export interface Chunk {
   offset: number;
   /** In a buffer that is not used again. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** How many bytes right before `offset` were rotated away before this reader reached them. */
+  /**
+   * How many bytes right before `offset` are not there: rotated away before this reader reached them,
+   * refused by the disk, or cut off by somebody.
+   */
   gapBytes: number;
 }
 
@@ -38,23 +43,36 @@ export function isTail({ tailLines, tailBytes }: ReadRange): boolean {
   return tailLines !== undefined || tailBytes !== undefined;
 }
 
+/** What is known of an output. */
+export interface OutputOptions {
+  /** The offset of the first byte that is kept. */
+  firstOffset: number;
+  /** Whether the job has ended. */
+  finished: boolean;
+  /** The file that says what is missing in between, see {@linkcode Gaps}. */
+  gapsPath: string;
+  /** Of a job that has ended: the size of its whole output, if that is on record. */
+  totalBytes?: number | undefined;
+}
+
 /** The output of one job. */
 export class OutputLog {
   readonly #path: string;
   readonly #growth: GrowthSignal;
+  readonly #gaps: Gaps;
   #firstOffset: number;
   #finished: boolean;
+  /** The size of the whole output, as far as it is known: a file that is smaller was cut. */
+  #knownBytes: number;
 
-  /**
-   * @param path The file that the job appends to.
-   * @param options `firstOffset`: the offset of the first byte that is kept; `finished`: the job has
-   * ended.
-   */
-  constructor(path: string, options: { firstOffset: number; finished: boolean }) {
+  /** @param path The file with the output. */
+  constructor(path: string, options: OutputOptions) {
     this.#path = path;
     this.#firstOffset = options.firstOffset;
     this.#finished = options.finished;
+    this.#knownBytes = options.totalBytes ?? 0;
     this.#growth = new GrowthSignal(path);
+    this.#gaps = new Gaps(options.gapsPath);
   }
 
   /** Bytes before this one are gone, or may go at any moment. */
@@ -67,20 +85,26 @@ export class OutputLog {
     this.#firstOffset = Math.max(this.#firstOffset, offset);
   }
 
-  /** Tells that the job has ended: nothing more will be appended, and readers end at the last byte. */
-  finish(): void {
+  /**
+   * Tells that the job has ended: nothing more will be appended, and readers end at the last byte.
+   *
+   * @param totalBytes The size of the whole output, with what is missing at its end.
+   */
+  finish(totalBytes = 0): void {
+    this.#knownBytes = Math.max(this.#knownBytes, totalBytes);
     this.#finished = true;
     this.#growth.finish();
   }
 
   /**
-   * Bytes written so far, and bytes that the file takes on the disk.
+   * Bytes of output so far, and bytes that the file takes on the disk.
    *
    * @throws {Deno.errors.NotFound} When the file is gone.
    */
   size(): { bytes: number; diskBytes: number } {
     const { size, blocks } = Deno.statSync(this.#path);
-    return { bytes: size, diskBytes: (blocks ?? 0) * 512 };
+    this.#noteSize(size);
+    return { bytes: this.#knownBytes, diskBytes: (blocks ?? 0) * 512 };
   }
 
   /**
@@ -89,7 +113,7 @@ export class OutputLog {
    * @throws When the disk fails, or the file is gone.
    */
   async sync(): Promise<void> {
-    if (this.size().bytes === 0) return;
+    if (Deno.statSync(this.#path).size === 0) return;
     using file = await Deno.open(this.#path);
     await file.syncData();
   }
@@ -106,13 +130,14 @@ export class OutputLog {
     using opened = await Deno.open(this.#path);
     const file = new PositionedFile(opened);
     const size = await file.size();
+    this.#noteSize(size);
     let offset = await this.#startOffset(file, range, size);
     if (isTail(range)) yield { offset, bytes: emptyChunk(), gapBytes: 0 };
-    const end = range.follow ? Infinity : Math.max(size, offset);
+    const end = range.follow ? Infinity : Math.max(this.#knownBytes, offset);
     if (offset > size && range.follow) {
       // Waits before it seeks: an offset above the filesystem's maximum file size cannot be sought.
       if (!this.#finished) await this.#growth.beyond(offset, signal);
-      if (await file.size() <= offset) return;
+      if (Math.max(await file.size(), this.#knownBytes) <= offset) return;
     }
     while (!signal.aborted && offset < end) {
       // Before the read, which then includes the last bytes that were written before the job's end.
@@ -122,6 +147,11 @@ export class OutputLog {
         offset = chunk.offset + chunk.bytes.length;
         yield chunk;
       } else if (finished) {
+        // What the disk refused at the very end, or what somebody has cut off.
+        const missingBytes = Math.min(this.#knownBytes, end) - offset;
+        if (missingBytes > 0) {
+          yield { offset: offset + missingBytes, bytes: emptyChunk(), gapBytes: missingBytes };
+        }
         return;
       } else {
         await this.#growth.beyond(offset, signal);
@@ -129,22 +159,39 @@ export class OutputLog {
     }
   }
 
-  /** Reads from an offset, and skips what was rotated away; undefined at the end of the file. */
+  /** Reads from an offset, and skips what is not there; undefined at the end of the file. */
   async #readChunk(file: PositionedFile, offset: number, end: number): Promise<Chunk | undefined> {
     for (;;) {
-      // More may be rotated away than the whole part that is asked for.
-      const from = Math.min(Math.max(offset, this.#firstOffset), end);
+      // More may be missing than the whole part that is asked for.
+      const from = Math.min(this.#gaps.skip(Math.max(offset, this.#firstOffset)), end);
       const gapBytes = from - offset;
-      const buffer = new Uint8Array(HEADROOM_BYTES + Math.min(CHUNK_BYTES, end - from))
+      const until = Math.min(end, this.#gaps.nextAfter(from));
+      const buffer = new Uint8Array(HEADROOM_BYTES + Math.min(CHUNK_BYTES, until - from))
         .subarray(HEADROOM_BYTES);
       const length = buffer.length === 0 ? 0 : await file.read(buffer, from);
       if (length === 0) {
-        return gapBytes > 0 ? { offset: from, bytes: emptyChunk(), gapBytes } : undefined;
+        if (gapBytes > 0) return { offset: from, bytes: emptyChunk(), gapBytes };
+        if (buffer.length > 0 && !this.#finished && this.#noteSize(await file.size())) continue;
+        return undefined;
       }
       // If the beginning has moved into the bytes that were read, some of them may read as zeros.
       if (this.#firstOffset > from) continue;
-      return { offset: from, bytes: buffer.subarray(0, length), gapBytes };
+      const bytes = buffer.subarray(0, length);
+      // So does a gap that was made since.
+      if (bytes.includes(0) && await this.#gaps.refresh()) continue;
+      return { offset: from, bytes, gapBytes };
     }
+  }
+
+  /** @returns Whether somebody has cut the file: what is known to be missing then is a gap. */
+  #noteSize(size: number): boolean {
+    const end = this.#knownBytes;
+    if (size >= end) this.#knownBytes = size;
+    // What is missing at the end of a finished output needs no record.
+    if (size >= end || this.#finished || this.#gaps.skip(size) >= end) return false;
+    log.warn("a job's output was cut off by somebody", { file: this.#path, bytes: end - size });
+    void this.#gaps.add({ begin: size, end });
+    return true;
   }
 
   async #startOffset(file: PositionedFile, range: ReadRange, size: number): Promise<number> {

@@ -1,4 +1,7 @@
-/** Output that was rotated away: the server keeps the newest part of each job's output. */
+/**
+ * Output that the server does not have: it keeps the newest part of each job's output, a full disk takes
+ * nothing more, and somebody may have cut the file.
+ */
 export class Gap {
   /** Where it begins, counted from the first byte of the job's output. */
   readonly offset: number;

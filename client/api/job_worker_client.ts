@@ -256,7 +256,7 @@ export class JobWorkerClient implements Disposable {
    *
    * @param jobID The job's id, the beginning of it, or its title.
    * @param options Where to start, whether to follow, and what happens when the connection breaks.
-   * @returns To be iterated once: bytes, and a `Gap` in place of what was rotated away.
+   * @returns To be iterated once: bytes, and a `Gap` in place of what is missing.
    * @throws {JobWorkerError} An option is not valid; the iteration throws everything else.
    */
   stream(jobID: string, options: StreamOptions = {}): OutputStream {
@@ -272,7 +272,7 @@ export class JobWorkerClient implements Disposable {
    *
    * @param jobID The job's id, the beginning of it, or its title.
    * @param options As for `stream`.
-   * @returns To be iterated once: lines, and a `Gap` in place of what was rotated away.
+   * @returns To be iterated once: lines, and a `Gap` in place of what is missing.
    * @throws {JobWorkerError} As `stream`.
    */
   lines(jobID: string, options: StreamOptions = {}): AsyncGenerator<string | Gap, void, void> {

@@ -6,7 +6,7 @@ import { OutputQueue } from "./output_queue.ts";
 import type { StreamOptions } from "./types.ts";
 
 /**
- * A job's output: bytes, and a {@linkcode Gap} in place of what was rotated away.
+ * A job's output: bytes, and a {@linkcode Gap} in place of what is missing.
  *
  * The call starts with the iteration, which is possible once; leaving the loop ends the call. A broken
  * connection is made again, for `retryForMs`, and every byte arrives once.

@@ -37,7 +37,10 @@ export async function follow(
       sink.write(bytes, offset);
       onBytes?.(bytes.length);
     },
-    skip: (gapBytes) => sink.note(`${gapBytes} bytes rotated away`),
+    skip: (gapBytes) =>
+      sink.note(
+        `${gapBytes} bytes are missing here: rotated away, or refused by the server's disk`,
+      ),
     lose: (offset) => sink.note(`connection lost${describe(offset)}, trying again...`),
     resume: (offset) => sink.note(`resumed${describe(offset)}`),
   };

@@ -2,7 +2,7 @@
 export interface OutputSink {
   /** Takes the next bytes, at least one; the sink may keep them. */
   take(bytes: Uint8Array, offset: number): void;
-  /** Learns that the bytes right before the offset were rotated away. */
+  /** Learns that the bytes right before the offset are not there. */
   skip(gapBytes: number, offset: number): void;
   /** Learns that the connection broke, and where; unknown for a tail that has brought nothing. */
   lose(offset: number | undefined): void;

@@ -38,7 +38,7 @@ export async function entryEnvironment(
     Object.keys(environment).length === 0 && input.length === 0;
   if (isPlain) return {};
   if (input.length > 0) {
-    await Deno.writeFile(join(folder, INPUT_FILE), input, { createNew: true, mode: 0o600 });
+    await Deno.writeFile(join(folder, INPUT_FILE), input, { createNew: true, mode: 0o444 });
   }
   const variables = Object.entries(environment);
   return {

@@ -47,7 +47,7 @@ export function readLaunchRecord(folder: string): StoredLaunchRecord | undefined
 }
 
 function toEnding(
-  { status, bySignal, counters }: NonNullable<LaunchRecord["exit"]>,
+  { status, bySignal, unwrittenBytes, counters }: NonNullable<LaunchRecord["exit"]>,
   endedAtMs: number,
 ): Ending {
   return {
@@ -56,6 +56,7 @@ function toEnding(
     signal: bySignal ? status - 128 : 0,
     oomKilled: parseOomKills(counters) > 0,
     usage: parseUsage(counters),
+    ...(unwrittenBytes > 0 ? { unwrittenBytes } : {}),
     endedAtMs,
   };
 }

@@ -16,7 +16,13 @@ export interface LaunchRecord {
   launcher?: ProcessIdentity & { bootId: string };
   job?: { pid: number };
   /** How the job ended; present when this part is complete. `status` is 0 to 255. */
-  exit?: { status: number; bySignal: boolean; counters: Map<CounterName, string> };
+  exit?: {
+    status: number;
+    bySignal: boolean;
+    /** Bytes at the end of the output that the disk refused. */
+    unwrittenBytes: number;
+    counters: Map<CounterName, string>;
+  };
 }
 
 /** Parses a launch record; a half-written line or record counts as not written. */
@@ -34,10 +40,13 @@ export function parseLaunchRecord(text: string): LaunchRecord {
   const endLine = lines.indexOf("end", exitLine);
   if (exitLine === -1 || endLine === -1) return launch;
   const status = Number(lines[exitLine]?.slice("exit ".length));
+  const unwritten = /^unwritten (\d{1,15})$/;
+  const between = lines.slice(2, exitLine);
   launch.exit = {
     status,
-    // Between `job` and `exit` the shell prints only a message about the signal that ended the job.
-    bySignal: exitLine > 2 && status > 128,
+    // Besides, the shell prints only a message about the signal that ended the job.
+    bySignal: between.some((line) => !unwritten.test(line)) && status > 128,
+    unwrittenBytes: Number(between.map((line) => unwritten.exec(line)?.[1]).find(Boolean) ?? 0),
     counters: parseCounters(lines.slice(exitLine + 1, endLine)),
   };
   return launch;

@@ -18,7 +18,7 @@ export interface OutputMessage {
   readonly output: Uint8Array;
   /** Where in the job's output these bytes begin. */
   readonly offset: number;
-  /** So many bytes right before `offset` were rotated away; 0: none. */
+  /** So many bytes right before `offset` are not there; 0: none. */
   readonly gapBytes: number;
 }
 

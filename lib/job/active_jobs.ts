@@ -28,6 +28,8 @@ export interface ChangeOptions {
   readonly timedOut?: true;
   /** What the output of a job that has ended takes on disk, in bytes. */
   readonly diskBytes?: number;
+  /** The size of the whole output of a job that has ended, with what is missing in it. */
+  readonly outputBytes?: number;
 }
 
 /** {@linkcode ActiveJob}, as only this file sees it. */
@@ -100,8 +102,8 @@ export class ActiveJobs {
     const entry = this.#entries.get(id);
     if (entry === undefined) throw new Error(`job ${id} is not active`);
     requireTransition(entry.record.state, state);
-    const { timedOut, diskBytes = 0 } = options;
-    entry.record = { ...entry.record, state, ...(timedOut === undefined ? {} : { timedOut }) };
+    const { diskBytes = 0, ...news } = options;
+    entry.record = { ...entry.record, state, ...news };
     await this.#save(entry, diskBytes);
   }
 

@@ -193,6 +193,7 @@ export class Endings {
     const { active, rotate } = this.#parts;
     const { id } = job.record;
     const ending = await this.#endingOf(job, ended);
+    const unwrittenBytes = ending.kind === "exited" ? ending.unwrittenBytes ?? 0 : 0;
     // At once: a stuck disk must neither take room from other jobs, nor let a kill go on.
     active.setOver(job);
     cancel(this.#timeouts, id);
@@ -204,9 +205,10 @@ export class Endings {
     const { pid, startedAtMs } = state;
     // The server sets the time of the start a moment after it; a short job has ended by then.
     const endedAtMs = Math.max(ending.endedAtMs, startedAtMs);
-    const { diskBytes } = sizeOf(job.output);
-    await active.change(id, { pid, startedAtMs, ...ending, endedAtMs }, { diskBytes });
-    job.output.finish();
+    const { bytes, diskBytes } = sizeOf(job.output);
+    const outputBytes = bytes + unwrittenBytes;
+    await active.change(id, { pid, startedAtMs, ...ending, endedAtMs }, { diskBytes, outputBytes });
+    job.output.finish(outputBytes);
     log.info("job ended", {
       job: id,
       state: ending.kind,

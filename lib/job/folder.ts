@@ -9,6 +9,9 @@ const JOBS_FOLDER = "jobs";
 /** The file that a job's output goes to. */
 const OUTPUT_FILE = "output";
 
+/** The file that says what is missing in the output; its launcher and its readers write it. */
+const GAPS_FILE = "gaps";
+
 /** The folders of all jobs of a log directory. */
 export class JobFolders {
   readonly #root: string;
@@ -35,10 +38,15 @@ export class JobFolders {
 
   /** The output of a job, for readers and for rotation. */
   outputOf(
-    { id, firstOffset }: JobRecord,
+    { id, firstOffset, outputBytes }: JobRecord,
     { finished }: { readonly finished: boolean },
   ): OutputLog {
-    return new OutputLog(this.outputPathOf(id), { firstOffset, finished });
+    return new OutputLog(this.outputPathOf(id), {
+      firstOffset,
+      finished,
+      gapsPath: join(this.pathOf(id), GAPS_FILE),
+      totalBytes: outputBytes,
+    });
   }
 
   /**

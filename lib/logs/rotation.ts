@@ -1,5 +1,5 @@
 /**
- * Bounds the size of a job's output on disk. The job holds its file open for append, so the file can be
+ * Bounds the size of a job's output on disk. The launcher of the job holds its file open, so the file can be
  * neither renamed nor truncated: the blocks at its start are freed in place (fallocate(2),
  * FALLOC_FL_PUNCH_HOLE), and every byte keeps its offset.
  */

@@ -19,6 +19,8 @@ export type Ending =
     /** Whether the kernel killed a process of the job because memory ran out. */
     readonly oomKilled: boolean;
     readonly usage: Readonly<Usage>;
+    /** Bytes at the very end of the output that the disk refused; absent: none. */
+    readonly unwrittenBytes?: number;
     readonly endedAtMs: number;
   }
   | {

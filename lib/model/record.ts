@@ -50,6 +50,11 @@ export interface JobRecord {
   readonly state: JobState;
   /** Bytes of output before this one were rotated away. */
   readonly firstOffset: number;
+  /**
+   * The size of the whole output of a job that has ended, with what is missing; absent: an earlier server
+   * recorded the end.
+   */
+  readonly outputBytes?: number;
 }
 
 /** Whether a job has ended: its state is final. */

@@ -14,6 +14,7 @@
 #   launcher PID START_TIME BOOT_ID
 #   job PID
 #   (the shell's message about the signal that ended the job; it prints nothing in other cases)
+#   unwritten BYTES, of the end of the output where the disk refused them
 #   exit STATUS, counter NAME and its lines, end
 #
 # On stdout, for each job: `started PID`, or `refused KIND` and details, a line each; then
@@ -95,7 +96,6 @@ prepare_entry() {
     done
     entry=$(getent passwd -- "$job_worker_user") || refuse user "$job_worker_user"
     set_user "$entry"
-    [ -z "$job_worker_input" ] || chown -- "$job_worker_user" "$folder/input"
   fi
   cd -- "$job_worker_folder" || refuse working-directory
 }
@@ -156,6 +156,19 @@ set_record() { # STATUS
   record=${record}end
 }
 
+# Waits until all output is in its file. A process outside of the job's groups may hold the pipe (one
+# that PAM has moved, say): what it writes after a second is not the job's any more.
+end_copying() {
+  pause=0.001
+  waited=0
+  while [ -e "/proc/$copier/exe" ]; do
+    [ "$waited" -lt 20 ] || kill -s USR1 "$copier"
+    sleep "$pause"
+    case $pause in 0.001) pause=0.005 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
+  done
+  wait "$copier"
+}
+
 begin_launch_record() {
   set -C
   printf '%4096s' '' >"$folder/launch" || {
@@ -168,7 +181,7 @@ begin_launch_record() {
 }
 
 launch() { # as named below, then the command. Lists have one entry a line; every path is absolute.
-  # the job's folder, the file its output goes to, its control groups
+  # the job's folder, the file its output is copied to, its control groups
   folder=$1 output=$2 groups=$3
   # FILE VALUE, or ?FILE VALUE for a file that not every kernel has
   settings=$4
@@ -186,6 +199,12 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
   [ -z "$disk_settings" ] || set_disks
 
+  open_pipe "$folder"
+  # Whoever opens /dev/stdout or /dev/stderr needs the permissions of the pipe.
+  [ -z "${job_worker_user-}" ] || chown -- "$job_worker_user" /proc/self/fd/7
+  copy_output "$output" "$folder/gaps" &
+  copier=$!
+  exec 6<&-
   # In the foreground: a shell makes background processes ignore SIGINT and SIGQUIT.
   exec 3>&2 2>&9
   (
@@ -202,7 +221,7 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     printf 'job %s\n' "$pid" >&9
     if [ -n "${job_worker_enter-}" ]; then
       export job_worker_started="$pid"
-      exec 3>&1 </dev/null >>"$output" 2>&1
+      exec 3>&1 </dev/null >&7 2>&1 7>&-
       [ -z "$job_worker_input" ] || exec <"$folder/input"
       umask "$job_worker_umask"
       enter='eval "$job_worker_enter"'
@@ -214,14 +233,15 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     fi
     printf 'started %s\n' "$pid"
     trap - HUP INT TERM PIPE
-    exec </dev/null >>"$output" 2>&1 3>&- 9>&-
+    exec </dev/null >&7 2>&1 3>&- 7>&- 9>&-
     exec "$setsid" -- "$@"
   )
   status=$?
-  exec 2>&3 3>&-
+  exec 2>&3 3>&- 7>&-
   # cgroup.events also covers the groups that the job has made; cgroup.procs does not.
   case $populated_file in */cgroup.events) has_processes ;; esac && clear_remains
   set_record "$status"
+  end_copying
   # Where it cannot be written, the exit of this process tells that the job has ended, and why.
   printf '%s\n' "$record" >&9 || exit 74
   exec 9>&-

@@ -1,6 +1,7 @@
 /** The shell scripts, as the texts that /bin/sh is given: the only code that touches kernel files. */
 import { stripComments } from "./shell.ts";
 import alive from "./alive.sh" with { type: "text" };
+import copy from "./copy.sh" with { type: "text" };
 import descriptors from "./descriptors.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
@@ -22,7 +23,7 @@ export const scripts = {
   descriptors: stripComments(descriptors),
   enable: stripComments(enable),
   enter: stripComments(enter),
-  launch: stripComments(remove + parseStat + signalAll + launch),
+  launch: stripComments(remove + parseStat + signalAll + copy + launch),
   populated: stripComments(populated),
   probe: stripComments(probe),
   punch: stripComments(punch),

@@ -178,7 +178,7 @@ testResume("stream: what was rotated away meanwhile is said with its size", asyn
   assert.deepEqual(terminal.notes, [
     "connection lost at byte 10, trying again...",
     "resumed at byte 10",
-    "5 bytes rotated away",
+    "5 bytes are missing here: rotated away, or refused by the server's disk",
   ]);
 });
 

@@ -220,7 +220,7 @@ testClient("stream: what was rotated away is said, and is not a failure", async 
   assert.deepEqual(await world.client("stream", ID), {
     status: 0,
     text: "456789",
-    notes: ["4 bytes rotated away"],
+    notes: ["4 bytes are missing here: rotated away, or refused by the server's disk"],
   });
 });
 

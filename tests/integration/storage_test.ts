@@ -2,9 +2,8 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { LOG_DIR } from "../support/binaries.ts";
 import { assertStatus, type TestClient } from "../support/client.ts";
-import { run } from "../support/run.ts";
+import { Mount } from "../support/mount.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
@@ -162,15 +161,17 @@ Deno.test("remove: forgets a finished job; refuses a running and an unknown one"
   assert.deepEqual([...Deno.readDirSync(join(server.logDir, "jobs"))], []);
 });
 
-Deno.test("a full disk: jobs feel it as without us, Start says what to do, nothing else breaks", async () => {
+Deno.test("a full disk: jobs go on, Start says what to do, nothing else breaks", async () => {
   await using mount = await Mount.make("tmpfs", "size=4m");
   await using server = await TestServer.start({ logDir: join(mount.folder, "log") });
   let alice = server.client();
   const gate = join(server.folder, "gate");
   const waiting = await alice.shell('while [ ! -e "$1" ]; do sleep 0.02; done; exit 143', gate);
   const filler = await alice.shell("head -c 8000000 /dev/zero");
-  const { exitCode } = await alice.wait(filler);
-  assert.equal(exitCode, 1, "head was told of the full disk");
+  assert.equal((await alice.wait(filler)).exitCode, 0, "the disk's state became the job's");
+  const { text, gap } = await readAll(alice, { jobID: filler });
+  assert(text.length > MIB && text.length < 4 * MIB, `${text.length} bytes fit`);
+  assert.equal(text.length + gap, 8_000_000);
 
   await assertStatus(
     alice.shell("true"),
@@ -179,13 +180,14 @@ Deno.test("a full disk: jobs feel it as without us, Start says what to do, nothi
   );
   await Deno.writeTextFile(gate, "");
   assert.equal((await alice.wait(waiting)).exitCode, 143);
-  assert.equal((await alice.query(filler)).exitCode, 1);
+  assert.equal((await alice.query(filler)).exitCode, 0);
 
   await server.end("SIGKILL");
   await server.launch();
   alice = server.client();
   assert.equal((await alice.query(waiting)).exitCode, 143, "an exit status was lost");
-  assert.equal((await alice.query(filler)).exitCode, 1);
+  assert.equal((await alice.query(filler)).exitCode, 0);
+  assert.equal((await readAll(alice, { jobID: filler })).gap, gap);
   await assertStatus(alice.shell("true"), status.RESOURCE_EXHAUSTED);
   await alice.remove(filler);
   const id = await alice.shell("echo room");
@@ -229,26 +231,5 @@ async function isUnknown(client: TestClient, id: string): Promise<boolean> {
   } catch (error) {
     if ((error as { code?: number }).code === status.NOT_FOUND) return true;
     throw error;
-  }
-}
-
-/** A filesystem in memory, below the log directory that the binaries under test may write to. */
-class Mount implements AsyncDisposable {
-  private constructor(readonly folder: string) {}
-
-  static async make(type: string, options: string): Promise<Mount> {
-    const folder = join(LOG_DIR, `${type}-${Deno.pid}`);
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    const { code, stderr } = await run("mount", ["-t", type, "-o", options, "none", folder]);
-    assert.equal(code, 0, stderr);
-    await Deno.chmod(folder, 0o700);
-    return new Mount(folder);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await until("the filesystem to be free", async () => {
-      return (await run("umount", [this.folder])).code === 0;
-    });
-    await Deno.remove(this.folder);
   }
 }

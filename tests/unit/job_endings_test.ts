@@ -26,3 +26,13 @@ Deno.test("an end is recorded where the output file is gone", async () => {
   await host.end(id);
   assert.equal(host.stored(id).state.kind, "exited");
 });
+
+Deno.test("an end says how much output there was, with what the disk refused or somebody cut off", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start(requestOf());
+  await host.print(id, "begin\n");
+  await host.end(id, { unwrittenBytes: 7 });
+  assert.equal(host.stored(id).outputBytes, 13);
+  const { outputBytes } = await host.manager.query(id);
+  assert.equal(outputBytes, 13);
+});

@@ -37,6 +37,7 @@ Deno.test("parseLaunchRecord: the end counts only with its last line", () => {
   assert.deepEqual(parseLaunchRecord(inPlace(BEGUN + end)).exit, {
     status: 143,
     bySignal: true,
+    unwrittenBytes: 0,
     counters: new Map([["memory.events", "oom_kill 1\n"], ["pids.current", "0\n"]]),
   });
 });
@@ -48,12 +49,23 @@ Deno.test("parseLaunchRecord: a signal is what the shell has printed a message a
     ["Terminated\nexit 143\n", 143, true],
     ["Segmentation fault (core dumped)\nexit 139\n", 139, true],
     ["sh: line 130:  5499 Killed   ( for g in x; do\n  y\ndone )\nexit 137\n", 137, true],
+    // The launcher's own line about the output is no message of the shell's.
+    ["unwritten 17\nexit 143\n", 143, false],
+    ["unwritten 17\nTerminated\nexit 143\n", 143, true],
+    ["Terminated\nunwritten 17\nexit 143\n", 143, true],
     // A message without a status above 128 is about something else.
     ["something\nexit 1\n", 1, false],
   ];
   for (const [text, status, bySignal] of cases) {
     const { exit } = parseLaunchRecord(inPlace(`${BEGUN}${text}end\n`));
     assert.deepEqual([exit?.status, exit?.bySignal], [status, bySignal], text);
+  }
+});
+
+Deno.test("parseLaunchRecord: how much of the output's end the disk refused", () => {
+  for (const [text, expected] of [["", 0], ["unwritten 17\n", 17], ["unwritten x\n", 0]] as const) {
+    const { exit } = parseLaunchRecord(inPlace(`${BEGUN}${text}exit 0\nend\n`));
+    assert.equal(exit?.unwrittenBytes, expected);
   }
 });
 
@@ -180,13 +192,13 @@ Deno.test("entryEnvironment: each setting and secret alone is handed over", asyn
   assert.equal(variables["job_worker_user"], "", "root, the default, is asked for by nothing");
 });
 
-Deno.test("entryEnvironment: input becomes a file that only its owner reads, and that was not there", async () => {
+Deno.test("entryEnvironment: input becomes a file that nobody but root writes, and that was not there", async () => {
   const folder = await Deno.makeTempDir({ prefix: "job-worker-input-" });
   try {
     const input = new TextEncoder().encode("secret");
     assert.equal((await environmentOf({}, { input }, folder))["job_worker_input"], "yes");
     const { mode } = await Deno.stat(`${folder}/input`);
-    assert.equal((mode ?? 0) & 0o777, 0o600);
+    assert.equal((mode ?? 0) & 0o777, 0o444);
     assert.deepEqual(await Deno.readFile(`${folder}/input`), input);
     await assert.rejects(environmentOf({}, { input }, folder), Deno.errors.AlreadyExists);
   } finally {

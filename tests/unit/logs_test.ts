@@ -32,7 +32,11 @@ class Output implements AsyncDisposable {
     this.#file = join(folder, "output");
     Deno.writeTextFileSync(this.#file, "");
     const { firstOffset = 0, finished = false } = state;
-    this.log = new OutputLog(this.#file, { firstOffset, finished });
+    this.log = new OutputLog(this.#file, {
+      firstOffset,
+      finished,
+      gapsPath: `${this.#file}.gaps`,
+    });
   }
 
   static async make(state: { firstOffset?: number; finished?: boolean } = {}): Promise<Output> {
@@ -404,7 +408,11 @@ Deno.test("OutputLog.read: rotation under readers of any speed makes gaps, and n
 });
 
 Deno.test("OutputLog.read: a file that is gone is an error", async () => {
-  const log = new OutputLog("/nonexistent/output", { firstOffset: 0, finished: false });
+  const log = new OutputLog("/nonexistent/output", {
+    firstOffset: 0,
+    finished: false,
+    gapsPath: "/nonexistent/gaps",
+  });
   await assert.rejects(log.read({ follow: true }, NEVER).next(), Deno.errors.NotFound);
   assert.throws(() => log.size(), Deno.errors.NotFound);
 });
@@ -417,7 +425,11 @@ Deno.test("OutputLog.size: bytes written, also those that are gone", async () =>
 });
 
 Deno.test("OutputLog.firstOffset: never goes back", () => {
-  const log = new OutputLog("/nonexistent/output", { firstOffset: 4096, finished: true });
+  const log = new OutputLog("/nonexistent/output", {
+    firstOffset: 4096,
+    finished: true,
+    gapsPath: "/nonexistent/gaps",
+  });
   log.firstOffset = 8192;
   log.firstOffset = 0;
   assert.equal(log.firstOffset, 8192);

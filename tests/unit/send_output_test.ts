@@ -64,7 +64,7 @@ class Place implements AsyncDisposable {
 
   constructor(content: string | Uint8Array = "", { firstOffset = 0, finished = true } = {}) {
     Deno.writeFileSync(this.#path, toBytes(content));
-    this.log = new OutputLog(this.#path, { firstOffset, finished });
+    this.log = new OutputLog(this.#path, { firstOffset, finished, gapsPath: `${this.#path}.gaps` });
   }
 
   append(content: string | Uint8Array): void {
@@ -381,7 +381,11 @@ Deno.test("sendOutput: an error of the reading is its error, also while the read
 });
 
 Deno.test("sendOutput: a log without a file is not found", async () => {
-  const log = new OutputLog("/nonexistent/output", { firstOffset: 0, finished: true });
+  const log = new OutputLog("/nonexistent/output", {
+    firstOffset: 0,
+    finished: true,
+    gapsPath: "/nonexistent/gaps",
+  });
   await assert.rejects(send(log).done, Deno.errors.NotFound);
 });
 

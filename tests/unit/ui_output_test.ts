@@ -46,9 +46,14 @@ Deno.test("OutputWindow: a line without end becomes several, between characters"
 
 Deno.test("OutputWindow: notes stand between lines, and what is missing parts lines", () => {
   const window = windowOf("a\nhalf");
-  window.note("5 bytes rotated away");
+  window.note("5 bytes are missing here: rotated away, or refused by the server's disk");
   window.append(bytes("b\n"), 11);
-  assert.deepEqual(texts(window), ["a", "half", "5 bytes rotated away", "b"]);
+  assert.deepEqual(texts(window), [
+    "a",
+    "half",
+    "5 bytes are missing here: rotated away, or refused by the server's disk",
+    "b",
+  ]);
   assert.deepEqual(window.lines.map(({ kind }) => kind), ["output", "output", "note", "output"]);
   window.append(bytes("half"), 13);
   window.append(bytes("other"), 100);
@@ -101,7 +106,10 @@ for (const [what, line, expected] of LINES) {
 Deno.test("FrameReader: all kinds, in pieces that are cut anywhere", () => {
   const frames = [
     { kind: "bytes", offset: 2 ** 40, bytes: new Uint8Array([0, 255, 10]) },
-    { kind: "note", text: "5 bytes rotated away" },
+    {
+      kind: "note",
+      text: "5 bytes are missing here: rotated away, or refused by the server's disk",
+    },
     { kind: "bytes", offset: 0, bytes: new Uint8Array() },
     { kind: "error", text: "é" },
     { kind: "end" },

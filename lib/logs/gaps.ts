@@ -1,0 +1,83 @@
+/**
+ * Parts of an output that its file does not have, because the disk refused them or somebody cut the
+ * file: each is a line `OFFSET BYTES` of a file beside the output. They read as zeros in the output.
+ */
+import { messageOf } from "../errors.ts";
+import { log } from "../log.ts";
+
+/** A part of an output, in bytes from its beginning; `end` is the first byte behind it. */
+export interface Gap {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** The gaps of one output. */
+export class Gaps {
+  readonly #path: string;
+  #known: readonly Gap[] = [];
+  /** The size of the file when it was read. */
+  #readBytes = 0;
+
+  /** @param path The file; it exists only where there are gaps. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** The first offset from `offset` on that is in no known gap. */
+  skip(offset: number): number {
+    return this.#known.reduce(
+      (from, { begin, end }) => begin <= from && from < end ? end : from,
+      offset,
+    );
+  }
+
+  /** Where the next known gap begins after an offset; Infinity: there is none. */
+  nextAfter(offset: number): number {
+    return this.#known.find(({ begin }) => begin > offset)?.begin ?? Infinity;
+  }
+
+  /**
+   * Reads the file where it has changed. What is behind a gap is written after the gap is on record: so
+   * this is to be called after zeros were read, which may be a gap's.
+   *
+   * @returns Whether there are other gaps than before.
+   */
+  async refresh(): Promise<boolean> {
+    try {
+      if ((await Deno.stat(this.#path)).size === this.#readBytes) return false;
+      const bytes = await Deno.readFile(this.#path);
+      this.#readBytes = bytes.length;
+      this.#known = parseGaps(new TextDecoder().decode(bytes));
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  /** Adds a gap; where it cannot be written, this server alone knows of it. */
+  async add(gap: Gap): Promise<void> {
+    this.#known = inOrder([...this.#known, gap]);
+    try {
+      const line = new TextEncoder().encode(`${gap.begin} ${gap.end - gap.begin}\n`);
+      await Deno.writeFile(this.#path, line, { append: true, mode: 0o600 });
+      this.#readBytes += line.length;
+    } catch (error) {
+      log.error("cannot record a gap in a job's output", { error: messageOf(error), ...gap });
+    }
+  }
+}
+
+/** Parses the lines of the file; a half-written one counts as not written. */
+export function parseGaps(text: string): Gap[] {
+  return inOrder(
+    [...text.matchAll(/^(\d{1,15}) (\d{1,15})\n/gm)].map(([, begin, bytes]) => ({
+      begin: Number(begin),
+      end: Number(begin) + Number(bytes),
+    })),
+  );
+}
+
+function inOrder(gaps: readonly Gap[]): Gap[] {
+  return [...gaps].sort((a, b) => a.begin - b.begin);
+}

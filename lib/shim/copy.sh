@@ -1,0 +1,116 @@
+# Part of the launcher: copies a job's output from a pipe to its file, in a process of its own. The
+# job can therefore neither cut off nor grow the file, nor is it held up for good by a disk that
+# refuses to take more: what is written meanwhile is thrown away, counted, and told as a gap.
+#
+# cat(1) copies. How much it had read when the disk refused, no program tells; the kernel does: `rchar`
+# of /proc/PID/io counts the bytes that a process and those of its children that were waited for have
+# read. What each program reads for itself at its start is measured, and subtracted.
+
+# Makes a pipe: descriptor 6 reads, 7 writes. A shell keeps a short here-document in a pipe, of which
+# the other end can then be opened: no program is needed, unlike for a named pipe.
+open_pipe() { # FOLDER
+  exec 6<<END
+
+END
+  if [ -p /proc/self/fd/6 ]; then
+    read -r line <&6
+    exec 7>/proc/self/fd/6
+  else
+    mkfifo -m 600 "$1/pipe"
+    exec 5<>"$1/pipe"
+    exec 6<"$1/pipe" 7>"$1/pipe" 5>&-
+    rm -f "$1/pipe"
+  fi
+}
+
+# Copies from descriptor 6 to the output file until no process can write to the pipe any more, or,
+# after SIGUSR1, until it is empty. Records each gap in a file, a line each: OFFSET BYTES, before there
+# is anything behind it in the output. A gap at the very end goes to the launch record, descriptor 9, in
+# which there is always room: `unwritten BYTES`.
+copy_output() { # OUTPUT GAPS
+  unset IFS
+  # By exec, which, unlike a function's redirections, keeps no copies: of the pipe's other end, say.
+  exec 7>&- 8<>"$1" >/dev/null
+  is_over= is_drained= own_reads=0
+  trap 'is_over=yes; stop_if_drained' USR1
+  copy && return
+  read -r key consumed </proc/self/io
+  read_cost=$(LC_ALL=C cat </dev/null && print_consumed)
+  drop_cost=$(drop </dev/null && print_consumed)
+  read -r key position </proc/self/fdinfo/8
+  lost=$((consumed - own_reads - read_cost - position))
+  until [ -n "$is_drained" ]; do
+    drop_for_a_moment && break
+    make_room "$1" && printf '%s %s\n' "$position" "$lost" >>"$2" || continue
+    skip_gap "$1"
+    copy_and_count && return
+  done
+  printf 'unwritten %s\n' "$lost" >&9
+}
+
+copy() { # fails when the disk refuses
+  LC_ALL=C cat <&6 >&8 &
+  reader=$!
+  while :; do
+    wait "$reader"
+    status=$?
+    # SIGUSR1 ends a wait early.
+    kill -0 "$reader" || break
+  done
+  [ "$status" = 0 ] || [ -n "$is_drained" ]
+}
+
+# When cat waits for more, the pipe is empty: its present system call is then a read of descriptor 0.
+stop_if_drained() {
+  read -r line <"/proc/$reader/syscall" || line='unknown 0x0'
+  own_reads=$((own_reads + ${#line} + 1))
+  case $line in *' 0x0 '* | 'unknown 0x0') ;; *) return ;; esac
+  is_drained=yes
+  kill -s KILL "$reader"
+}
+
+copy_and_count() { # fails as copy does, and then $lost says how much cat had read in vain
+  # To look costs reads, too: as many as between two looks.
+  read -r key first </proc/self/io
+  read -r key before </proc/self/io
+  own_reads=$((before - first))
+  copy && return
+  read -r key consumed </proc/self/io
+  begin=$position
+  read -r key position </proc/self/fdinfo/8
+  lost=$((consumed - before - own_reads - read_cost - (position - begin)))
+  return 1
+}
+
+print_consumed() {
+  read -r key consumed </proc/self/io
+  echo "$consumed"
+}
+
+drop() {
+  LC_ALL=C timeout --foreground --signal=KILL 1 cat >/dev/null
+}
+
+drop_for_a_moment() { # succeeds when nothing more will come
+  set -- $(
+    drop <&6
+    echo "$?"
+    print_consumed
+  )
+  dropped=$(($2 - drop_cost))
+  lost=$((lost + dropped))
+  [ "$1" = 0 ] || { [ -n "$is_over" ] && [ "$dropped" = 0 ]; }
+}
+
+# Whether the disk takes more. Where the filesystem cannot tell, the next copying does.
+make_room() { # OUTPUT
+  reason=$(LC_ALL=C fallocate --keep-size --offset "$((position + lost))" --length 262144 "$1" 2>&1) && return
+  case $reason in *'not supported'*) ;; *) return 1 ;; esac
+}
+
+# Every byte keeps its offset: what comes next is written, and the file ends, behind the gap.
+skip_gap() { # OUTPUT
+  dd bs=1 count=0 seek="$lost" <&6 >&8
+  position=$((position + lost)) lost=0
+  truncate --size=">$position" "$1"
+}
