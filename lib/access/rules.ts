@@ -1,6 +1,6 @@
 /** The rule file: it narrows what callers may do within their roles, by role or by name. Pure. */
 import * as v from "valibot";
-import { JobError } from "../errors.ts";
+import { JobError, quoted } from "../errors.ts";
 import type { JobRequest } from "../model/request.ts";
 import { type Caller, METHOD_NAMES, ROLES } from "../rbac.ts";
 
@@ -90,7 +90,7 @@ export class AccessRules {
       const names = Object.keys(secrets.environment);
       const refused = variables && names.find((name) => !variables.includes(name));
       if (refused !== undefined) {
-        throw denied(`${caller.name} may not set the environment variable ${refused}`);
+        throw denied(`${caller.name} may not set the environment variable ${quoted(refused)}`);
       }
       const folders = directories ?? (isNarrow ? ["/"] : undefined);
       if (folders !== undefined && !folders.includes(settings.workingDirectory)) {

@@ -16,10 +16,31 @@ export const JOB_ENVIRONMENT = {
   LANG: "C.UTF-8",
 };
 
+/** The names that POSIX defines; a shell drops a variable with another one. */
+const SHELL_VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Names that mean something to dash, bash or lib/shim/enter.sh, so that they cannot just be set there. */
+const MEANT_FOR_SHELLS = new RegExp(
+  `^(?:${
+    [
+      "_|ATTY|BASH.*|COMP_.*|COPROC|DIRSTACK|ENV|EPOCH.*|EUID|FUNCNAME|FUNCNEST|GROUPS|HIST.*|IFS",
+      "IGNOREEOF|LINENO|MAIL.*|MAPFILE|OLDPWD|OPT.*|PIPESTATUS|POSIXLY_CORRECT|PPID|PS[0-9]|PWD",
+      "RANDOM|READLINE_.*|REPLY|SECONDS|SHELLOPTS|SHLVL|SRANDOM|TIMEFORMAT|TMOUT|UID",
+      "job_worker_.*",
+    ].join("|")
+  })$`,
+);
+
+/** Whether a shell can set a variable of this name, and for its children alone. */
+function isForChildren(name: string): boolean {
+  return SHELL_VARIABLE.test(name) && !MEANT_FOR_SHELLS.test(name);
+}
+
 /**
  * What lib/shim/enter.sh needs for a job with settings or secrets of its own; nothing for most jobs.
  * It goes by the launcher's environment, which other users cannot read, unlike arguments, and which
- * stays on no disk, unlike files. Input for the job goes to a file of its folder.
+ * stays on no disk, unlike files. Variables that a shell cannot set become arguments of env(1), for the
+ * moment before it executes the command. Input for the job goes to a file of its folder.
  *
  * @throws When the input cannot be written.
  */
@@ -40,11 +61,16 @@ export async function entryEnvironment(
   if (input.length > 0) {
     await Deno.writeFile(join(folder, INPUT_FILE), input, { createNew: true, mode: 0o444 });
   }
-  const variables = Object.entries(environment);
+  const variables = Object.entries(environment).filter(([name]) => isForChildren(name));
+  const others = Object.entries(environment).filter(([name]) => !isForChildren(name));
   return {
     ...Object.fromEntries(variables.map(([name, value]) => [`job_worker_env_${name}`, value])),
+    ...Object.fromEntries(
+      others.map(([name, value], index) => [`job_worker_other_${index + 1}`, `${name}=${value}`]),
+    ),
     job_worker_enter: scripts.enter,
     job_worker_names: variables.map(([name]) => name).join("\n"),
+    job_worker_others: String(others.length),
     job_worker_isolation: namespaces.join(" "),
     job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
     job_worker_folder: workingDirectory,

@@ -26,10 +26,13 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
     case "not-found":
       return new JobError(
         "invalid",
-        `Cannot start ${name}: no such program on the server; give its full path, or a name in its PATH`,
+        `Cannot start ${name}: no such program on the server, or its user may not see it; give its full path, or a name in its PATH`,
       );
     case "not-executable":
-      return new JobError("invalid", `Cannot start ${name}: the file is not executable`);
+      return new JobError(
+        "invalid",
+        `Cannot start ${name}: the file is not executable for the job's user`,
+      );
     case "folder":
       return new JobError("invalid", `Cannot start ${name}: it is a folder`);
     case "working-directory":
@@ -41,6 +44,17 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
       return new JobError(
         "invalid",
         `Cannot start the job: the server's host has no user ${quoted(details[0] ?? "")}`,
+      );
+    case "check":
+      return new JobError(
+        "precondition",
+        "Cannot start the job: the server's host could not run a program as the job's user",
+        { cause: new Error(`status ${details[0]}`) },
+      );
+    case "check-timeout":
+      return new JobError(
+        "precondition",
+        `Cannot start the job: to look for its program as its user took above ${details[0]} s`,
       );
     case "missing":
       return new JobError(

@@ -62,28 +62,6 @@ set_disks() {
   set -f
 }
 
-can_run() { # FILE; when not, $problem says why
-  [ -e "$1" ] || return
-  if [ -d "$1" ]; then problem=folder; elif [ -x "$1" ]; then return; else problem=not-executable; fi
-  return 1
-}
-
-find_command() { # NAME, looked for as execvp(3) does
-  problem=not-found
-  case $1 in
-    */*) can_run "$1" && return ;;
-    *)
-      IFS=:
-      set -- "$1" ${job_worker_env_PATH-$PATH}
-      IFS=$newline
-      name=$1
-      shift
-      for entry; do can_run "$entry/$name" && return; done
-      ;;
-  esac
-  refuse "$problem"
-}
-
 # Finds out what enter.sh needs to know, and whether it can do its work.
 prepare_entry() {
   namespaces=
@@ -91,13 +69,12 @@ prepare_entry() {
   case $job_worker_isolation in *network*) namespaces=$namespaces$newline--net ;; esac
   [ -z "$namespaces" ] || reason=$(unshare $namespaces -- true 2>&1) || refuse isolation "$reason"
   if [ -n "$job_worker_user" ]; then
-    for program in setpriv getent; do
+    for program in setpriv getent timeout; do
       command -v "$program" >/dev/null || refuse missing "$program"
     done
     entry=$(getent passwd -- "$job_worker_user") || refuse user "$job_worker_user"
     set_user "$entry"
   fi
-  cd -- "$job_worker_folder" || refuse working-directory
 }
 
 set_user() { # LINE of passwd(5)
@@ -107,7 +84,7 @@ set_user() { # LINE of passwd(5)
   IFS=$newline
   # By number from here on, so that the name is looked up only once.
   job_worker_user=$3 HOME=$6
-  export job_worker_user job_worker_group="$4"
+  export job_worker_user job_worker_group="$4" job_worker_groups=--init-groups
 }
 
 has_processes() {
@@ -193,9 +170,12 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   grace=$8
   shift 8
   begin_launch_record
-  [ -z "${job_worker_enter-}" ] || prepare_entry
-  find_command "$1"
-  [ -z "${job_worker_enter-}" ] || cd /
+  # What enter.sh runs, it also looks for: in the job's folder, and as the job's user.
+  if [ -n "${job_worker_enter-}" ]; then
+    prepare_entry
+  else
+    find_command "$1" "$PATH" || refuse "$problem"
+  fi
   for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
   [ -z "$disk_settings" ] || set_disks
 

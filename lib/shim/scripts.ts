@@ -5,6 +5,7 @@ import copy from "./copy.sh" with { type: "text" };
 import descriptors from "./descriptors.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
+import findCommand from "./find_command.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
 import parseStat from "./parse_stat.sh" with { type: "text" };
 import populated from "./populated.sh" with { type: "text" };
@@ -22,8 +23,8 @@ export const scripts = {
   alive: stripComments(parseStat + alive),
   descriptors: stripComments(descriptors),
   enable: stripComments(enable),
-  enter: stripComments(enter),
-  launch: stripComments(remove + parseStat + signalAll + copy + launch),
+  enter: stripComments(findCommand + enter),
+  launch: stripComments(remove + parseStat + signalAll + copy + findCommand + launch),
   populated: stripComments(populated),
   probe: stripComments(probe),
   punch: stripComments(punch),

@@ -2,6 +2,41 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a variable that means something to shells is set in one",
+    file: "lib/executor/job_environment.ts",
+    from: " && !MEANT_FOR_SHELLS.test(name)",
+    to: "",
+    tests: ["shim"],
+  },
+  {
+    name: "a variable whose name no shell takes is set in one",
+    file: "lib/executor/job_environment.ts",
+    from: "SHELL_VARIABLE.test(name) && ",
+    to: "",
+    tests: ["shim"],
+  },
+  {
+    name: "the look for a program as the user has the launch record",
+    file: "lib/shim/enter.sh",
+    from: "</dev/null >/dev/null 2>&1 3>&- 8>&- 9>&-",
+    to: "</dev/null >/dev/null 2>&1 3>&- 8>&-",
+    tests: ["shim"],
+  },
+  {
+    name: "the job's user has the launcher's report",
+    file: "lib/shim/enter.sh",
+    from: "    exec 3>&- 8>&- 9>&-\n",
+    to: "    exec 8>&- 9>&-\n",
+    tests: ["shim"],
+  },
+  {
+    name: "whatever the look as the user says is an answer",
+    file: "lib/shim/enter.sh",
+    from: '*) refuse check "$job_worker_status" ;;',
+    to: "*) return ;;",
+    tests: ["shim"],
+  },
+  {
     name: "a power cut that took the launch record is told as damage",
     file: "lib/executor/adoption.ts",
     from: "if (launcher === undefined && !isOfOtherBoot) return",

@@ -186,9 +186,10 @@ Deno.test("entryEnvironment: each setting and secret alone is handed over", asyn
     assert.equal(environment["job_worker_input"], "");
   }
   const variables = await environmentOf({}, { environment: { A: "1", job_worker_user: "x\ny" } });
-  assert.equal(variables["job_worker_names"], "A\njob_worker_user");
+  assert.equal(variables["job_worker_names"], "A");
   assert.equal(variables["job_worker_env_A"], "1");
-  assert.equal(variables["job_worker_env_job_worker_user"], "x\ny");
+  assert.equal(variables["job_worker_others"], "1");
+  assert.equal(variables["job_worker_other_1"], "job_worker_user=x\ny");
   assert.equal(variables["job_worker_user"], "", "root, the default, is asked for by nothing");
 });
 

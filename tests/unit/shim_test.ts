@@ -4,7 +4,9 @@
  */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { entryEnvironment } from "../../lib/executor/job_environment.ts";
 import { SpareShell } from "../../lib/executor/spare_shell.ts";
+import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { scripts } from "../../lib/shim/scripts.ts";
 import {
   listeningShell,
@@ -14,6 +16,7 @@ import {
   stripComments,
 } from "../../lib/shim/shell.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
+import { testUnless } from "../support/skip.ts";
 import { IdleProcess } from "../support/idle_process.ts";
 import { inTime } from "../support/wait.ts";
 
@@ -282,15 +285,23 @@ Deno.test("user.sh: the user's line, where there is such a user", async () => {
   }
 });
 
-/** Runs the last stage of enter.sh; what it reports, and what the command prints. */
+/** Runs enter.sh from its stage `user` on, as root; what it reports, and what the command prints. */
 async function enter(
   environment: Readonly<Record<string, string>>,
   command: readonly string[],
+  [program, ...options]: readonly [string, ...string[]] = ["/bin/sh"],
+  script: string = scripts.enter,
 ): Promise<string> {
-  const { stdout } = await new Deno.Command("/bin/sh", {
-    args: ["-c", `exec 3>&1; ${scripts.enter}`, "job-worker", "command", ...command],
+  const { stdout } = await new Deno.Command(program, {
+    args: [...options, "-c", `exec 3>&1; ${script}`, "job-worker", "user", ...command],
     clearEnv: true,
-    env: { PATH: PROGRAM_PATH, job_worker_folder: "/", job_worker_started: "12", ...environment },
+    env: {
+      PATH: PROGRAM_PATH,
+      job_worker_folder: "/",
+      job_worker_started: "12",
+      job_worker_others: "0",
+      ...environment,
+    },
   }).output();
   return new TextDecoder().decode(stdout);
 }
@@ -298,28 +309,162 @@ async function enter(
 Deno.test("enter.sh: a command gets its folder and variables, and none of the launcher's", async () => {
   const printed = await enter({
     job_worker_folder: "/usr",
-    job_worker_names: "A\nPATH\njob_worker_mine",
+    job_worker_names: "A\nPATH",
     job_worker_env_A: "one\n' $(id)",
     job_worker_env_PATH: "/bin:/usr/bin",
-    job_worker_env_job_worker_mine: "kept",
+    job_worker_others: "2",
+    job_worker_other_1: "job_worker_folder=kept",
+    job_worker_other_2: "-u b.c=d\n=e",
     job_worker_user: "",
     job_worker_input: "yes",
   }, ["env"]);
   const lines = printed.split("\n").filter((line) => line !== "");
   assert.deepEqual(lines.sort(), [
     "' $(id)",
+    "-u b.c=d",
+    "=e",
     "A=one",
     "PATH=/bin:/usr/bin",
     "PWD=/usr",
-    "job_worker_mine=kept",
+    "job_worker_folder=kept",
     "started 12",
   ]);
 });
 
-Deno.test("enter.sh: a folder that is not there is a refusal, and nothing is run", async () => {
-  const printed = await enter({ job_worker_folder: "/no/such" }, ["echo", "run"]);
-  assert.equal(printed, "refused working-directory\n");
+Deno.test("enter.sh: what cannot be started is a refusal, and nothing is run", async () => {
+  await using groups = await FakeGroups.make();
+  await Deno.writeTextFile(groups.path("plain"), "x");
+  await Deno.writeTextFile(groups.path("a=b"), "#!/bin/sh\necho run\n", { mode: 0o755 });
+  const cases: [folder: string, name: string, printed: string][] = [
+    ["/no/such", "env", "refused working-directory\n"],
+    ["/", "no-such-program", "refused not-found\n"],
+    ["/", "/no/such", "refused not-found\n"],
+    ["/usr", "./bin", "refused folder\n"],
+    [groups.folder, "./plain", "refused not-executable\n"],
+    [groups.folder, "./a=b", "started 12\nrun\n"],
+    [groups.folder, "a=b", "started 12\nrun\n"],
+  ];
+  for (const [folder, name, printed] of cases) {
+    const environment = {
+      job_worker_folder: folder,
+      job_worker_names: "PATH",
+      job_worker_env_PATH: "/bin:",
+      job_worker_others: "1",
+      job_worker_other_1: "A.B=x",
+    };
+    assert.equal(await enter(environment, [name]), printed, name);
+  }
 });
+
+/**
+ * Runs a command as enter.sh does as another user, but for setpriv(1), which takes root: a script in
+ * its place notes its arguments and the descriptors that the user's process would have.
+ */
+async function enterAs(user: string, command: readonly string[], setpriv: string, text?: string) {
+  await using groups = await FakeGroups.make();
+  const notes = groups.path("notes");
+  const fake = `#!/bin/sh
+echo "$@" >>${notes}
+for number in 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$number ] || echo "has $number" >>${notes}; done
+${setpriv}`;
+  await Deno.writeTextFile(groups.path("setpriv"), fake, { mode: 0o755 });
+  const printed = await enter(
+    {
+      PATH: `${groups.folder}:${PROGRAM_PATH}`,
+      job_worker_enter: text ?? scripts.enter,
+      job_worker_user: user,
+      job_worker_group: "7",
+      job_worker_groups: "--clear-groups",
+    },
+    command,
+    ["/bin/sh"],
+    `exec 9>&1; ${text ?? scripts.enter}`,
+  );
+  return { printed, notes: (await Deno.readTextFile(notes)).trimEnd().split("\n") };
+}
+
+/** What setpriv(1) does, but for the user. */
+const EXECUTE = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"';
+
+const SETPRIV = "--reuid=5 --regid=7 --clear-groups --no-new-privs --bounding-set=-all " +
+  "--inh-caps=-all --ambient-caps=-all";
+
+Deno.test("enter.sh: a program is looked for and run as the user, without the launcher's descriptors", async () => {
+  const { printed, notes } = await enterAs("5", ["sh", "-c", "echo run; exit 3"], EXECUTE);
+  assert.equal(printed, "started 12\nrun\n");
+  assert.deepEqual(notes.map((note) => note.replace(/ -- .*/, "")), [SETPRIV, SETPRIV]);
+});
+
+Deno.test("enter.sh: only the exit status of the look as the user is believed", async () => {
+  const cases: [setpriv: string, printed: string][] = [
+    ["echo 'started 1'; echo ended; exit 10", "refused working-directory\n"],
+    ["exit 11", "refused not-found\n"],
+    ["exit 12", "refused not-executable\n"],
+    ["exit 13", "refused folder\n"],
+    ["exit 1", "refused check\nrefused 1\n"],
+    ["kill -9 $$", "refused check-timeout\nrefused 10\n"],
+  ];
+  for (const [setpriv, printed] of cases) {
+    assert.equal((await enterAs("5", ["env"], setpriv)).printed, printed, setpriv);
+  }
+});
+
+Deno.test("enter.sh: a look as the user that another process of the user suspends is given up", async () => {
+  const short = scripts.enter.replace(
+    "job_worker_check_seconds=10",
+    "job_worker_check_seconds=0.2",
+  );
+  assert.notEqual(short, scripts.enter);
+  const { printed } = await enterAs("5", ["env"], "kill -STOP $$", short);
+  assert.equal(printed, "refused check-timeout\nrefused 0.2\n");
+});
+
+/** Variables that a shell sets, reads or keeps for itself: its own list, and what it need not list. */
+async function namesOf(shell: string): Promise<string[]> {
+  const { stdout } = await new Deno.Command(shell, { args: ["-c", "set"], clearEnv: true })
+    .output();
+  const listed = new TextDecoder().decode(stdout).matchAll(/^([A-Za-z_]\w*)=/gm);
+  return [
+    ...Array.from(listed, ([, name = ""]) => name),
+    ..."BASH_ENV BASH_XTRACEFD CDPATH COMP_WORDS ENV EPOCHSECONDS HOME HOSTNAME LC_ALL LANG".split(
+      " ",
+    ),
+    ..."LINENO MAIL MAILCHECK OLDPWD OPTARG POSIXLY_CORRECT PS1 RANDOM SECONDS SHLVL TERM TMOUT"
+      .split(" "),
+    ..."TZ UID HISTSIZE IGNOREEOF FUNCNAME GROUPS DIRSTACK TIMEFORMAT COLUMNS LINES NAME".split(
+      " ",
+    ),
+  ];
+}
+
+for (const shell of [["/bin/dash"], ["/bin/bash", "--posix"]] as const) {
+  const [program] = shell;
+  const isThere = await Deno.stat(program).then(() => true, () => false);
+  testUnless(isThere ? undefined : `${program} is not installed`, {
+    name: `entryEnvironment: every variable arrives as it is through ${program}`,
+    fn: async () => {
+      const names = [...await namesOf(program), "a.b", "a-b", "1", "é", "a\nb", "-u", "%", " "];
+      const wanted = Object.fromEntries(names.map((name) => [name, `abc ${name}`]));
+      Object.assign(wanted, { PATH: PROGRAM_PATH });
+      const environment = await entryEnvironment({
+        folder: "/no/folder",
+        settings: DEFAULT_SETTINGS,
+        secrets: { environment: wanted, input: new Uint8Array() },
+      });
+      const printed = await enter(environment, ["env", "-0"], shell);
+      const found = Object.fromEntries(
+        printed.replace(/^started 12\n/, "").split("\0").filter((entry) => entry !== "")
+          .map((
+            entry,
+          ) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
+      );
+      // bash says itself what the last program was.
+      const { _: _found, ...others } = found;
+      const { _: _wanted, ...expected } = wanted;
+      assert.deepEqual(others, expected);
+    },
+  });
+}
 
 Deno.test("quoteForShell: a text comes through as one word, whatever is in it", async () => {
   const texts = [
