@@ -4,7 +4,8 @@ import { messageOf } from "../errors.ts";
 import type { Adoption, AdoptionRequest } from "../executor.ts";
 import { log } from "../log.ts";
 import { EndingWatch } from "./ending_watch.ts";
-import { discardGroups, hasProcesses, removeGroups } from "./group_files.ts";
+import { whenConfirmed } from "./confirmed_end.ts";
+import { discardGroups, isVacated, removeGroups } from "./group_files.ts";
 import { readLaunchRecord, withdraw } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
 import { LOST_BECAUSE, lostBecause, whenOrphanEnds } from "./orphans.ts";
@@ -131,8 +132,9 @@ export class AdoptedJobs {
       return undefined;
     }
     if (ending !== undefined) {
-      await removeGroups(placement.groups);
-      return { kind: "ended", pid: job?.pid ?? 0, ending };
+      const pid = job?.pid ?? 0;
+      if (await isVacated(placement)) return { kind: "ended", pid, ending };
+      return { kind: "running", pid, ended: whenConfirmed(request, ending) };
     }
     if (launcher?.bootId === this.#bootId) {
       if (job !== undefined) {
@@ -165,11 +167,10 @@ export class AdoptedJobs {
 /** A job that has run, and whose files tell no more of it: its processes may live on. */
 async function orphaned(request: AdoptionRequest): Promise<Adoption> {
   const reason = LOST_BECAUSE.filesDamaged;
-  if (await hasProcesses(request.placement)) {
-    return { kind: "running", pid: 0, ended: whenOrphanEnds(request, reason) };
+  if (await isVacated(request.placement)) {
+    return { kind: "ended", pid: 0, ending: lostBecause(reason) };
   }
-  await removeGroups(request.placement.groups);
-  return { kind: "ended", pid: 0, ending: lostBecause(reason) };
+  return { kind: "running", pid: 0, ended: whenOrphanEnds(request, reason) };
 }
 
 async function neverStarted({ placement }: AdoptionRequest): Promise<Adoption> {

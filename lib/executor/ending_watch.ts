@@ -4,6 +4,7 @@ import type { AdoptionRequest } from "../executor.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
+import { whenConfirmed } from "./confirmed_end.ts";
 import { LAUNCH_RECORD_FILE, readLaunchRecord } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
@@ -12,7 +13,7 @@ import { findAlive } from "./processes.ts";
 interface Watched {
   request: AdoptionRequest;
   launcher: ProcessIdentity;
-  end: (ending: Ending) => void;
+  end: (ending: Ending | Promise<Ending>) => void;
   fail: (error: unknown) => void;
 }
 
@@ -119,7 +120,7 @@ export class EndingWatch {
     const ending = this.#endingOf(watched.request);
     if (ending === undefined) return;
     this.#watched.delete(path);
-    watched.end(ending);
+    watched.end(whenConfirmed(watched.request, ending));
   }
 
   /** A record that cannot be read now (the host has no descriptor left, say) may be read later. */

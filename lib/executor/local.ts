@@ -11,12 +11,8 @@ import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 import { AdoptedJobs } from "./adoption.ts";
-import {
-  insistOnDiscarding,
-  readCounters,
-  removeEmptyGroups,
-  removeGroups,
-} from "./group_files.ts";
+import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_files.ts";
+import { whenConfirmed } from "./confirmed_end.ts";
 import { entryEnvironment, JOB_ENVIRONMENT } from "./job_environment.ts";
 import { markStopping, readLaunchRecord } from "./job_files.ts";
 import { RECORD_REFUSED_STATUS } from "./launcher.ts";
@@ -189,10 +185,7 @@ export class LocalExecutor implements Executor {
   async #ending(request: LaunchRequest, done: Promise<number>): Promise<Ending> {
     const status = await done;
     const ending = readLaunchRecord(request.folder)?.ending;
-    if (ending !== undefined) {
-      await removeGroups(request.placement.groups);
-      return ending;
-    }
+    if (ending !== undefined) return await whenConfirmed(request, ending);
     log.warn("the launcher of a job is gone, and has left no exit status", { job: request.jobId });
     return await whenOrphanEnds(
       request,

@@ -2,6 +2,27 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "an end on record is believed while a process of the job is left",
+    file: "lib/executor/confirmed_end.ts",
+    from: "if (await isVacated(placement).catch(() => false)) return ending;",
+    to: "if (await isVacated(placement).catch(() => false) || ending) return ending;",
+    tests: ["adoption"],
+  },
+  {
+    name: "an end on record is believed at adoption while a process of the job is left",
+    file: "lib/executor/adoption.ts",
+    from: 'if (await isVacated(placement)) return { kind: "ended", pid, ending };',
+    to: 'return { kind: "ended", pid, ending };',
+    tests: ["adoption"],
+  },
+  {
+    name: "a process in a group that the job has made is not counted",
+    file: "lib/shim/populated.sh",
+    from: '[ ! -d "$inner" ] || print_processes "${inner%/}"',
+    to: ":",
+    tests: ["group_files"],
+  },
+  {
     name: "a variable that means something to shells is set in one",
     file: "lib/executor/job_environment.ts",
     from: " && !MEANT_FOR_SHELLS.test(name)",
@@ -229,15 +250,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a job that runs without its files is left to itself",
     file: "lib/executor/adoption.ts",
-    from: "if (await hasProcesses(request.placement)) {",
-    to: "if (await hasProcesses(request.placement) && false) {",
+    from: "if (await isVacated(request.placement)) {",
+    to: "if (await isVacated(request.placement) || true) {",
     tests: ["adoption"],
   },
   {
     name: "a group that cannot be read is taken for an empty one",
     file: "lib/shim/populated.sh",
-    from: 'exec <"$1"',
-    to: '[ -f "$1" ] || exit 0; exec <"$1"',
+    from: '[ -e "$1" ] || return 0',
+    to: '[ -f "$1" ] || return 0',
     tests: ["group_files"],
   },
   {

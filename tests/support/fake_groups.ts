@@ -50,9 +50,15 @@ export class FakeGroups implements AsyncDisposable {
     return placement;
   }
 
-  /** Says whether a process is left in the group, as the kernel would. */
-  async setPopulated({ populatedFile }: Placement, isPopulated: boolean): Promise<void> {
+  /** Says whether a process is left in the group, as the kernel would: it cannot be removed then. */
+  async setPopulated(
+    { populatedFile, tracker }: Placement,
+    isPopulated: boolean,
+  ): Promise<void> {
     await Deno.writeTextFile(populatedFile, `populated ${isPopulated ? 1 : 0}\nfrozen 0\n`);
+    const process = join(tracker, "process");
+    if (isPopulated) await Deno.writeTextFile(process, "");
+    else await Deno.remove(process).catch(() => {}); // There was none, or the group is gone.
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

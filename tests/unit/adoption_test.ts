@@ -8,9 +8,11 @@ import { join } from "node:path";
 import type { Adoption, AdoptionRequest } from "../../lib/executor.ts";
 import { AdoptedJobs, type AdoptionTimes } from "../../lib/executor/adoption.ts";
 import type { Ending } from "../../lib/model/ending.ts";
+import { CapturedLog } from "../support/captured_log.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
 import { IdleProcess } from "../support/idle_process.ts";
-import { inTime } from "../support/wait.ts";
+import { isSettled } from "../support/settled.ts";
+import { inTime, until } from "../support/wait.ts";
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
 const OTHER_BOOT = "11111111-1028-4bb3-bf34-8aefaa8b0122";
@@ -256,6 +258,7 @@ Deno.test("adopt: a job whose launcher is alive goes on, and its end is learnt f
   assert(adoption.kind === "running");
   assert.equal(adoption.pid, 5499);
   await writeRecord(job.folder, `${begun}exit 3\n`);
+  await host.setPopulated(job, false);
   await writeRecord(job.folder, `${begun}Terminated\nexit 143\nend\n`);
   const ending = await endOf(adoption);
   assert(ending.kind === "exited");
@@ -291,11 +294,11 @@ Deno.test("adopt: a job outlives its killed launcher, and is lost when its last 
   const adoptions = await host.adoptAll([busy, empty]);
   const [first, second] = [adoptions.get("busy"), adoptions.get("empty")];
   assert(first?.kind === "running" && second?.kind === "running");
-  let isSettled = false;
-  const ended = first.ended.finally(() => isSettled = true);
+  let hasEnded = false;
+  const ended = first.ended.finally(() => hasEnded = true);
   // One check is for both.
   assert.equal((await endOf(second)).kind, "lost");
-  assert(!isSettled, "a process of the job is left");
+  assert(!hasEnded, "a process of the job is left");
   await host.setPopulated(busy, false);
   const ending = await inTime("the ending", ended, DEADLINE_MS);
   assert(ending.kind === "lost");
@@ -341,7 +344,7 @@ Deno.test("adopt: where no inotify instance is left, the check finds the recorde
     const adoption = await host.adopt(job);
     await writeRecord(job.folder, record + END);
     await launcher[Symbol.asyncDispose]();
-    // The group still counts as populated, as it may for a moment: the record alone tells the end.
+    await host.setPopulated(job, false);
     const ending = await endOf(adoption);
     assert.equal(ending.kind === "exited" && ending.exitCode, 7);
   } finally {
@@ -437,4 +440,41 @@ Deno.test("adopt: after close nothing is watched, and nothing is left open", asy
 Deno.test("adopt: nothing to adopt is nothing to watch", async () => {
   await using host = await Host.make();
   assert.equal((await host.adoptAll([])).size, 0);
+});
+
+Deno.test("adopt: an end on record is not believed while a process of the job is left", async () => {
+  await using host = await Host.make();
+  using log = new CapturedLog();
+  const job = await host.job("a", {
+    record: `${launcherLine(GONE)}job 42\n${END}`,
+    populated: true,
+  });
+  const adoption = await host.adopt(job);
+  assert(adoption.kind === "running", adoption.kind);
+  assert.equal(adoption.pid, 42);
+  assert(!await isSettled(adoption.ended));
+  await host.setPopulated(job, false);
+  const ending = await endOf(adoption);
+  assert(ending.kind === "exited" && ending.exitCode === 7);
+  assertRemoved(job);
+  assert.match(log.entries[0]?.message ?? "", /processes of it are left/);
+});
+
+Deno.test("adopt: an end that is written while a process of the job is left is not believed", async () => {
+  await using host = await Host.make();
+  using log = new CapturedLog();
+  await using launcher = new IdleProcess();
+  const begun = `${await lineOf(launcher)}job 42\n`;
+  const job = await host.job("a", { record: begun, populated: true });
+  const adoption = await host.adopt(job);
+  await writeRecord(job.folder, begun + END);
+  assert(adoption.kind === "running", adoption.kind);
+  let hasEnded = false;
+  void adoption.ended.then(() => hasEnded = true);
+  await until("the record to be read", () => hasEnded || log.entries.length > 0);
+  assert(!hasEnded);
+  await host.setPopulated(job, false);
+  const ending = await endOf(adoption);
+  assert(ending.kind === "exited" && ending.exitCode === 7);
+  assertRemoved(job);
 });

@@ -5,6 +5,7 @@ import type { CounterName, Placement } from "../../lib/cgroup/types.ts";
 import {
   hasProcesses,
   insistOnDiscarding,
+  isVacated,
   parseFiles,
   readCounters,
   removeEmptyGroups,
@@ -76,6 +77,27 @@ Deno.test("hasProcesses: cgroup.events says it by its line, cgroup.procs by havi
     const placement = await placementWith(groups, file, text);
     assert.equal(await hasProcesses(placement), expected, `${file} ${JSON.stringify(text)}`);
   }
+});
+
+Deno.test("hasProcesses: cgroup.procs counts with those of the groups that the job has made", async () => {
+  await using groups = await FakeGroups.make();
+  const placement = await placementWith(groups, "cgroup.procs", "");
+  await groups.group("job/in ner", { "cgroup.procs": "" });
+  assert.equal(await hasProcesses(placement), false);
+  await groups.group("job/in ner/most", { "cgroup.procs": "17\n" });
+  assert.equal(await hasProcesses(placement), true);
+});
+
+Deno.test("isVacated: groups go when no process is left, and only then", async () => {
+  await using groups = await FakeGroups.make();
+  const placement = await groups.place("job", { populated: true });
+  await groups.group("job/inner");
+  assert.equal(await isVacated(placement), false);
+  assert(await Deno.stat(groups.path("job/inner")), "the job may be about to use it");
+  await groups.setPopulated(placement, false);
+  assert.equal(await isVacated(placement), true);
+  await assert.rejects(Deno.stat(placement.tracker), Deno.errors.NotFound);
+  assert.equal(await isVacated(placement), true);
 });
 
 Deno.test("hasProcesses: a group that is gone has none", async () => {
