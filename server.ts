@@ -3,7 +3,7 @@ import { CommanderError } from "commander";
 import { AuditTrail } from "./lib/access/audit.ts";
 import { AccessEvents } from "./lib/access/events.ts";
 import { VERSION } from "./lib/server/build_info.ts";
-import { readConfig, type ServerConfig } from "./lib/server/config.ts";
+import { defaultUserOf, readConfig, type ServerConfig } from "./lib/server/config.ts";
 import { fitBounds, raiseDescriptorLimit } from "./lib/server/descriptors.ts";
 import { examine, formatFindings } from "./lib/server/doctor.ts";
 import { messageOf } from "./lib/errors.ts";
@@ -48,7 +48,7 @@ async function run(wanted: ServerConfig): Promise<number> {
   const config = { ...wanted, ...fitBounds(wanted, descriptors.present) };
   const identity = await readServerIdentity(config);
   await requireLimitsFolder(config.limitsDir);
-  const rules = await RuleFile.open(config.rules, config.jobUser);
+  const rules = await RuleFile.open(config.rules, defaultUserOf(config));
   const logFolder = await openLogFolder(config.logDir);
   const store = new JobStore(logFolder);
   // After the store, whose lock keeps a second server from using the folder.
@@ -93,6 +93,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     graceMs: config.gracePeriodMs,
     maxProcesses: config.maxProcesses,
     bounds: config,
+    ownerUids: config.ownerUids,
     maxOutputBytes: config.maxOutputBytes,
   });
   // Before "ready" is told: whoever reads it may send a signal at once.
@@ -119,7 +120,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
         cgroup: executor.host.kind,
         controllers: executor.host.controllers,
       },
-      defaultUser: config.jobUser,
+      defaultUser: defaultUserOf(config),
       shutdown,
     }),
     additionalServices: [health, new ReflectionService(rules, shutdown)],

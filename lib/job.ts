@@ -15,6 +15,7 @@ import { type StartOptions, Starts } from "./job/starts.ts";
 import { type JobView, viewJobs } from "./job/views.ts";
 import type { OutputLog } from "./logs.ts";
 import { freeHeads } from "./logs/rotation.ts";
+import type { UidRange } from "./model/owner_uids.ts";
 import { hasEnded, type JobRecord } from "./model/record.ts";
 import type { JobRequest } from "./model/request.ts";
 import type { SignalName } from "../common/signals.ts";
@@ -35,6 +36,8 @@ export interface JobManagerOptions {
   /** The bound for each job's processes and threads; Infinity: none. */
   readonly maxProcesses: number;
   readonly bounds: JobBounds;
+  /** Uids for owners; undefined: none. */
+  readonly ownerUids?: UidRange | undefined;
   /** Newest output kept of each job; Infinity: all. */
   readonly maxOutputBytes: number;
   /** Tests have one of their own. */

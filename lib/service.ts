@@ -20,6 +20,7 @@ import {
   withTrace,
 } from "./grpc/translate.ts";
 import type { JobManager } from "./job.ts";
+import { OWNER_UID } from "./model/owner_uids.ts";
 import { readSignal } from "./model/settings.ts";
 
 /** What the handlers use of the manager. */
@@ -101,7 +102,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         controllers: [...controllers],
         yourName: context.caller.name,
         yourRoles: [...context.caller.roles],
-        jobUser: defaultUser,
+        jobUser: defaultUser === OWNER_UID ? "a uid of each owner's own" : defaultUser,
         runningJobs: [...manager.active].length,
         timeMs: Date.now(),
       };

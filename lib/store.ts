@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import * as v from "valibot";
 import { hasEnded, type JobRecord, type JobState } from "./model/record.ts";
+import type { UidRange } from "./model/owner_uids.ts";
 import { DATABASE_FILE, openDatabase, reading } from "./store/database.ts";
 import { ROW, toRecord } from "./store/stored_record.ts";
 import { WalSync } from "./store/wal_sync.ts";
@@ -46,6 +47,8 @@ const ENDED_ROW = v.object({
   ended_at_ms: v.number(),
   output_bytes: v.nullable(v.number()),
 });
+
+const UID_ROW = v.object({ uid: v.number() });
 
 const TOTALS_ROW = v.object({ count: v.number(), outputBytes: v.number() });
 
@@ -221,6 +224,28 @@ export class JobStore {
       endedAtMs: row.ended_at_ms,
       outputBytes: row.output_bytes ?? 0,
     }));
+  }
+
+  /**
+   * The uid that an owner's jobs run as; an owner without one is given the next one, for ever. That is
+   * to be on the disk before it is used.
+   *
+   * @returns Undefined: all uids of the range are given to others. `isNew`: it was given just now.
+   */
+  uidOf(owner: string, { first, last }: UidRange): { uid: number; isNew: boolean } | undefined {
+    const known = reading(() =>
+      this.#database.prepare("SELECT uid FROM owner_uids WHERE owner = ?").get(owner)
+    );
+    if (known !== undefined) return { uid: v.parse(UID_ROW, known).uid, isNew: false };
+    const next = reading(() =>
+      this.#database.prepare(
+        "SELECT coalesce(max(uid) + 1, ?) AS uid FROM owner_uids WHERE uid BETWEEN ? AND ?",
+      ).get(first, first, last)
+    );
+    const { uid } = v.parse(UID_ROW, next);
+    if (uid > last) return undefined;
+    this.#database.prepare("INSERT INTO owner_uids (owner, uid) VALUES (?, ?)").run(owner, uid);
+    return { uid, isNew: true };
   }
 
   /** Deletes a job's record. */

@@ -2,6 +2,7 @@
 import { isDiskFull, JobError, KILLED_NO_SPACE, NO_SPACE } from "../errors.ts";
 import type { Executor } from "../executor.ts";
 import { narrowLimits, readLimits } from "../limits.ts";
+import { OWNER_UID, type UidRange } from "../model/owner_uids.ts";
 import type { JobRecord } from "../model/record.ts";
 import {
   checkCommand,
@@ -30,6 +31,8 @@ export interface StartParts {
   /** The bound for each job's processes and threads; Infinity: none. */
   readonly maxProcesses: number;
   readonly bounds: JobBounds;
+  /** Uids for owners; undefined: none. */
+  readonly ownerUids?: UidRange | undefined;
   /** Between the stop signal and SIGKILL, unless the job's settings say another. */
   readonly graceMs: number;
 }
@@ -56,14 +59,35 @@ export class Starts {
   /** See {@linkcode JobManager.start}. */
   async start(request: JobRequest, options: StartOptions): Promise<string> {
     checkCommand(request.command);
+    checkIdempotencyKey(options.idempotencyKey);
+    return await this.#startAs(await this.#withUid(request, options.owner), options);
+  }
+
+  /** Gives the job of an owner with a uid of its own that uid. */
+  async #withUid(request: JobRequest, owner: string): Promise<JobRequest> {
+    const { store, ownerUids } = this.#parts;
+    if (request.settings.user !== OWNER_UID || ownerUids === undefined) return request;
+    const given = store.uidOf(owner, ownerUids);
+    if (given === undefined) {
+      throw new JobError(
+        "exhausted",
+        "Cannot start the job: all uids of --owner-uids are given to other owners; ask the server's " +
+          "operator for a larger range",
+      );
+    }
+    // After a power cut nobody else may be given it: files of the job may be on the disk.
+    if (given.isNew) await store.synced();
+    return { ...request, settings: { ...request.settings, user: String(given.uid) } };
+  }
+
+  async #startAs(request: JobRequest, options: StartOptions): Promise<string> {
     const { owner, idempotencyKey } = options;
     if (idempotencyKey === "") return await this.#start(request, options);
-    checkIdempotencyKey(idempotencyKey);
     const key = JSON.stringify([owner, idempotencyKey]);
     const underWay = this.#keyed.get(key);
     if (underWay !== undefined) {
       await underWay.catch(() => {}); // Its own caller is told; this one makes an attempt of its own.
-      return await this.start(request, options);
+      return await this.#startAs(request, options);
     }
     const starting = this.#startWithKey(request, options);
     this.#keyed.set(key, starting);

@@ -18,7 +18,7 @@ export interface Isolation {
 
 /** How a job is run; remembered with it. */
 export interface JobSettings {
-  /** A name of this host's users. */
+  /** A name of this host's users, or a uid of `--owner-uids`. */
   readonly user: string;
   /** Absolute. */
   readonly workingDirectory: string;
@@ -121,7 +121,7 @@ export function readSettings(
     throw refusal("the grace period is above an hour");
   }
   const settings: JobSettings = {
-    user: checkUser(asked.user || defaultUser),
+    user: asked.user === "" ? defaultUser : checkUser(asked.user),
     workingDirectory: checkFolder(asked.workingDirectory || DEFAULT_SETTINGS.workingDirectory),
     umask,
     timeoutMs,

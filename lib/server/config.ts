@@ -8,6 +8,7 @@ import {
 } from "commander";
 import * as v from "valibot";
 import { parseBytes, parseCount, parseDurationMs } from "../../common/quantities.ts";
+import { OWNER_UID, parseUidRange, type UidRange } from "../model/owner_uids.ts";
 import { DEFAULT_ROLE_OID } from "../rbac.ts";
 import { LOG_DIR, VERSION } from "./build_info.ts";
 import {
@@ -15,6 +16,7 @@ import {
   checkGroup,
   checkLogDir,
   checkOid,
+  checkOwnerUids,
   checkUser,
   parseBound,
   parseGraceMs,
@@ -39,6 +41,8 @@ export interface ServerConfig {
   readonly cgroupParent: string;
   /** The user that jobs run as, unless a start names another. */
   readonly jobUser: string;
+  /** Uids for owners, one each, that jobs run as instead of `jobUser`; undefined: none. */
+  readonly ownerUids: UidRange | undefined;
   /** The rule file; empty: none. */
   readonly rules: string;
   readonly roleOid: string;
@@ -74,6 +78,11 @@ export interface ServerConfig {
   readonly retainBytes: number;
   /** Resident memory above which the server exits to be restarted. */
   readonly memoryLimitBytes: number;
+}
+
+/** The user of jobs that ask for none. */
+export function defaultUserOf({ jobUser, ownerUids }: ServerConfig): string {
+  return ownerUids === undefined ? jobUser : OWNER_UID;
 }
 
 const NAME = "worker-server:";
@@ -137,6 +146,7 @@ const OPTIONS = v.strictObject({
   gracePeriod: amount,
   cgroupParent: v.string(),
   jobUser: v.string(),
+  ownerUids: v.string(),
   rules: v.string(),
   roleOid: v.string(),
   maxProcesses: amount,
@@ -165,6 +175,7 @@ function toConfig(parsed: unknown): ServerConfig {
   );
   return {
     ...others,
+    ownerUids: parseUidRange(others.ownerUids),
     gracePeriodMs: gracePeriod,
     auditSizeBytes: auditSize,
     maxOutputBytes: maxOutput,
@@ -233,6 +244,14 @@ function options(): Option[] {
       "the user that jobs run as, unless a start names another",
       "root",
       checkUser,
+    ),
+    text(
+      "owner-uids",
+      "<first-last>",
+      "a range of uids: jobs that ask for no user run as their owner's own one, instead of as " +
+        "--job-user (default: none)",
+      "",
+      checkOwnerUids,
     ),
     text("rules", "<file>", "rules in JSON that restrict roles and users (default: no file)", ""),
     text(

@@ -1,6 +1,6 @@
 /** `worker-server doctor`: reports what this host has and lacks, and how to get it. Changes nothing. */
 import type { Controller } from "../cgroup/types.ts";
-import type { ServerConfig } from "./config.ts";
+import { defaultUserOf, type ServerConfig } from "./config.ts";
 import { messageOf } from "../errors.ts";
 import { LIMIT_FILES, readLimits } from "../limits.ts";
 import { openLogFolder } from "./log_directory.ts";
@@ -50,7 +50,7 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
     }),
     await check("job user", () => examineUser(config)),
     await check("rule file", async () => {
-      await RuleFile.open(config.rules, config.jobUser);
+      await RuleFile.open(config.rules, defaultUserOf(config));
       return config.rules === "" ? "none: roles alone decide" : `${config.rules} is valid`;
     }),
     await check("limit files", () => {
@@ -122,16 +122,20 @@ async function check(
   }
 }
 
-async function examineUser({ jobUser }: ServerConfig): Promise<string | Warning> {
+async function examineUser({ jobUser, ownerUids }: ServerConfig): Promise<string | Warning> {
   const lines = (await runScript(scripts.user, [jobUser])).trim().split("\n");
   if (!lines.some((line) => line.startsWith("user "))) {
     throw new Error(`this host has no user ${jobUser}: make it, or name another with --job-user`);
   }
   const missing = lines.flatMap((line) => /^missing (.+)$/.exec(line)?.[1] ?? []);
-  if (missing.length === 0) return `jobs run as ${jobUser}`;
+  if (missing.length === 0) {
+    return ownerUids === undefined
+      ? `jobs run as ${jobUser}`
+      : `jobs run as a uid of their owner's, ${ownerUids.first} to ${ownerUids.last}`;
+  }
   const problem = `not installed: ${missing.join(", ")} (Debian's util-linux and libc-bin)`;
   // Every start would fail.
-  if (jobUser !== "root") throw new Error(problem);
+  if (jobUser !== "root" || ownerUids !== undefined) throw new Error(problem);
   return { warning: `${problem}: jobs cannot run as another user or be isolated` };
 }
 

@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import { isAbsolute, relative } from "node:path";
 import { countWithin, parseBytes, parseDurationMs } from "../../common/quantities.ts";
+import { parseUidRange } from "../model/owner_uids.ts";
 import { isUserName, MAX_GRACE_MS } from "../model/settings.ts";
 import { isRoleOid } from "../rbac.ts";
 import { LOG_DIR } from "./build_info.ts";
@@ -88,6 +89,14 @@ export function checkGroup(group: string): string {
 export function checkUser(user: string): string {
   if (isUserName(user)) return user;
   throw new InvalidArgumentError("Expected the name of a user of this host, such as nobody.");
+}
+
+/** A range of uids, or nothing. */
+export function checkOwnerUids(text: string): string {
+  if (text === "" || parseUidRange(text) !== undefined) return text;
+  throw new InvalidArgumentError(
+    "Expected a range of uids from 65536 on, such as 700000-765535, that no user of this host has.",
+  );
 }
 
 /** An OID that a role extension may have. */

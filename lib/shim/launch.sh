@@ -72,7 +72,14 @@ prepare_entry() {
     for program in setpriv getent timeout; do
       command -v "$program" >/dev/null || refuse missing "$program"
     done
-    entry=$(getent passwd -- "$job_worker_user") || refuse user "$job_worker_user"
+    case $job_worker_user in
+      # A uid of --owner-uids, which no user has.
+      [0-9]*) entry="$job_worker_user::$job_worker_user:$job_worker_user::/:" job_worker_groups=--clear-groups ;;
+      *)
+        entry=$(getent passwd -- "$job_worker_user") || refuse user "$job_worker_user"
+        job_worker_groups=--init-groups
+        ;;
+    esac
     set_user "$entry"
   fi
 }
@@ -84,7 +91,7 @@ set_user() { # LINE of passwd(5)
   IFS=$newline
   # By number from here on, so that the name is looked up only once.
   job_worker_user=$3 HOME=$6
-  export job_worker_user job_worker_group="$4" job_worker_groups=--init-groups
+  export job_worker_user job_worker_group="$4" job_worker_groups
 }
 
 has_processes() {

@@ -15,7 +15,7 @@ export const DATABASE_FILE = "jobs.db";
 const CHECKPOINT_PAGES = 4000;
 
 /** Grows by one with each change of the tables; a newer file is refused, an older one is migrated. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** The migration from each version to the next one. */
 const SCHEMAS = [
@@ -41,6 +41,10 @@ const SCHEMAS = [
   CREATE INDEX jobs_created ON jobs (created_at_ms, id);
   CREATE INDEX jobs_created_active ON jobs (created_at_ms, id) WHERE active = 1;
   CREATE INDEX jobs_title ON jobs (title, created_at_ms) WHERE title IS NOT NULL;
+`,
+  // Rows are never deleted: files of a uid may outlive its owner's jobs.
+  `
+  CREATE TABLE owner_uids (owner TEXT PRIMARY KEY, uid INTEGER NOT NULL UNIQUE) STRICT, WITHOUT ROWID;
 `,
 ];
 

@@ -77,6 +77,31 @@ testUnless(
   },
 );
 
+Deno.test("--owner-uids: jobs of different owners cannot signal or look into each other, and keep their uid", async () => {
+  await using server = await TestServer.start({ flags: ["--owner-uids", "700000-700001"] });
+  await server.pki.issue("carol", "writer");
+  const [alice, other] = [server.client("alice"), server.client("carol")];
+  const victim = await alice.script("sleep 600", { env: { TOKEN: "secret" } });
+  const { pid, user } = await alice.query(victim);
+  assert.equal(user, "700000");
+  const spy = await other.script(
+    `id -u; id -G; echo "$USER $HOME"; kill -9 ${pid} && echo KILLED; cat /proc/${pid}/environ; ` +
+      `grep NoNewPrivs /proc/self/status; exit 0`,
+  );
+  await endOf(other, spy);
+  const text = await other.text(spy);
+  assert.match(text, /^700001\n700001\n700001 \/\n/);
+  assert.match(text, /NoNewPrivs:\t1/);
+  assert.doesNotMatch(text, /KILLED|secret/);
+  await alice.stop(victim, 0);
+  await server.end();
+  await server.launch();
+  const carol = server.client("carol");
+  const again = await carol.script("id -u");
+  await endOf(carol, again);
+  assert.equal(await carol.text(again), "700001\n");
+});
+
 Deno.test("Start: --user does not tell of files that the user cannot see", async () => {
   await using server = await TestServer.start();
   const client = server.client();

@@ -2,6 +2,27 @@
 import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a uid is given to two owners",
+    file: "lib/store.ts",
+    from: "coalesce(max(uid) + 1, ?)",
+    to: "coalesce(max(uid), ?)",
+    tests: ["store"],
+  },
+  {
+    name: "an owner's uid is used before the disk has it",
+    file: "lib/job/starts.ts",
+    from: "if (given.isNew) await store.synced();",
+    to: "",
+    tests: ["job_starts"],
+  },
+  {
+    name: "a uid of the host's own users is given to an owner",
+    file: "lib/model/owner_uids.ts",
+    from: "first >= MIN_UID",
+    to: "first >= 0",
+    tests: ["config"],
+  },
   // Rotation and the disk.
   {
     name: "bytes are freed before the new beginning of the output is on the disk",

@@ -63,8 +63,8 @@ const MIB = 1024 ** 2;
 interface Setting {
   readonly flag: string;
   readonly name: keyof ServerConfig;
-  readonly fallback: string | number;
-  readonly accepted: Readonly<Record<string, string | number>>;
+  readonly fallback: string | number | undefined;
+  readonly accepted: Readonly<Record<string, ServerConfig[keyof ServerConfig]>>;
   readonly refused: readonly string[];
   /** What is said of a refused value. */
   readonly expected?: RegExp;
@@ -211,6 +211,19 @@ const SETTINGS: readonly Setting[] = [
     refused: ["", "-x", "a b", "a:b", "../x", "1000"],
     expected: /Expected the name of a user of this host, such as nobody\./,
   },
+  {
+    flag: "owner-uids",
+    name: "ownerUids",
+    fallback: undefined,
+    accepted: {
+      "": undefined,
+      "700000-765535": { first: 700_000, last: 765_535 },
+      "65536-65536": { first: 65_536, last: 65_536 },
+      "65536-4294967294": { first: 65_536, last: 4_294_967_294 },
+    },
+    refused: ["0-70000", "65535-70000", "700000", "700001-700000", "65536-4294967295", "a-b", "-"],
+    expected: /Expected a range of uids from 65536 on/,
+  },
   file("rules", "rules", ""),
   {
     flag: "metrics-listen",
@@ -253,14 +266,14 @@ Deno.test("readConfig: the table of settings is complete, and so are the default
 for (const { flag, name, accepted, refused, expected = /^$/ } of SETTINGS) {
   Deno.test(`readConfig: --${flag} and its environment variable accept the same values`, () => {
     for (const [text, value] of Object.entries(accepted)) {
-      assert.equal(configOf([`--${flag}`, text])[name], value, text);
-      assert.equal(configOf([], { [variableOf(flag)]: text })[name], value, text);
+      assert.deepEqual(configOf([`--${flag}`, text])[name], value, text);
+      assert.deepEqual(configOf([], { [variableOf(flag)]: text })[name], value, text);
     }
   });
 
   Deno.test(`readConfig: --${flag} goes before its environment variable`, () => {
     const [[first = "", value] = [], [other = ""] = []] = Object.entries(accepted);
-    assert.equal(configOf([`--${flag}`, first], { [variableOf(flag)]: other })[name], value);
+    assert.deepEqual(configOf([`--${flag}`, first], { [variableOf(flag)]: other })[name], value);
   });
 
   if (refused.length === 0) continue;

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { JobError } from "../../lib/errors.ts";
 import { DEFAULT_SETTINGS, type JobSettings } from "../../lib/model/settings.ts";
+import { OWNER_UID } from "../../lib/model/owner_uids.ts";
 import { FULL_DISK } from "../support/failures.ts";
 import { FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
@@ -48,6 +49,25 @@ Deno.test("start: the executor is given what the request says, and a folder that
   await host.start(requestOf({ graceMs: 5 }));
   assert.equal(host.executor.launches[1]?.graceMs, 5);
   assert(!JSON.stringify(host.stored(id)).includes('secret"'), "a secret is on record");
+});
+
+Deno.test("start: a job that asks for no user runs as its owner's uid, which is on the disk before", async () => {
+  await using host = await JobHost.open({ ownerUids: { first: 700_000, last: 700_001 } });
+  const start = (owner: string, user = OWNER_UID, idempotencyKey = "") =>
+    host.start(requestOf({ user }), { owner, idempotencyKey });
+  const userOf = (id: string) => host.stored(id).settings?.user;
+  host.executor.onLaunch = () => {
+    assert.equal(host.store.calls[0], "synced");
+    return Promise.resolve();
+  };
+  assert.equal(userOf(await start("alice")), "700000");
+  assert.equal(host.executor.launches[0]?.settings.user, "700000");
+  const id = await start("bob", OWNER_UID, "key");
+  assert.equal(userOf(id), "700001");
+  assert.equal(await start("bob", OWNER_UID, "key"), id);
+  assert.equal(userOf(await start("alice")), "700000");
+  assert.equal(userOf(await start("alice", "www-data")), "www-data");
+  await assertJobError(start("carol"), "exhausted", /all uids of --owner-uids are given/);
 });
 
 Deno.test("start: while it is under way the job is on record, and does not exist for callers", async () => {

@@ -83,7 +83,7 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
   open(folder.path)[Symbol.dispose]();
   const database = new DatabaseSync(join(folder.path, "jobs.db"));
   database.exec(
-    "DROP INDEX jobs_created; DROP INDEX jobs_created_active; DROP INDEX jobs_title; " +
+    "DROP TABLE owner_uids; DROP INDEX jobs_created; DROP INDEX jobs_created_active; DROP INDEX jobs_title; " +
       "ALTER TABLE jobs DROP COLUMN created_at_ms; ALTER TABLE jobs DROP COLUMN title; " +
       "PRAGMA user_version = 1",
   );
@@ -95,6 +95,25 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
   const { found, last } = store.scan(ANY, { cursor: undefined, scanCount: 10 });
   assert.deepEqual(found, [{ record, cursor: { createdAtMs: 77, id: record.id } }]);
   assert.equal(last, undefined);
+});
+
+Deno.test("JobStore: each owner keeps a uid of its own, which nobody else is given", async () => {
+  await using folder = await temporaryFolder();
+  const range = { first: 700_000, last: 700_001 };
+  {
+    using store = open(folder.path);
+    assert.deepEqual(store.uidOf("alice", range), { uid: 700_000, isNew: true });
+    assert.deepEqual(store.uidOf("bob", range), { uid: 700_001, isNew: true });
+    assert.deepEqual(store.uidOf("alice", range), { uid: 700_000, isNew: false });
+    assert.equal(store.uidOf("carol", range), undefined);
+  }
+  using store = open(folder.path);
+  assert.equal(store.uidOf("carol", range), undefined);
+  const larger = { first: 699_999, last: 700_002 };
+  assert.deepEqual(store.uidOf("carol", larger), { uid: 700_002, isNew: true });
+  const other = { first: 800_000, last: 800_000 };
+  assert.deepEqual(store.uidOf("bob", other), { uid: 700_001, isNew: false });
+  assert.deepEqual(store.uidOf("dave", other), { uid: 800_000, isNew: true });
 });
 
 Deno.test("JobStore: a scan stops where it is told to, and goes on from there", async () => {
