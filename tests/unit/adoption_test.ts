@@ -333,6 +333,7 @@ Deno.test("adopt: a process that has the launcher's id but another start time is
 
 Deno.test("adopt: where no inotify instance is left, the check finds the recorded end", async () => {
   await using host = await Host.make();
+  using log = new CapturedLog();
   await using launcher = new IdleProcess();
   const record = `${await lineOf(launcher)}job 5499\n`;
   const job = await host.job("a", { record, populated: true });
@@ -347,6 +348,7 @@ Deno.test("adopt: where no inotify instance is left, the check finds the recorde
     await host.setPopulated(job, false);
     const ending = await endOf(adoption);
     assert.equal(ending.kind === "exited" && ending.exitCode, 7);
+    assert(!log.entries.some(({ message }) => /no exit status/.test(message)), "there is one");
   } finally {
     Deno.watchFs = watchFs;
   }
