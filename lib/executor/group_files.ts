@@ -37,11 +37,15 @@ export async function readCounters(
  *
  * @throws Where that cannot be found out: the host has no process or no descriptor left, say.
  */
-export async function hasProcesses({ populatedFile }: Placement): Promise<boolean> {
-  const text = await runScript(scripts.populated, [populatedFile]);
-  return populatedFile.endsWith("cgroup.events")
-    ? /^populated 1$/m.test(text)
-    : /^\d+$/m.test(text);
+export async function hasProcesses(
+  { populatedFile, tracker, groups }: Pick<Placement, "populatedFile" | "tracker" | "groups">,
+): Promise<boolean> {
+  // Of a cgroup v2 group that file tells also of the groups within it.
+  const others = populatedFile.endsWith("cgroup.events")
+    ? groups.filter((group) => group !== tracker)
+    : groups;
+  const text = await runScript(scripts.populated, [populatedFile, ...others]);
+  return /^(?:populated 1|\d+)$/m.test(text);
 }
 
 /** Waits until no process of the job is left. */

@@ -157,8 +157,10 @@ export class LocalExecutor implements Executor {
    *
    * @returns Whether there was a process to send them to.
    */
-  async #send(signals: readonly SignalName[], { tracker }: Placement): Promise<boolean> {
-    const args = [signals.join(" "), tracker];
+  async #send(signals: readonly SignalName[], { tracker, groups }: Placement): Promise<boolean> {
+    // A process that has left the tracker may still be in another of the job's groups.
+    const others = signals[0] === "KILL" ? groups.filter((group) => group !== tracker) : [];
+    const args = [signals.join(" "), tracker, ...others];
     let printed: string;
     try {
       printed = await runScript(scripts.signal, args);

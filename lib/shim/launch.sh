@@ -94,39 +94,56 @@ set_user() { # LINE of passwd(5)
   export job_worker_user job_worker_group="$4" job_worker_groups
 }
 
+# In the job's groups. On cgroup v1, whose files do not tell, also in those that the job has made.
 has_processes() {
   case $populated_file in
     */cgroup.events)
-      while IFS=' ' read -r key value; do
-        [ "$key" != populated ] || [ "$value" != 1 ] || return 0
-      done <"$populated_file"
+      ! is_populated "$populated_file" || return 0
+      for group in $groups; do
+        [ "$group/cgroup.events" = "$populated_file" ] && continue
+        read -r process <"$group/cgroup.procs" && return 0
+      done
       return 1
       ;;
-    *) read -r process <"$populated_file" ;;
   esac
+  set +f
+  for group in $groups; do
+    holds_process "$group" && break
+  done
+  found=$?
+  set -f
+  return "$found"
 }
 
-kill_all() { # cgroup.kill (Linux 5.14) leaves no process time to fork
-  echo 1 >"${populated_file%/*}/cgroup.kill" || signal_all KILL "${populated_file%/*}"
+holds_process() { # GROUP
+  read -r process <"$1/cgroup.procs" && return
+  for inner in "$1"/*/; do
+    [ ! -d "$inner" ] || ! holds_process "$inner" || return 0
+  done
+  return 1
 }
 
 # Ends the processes that the main process leaves behind: SIGTERM, the grace period, SIGKILL. While a
 # server is stopping the job (the file `stopping` exists), the server does this and times it.
 clear_remains() {
-  set +f
   if [ ! -e "$folder/stopping" ]; then
+    set +f
     signal_all TERM "${populated_file%/*}"
     # A stopped process (SIGSTOP) hears SIGTERM only when it goes on.
     signal_all CONT "${populated_file%/*}"
+    set -f
   fi
   pause=0.005
   waited=0
   while has_processes; do
-    [ "$waited" -lt "$grace" ] || [ -e "$folder/stopping" ] || kill_all
+    if [ "$waited" -ge "$grace" ] && [ ! -e "$folder/stopping" ]; then
+      set +f
+      kill_groups $groups
+      set -f
+    fi
     sleep "$pause"
     case $pause in 0.005) pause=0.02 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
   done
-  set -f
 }
 
 set_record() { # STATUS
@@ -225,8 +242,7 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   )
   status=$?
   exec 2>&3 3>&- 7>&-
-  # cgroup.events also covers the groups that the job has made; cgroup.procs does not.
-  case $populated_file in */cgroup.events) has_processes ;; esac && clear_remains
+  has_processes && clear_remains
   set_record "$status"
   end_copying
   # Where it cannot be written, the exit of this process tells that the job has ended, and why.

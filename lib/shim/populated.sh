@@ -1,17 +1,18 @@
-# Prints the file $1, which tells whether a process is left in a job's groups; nothing where it is gone.
-# cgroup.procs (cgroup v1) tells of one group: the files of the groups that the job has made in it follow.
-# Fails where a file is there and cannot be opened: the host may have no descriptor left.
-print_file() {
+# Tells whether a process is left: prints the file $1 (of a job's tracking group), and the processes of
+# the groups that follow, and of groups that the job has made in them; nothing where they are gone.
+# Fails where one is there and cannot be opened: the host may have no descriptor left.
+print_file() { # FILE
   [ -e "$1" ] || return 0
-  while IFS= read -r line; do printf '%s\n' "$line"; done <"$1"
+  exec <"$1"
+  while IFS= read -r line; do printf '%s\n' "$line"; done
 }
 
 print_processes() { # GROUP
-  print_file "$1/cgroup.procs" || exit
-  for inner in "$1"/*/; do [ ! -d "$inner" ] || print_processes "${inner%/}"; done
+  print_file "$1/cgroup.procs"
+  for inner in "$1"/*/; do [ ! -d "$inner" ] || print_processes "$inner"; done
 }
 
-case $1 in
-  */cgroup.procs) print_processes "${1%/*}" ;;
-  *) print_file "$1" ;;
-esac
+print_file "$1"
+shift
+for group; do print_processes "$group"; done
+:

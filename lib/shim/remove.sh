@@ -1,10 +1,17 @@
-# Removes control groups, with the groups that a job has made in them.
+# Removes control groups, with the groups that a job has made in them, and whatever is still in those:
+# the job has ended.
 remove_groups() { # GROUP...
   rmdir -- "$@" && return
   # A process that has just ended may still be in the group for a moment.
   sleep 0.05
   set +f
   for group; do remove_group "$group"; done
+  for group; do
+    [ -d "$group" ] || continue
+    kill_groups "$group"
+    sleep 0.05
+    remove_group "$group"
+  done
   set -f
 } 2>/dev/null
 

@@ -100,6 +100,19 @@ Deno.test("isVacated: groups go when no process is left, and only then", async (
   assert.equal(await isVacated(placement), true);
 });
 
+Deno.test("hasProcesses: a process that has left the tracker for another of the job's groups counts", async () => {
+  await using groups = await FakeGroups.make();
+  const placement = await groups.place("job", { populated: false });
+  const other = await groups.group("other", { "cgroup.procs": "" });
+  const both = { ...placement, groups: [...placement.groups, other] };
+  assert.equal(await hasProcesses(both), false);
+  await Deno.writeTextFile(join(other, "cgroup.procs"), "12\n");
+  assert.equal(await hasProcesses(both), true);
+  // Of a cgroup v2 group, a list of processes is not asked for: the file of events knows them all.
+  await Deno.writeTextFile(join(placement.tracker, "cgroup.procs"), "12\n");
+  assert.equal(await hasProcesses(placement), false);
+});
+
 Deno.test("hasProcesses: a group that is gone has none", async () => {
   await using groups = await FakeGroups.make();
   const placement = await placementWith(groups, "cgroup.events", "populated 1\n");
@@ -158,7 +171,7 @@ Deno.test("removeGroups: groups in a group go too; one that is in use stays, and
   const nested = await groups.group("nested");
   await groups.group("nested/inner");
   // A plain file keeps a folder from being removed, as a process keeps a group.
-  const busy = await groups.group("busy", { "cgroup.procs": "1\n" });
+  const busy = await groups.group("busy", { "cgroup.procs": "999999999\n" });
   await removeGroups([empty, busy, groups.path("absent"), nested]);
   assert.deepEqual([...Deno.readDirSync(groups.folder)].map(({ name }) => name), ["busy"]);
 });
@@ -166,6 +179,6 @@ Deno.test("removeGroups: groups in a group go too; one that is in use stays, and
 Deno.test("removeEmptyGroups: says what is left", async () => {
   await using groups = await FakeGroups.make();
   const empty = await groups.group("empty");
-  const busy = await groups.group("busy", { "cgroup.procs": "1\n" });
+  const busy = await groups.group("busy", { "cgroup.procs": "999999999\n" });
   assert.deepEqual(await removeEmptyGroups([empty, busy, groups.path("absent")]), [busy]);
 });

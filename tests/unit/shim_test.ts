@@ -214,6 +214,69 @@ Deno.test("signal.sh: with cgroup v1, a group is frozen while its processes are 
   }
 });
 
+Deno.test("signal.sh: without cgroup.kill, SIGKILL takes the right to fork, and freezes; groups within are thawed too", async () => {
+  await using groups = await FakeGroups.make();
+  await using process = new IdleProcess();
+  const files = { "cgroup.procs": "", "pids.max": "200", "cgroup.freeze": "1" };
+  const group = await groups.group("job", files);
+  const inner = await groups.group("job/inner", {
+    "cgroup.procs": `${process.pid}\n`,
+    "freezer.state": "FROZEN",
+  });
+  const other = await groups.group("other", { "cgroup.procs": "", "pids.max": "max" });
+  await runScript(scripts.signal, ["KILL", group, other]);
+  assert.equal(await process.signal(), "SIGKILL");
+  const read = (...path: string[]) => Deno.readTextFile(join(...path));
+  assert.equal(await read(group, "pids.max"), "0\n");
+  assert.equal(await read(other, "pids.max"), "0\n");
+  assert.equal(await read(group, "cgroup.freeze"), "0\n");
+  assert.equal(await read(inner, "freezer.state"), "THAWED\n");
+});
+
+Deno.test("signal.sh: SIGKILL looks again until it finds no other process, also where one does not end", async () => {
+  await using groups = await FakeGroups.make();
+  await using parent = new IdleProcess();
+  await using child = new IdleProcess();
+  const group = await groups.group("job");
+  // A pipe in the file's place: the first reader does not see the child yet.
+  const procs = join(group, "cgroup.procs");
+  await new Deno.Command("mkfifo", { args: [procs] }).output();
+  const script = 'echo "$2" >"$1"; while sleep 0.05; do printf "%s\\n" "$2" "$3" >"$1"; done';
+  const kernel = new Deno.Command("sh", {
+    args: ["-c", script, "x", procs, `${parent.pid}`, `${child.pid}`],
+  }).spawn();
+  try {
+    await inTime("the kill", runScript(scripts.signal, ["KILL", group]), 5000);
+    assert.equal(await parent.signal(), "SIGKILL");
+    assert.equal(await child.signal(), "SIGKILL");
+  } finally {
+    kernel.kill("SIGKILL");
+    await kernel.status;
+  }
+});
+
+Deno.test("signal.sh: a process that this one cannot see (0) is passed over", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("job", { "cgroup.procs": "0\n" });
+  for (const signals of ["TERM", "KILL"]) {
+    // In a session of its own: where 0 goes to kill(1), this test's own group would end.
+    const args = ["--wait", "/bin/sh", "-c", scripts.signal, "job-worker", signals, group];
+    const { code, stdout } = await new Deno.Command("setsid", { args }).output();
+    assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, ""], signals);
+  }
+});
+
+Deno.test("populated.sh: tells of the processes of all groups, and of groups within them", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("job", { "cgroup.procs": "" });
+  const other = await groups.group("other", { "cgroup.procs": "" });
+  const file = join(group, "cgroup.procs");
+  assert.equal(await runScript(scripts.populated, [file, group, other]), "");
+  await groups.group("other/in ner/deepest", { "cgroup.procs": "12\n" });
+  assert.equal(await runScript(scripts.populated, [file, group, other]), "12\n");
+  assert.equal(await runScript(scripts.populated, [file, groups.path("absent")]), "");
+});
+
 Deno.test("read.sh: each file between its name and an end, with what it holds kept as it is", async () => {
   await using groups = await FakeGroups.make();
   const group = await groups.group("a b", {
@@ -237,9 +300,11 @@ Deno.test("remove.sh: groups go with the groups in them; what cannot be removed 
   const nested = await groups.group("nested");
   await groups.group("nested/inner/most");
   await groups.group("nested/in ner");
-  const busy = await groups.group("busy", { "cgroup.procs": "1\n" });
+  await using process = new IdleProcess();
+  const busy = await groups.group("busy", { "cgroup.procs": `${process.pid}\n` });
   const empty = await groups.group("empty");
   await runScript(scripts.remove, [nested, groups.path("absent"), busy, empty]).catch(() => {});
+  assert.equal(await process.signal(), "SIGKILL", "the job has ended, and a process of it is left");
   const left = [...Deno.readDirSync(groups.folder)].map(({ name }) => name);
   assert.deepEqual(left, ["busy"]);
 });
