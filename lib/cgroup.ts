@@ -57,6 +57,22 @@ export function parentGroups(host: CgroupHost): string[] {
 }
 
 /**
+ * The weights of the groups that all jobs' groups are made in: jobs that take all the time of processors
+ * and disks leave the server enough to stop them. Launchers have more than any job beside them.
+ */
+export function parentWeights(host: CgroupHost): Setting[] {
+  const settings = host.hierarchies.flatMap((hierarchy) =>
+    hierarchy.controllers.flatMap((controller) =>
+      inGroup(
+        `${hierarchy.folder}/${host.parent}`,
+        filesOf(hierarchy, controller).lowWeight ?? [],
+      )
+    )
+  );
+  return [...settings, { file: `${launchersGroup(host)}/cpu.weight`, value: "10000" }];
+}
+
+/**
  * The group of all launchers, absolute. They are not in the server's group, so that they survive when
  * all processes of that group are killed (by systemd, or at the end of a login session).
  */
@@ -106,6 +122,6 @@ function filesOf(hierarchy: Hierarchy, controller: Controller): ControllerFiles 
   return (hierarchy.version === 2 ? v2Controllers : v1Controllers)[controller];
 }
 
-function inGroup(group: string, settings: Setting[]): Setting[] {
+function inGroup(group: string, settings: readonly Setting[]): Setting[] {
   return settings.map((setting) => ({ ...setting, file: `${group}/${setting.file}` }));
 }

@@ -18,6 +18,8 @@ export interface ControllerFiles {
   settings(limits: Limits): Setting[];
   /** The same, written once for each disk, with the disk's MAJ:MIN number before the value. */
   diskSettings?(limits: Limits): Setting[];
+  /** What makes all jobs together weigh less than one busy program beside them, as the server is. */
+  lowWeight?: readonly Setting[];
   /** Files that count what a job uses. */
   counters: readonly CounterName[];
 }

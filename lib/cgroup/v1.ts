@@ -9,6 +9,7 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
         { file: "cpu.cfs_period_us", value: String(CPU_PERIOD_USEC) },
         { file: "cpu.cfs_quota_us", value: String(Math.round(cpuCores * CPU_PERIOD_USEC)) },
       ],
+    lowWeight: [{ file: "cpu.shares", value: "102" }], // The default is 1024.
     counters: ["cpu.stat"],
   },
   cpuacct: { settings: () => [], counters: ["cpuacct.usage"] },
@@ -28,6 +29,8 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
       ...throttle("blkio.throttle.read_bps_device", readBytesPerSecond),
       ...throttle("blkio.throttle.write_bps_device", writeBytesPerSecond),
     ],
+    // Each is there with its own scheduler of disk requests; the defaults are 500 and 100.
+    lowWeight: [{ file: "blkio.weight", value: "50" }, { file: "blkio.bfq.weight", value: "10" }],
     counters: ["blkio.throttle.io_service_bytes_recursive"],
   },
   pids: {

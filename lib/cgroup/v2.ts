@@ -10,6 +10,7 @@ export const v2Controllers: Record<Controller, ControllerFiles> = {
         file: "cpu.max",
         value: `${Math.round(cpuCores * CPU_PERIOD_USEC)} ${CPU_PERIOD_USEC}`,
       }],
+    lowWeight: [{ file: "cpu.weight", value: "10" }], // The default is 100.
     counters: [],
   },
   // Every v2 group counts CPU time, whether the cpu controller is enabled or not.
@@ -35,6 +36,8 @@ export const v2Controllers: Record<Controller, ControllerFiles> = {
       ];
       return rates.length === 0 ? [] : [{ file: "io.max", value: rates.join(" ") }];
     },
+    // Each is there with its own scheduler of disk requests; the default is 100.
+    lowWeight: [{ file: "io.weight", value: "10" }, { file: "io.bfq.weight", value: "10" }],
     counters: ["io.stat"],
   },
   pids: {

@@ -45,7 +45,7 @@ export async function hasProcesses(
     ? groups.filter((group) => group !== tracker)
     : groups;
   const text = await runScript(scripts.populated, [populatedFile, ...others]);
-  return /^(?:populated 1|\d+)$/m.test(text);
+  return /^(?:populated 1|[1-9]\d*)$/m.test(text);
 }
 
 /** Waits until no process of the job is left. */

@@ -25,6 +25,9 @@ import { SpareShell } from "./spare_shell.ts";
 /** The unit in which the launcher is told the grace period. */
 const GRACE_UNIT_MS = 50;
 
+/** A shell that takes longer to send signals is stuck, and a new one sends them again. */
+const SPARE_SHELL_TIMEOUT_MS = 1000;
+
 /** Signals after which no SIGCONT follows: they end a stopped process themselves, or stop one. */
 const ENDS_STOPPED: ReadonlySet<SignalName> = new Set(["KILL", "STOP", "CONT"]);
 
@@ -126,7 +129,7 @@ export class LocalExecutor implements Executor {
     signal: SignalName,
   ): Promise<void> {
     await markStopping(folder);
-    await this.#send(ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"], placement);
+    await this.#sendAtOnce(ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"], placement);
   }
 
   async signal({ placement }: { placement: Placement }, signal: SignalName): Promise<boolean> {
@@ -138,7 +141,7 @@ export class LocalExecutor implements Executor {
   }
 
   async kill({ placement }: { placement: Placement }): Promise<void> {
-    await this.#send(["KILL"], placement);
+    await this.#sendAtOnce(["KILL"], placement);
   }
 
   async usages(placements: readonly Placement[]): Promise<Usage[]> {
@@ -152,25 +155,32 @@ export class LocalExecutor implements Executor {
     await removeEmptyGroups([launchersGroup(this.#host), ...parentGroups(this.#host)]);
   }
 
-  /**
-   * Sends signals, one after the other.
-   *
-   * @returns Whether there was a process to send them to.
-   */
-  async #send(signals: readonly SignalName[], { tracker, groups }: Placement): Promise<boolean> {
-    // A process that has left the tracker may still be in another of the job's groups.
-    const others = signals[0] === "KILL" ? groups.filter((group) => group !== tracker) : [];
-    const args = [signals.join(" "), tracker, ...others];
+  /** Sends signals, one after the other. @returns Whether there was a process to send them to. */
+  async #send(signals: readonly SignalName[], placement: Placement): Promise<boolean> {
+    const args = signalArguments(signals, placement);
     let printed: string;
     try {
       printed = await runScript(scripts.signal, args);
     } catch (error) {
-      // The host has no room for a process, say, which a kill may well mend.
+      // The host has no room for a process, say.
       printed = await this.#spareShell.send(args).catch(() => {
         throw error;
       });
     }
     return /^reached$/m.test(printed);
+  }
+
+  /**
+   * Sends signals that end a job, without a new process where that is possible: a job that forks without
+   * end keeps the kernel from making one for seconds, and the whole server waits meanwhile.
+   */
+  async #sendAtOnce(signals: readonly SignalName[], placement: Placement): Promise<void> {
+    const args = signalArguments(signals, placement);
+    try {
+      await this.#spareShell.send(args, SPARE_SHELL_TIMEOUT_MS);
+    } catch {
+      await runScript(scripts.signal, args);
+    }
   }
 
   async #makeGroups(groups: readonly string[]): Promise<void> {
@@ -194,6 +204,16 @@ export class LocalExecutor implements Executor {
       status === RECORD_REFUSED_STATUS ? LOST_BECAUSE.diskRefused : LOST_BECAUSE.launcherKilled,
     );
   }
+}
+
+/** What lib/shim/signal.sh takes. */
+function signalArguments(
+  signals: readonly SignalName[],
+  { tracker, groups }: Placement,
+): string[] {
+  // A process that has left the tracker may still be in another of the job's groups.
+  const others = signals[0] === "KILL" ? groups.filter((group) => group !== tracker) : [];
+  return [signals.join(" "), tracker, ...others];
 }
 
 /**

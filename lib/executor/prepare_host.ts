@@ -1,6 +1,6 @@
 /** Makes the control groups that jobs' groups are made in. */
 import { join } from "node:path";
-import { launchersGroup, parentGroups } from "../cgroup.ts";
+import { launchersGroup, parentGroups, parentWeights } from "../cgroup.ts";
 import { v2ControllersOf } from "../cgroup/host.ts";
 import type { CgroupHost, Hierarchy } from "../cgroup/types.ts";
 import { messageOf } from "../errors.ts";
@@ -8,7 +8,7 @@ import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 
 /**
- * Makes the parent groups, and enables the controllers of cgroup v2 in them.
+ * Makes the parent groups, enables the controllers of cgroup v2 in them, and gives them their weights.
  *
  * @returns The host with the controllers that could be enabled.
  * @throws {Error} When a group cannot be made.
@@ -18,6 +18,8 @@ export async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
   const hierarchies = await Promise.all(
     host.hierarchies.map((hierarchy) => enableControllers(host, hierarchy)),
   );
+  const weights = parentWeights({ ...host, hierarchies });
+  await runScript(scripts.weigh, weights.flatMap(({ file, value }) => [file, value]));
   return { ...host, hierarchies };
 }
 

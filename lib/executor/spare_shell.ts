@@ -1,4 +1,4 @@
-/** A shell that is kept ready to send signals where the host has no process left for a new one. */
+/** A shell that is kept ready to send signals where the host has no process left for a new one, or no time. */
 import { scripts } from "../shim/scripts.ts";
 import { PROGRAM_PATH, quoteForShell } from "../shim/shell.ts";
 import { Launcher } from "./launcher.ts";
@@ -27,13 +27,21 @@ export class SpareShell {
   /**
    * Does what lib/shim/signal.sh does.
    *
+   * @param timeoutMs How long that may take, with what was asked for before; the signals may still be sent.
    * @returns What that prints.
-   * @throws When no shell is ready.
+   * @throws When no shell is ready, or the time is over.
    */
-  send(args: readonly string[]): Promise<string> {
+  async send(args: readonly string[], timeoutMs?: number): Promise<string> {
     const sent = this.#last.then(() => this.#send(args));
     this.#last = sent.catch(() => {});
-    return sent;
+    if (timeoutMs === undefined) return await sent;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error("the shell does not answer")), timeoutMs);
+    try {
+      return await Promise.race([sent, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Lets the shell exit. */

@@ -101,7 +101,7 @@ has_processes() {
       ! is_populated "$populated_file" || return 0
       for group in $groups; do
         [ "$group/cgroup.events" = "$populated_file" ] && continue
-        read -r process <"$group/cgroup.procs" && return 0
+        read -r process <"$group/cgroup.procs" && [ "$process" != 0 ] && return 0
       done
       return 1
       ;;
@@ -116,7 +116,7 @@ has_processes() {
 }
 
 holds_process() { # GROUP
-  read -r process <"$1/cgroup.procs" && return
+  read -r process <"$1/cgroup.procs" && [ "$process" != 0 ] && return
   for inner in "$1"/*/; do
     [ ! -d "$inner" ] || ! holds_process "$inner" || return 0
   done

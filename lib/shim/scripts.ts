@@ -17,6 +17,7 @@ import remove from "./remove.sh" with { type: "text" };
 import signal from "./signal.sh" with { type: "text" };
 import signalAll from "./signal_all.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
+import weigh from "./weigh.sh" with { type: "text" };
 
 /** One script for each task. Each file says what it takes and prints. */
 export const scripts = {
@@ -33,4 +34,5 @@ export const scripts = {
   remove: `${stripComments(signalAll + remove)}remove_groups "$@"\n`,
   signal: stripComments(signalAll + signal),
   user: stripComments(user),
+  weigh: stripComments(weigh),
 } as const;

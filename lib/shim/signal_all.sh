@@ -19,9 +19,11 @@ passed=0
 # where there is pids.max.
 kill_groups() { # GROUP...
   for group; do [ ! -e "$group/pids.max" ] || echo 0 >"$group/pids.max"; done
-  frozen=
+  frozen= max_rounds=1000
   for group; do
     if [ -e "$group/cgroup.kill" ]; then
+      # Who has left that group is in another one; the others are dying, which is not to be watched.
+      max_rounds=1
       ! is_populated "$group/cgroup.events" || reached=1
       echo 1 >"$group/cgroup.kill"
     elif [ -e "$group/cgroup.freeze" ]; then
@@ -41,7 +43,7 @@ kill_groups() { # GROUP...
 # Goes on until the same processes are found twice: these cannot fork any more, and end.
 kill_listed() { # GROUP...
   rounds=0 before=
-  until [ "$before" = "$passed" ] || [ "$rounds" = 1000 ]; do
+  until [ "$before" = "$passed" ] || [ "$rounds" = "$max_rounds" ]; do
     rounds=$((rounds + 1)) before=$passed passed=0
     for group; do [ -e "$group/cgroup.kill" ] || signal_all KILL "$group"; done
   done

@@ -109,15 +109,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "ten is taken for one in a populated file",
     file: "lib/executor/group_files.ts",
-    from: "|\\d+)$/m",
-    to: "|\\d+)/m",
+    from: "|[1-9]\\d*)$/m",
+    to: "|[1-9]\\d*)/m",
     tests: ["group_files"],
   },
   {
     name: "a populated group counts as empty",
     file: "lib/executor/group_files.ts",
-    from: "|\\d+)$/m",
-    to: "|\\d+)$/",
+    from: "|[1-9]\\d*)$/m",
+    to: "|[1-9]\\d*)$/",
     tests: ["group_files"],
   },
   {
@@ -334,8 +334,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "SIGKILL is one pass",
     file: "lib/shim/signal_all.sh",
-    from: '[ "$rounds" = 1000 ]',
-    to: '[ "$rounds" = 1 ]',
+    from: "max_rounds=1000",
+    to: "max_rounds=1",
     tests: ["shim"],
   },
   {
@@ -477,5 +477,19 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "  set -C\n",
     to: "",
     tests: ["launchers"],
+  },
+  {
+    name: "a stuck shell keeps a kill back",
+    file: "lib/executor/spare_shell.ts",
+    from: "Promise.race([sent, late])",
+    to: "sent",
+    tests: ["shim"],
+  },
+  {
+    name: "jobs weigh as much as the server",
+    file: "lib/cgroup/v2.ts",
+    from: 'lowWeight: [{ file: "cpu.weight", value: "10" }],',
+    to: "",
+    tests: ["cgroup"],
   },
 ];

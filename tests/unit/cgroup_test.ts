@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { parentGroups, planGroups } from "../../lib/cgroup.ts";
+import { parentGroups, parentWeights, planGroups } from "../../lib/cgroup.ts";
 import { parseOomKills, parseUsage } from "../../lib/cgroup/counters.ts";
 import { type CgroupHost, type CounterName, type Plan } from "../../lib/cgroup/types.ts";
 import { isJobId } from "../../common/job_id.ts";
@@ -57,6 +57,20 @@ Deno.test("parseHostReport: a pure v1 host kills by the freezer; joined controll
   assert.equal(plan.populatedFile, `${plan.tracker}/cgroup.procs`);
   assert(plan.groups.includes(`/sys/fs/cgroup/cpu,cpuacct/job-worker/${ID}`));
   assert.equal(plan.groups.length, 5);
+});
+
+Deno.test("parentWeights: all jobs together weigh less than a program beside them, and launchers more than a job", () => {
+  const weightsOf = (name: string) =>
+    parentWeights(hostOf(name)).map(({ file, value }) => `${file.slice(15)} ${value}`);
+  assert.deepEqual(weightsOf("probe_v2.txt"), [
+    "job-worker/cpu.weight 10",
+    "job-worker/io.weight 10",
+    "job-worker/io.bfq.weight 10",
+    "job-worker/launchers/cpu.weight 10000",
+  ]);
+  const hybrid = weightsOf("probe_hybrid.txt");
+  assert(hybrid.includes("cpu/job-worker/cpu.shares 102"), hybrid.join());
+  assert(hybrid.includes("blkio/job-worker/blkio.weight 50"), hybrid.join());
 });
 
 Deno.test("toCgroupHost: a host without control groups, or with none below /sys/fs/cgroup", () => {

@@ -71,6 +71,8 @@ Deno.test("hasProcesses: cgroup.events says it by its line, cgroup.procs by havi
     ["cgroup.procs", "12\n345\n", true],
     ["cgroup.procs", "", false],
     ["cgroup.procs", "\n", false],
+    // A process that cannot be seen from here, nor ended.
+    ["cgroup.procs", "0\n", false],
   ];
   for (const [file, text, expected] of cases) {
     await using groups = await FakeGroups.make();

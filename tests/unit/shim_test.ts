@@ -343,6 +343,28 @@ Deno.test("punch.sh: says which files it could not cut", async () => {
   assert.equal(text, "\0".repeat(4096) + "x".repeat(2 * 4096));
 });
 
+Deno.test("weigh.sh: writes what the kernel has, and makes no file that it has not", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("jobs", { "cpu.weight": "100" });
+  const files = [join(group, "io.weight"), "10", join(group, "cpu.weight"), "10"];
+  assert.equal(await runScript(scripts.weigh, files), "");
+  assert.equal(await Deno.readTextFile(join(group, "cpu.weight")), "10\n");
+  assert.deepEqual([...Deno.readDirSync(group)].map(({ name }) => name), ["cpu.weight"]);
+});
+
+Deno.test("SpareShell: a shell that is stuck is not waited for", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("job");
+  const procs = join(group, "cgroup.procs");
+  await new Deno.Command("mkfifo", { args: [procs] }).output();
+  const shell = new SpareShell();
+  shell.prepare();
+  await assert.rejects(shell.send(["KILL", group], 50), /does not answer/);
+  await Deno.writeTextFile(procs, "");
+  await shell.send(["KILL", groups.path("absent")]);
+  await shell.close();
+});
+
 Deno.test("user.sh: the user's line, where there is such a user", async () => {
   assert.match(await runScript(scripts.user, ["root"]), /^user root:[^:]*:0:0:/);
   for (const name of ["no-such-user-here", "", "--help"]) {
