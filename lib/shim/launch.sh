@@ -219,6 +219,7 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
         exit 125
       }
     done
+    [ "$oom_adjustment" = 0 ] || echo 0 >/proc/self/oom_score_adj
     # The only way for a forked shell to learn its own process id without another fork.
     cd -P /proc/self && pid=${PWD##*/} && cd /
     unset OLDPWD
@@ -261,5 +262,8 @@ read -r stat </proc/self/stat
 parse_stat "$stat"
 IFS=$newline
 read -r boot_id </proc/sys/kernel/random/boot_id
+read -r oom_adjustment </proc/self/oom_score_adj
+# No core dumps, unless a job raises this itself. The server may have been started with any limit.
+ulimit -Sc 0
 myself="$$ $start_time $boot_id"
 echo 0 >"$launchers/cgroup.procs"

@@ -199,3 +199,10 @@ testUnless(await lacksPerl(), {
     await assertGone(id);
   },
 });
+
+Deno.test("start: a job has limits and an OOM adjustment of its own, whatever the server has", async () => {
+  const prelude = "echo 300 >/proc/self/oom_score_adj; ulimit -Sc unlimited";
+  await using server = await TestServer.start({ prelude });
+  const id = await server.client().shell("cat /proc/self/oom_score_adj; ulimit -Sc");
+  assert.equal(await server.client().text(id), "0\n0\n");
+});
