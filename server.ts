@@ -143,6 +143,12 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
       { descriptors: executor.inheritedDescriptors.join(" ") },
     );
   }
+  if (Deno.pid === 1) {
+    log.warn(
+      "this server is process 1 of a container, and what jobs leave behind stays as zombies: " +
+        "start the container with --init (docker and podman have it)",
+    );
+  }
   log.info("ready", {
     version: VERSION,
     listen: config.listen,

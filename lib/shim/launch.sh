@@ -263,6 +263,7 @@ parse_stat "$stat"
 IFS=$newline
 read -r boot_id </proc/sys/kernel/random/boot_id
 read -r oom_adjustment </proc/self/oom_score_adj
+[ "$nice" = 0 ] || renice -n 0 -p "$$" >/dev/null
 # No core dumps, unless a job raises this itself. The server may have been started with any limit.
 ulimit -Sc 0
 myself="$$ $start_time $boot_id"

@@ -201,8 +201,17 @@ testUnless(await lacksPerl(), {
 });
 
 Deno.test("start: a job has limits and an OOM adjustment of its own, whatever the server has", async () => {
-  const prelude = "echo 300 >/proc/self/oom_score_adj; ulimit -Sc unlimited";
+  const prelude = "echo 300 >/proc/self/oom_score_adj; ulimit -Sc unlimited; renice -n 7 $$";
   await using server = await TestServer.start({ prelude });
-  const id = await server.client().shell("cat /proc/self/oom_score_adj; ulimit -Sc");
-  assert.equal(await server.client().text(id), "0\n0\n");
+  const id = await server.client().shell("cat /proc/self/oom_score_adj; ulimit -Sc; nice");
+  assert.equal(await server.client().text(id), "0\n0\n0\n");
+});
+
+Deno.test("start: a server that is process 1 of a container warns that zombies stay", async () => {
+  const prelude = 'exec unshare --pid --fork --kill-child --mount-proc "$0" "$@"';
+  await using server = await TestServer.start({ prelude });
+  const { log } = server;
+  // unshare(1) does not pass SIGTERM on.
+  await server.end("SIGKILL");
+  assert.match(log, /process 1 of a container.*--init/);
 });

@@ -23,7 +23,10 @@ import { inTime } from "../support/wait.ts";
 /** Prints what `parse_stat` makes of a line. */
 async function parseStat(line: string): Promise<string> {
   const [functions = ""] = scripts.alive.split("set -f\n");
-  return await runScript(`${functions}set -fu; parse_stat "$1"; echo "$state,$start_time"`, [line]);
+  return await runScript(
+    `${functions}set -fu; parse_stat "$1"; echo "$state,$nice,$start_time"`,
+    [line],
+  );
 }
 
 /** A line of proc(5) with the numbers of its fields as values, but for the name and the state. */
@@ -34,8 +37,8 @@ function statLine(name: string, state = "S"): string {
 
 Deno.test("parse_stat: state and start time, whatever the process is called", async () => {
   const names = ["sleep", "a b", "a) b (c", ") S 4 5", "(", ")", "))", "*", "/*", "$(id)", "a\tb"];
-  for (const name of names) assert.equal(await parseStat(statLine(name)), "S,22\n", name);
-  assert.equal(await parseStat(statLine("x", "Z")), "Z,22\n");
+  for (const name of names) assert.equal(await parseStat(statLine(name)), "S,19,22\n", name);
+  assert.equal(await parseStat(statLine("x", "Z")), "Z,19,22\n");
 });
 
 Deno.test("parse_stat: a line that is cut short has no start time, and is not an error", async () => {
