@@ -67,7 +67,7 @@ export async function whenEmpty(
  */
 export async function isVacated(placement: Placement): Promise<boolean> {
   const left = await removeEmptyGroups(placement.groups);
-  if (left.includes(placement.tracker) && await hasProcesses(placement)) return false;
+  if (left.length > 0 && await hasProcesses(placement)) return false;
   if (left.length > 0) await removeGroups(left);
   return true;
 }
