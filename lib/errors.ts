@@ -1,3 +1,5 @@
+import { printableJson } from "../common/printable.ts";
+
 /** The kind of an error; one place (service.ts) maps it to a gRPC status. */
 export type JobErrorKind =
   /** The request itself is wrong; repeating it will not help. */
@@ -43,17 +45,13 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /**
- * Text from outside, for use in a message: quoted, cut, and without control characters.
+ * Text from outside, for use in a message: quoted, cut, and printable.
  *
  * @param maxCharacters Longer text is cut.
  */
 export function quoted(text: string, maxCharacters = 60): string {
   const shown = text.length > maxCharacters ? `${text.slice(0, maxCharacters)}…` : text;
-  // JSON leaves DEL and the C1 controls as they are.
-  return JSON.stringify(shown).replace(
-    /\p{Cc}/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return printableJson(shown);
 }
 
 /** The message where the log directory's disk is full. */

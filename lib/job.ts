@@ -112,10 +112,13 @@ export class JobManager {
    * Stops a job: its stop signal, the grace period, SIGKILL. Settles when none of its processes is left.
    *
    * @param graceMs Undefined: the job's, or the server's default. 0: SIGKILL at once.
+   * @param onBegin Called before anything is done, where something will be: here and below.
    * @throws {JobError} "not-found", "precondition" when the job has already ended, or "invalid".
    */
-  async stop(id: string, graceMs?: number): Promise<void> {
-    await this.#endings.stop(this.#lookup.running(id, "stop"), { graceMs });
+  async stop(id: string, graceMs?: number, onBegin = () => {}): Promise<void> {
+    const job = this.#lookup.running(id, "stop");
+    onBegin();
+    await this.#endings.stop(job, { graceMs });
   }
 
   /**
@@ -123,8 +126,9 @@ export class JobManager {
    *
    * @throws {JobError} "not-found", or "precondition" when the job has ended, or the signal reached nobody.
    */
-  async signal(id: string, signal: SignalName): Promise<void> {
+  async signal(id: string, signal: SignalName, onBegin = () => {}): Promise<void> {
     const job = this.#lookup.running(id, "signal");
+    onBegin();
     if (await this.#parts.executor.signal(job.record, signal)) return;
     throw new JobError(
       "precondition",
@@ -179,10 +183,11 @@ export class JobManager {
    * @throws {JobError} "not-found", or "precondition" while the job runs.
    * @throws When the disk fails; the job may then be removed again.
    */
-  async remove(id: string): Promise<void> {
+  async remove(id: string, onBegin = () => {}): Promise<void> {
     if (!hasEnded(this.#lookup.begun(id).state)) {
       throw new JobError("precondition", `Cannot remove job ${id}: it is running; stop it first`);
     }
+    onBegin();
     await removeJob(this.#parts, id);
     await this.#parts.store.synced();
   }

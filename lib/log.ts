@@ -8,6 +8,7 @@
  * where it is full (lib/log/line_queue.ts).
  */
 import { fstatSync } from "node:fs";
+import { printableJson } from "../common/printable.ts";
 import { LineQueue } from "./log/line_queue.ts";
 import { standardError } from "./log/standard_error.ts";
 
@@ -39,7 +40,7 @@ function priorityOf(level: keyof typeof PRIORITIES): string {
 
 function lineOf(level: keyof typeof PRIORITIES, message: string, fields: LogFields): string {
   const entry = { time: new Date().toISOString(), level, message, ...fields };
-  return `${priorityOf(level)}${JSON.stringify(entry)}\n`;
+  return `${priorityOf(level)}${printableJson(entry)}\n`;
 }
 
 /** The lines on their way to standard error. */

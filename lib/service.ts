@@ -7,6 +7,7 @@ import type {
   StreamResponse,
 } from "../proto/contract.ts";
 import type { RuleFile } from "./access/rule_file.ts";
+import { startDetails } from "./access/start_details.ts";
 import { type CallContext, rulesFor } from "./grpc/call_context.ts";
 import { CallSink } from "./grpc/call_sink.ts";
 import type { Shutdown } from "./grpc/endings.ts";
@@ -69,16 +70,19 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       (await rulesFor(context, rules)).requireStart(caller, asked);
       const { idempotencyKey } = request;
       const traced = withTrace(asked, metadata);
-      const jobID = await manager.start(traced, { owner: caller.name, idempotencyKey });
+      const onBegin = (id: string) => context.beginChange(id, startDetails(asked));
+      const jobID = await manager.start(traced, { owner: caller.name, idempotencyKey, onBegin });
       return { jobID: context.job = jobID };
     }, shutdown),
     Stop: unaryHandler(async (request: StopCall, context) => {
-      await manager.stop(await authorize(request, context), request.gracePeriodMs);
+      const id = await authorize(request, context);
+      await manager.stop(id, request.gracePeriodMs, () => context.beginChange(id));
       return {};
     }, shutdown),
     Signal: unaryHandler(async (request: SignalCall, context) => {
       const name = readSignal(request.signal);
-      await manager.signal(await authorize(request, context), name);
+      const id = await authorize(request, context);
+      await manager.signal(id, name, () => context.beginChange(id, { signal: name }));
       return {};
     }, shutdown),
     Query: unaryHandler(
@@ -114,7 +118,8 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       return toQueryResponse(await manager.query(id));
     }, { begun: shutdown.begun, overdue: shutdown.begun }),
     Remove: unaryHandler(async (request: JobCall, context) => {
-      await manager.remove(await authorize(request, context));
+      const id = await authorize(request, context);
+      await manager.remove(id, () => context.beginChange(id));
       return {};
     }, shutdown),
     Stream: streamHandler<StreamRequest__Output, StreamResponse>(

@@ -1,13 +1,16 @@
 /** The text of the audit trail: which events become a line, and with which fields. Pure. */
 import type { LogFields } from "../log.ts";
-import { isChange, isHealthMethod } from "../rbac.ts";
-import type { AccessEvent, CallEnded } from "./events.ts";
+import { isChange, isHealthMethod, isMethod } from "../rbac.ts";
+import type { AccessEvent, CallEnded, ChangeBegun, ChangeEnded } from "./events.ts";
 
 /** A method that does not exist has a name of any length. */
 const MAX_METHOD_CHARACTERS = 100;
 
 /** So has a job that does not exist; names and ids of jobs are shorter. */
 const MAX_JOB_CHARACTERS = 64;
+
+/** A certificate's name and a program's path; the serial number and the job tell the rest. */
+const MAX_TEXT_CHARACTERS = 256;
 
 /** Statuses of calls that were refused before any handler saw them. */
 const REFUSALS: ReadonlySet<string> = new Set([
@@ -22,24 +25,27 @@ export interface AuditEntry {
   readonly event: string;
   /** Never a key, an environment value, an argument or output. */
   readonly fields: LogFields;
+  /** Fields for the trail only: by a digest, a reader of the log could confirm a guess. */
+  readonly trailFields?: LogFields;
 }
 
 /** The line of an event; undefined for one that is not worth a line. */
 export function auditEntryOf(event: AccessEvent): AuditEntry | undefined {
   switch (event.kind) {
+    case "change-begun":
+      return changeEntry(event);
+    case "change-ended":
+      return {
+        event: "a change has ended after its call",
+        fields: { ...whoOf(event), job: event.job, code: event.code },
+      };
     case "call-ended":
       return callEntry(event);
-    case "handshake-refused": {
-      const { peer, reason, unreportedBefore } = event;
+    case "handshake-refused":
       return {
         event: "a handshake was refused",
-        fields: {
-          peer,
-          reason,
-          ...(unreportedBefore > 0 && { othersBefore: unreportedBefore }),
-        },
+        fields: { peer: event.peer, reason: cut(event.reason) },
       };
-    }
     case "reset-storm":
       return {
         event: "a connection was closed",
@@ -48,26 +54,56 @@ export function auditEntryOf(event: AccessEvent): AuditEntry | undefined {
   }
 }
 
-/** Whether an event's line is kept when others find no room: somebody called what changes something. */
-export function mustKeepLineOf(event: AccessEvent): boolean {
-  return event.kind === "call-ended" && isChange(event.path);
+/** Whether an event is about what changes something, also if it was refused. */
+export function isAboutChange(event: AccessEvent): boolean {
+  return "path" in event && isChange(event.path);
+}
+
+/** Whether a call was refused for who called, or how often, or since there is no such method. */
+export function isRefusal({ path, code }: CallEnded): boolean {
+  return REFUSALS.has(code) || !isMethod(path) || code.startsWith("HTTP ");
+}
+
+function changeEntry(event: ChangeBegun): AuditEntry {
+  const { job, details: { program, user, signal, argumentsDigest } } = event;
+  return {
+    event: "a change begins",
+    fields: {
+      ...whoOf(event),
+      job,
+      program: program === undefined ? undefined : cut(program),
+      user,
+      signal,
+    },
+    ...(argumentsDigest !== undefined && { trailFields: { argumentsDigest } }),
+  };
 }
 
 function callEntry(event: CallEnded): AuditEntry | undefined {
-  const { path, caller, peer, job, code, durationMs } = event;
+  const { path, job, code, durationMs } = event;
   // Probes ask every few seconds, all the time: of these only refused ones are written.
-  if (isHealthMethod(path) && !REFUSALS.has(code)) return undefined;
+  if (isHealthMethod(path) && !isRefusal(event)) return undefined;
   return {
     event: "call",
     fields: {
-      method: path.slice(0, MAX_METHOD_CHARACTERS),
-      who: caller.name,
-      serial: caller.serial,
-      roles: caller.roles.join(","),
-      peer,
+      ...whoOf(event),
       job: job?.slice(0, MAX_JOB_CHARACTERS),
       code,
-      ms: durationMs === undefined ? undefined : Math.round(durationMs * 10) / 10,
+      ms: Math.round(durationMs * 10) / 10,
     },
   };
+}
+
+function whoOf({ path, caller, peer }: CallEnded | ChangeBegun | ChangeEnded): LogFields {
+  return {
+    method: path.slice(0, MAX_METHOD_CHARACTERS),
+    who: cut(caller.name),
+    serial: caller.serial,
+    roles: caller.roles.join(","),
+    peer,
+  };
+}
+
+function cut(text: string): string {
+  return text.slice(0, MAX_TEXT_CHARACTERS);
 }

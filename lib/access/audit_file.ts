@@ -1,4 +1,4 @@
-/** The files of the audit trail: the newest lines, within a bound. */
+/** Files of the audit trail: the newest lines, within a bound. */
 import { join } from "node:path";
 import { concatenate } from "../../common/bytes.ts";
 import type { LineFile } from "../log/line_queue.ts";
@@ -6,11 +6,10 @@ import type { LineFile } from "../log/line_queue.ts";
 /** Below the log directory. */
 const FOLDER = "audit";
 
-/** The file that is written to; older ones are `audit.1.jsonl` to `audit.7.jsonl`, newest first. */
-const FILE = "audit.jsonl";
-
-/** The number of files; when the trail has grown too large, the oldest file is removed. */
+/** The number of files; when they have grown too large, the oldest one is removed. */
 const FILES = 8;
+
+const NEWLINE = 0x0a;
 
 /**
  * Appends lines, and keeps the newest. Each step is done beside the server's thread, so that a disk
@@ -18,22 +17,26 @@ const FILES = 8;
  */
 export class AuditFile implements LineFile {
   readonly #folder: string;
+  readonly #name: string;
   readonly #maxFileBytes: number;
   #file: Deno.FsFile | undefined;
   #bytes = 0;
 
-  private constructor(folder: string, maxBytes: number) {
+  private constructor(folder: string, name: string, maxBytes: number) {
     this.#folder = join(folder, FOLDER);
+    this.#name = name;
     this.#maxFileBytes = maxBytes / FILES;
   }
 
   /**
    * @param folder The log directory.
+   * @param name The file `NAME.jsonl` is written to; older ones are `NAME.1.jsonl` to `NAME.7.jsonl`,
+   * newest first.
    * @param maxBytes The size of all files together, at most; Infinity: nothing is removed.
    * @throws {Error} The folder or the file cannot be made.
    */
-  static async open(folder: string, maxBytes: number): Promise<AuditFile> {
-    const file = new AuditFile(folder, maxBytes);
+  static async open(folder: string, name: string, maxBytes: number): Promise<AuditFile> {
+    const file = new AuditFile(folder, name, maxBytes);
     await Deno.mkdir(file.#folder, { recursive: true, mode: 0o700 });
     await file.#open();
     return file;
@@ -41,7 +44,9 @@ export class AuditFile implements LineFile {
 
   /** @throws {Error} Some of the lines could not be written; none of them is left in part. */
   async write(lines: readonly Uint8Array[]): Promise<void> {
+    if (await this.#hasMoved()) this.close();
     for (let written = 0; written < lines.length;) {
+      if (this.#file === undefined) await this.#open();
       if (this.#bytes > 0 && !this.#fits(lines[written])) await this.#rotate();
       const part = this.#firstOf(lines.slice(written));
       await this.#append(concatenate(part));
@@ -85,9 +90,8 @@ export class AuditFile implements LineFile {
   async #rotate(): Promise<void> {
     this.close();
     for (let file = FILES - 1; file >= 1; file--) {
-      const older = join(this.#folder, file === 1 ? FILE : `audit.${file - 1}.jsonl`);
       try {
-        await Deno.rename(older, join(this.#folder, `audit.${file}.jsonl`));
+        await Deno.rename(this.#pathOf(file - 1), this.#pathOf(file));
       } catch (error) {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
@@ -95,10 +99,35 @@ export class AuditFile implements LineFile {
     await this.#open();
   }
 
+  /** @param age 0: the file that is written to. */
+  #pathOf(age: number): string {
+    return join(this.#folder, age === 0 ? `${this.#name}.jsonl` : `${this.#name}.${age}.jsonl`);
+  }
+
+  /** Whether somebody has moved or removed the file: lines would be written to nobody's file. */
+  async #hasMoved(): Promise<boolean> {
+    if (this.#file === undefined) return false;
+    const there = await Deno.stat(this.#pathOf(0)).catch(() => undefined);
+    const { ino, dev } = await this.#file.stat();
+    return there?.ino !== ino || there.dev !== dev;
+  }
+
   async #open(): Promise<Deno.FsFile> {
-    const path = join(this.#folder, FILE);
+    const path = this.#pathOf(0);
     const file = await Deno.open(path, { append: true, create: true, mode: 0o600 });
     this.#bytes = (await file.stat()).size;
-    return this.#file = file;
+    this.#file = file;
+    // A power cut may have left a part of a line: the next one must not stand behind it.
+    if (this.#bytes > 0 && await lastByteOf(path, this.#bytes) !== NEWLINE) {
+      await this.#append(new Uint8Array([NEWLINE]));
+    }
+    return file;
   }
+}
+
+async function lastByteOf(path: string, bytes: number): Promise<number | undefined> {
+  using file = await Deno.open(path);
+  await file.seek(bytes - 1, Deno.SeekMode.Start);
+  const last = new Uint8Array(1);
+  return await file.read(last) === 1 ? last[0] : undefined;
 }

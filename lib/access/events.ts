@@ -1,6 +1,38 @@
 /** Events about callers, as data: the audit trail writes them, the metrics count them. */
 import type { Caller } from "../rbac.ts";
 
+/** What a change does, besides its method and its job. */
+export interface ChangeDetails {
+  /** The program that a Start runs. */
+  readonly program?: string;
+  /** SHA-256 of its arguments, hexadecimal: of each argument and a NUL byte after it. */
+  readonly argumentsDigest?: string;
+  /** The user that the job runs as. */
+  readonly user?: string;
+  /** The signal of a Signal. */
+  readonly signal?: string;
+}
+
+/** A change of a job that an authorized call begins to make: from now on it may be done. */
+export interface ChangeBegun {
+  readonly kind: "change-begun";
+  /** Such as `/JobService/Start`. */
+  readonly path: string;
+  readonly caller: Caller;
+  /** `HOST:PORT` of the caller. */
+  readonly peer: string;
+  /** The job's id. */
+  readonly job: string;
+  readonly details: ChangeDetails;
+}
+
+/** A change that has come to its end after its call was over, so that no answer told of it. */
+export interface ChangeEnded extends Omit<ChangeBegun, "kind" | "details"> {
+  readonly kind: "change-ended";
+  /** The name of the gRPC status that the call would have had. */
+  readonly code: string;
+}
+
 /** A call that has ended, whatever became of it. */
 export interface CallEnded {
   readonly kind: "call-ended";
@@ -12,10 +44,11 @@ export interface CallEnded {
   readonly peer: string;
   /** The id of the call's job; the text that the caller sent where no job was found by it. */
   readonly job: string | undefined;
-  /** The name of the gRPC status, such as `OK`. */
+  /** Whether it has begun to change the job. */
+  readonly hasChanged: boolean;
+  /** The name of the gRPC status, such as `OK`; `HTTP 415` for a request that was not gRPC. */
   readonly code: string;
-  /** Absent for methods that do not exist: nothing was done for them. */
-  readonly durationMs: number | undefined;
+  readonly durationMs: number;
 }
 
 /** A connection that was refused before its handshake was complete. */
@@ -24,8 +57,6 @@ export interface HandshakeRefused {
   /** `HOST:PORT` of the client. */
   readonly peer: string;
   readonly reason: string;
-  /** Handshakes refused since the last event, which have no event of their own. */
-  readonly unreportedBefore: number;
 }
 
 /** A connection that was closed since it reset too many streams. */
@@ -36,7 +67,7 @@ export interface ResetStorm {
 }
 
 /** One event; `kind` tells them apart. */
-export type AccessEvent = CallEnded | HandshakeRefused | ResetStorm;
+export type AccessEvent = ChangeBegun | ChangeEnded | CallEnded | HandshakeRefused | ResetStorm;
 
 /** Takes events as they happen; it must not throw. */
 export type AccessObserver = (event: AccessEvent) => void;

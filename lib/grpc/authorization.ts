@@ -11,12 +11,13 @@ import {
   ServerListenerBuilder,
   status,
 } from "@grpc/grpc-js";
+import type { ServerHttp2Stream } from "node:http2";
 import type { CallCounter } from "../access/call_bounds.ts";
 import type { AccessObserver } from "../access/events.ts";
 import { isAllowed, methodNameOf } from "../rbac.ts";
 import { type CallContext, setContext, UNAUTHENTICATED } from "./call_context.ts";
 import { toStatus } from "./endings.ts";
-import { http2StreamOf } from "./internals.ts";
+import { http2StreamOf, watchStatus } from "./internals.ts";
 import type { Peer, PeerWatch } from "./peers.ts";
 
 /** What the interceptor works with. */
@@ -40,17 +41,34 @@ export function authorizationInterceptor(
     const stream = http2StreamOf(call);
     const { caller, access } = peers.identify(stream.session) ?? UNAUTHENTICATED;
     const method = methodNameOf(path) ?? path;
-    const context: CallContext = { caller, access, method, job: undefined };
-    setContext(stream, context);
     const peer = call.getPeer();
+    let hasChanged = false;
+    const context: CallContext = {
+      caller,
+      access,
+      method,
+      job: undefined,
+      beginChange: (job, details = {}) => {
+        hasChanged = true;
+        context.job = job;
+        report({ kind: "change-begun", path, caller, peer, job, details });
+      },
+      endLate: (code) => {
+        const { job = "" } = context;
+        if (hasChanged) report({ kind: "change-ended", path, caller, peer, job, code });
+      },
+    };
+    setContext(stream, context);
     const beganAtMs = performance.now();
     let release = () => {};
     const end = once((code: status) => {
       release();
       const durationMs = performance.now() - beganAtMs;
       const { job } = context;
-      report({ kind: "call-ended", path, caller, peer, job, code: status[code], durationMs });
+      const outcome = { job, hasChanged, code: status[code], durationMs };
+      report({ kind: "call-ended", path, caller, peer, ...outcome });
     });
+    watchStatus(call, (code) => end(isGone(stream) ? status.CANCELLED : code));
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata: Metadata, next) => {
         const refusal = refusalOf(context, path) ?? excessOf(context, calls);
@@ -60,6 +78,7 @@ export function authorizationInterceptor(
           stream.once("close", release);
           return next(metadata);
         }
+        // A refusal is one also where the caller has gone.
         end(refusal.code);
         call.sendStatus(refusal);
       })
@@ -69,15 +88,14 @@ export function authorizationInterceptor(
       })
       .withOnCancel(() => end(status.CANCELLED))
       .build();
-    const responder = new ResponderBuilder()
-      .withStart((next) => next(listener))
-      .withSendStatus((outcome, next) => {
-        end(outcome.code ?? status.UNKNOWN);
-        next(outcome);
-      })
-      .build();
+    const responder = new ResponderBuilder().withStart((next) => next(listener)).build();
     return new ServerInterceptingCall(call as ServerInterceptingCallInterface, responder);
   };
+}
+
+/** Whether nothing can be sent any more. */
+function isGone({ destroyed, closed }: ServerHttp2Stream): boolean {
+  return destroyed || closed;
 }
 
 function refusalOf({ caller, access }: Peer, path: string) {

@@ -1,5 +1,6 @@
 /** What is known about a call, from its authorization to its line in the audit trail. */
 import type { ServerHttp2Stream } from "node:http2";
+import type { ChangeDetails } from "../access/events.ts";
 import type { RuleFile } from "../access/rule_file.ts";
 import type { AccessRules } from "../access/rules.ts";
 import { JobError } from "../errors.ts";
@@ -17,6 +18,10 @@ export interface CallContext extends Peer {
    * that was found by it.
    */
   job: string | undefined;
+  /** Tells the audit trail that the call begins to change a job, given by its id. */
+  beginChange(job: string, details?: ChangeDetails): void;
+  /** Tells it the status of work that has ended after its call. */
+  endLate(code: string): void;
 }
 
 /** A caller without a certificate. */
@@ -38,7 +43,8 @@ export function setContext(stream: ServerHttp2Stream, context: CallContext): voi
  * @param call The handler's call.
  */
 export function contextOf(call: unknown): CallContext {
-  return contexts.get(http2StreamOf(call)) ?? { ...UNAUTHENTICATED, method: "", job: undefined };
+  return contexts.get(http2StreamOf(call)) ??
+    { ...UNAUTHENTICATED, method: "", job: undefined, beginChange() {}, endLate() {} };
 }
 
 /**

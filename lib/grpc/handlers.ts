@@ -2,11 +2,12 @@
  * Makes grpc-js handlers from functions that return an answer or throw; every call ends exactly
  * once.
  */
-import type {
-  handleServerStreamingCall,
-  handleUnaryCall,
-  Metadata,
-  ServerWritableStream,
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type Metadata,
+  type ServerWritableStream,
+  status,
 } from "@grpc/grpc-js";
 import { type CallContext, contextOf } from "./call_context.ts";
 import {
@@ -41,8 +42,15 @@ export function unaryHandler<Request, Response>(
     const interruption = onInterruption(interruptions, interrupt);
     if (begun.aborted || isInterrupted(interruptions)) return interrupt();
     handle(call.request, context, call.metadata).then(
-      (response) => answer(null, response),
-      (error: unknown) => answer(toStatus(error)),
+      (response) => {
+        if (isAnswered || call.cancelled) context.endLate(status[status.OK]);
+        answer(null, response);
+      },
+      (error: unknown) => {
+        const failure = toStatus(error);
+        if (isAnswered || call.cancelled) context.endLate(status[failure.code]);
+        answer(failure);
+      },
     );
   };
 }

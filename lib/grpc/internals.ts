@@ -8,6 +8,7 @@ import {
   type Server,
   type ServerCredentials,
   type ServerWritableStream,
+  status,
 } from "@grpc/grpc-js";
 import type { Http2SecureServer, Http2Session, ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -25,6 +26,22 @@ export function http2StreamOf(call: unknown): ServerHttp2Stream {
   while (inner !== undefined && inner.stream === undefined) inner = inner.nextCall;
   if (inner?.stream === undefined) throw new Error("grpc-js has changed: a call has no stream");
   return inner.stream;
+}
+
+/**
+ * Calls back with each status that a call is given, before it is sent. grpc-js ends some calls by
+ * itself, below every interceptor: those whose request cannot be read, or whose deadline is over.
+ *
+ * @param call The interceptor's call.
+ */
+export function watchStatus(call: unknown, onStatus: (code: number) => void): void {
+  let inner = call as InterceptingCall & { sendStatus(outcome: { code?: number }): void };
+  while (inner.nextCall !== undefined) inner = inner.nextCall as typeof inner;
+  const send = inner.sendStatus;
+  inner.sendStatus = function (outcome) {
+    onStatus(outcome.code ?? status.UNKNOWN);
+    send.call(this, outcome);
+  };
 }
 
 /**

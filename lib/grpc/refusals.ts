@@ -10,25 +10,15 @@ import { UNAUTHENTICATED } from "./call_context.ts";
 import { socketOf } from "./internals.ts";
 import type { PeerWatch } from "./peers.ts";
 
-/**
- * At most one refused handshake in this time is reported; with it comes the number of the others.
- */
-const REPORT_INTERVAL_MS = 1000;
-
 /** The address of a connection's other end. */
 type Addressed = Partial<Pick<Socket, "remoteAddress" | "remotePort">>;
 
-/** Connections that were refused before any call. */
+/** Reports connections that are refused before any call. */
 export class RefusedConnections {
   readonly #report: AccessObserver;
-  readonly #now: () => number;
-  #nextReportMs = -Infinity;
-  #unreported = 0;
 
-  /** @param now A clock in milliseconds that never goes back. */
-  constructor(report: AccessObserver, now: () => number = () => performance.now()) {
+  constructor(report: AccessObserver) {
     this.#report = report;
-    this.#now = now;
   }
 
   /** Reports the handshakes of a server that fail. */
@@ -44,17 +34,9 @@ export class RefusedConnections {
     this.#report({ kind: "reset-storm", peer: addressOf(socket) });
   }
 
-  /** Reports a refused handshake, or counts it for the next report. */
+  /** Reports a refused handshake. */
   addHandshake(reason: string, socket: Addressed): void {
-    const nowMs = this.#now();
-    if (nowMs < this.#nextReportMs) {
-      this.#unreported++;
-      return;
-    }
-    const unreportedBefore = this.#unreported;
-    this.#unreported = 0;
-    this.#nextReportMs = nowMs + REPORT_INTERVAL_MS;
-    this.#report({ kind: "handshake-refused", peer: addressOf(socket), reason, unreportedBefore });
+    this.#report({ kind: "handshake-refused", peer: addressOf(socket), reason });
   }
 }
 
@@ -62,22 +44,36 @@ function addressOf({ remoteAddress, remotePort }: Addressed): string {
   return `${remoteAddress ?? "unknown"}:${remotePort ?? ""}`;
 }
 
-/** Reports calls of methods that do not exist: grpc-js answers these by itself. */
+/** Content types that grpc-js takes begin so; it answers others by the HTTP status 415. */
+const CONTENT_TYPE = "application/grpc";
+
+/**
+ * Reports calls that grpc-js answers by itself: of methods that do not exist, and requests that are
+ * not gRPC.
+ */
 export function reportUnknownMethods(
   server: Pick<Http2SecureServer, "on">,
   { peers, report }: { peers: Pick<PeerWatch, "identify">; report: AccessObserver },
 ): void {
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     const path = String(headers[":path"] ?? "");
-    if (isMethod(path)) return;
-    report({
-      kind: "call-ended",
-      path,
-      caller: (peers.identify(stream.session) ?? UNAUTHENTICATED).caller,
-      peer: addressOf(socketOf(stream.session) ?? {}),
-      job: undefined,
-      code: "UNIMPLEMENTED",
-      durationMs: undefined,
-    });
+    const isGrpc = headers["content-type"]?.startsWith(CONTENT_TYPE) === true;
+    if (isGrpc && isMethod(path)) return;
+    const beganAtMs = performance.now();
+    const { caller } = peers.identify(stream.session) ?? UNAUTHENTICATED;
+    const peer = addressOf(socketOf(stream.session) ?? {});
+    // When grpc-js has answered.
+    queueMicrotask(() =>
+      report({
+        kind: "call-ended",
+        path,
+        caller,
+        peer,
+        job: undefined,
+        hasChanged: false,
+        code: isGrpc ? "UNIMPLEMENTED" : "HTTP 415",
+        durationMs: performance.now() - beganAtMs,
+      })
+    );
   });
 }

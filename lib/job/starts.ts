@@ -42,6 +42,8 @@ export interface StartOptions {
   readonly owner: string;
   /** Empty: none. */
   readonly idempotencyKey: string;
+  /** Called with the job's id before anything of it runs; not where an earlier job is the answer. */
+  readonly onBegin?: (id: string) => void;
 }
 
 /** Starts jobs. */
@@ -146,7 +148,7 @@ export class Starts {
   async #begin(
     id: string,
     { command, settings, secrets, limits: askedLimits }: JobRequest,
-    { owner, idempotencyKey }: StartOptions,
+    { owner, idempotencyKey, onBegin = () => {} }: StartOptions,
   ): Promise<string> {
     const { executor, store, folders, clock, endings, graceMs } = this.#parts;
     const limits = narrowLimits(this.#allowedLimits(), askedLimits);
@@ -168,6 +170,7 @@ export class Starts {
       // The record first: what exists of a job is found by the next server, wherever this one ends.
       store.insert(record);
       folders.make(id);
+      onBegin(id);
       const running = await executor.launch({
         jobId: id,
         command,

@@ -37,6 +37,9 @@ const WAITING_METHODS: ReadonlySet<string> = new Set([
   "ServerReflection/ServerReflectionInfo",
 ]);
 
+/** The label of methods that do not exist. */
+const UNKNOWN = "unknown";
+
 /** How often the delay of the event loop is measured. */
 const LOOP_INTERVAL_MS = 200;
 
@@ -76,10 +79,13 @@ export class Metrics implements Disposable {
   /** Counts an event. */
   count(event: AccessEvent): void {
     switch (event.kind) {
+      case "change-begun":
+      case "change-ended":
+        return;
       case "call-ended":
         return this.#countCall(event);
       case "handshake-refused":
-        return this.#refused.inc({ reason: "handshake" }, 1 + event.unreportedBefore);
+        return this.#refused.inc({ reason: "handshake" });
       case "reset-storm":
         return this.#refused.inc({ reason: "storm" });
     }
@@ -101,9 +107,9 @@ export class Metrics implements Disposable {
 
   #countCall({ path, code, durationMs }: CallEnded): void {
     // Names of methods that do not exist come from callers: each would add a time series.
-    const method = methodNameOf(path) ?? "unknown";
+    const method = methodNameOf(path) ?? UNKNOWN;
     this.#calls.inc({ method, code });
-    if (durationMs === undefined || WAITING_METHODS.has(method)) return;
+    if (method === UNKNOWN || WAITING_METHODS.has(method)) return;
     this.#seconds.observe({ method }, durationMs / 1000);
   }
 

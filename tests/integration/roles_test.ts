@@ -262,14 +262,17 @@ Deno.test("roles: a method that the table does not name is refused to everyone",
   }
   assert.equal(await jobFolders(server), 0, "something was started");
   assert.equal((await owner.wait(await owner.start("true"))).exitCode, 0);
-  // Each is in the log, with who it was, as a call of any other method is.
-  const lines = await unknownCalls(server, 2 * UNLISTED.length);
+  // The first ones are in the log, with who it was, as a call of any other method is.
+  const lines = await unknownCalls(server, 2 * MAX_LINES);
   for (const who of ["alice", "bob"]) {
     const tried = lines.filter((line) => line["who"] === who);
-    assert.deepEqual(tried.map((line) => line["method"]), UNLISTED);
+    assert.deepEqual(tried.map((line) => line["method"]), UNLISTED.slice(0, MAX_LINES));
     assert.match(String(tried[0]?.["serial"]), /^[0-9A-F]+$/);
   }
 });
+
+/** Refusals of one caller that have lines of their own; the others are counted. */
+const MAX_LINES = 10;
 
 /** The lines of the log about methods that are not there, when there are so many. */
 function unknownCalls(server: TestServer, count: number): Promise<Record<string, unknown>[]> {

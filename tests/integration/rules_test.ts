@@ -1,4 +1,4 @@
-/** The rule file, and the audit trail, with the compiled server. */
+/** The rule file, with the compiled server. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
@@ -152,84 +152,6 @@ Deno.test("rules: a server does not start with a file that it does not understan
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-});
-
-/** How old a file of the trail is: 0 is the one that is written to. */
-function pieceOf(name: string): number {
-  return Number(/\d+/.exec(name)?.[0] ?? 0);
-}
-
-/** The entries of a server's audit trail, all its files together. */
-async function readTrail(server: TestServer): Promise<Record<string, unknown>[]> {
-  const folder = join(server.logDir, "audit");
-  const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
-  const texts = await Promise.all(
-    names.sort((one, other) => pieceOf(other) - pieceOf(one)).map((name) =>
-      Deno.readTextFile(join(folder, name))
-    ),
-  );
-  return texts.join("").trimEnd().split("\n").map((line) => JSON.parse(line));
-}
-
-Deno.test("audit: each call and each refusal is a line, with who, from where and what came of it", async () => {
-  await using server = await TestServer.start();
-  const alice = server.client();
-  const id = await alice.shell(`echo '{"time":"x","event":"call","who":"mallory"}'`);
-  await endOf(alice, id);
-  await alice.output(id);
-  await assertStatus(server.client("bob").start("true"), status.PERMISSION_DENIED);
-  await assertStatus(alice.query("00000000-0000-4000-8000-000000000000"), status.NOT_FOUND);
-  await run("openssl", ["s_client", "-connect", `127.0.0.1:${server.port}`, "-tls1_2"]);
-  const has = (entry: Record<string, unknown>, fields: Record<string, unknown>) =>
-    Object.entries(fields).every(([name, value]) => entry[name] === value);
-  const expected = [
-    { event: "call", method: "/JobService/Start", who: "alice", code: "OK", job: id },
-    { event: "call", method: "/JobService/Stream", who: "alice", code: "OK", job: id },
-    { event: "call", method: "/JobService/Start", who: "bob", code: "PERMISSION_DENIED" },
-    { event: "call", method: "/JobService/Query", who: "alice", code: "NOT_FOUND" },
-    { event: "a handshake was refused" },
-  ];
-  for (const fields of expected) {
-    const entry = await until(
-      JSON.stringify(fields),
-      async () => (await readTrail(server)).find((entry) => has(entry, fields)),
-    );
-    assert.match(String(entry["time"]), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
-    assert.match(String(entry["peer"]), /127\.0\.0\.1:\d+/);
-    if (entry["event"] !== "call") continue;
-    assert.match(String(entry["serial"]), /^[0-9A-Fa-f]+$/);
-    assert.equal(entry["roles"], entry["who"] === "alice" ? "writer" : "reader");
-    assert.equal(typeof entry["ms"], "number");
-  }
-  assert(!(await readTrail(server)).some((entry) => entry["who"] === "mallory"));
-  const { mode } = await Deno.stat(join(server.logDir, "audit", "audit.jsonl"));
-  assert.equal((mode ?? 0) & 0o777, 0o600);
-});
-
-Deno.test("audit: is bounded, goes on after a restart, and loses the oldest lines first", async () => {
-  await using server = await TestServer.start({ flags: ["--audit-size", "64K"] });
-  const client = server.client();
-  const id = await client.start("true");
-  for (let round = 0; round < 30; round++) {
-    await Promise.all(Array.from({ length: 20 }, () => client.query(id)));
-    if (round === 15) {
-      await server.end();
-      await server.launch();
-    }
-  }
-  // Files move while lines wait to be written.
-  await server.end();
-  const folder = join(server.logDir, "audit");
-  let bytes = 0;
-  for await (const { name } of Deno.readDir(folder)) {
-    assert.match(name, /^audit(\.\d)?\.jsonl$/);
-    bytes += (await Deno.stat(join(folder, name))).size;
-  }
-  assert(bytes <= 64 * 1024, `${bytes} bytes`);
-  assert(bytes > 40 * 1024, `${bytes} bytes`);
-  const times = (await readTrail(server)).map((entry) => String(entry["time"]));
-  assert.deepEqual(times, times.toSorted());
-  assert(times.length > 100);
 });
 
 Deno.test("worker-client: a refusal by a rule is exit status 4, and says what refused", async () => {

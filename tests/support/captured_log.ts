@@ -11,10 +11,13 @@ export interface LogEntry {
 /** Takes what is logged until it is disposed of. */
 export class CapturedLog implements Disposable {
   readonly entries: LogEntry[] = [];
+  /** The same as they were written. */
+  readonly texts: string[] = [];
   readonly #add = logQueue.add;
 
   constructor() {
     logQueue.add = (line) => {
+      this.texts.push(line);
       this.entries.push(JSON.parse(line.replace(/^<\d>/, "")) as LogEntry);
     };
   }

@@ -63,7 +63,15 @@ export function fakeContext(
   method = "Query",
 ): { context: CallContext; access: AbortController } {
   const access = new AbortController();
-  return { context: { caller, access: access.signal, method, job: undefined }, access };
+  const context: CallContext = {
+    caller,
+    access: access.signal,
+    method,
+    job: undefined,
+    beginChange: (job) => void (context.job = job),
+    endLate: () => {},
+  };
+  return { context, access };
 }
 
 /** A call of a handler, as grpc-js makes it. */

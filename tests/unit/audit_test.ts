@@ -2,10 +2,17 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { AuditTrail } from "../../lib/access/audit.ts";
-import { auditEntryOf, mustKeepLineOf } from "../../lib/access/audit_entry.ts";
-import { type AccessEvent, AccessEvents, type CallEnded } from "../../lib/access/events.ts";
+import { auditEntryOf, isAboutChange } from "../../lib/access/audit_entry.ts";
+import {
+  type AccessEvent,
+  AccessEvents,
+  type CallEnded,
+  type ChangeBegun,
+} from "../../lib/access/events.ts";
+import { startDetails } from "../../lib/access/start_details.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { ALICE } from "../support/fake_http2.ts";
+import { requestOf } from "../support/job_host.ts";
 
 const ID = "0a1b2c3d-0000-4000-8000-000000000000";
 
@@ -15,8 +22,18 @@ const CALL: CallEnded = {
   caller: { ...ALICE, roles: ["reader", "writer"] },
   peer: "192.0.2.1:4321",
   job: ID,
+  hasChanged: false,
   code: "OK",
   durationMs: 12.34,
+};
+
+const CHANGE: ChangeBegun = {
+  kind: "change-begun",
+  path: "/JobService/Start",
+  caller: ALICE,
+  peer: "192.0.2.1:4321",
+  job: ID,
+  details: { program: "/bin/sh", user: "root", argumentsDigest: "ab12" },
 };
 
 Deno.test("auditEntryOf: a call's line has who, from where, what, which job and how it ended", () => {
@@ -44,12 +61,44 @@ Deno.test("auditEntryOf: every outcome of every method of jobs has a line", () =
   }
 });
 
-Deno.test("auditEntryOf: a call without a job, a certificate or a beginning has a line as well", () => {
+Deno.test("auditEntryOf: a change has a line when it begins; the digest of arguments is for the trail only", () => {
+  const who = { who: "alice", serial: "A1", roles: "writer", peer: "192.0.2.1:4321", job: ID };
+  const { event, fields, trailFields } = auditEntryOf(CHANGE) ?? {};
+  assert.equal(event, "a change begins");
+  const method = "/JobService/Start";
+  const none = { signal: undefined };
+  assert.deepEqual(fields, { ...who, method, program: "/bin/sh", user: "root", ...none });
+  assert.deepEqual(trailFields, { argumentsDigest: "ab12" });
+  const signal = { ...CHANGE, path: "/JobService/Signal", details: { signal: "HUP" } };
+  assert.equal(auditEntryOf(signal)?.fields["signal"], "HUP");
+  assert.equal(auditEntryOf(signal)?.trailFields, undefined);
+  const late = { ...CHANGE, kind: "change-ended", code: "OK" } as const;
+  assert.deepEqual(auditEntryOf(late), {
+    event: "a change has ended after its call",
+    fields: { ...who, method, code: "OK" },
+  });
+});
+
+Deno.test("startDetails: a digest that a known list of arguments gives, and no other list", () => {
+  const of = (...args: string[]) => {
+    const request = requestOf();
+    const command = { name: "/bin/echo", args };
+    return startDetails({ ...request, command }).argumentsDigest;
+  };
+  // printf '%s\0' a 'b c' | sha256sum
+  assert.equal(
+    of("a", "b c"),
+    "398daf8b98eb62e969b3adbb7eadb1cf8afb367a15cf22704324cb353e9354bc",
+  );
+  const lists = [["a", "b c"], ["a", "b", "c"], ["ab c"], ["a b c"], [], [""]];
+  assert.equal(new Set(lists.map((list) => of(...list))).size, lists.length);
+});
+
+Deno.test("auditEntryOf: a call without a job or a certificate has a line as well", () => {
   const unknown = { name: "", serial: "", roles: [] };
-  const call = { ...CALL, caller: unknown, job: undefined, durationMs: undefined };
+  const call = { ...CALL, caller: unknown, job: undefined };
   const { fields } = auditEntryOf(call) ?? {};
   assert.equal(fields?.["job"], undefined);
-  assert.equal(fields?.["ms"], undefined);
   assert.deepEqual([fields?.["who"], fields?.["serial"], fields?.["roles"]], ["", "", ""]);
 });
 
@@ -58,25 +107,29 @@ Deno.test("auditEntryOf: of health checks only refused ones have a line", () => 
   for (const code of ["OK", "NOT_FOUND", "CANCELLED", "UNAVAILABLE"]) {
     assert.equal(auditEntryOf({ ...CALL, path, code }), undefined, code);
   }
-  for (const code of ["UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED"]) {
+  for (const code of ["UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "HTTP 415"]) {
     assert.equal(auditEntryOf({ ...CALL, path, code })?.fields["code"], code);
   }
 });
 
 Deno.test("auditEntryOf: text of a caller is cut", () => {
   const path = `/JobService/${"x".repeat(5000)}`;
-  const { fields } = auditEntryOf({ ...CALL, path, job: "j".repeat(5000) }) ?? {};
+  const long = "j".repeat(5000);
+  const caller = { ...ALICE, name: long };
+  const { fields } = auditEntryOf({ ...CALL, path, caller, job: long }) ?? {};
   assert.equal(fields?.["method"], path.slice(0, 100));
   assert.equal(fields?.["job"], "j".repeat(64));
+  assert.equal(fields?.["who"], "j".repeat(256));
+  const change = auditEntryOf({ ...CHANGE, details: { program: long } });
+  assert.equal(change?.fields["program"], "j".repeat(256));
 });
 
-Deno.test("auditEntryOf: refused handshakes have their reason, and the number of those without a line", () => {
+Deno.test("auditEntryOf: refused handshakes have their reason", () => {
   const event = { kind: "handshake-refused", peer: "192.0.2.1:1", reason: "expired" } as const;
-  assert.deepEqual(auditEntryOf({ ...event, unreportedBefore: 0 }), {
+  assert.deepEqual(auditEntryOf(event), {
     event: "a handshake was refused",
     fields: { peer: "192.0.2.1:1", reason: "expired" },
   });
-  assert.equal(auditEntryOf({ ...event, unreportedBefore: 7 })?.fields["othersBefore"], 7);
 });
 
 Deno.test("auditEntryOf: a storm of resets has its connection", () => {
@@ -86,19 +139,20 @@ Deno.test("auditEntryOf: a storm of resets has its connection", () => {
   });
 });
 
-Deno.test("mustKeepLineOf: calls of what changes something, whatever became of them", () => {
+Deno.test("isAboutChange: what changes something, whatever becomes of it", () => {
   for (const method of ["Start", "Stop", "Signal", "Remove"]) {
     for (const code of ["OK", "PERMISSION_DENIED", "CANCELLED"]) {
-      assert(mustKeepLineOf({ ...CALL, path: `/JobService/${method}`, code }), method);
+      assert(isAboutChange({ ...CALL, path: `/JobService/${method}`, code }), method);
     }
   }
   const others = ["Query", "Stream", "Wait", "List", "Info", "Fly"].map((method) =>
     `/JobService/${method}`
   );
   for (const path of [...others, "/grpc.health.v1.Health/Check", ""]) {
-    assert(!mustKeepLineOf({ ...CALL, path }), path);
+    assert(!isAboutChange({ ...CALL, path }), path);
   }
-  assert(!mustKeepLineOf({ kind: "reset-storm", peer: "192.0.2.1:1" }));
+  assert(isAboutChange(CHANGE));
+  assert(!isAboutChange({ kind: "reset-storm", peer: "192.0.2.1:1" }));
 });
 
 Deno.test("AccessEvents: every observer gets every event, in order", () => {
@@ -205,6 +259,78 @@ Deno.test("AuditTrail: text of a caller forges no line", async () => {
   assert.equal(JSON.parse(lines[0] ?? "").job, forged);
 });
 
+Deno.test("AuditTrail: text of a caller neither moves the cursor nor turns the writing, in trail and log", async () => {
+  await using place = await Place.open();
+  const name = "al\u202eice\u2028\x9b1m\x7f\u{e0041}";
+  const caller = { ...ALICE, name };
+  await place.record({ ...CALL, caller });
+  const text = place.files()["audit.jsonl"] ?? "";
+  assert.doesNotMatch(text.trimEnd(), /[^\x20-\x7e]/);
+  assert.equal(JSON.parse(text).who, name);
+  assert.doesNotMatch(place.log.texts[0]?.trimEnd() ?? "", /[^\x20-\x7e]/);
+  assert.equal(place.log.entries[0]?.["who"], name);
+});
+
+Deno.test("AuditTrail: no number of other calls washes out what changes something", async () => {
+  await using place = await Place.open(128 * 1024);
+  const path = "/JobService/Start";
+  await place.record(CHANGE, { ...CALL, path, hasChanged: true });
+  await place.record(...Array.from({ length: 400 }, (_, number) => callOf(`job ${number}`)));
+  assert("audit.7.jsonl" in place.files());
+  // Nor do calls that change nothing, though they would.
+  const refused = { ...CALL, path: "/JobService/Stop", code: "PERMISSION_DENIED" };
+  await place.record(...Array.from({ length: 300 }, () => refused));
+  const lines = (place.files()["changes.jsonl"] ?? "").trimEnd().split("\n");
+  const [begun, ended] = lines.map((line) => JSON.parse(line));
+  assert.deepEqual([begun.event, begun.job, begun.argumentsDigest], [
+    "a change begins",
+    ID,
+    "ab12",
+  ]);
+  assert.deepEqual([ended.event, ended.job, ended.code], ["call", ID, "OK"]);
+  assert.doesNotMatch(JSON.stringify(place.log.entries), /ab12/);
+});
+
+Deno.test("AuditTrail: what was counted is told at the latest when the trail is closed", async () => {
+  await using place = await Place.open();
+  const refused = { ...CALL, path: "/JobService/Stop", code: "PERMISSION_DENIED" };
+  await place.record(...Array.from({ length: 300 }, () => refused));
+  await place.reopen();
+  const lines = (place.files()["changes.jsonl"] ?? "").trimEnd().split("\n");
+  const entries = lines.map((line) => JSON.parse(line));
+  const counted = entries.pop();
+  assert.equal(counted.event, "events like this one were counted");
+  assert.equal(entries.length + counted.events, 300);
+  assert.deepEqual([counted.who, counted.code, counted.last], ["alice", refused.code, "call"]);
+});
+
+Deno.test("AuditTrail: a file that was moved or removed is followed by another one", async () => {
+  await using place = await Place.open();
+  await place.record(callOf("one"));
+  const path = join(place.folder, "audit", "audit.jsonl");
+  Deno.renameSync(path, `${path}.moved`);
+  await place.record(callOf("two"));
+  assert.equal(JSON.parse(Deno.readTextFileSync(path)).job, "two");
+  assert.equal(JSON.parse(Deno.readTextFileSync(`${path}.moved`)).job, "one");
+  Deno.removeSync(path);
+  await place.record(callOf("three"));
+  assert.equal(JSON.parse(Deno.readTextFileSync(path)).job, "three");
+});
+
+Deno.test("AuditTrail: a line that a power cut has cut off spoils no other", async () => {
+  await using place = await Place.open();
+  await place.record(callOf("one"));
+  const path = join(place.folder, "audit", "audit.jsonl");
+  Deno.writeTextFileSync(path, '{"time":"2026', { append: true });
+  await place.reopen();
+  await place.record(callOf("two"));
+  const [one, cut, two, ...others] = Deno.readTextFileSync(path).split("\n");
+  assert.equal(JSON.parse(one ?? "").job, "one");
+  assert.equal(cut, '{"time":"2026');
+  assert.equal(JSON.parse(two ?? "").job, "two");
+  assert.deepEqual(others, [""]);
+});
+
 Deno.test("AuditTrail: only the server's user may read it", async () => {
   await using place = await Place.open();
   const modeOf = (path: string) => (Deno.statSync(join(place.folder, path)).mode ?? 0) & 0o777;
@@ -214,10 +340,13 @@ Deno.test("AuditTrail: only the server's user may read it", async () => {
 
 Deno.test("AuditTrail: keeps the newest lines within its bound, in eight files", async () => {
   const bound = 16 * 1024;
-  await using place = await Place.open(bound);
+  // What changes something has the other half.
+  await using place = await Place.open(2 * bound);
   await place.record(...Array.from({ length: 300 }, (_, number) => callOf(`job ${number}`)));
   const files = place.files();
   const names = ["audit.jsonl", ...[1, 2, 3, 4, 5, 6, 7].map((number) => `audit.${number}.jsonl`)];
+  assert.equal(files["changes.jsonl"], "");
+  delete files["changes.jsonl"];
   assert.deepEqual(Object.keys(files).sort(), names.sort());
   const bytes = Object.values(files).reduce((sum, text) => sum + text.length, 0);
   assert(bytes <= bound, `${bytes} bytes`);
@@ -234,14 +363,14 @@ function ageOf(name: string): number {
 }
 
 Deno.test("AuditTrail: a line longer than a file is written, and the next one begins another file", async () => {
-  await using place = await Place.open(800);
+  await using place = await Place.open(1600);
   await place.record(...["one", "two", "three"].map(callOf));
   assert.equal(JSON.parse(place.files()["audit.jsonl"] ?? "").job, "three");
   assert.equal(JSON.parse(place.files()["audit.2.jsonl"] ?? "").job, "one");
 });
 
 Deno.test("AuditTrail: goes on in the same file after a restart", async () => {
-  await using place = await Place.open(8000);
+  await using place = await Place.open(16_000);
   await place.record(callOf("before"));
   await place.reopen();
   await place.record(callOf("after"));
@@ -252,7 +381,7 @@ Deno.test("AuditTrail: goes on in the same file after a restart", async () => {
 });
 
 Deno.test("AuditTrail: failed writes are logged once, their lines are in the log and counted, and the next line is written", async () => {
-  await using place = await Place.open(800);
+  await using place = await Place.open(1600);
   await place.record(callOf("before"));
   // The next line needs another file, and the folder of the files is gone.
   Deno.renameSync(join(place.folder, "audit"), join(place.folder, "aside"));
@@ -266,6 +395,7 @@ Deno.test("AuditTrail: failed writes are logged once, their lines are in the log
   ]);
   Deno.renameSync(join(place.folder, "aside"), join(place.folder, "audit"));
   await place.record(callOf("three"));
-  const lines = Object.values(place.files()).map((text) => JSON.parse(text));
+  const texts = Object.values(place.files()).filter((text) => text !== "");
+  const lines = texts.map((text) => JSON.parse(text));
   assert.deepEqual(lines.map(({ job, dropped }) => job ?? dropped).sort(), [2, "before", "three"]);
 });

@@ -2,7 +2,7 @@
 import { Metadata, type ServerMethodDefinition, status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { CallCounter } from "../../lib/access/call_bounds.ts";
-import type { CallEnded } from "../../lib/access/events.ts";
+import type { AccessEvent, CallEnded } from "../../lib/access/events.ts";
 import { parseRules } from "../../lib/access/rules.ts";
 import { JobError } from "../../lib/errors.ts";
 import { authorizationInterceptor } from "../../lib/grpc/authorization.ts";
@@ -26,13 +26,14 @@ function begin(
   const access = new AbortController();
   const known = peer === "none" ? undefined : peer ?? { caller, access: access.signal };
   const reported: CallEnded[] = [];
+  const changes: AccessEvent[] = [];
   const incoming = new FakeIncomingCall();
   const interceptor = authorizationInterceptor({
     peers: { identify: () => known },
     calls,
     report: (event) => {
-      assert.equal(event.kind, "call-ended");
-      reported.push(event as CallEnded);
+      if (event.kind === "call-ended") reported.push(event);
+      else changes.push(event);
     },
   });
   const definition = { path } as ServerMethodDefinition<unknown, unknown>;
@@ -47,7 +48,8 @@ function begin(
   } as never);
   const { listener } = incoming;
   assert(listener);
-  return { access, reported, incoming, call, seen, listener, context: contextOf(incoming) };
+  const context = contextOf(incoming);
+  return { access, reported, changes, incoming, call, seen, listener, context };
 }
 
 const ENDED = { code: status.OK, details: "", metadata: null };
@@ -72,6 +74,7 @@ Deno.test("authorization: a call that is let in reaches its handler, and is repo
     caller: ALICE,
     peer: "192.0.2.1:4321",
     job: "name",
+    hasChanged: false,
     code: "OK",
   });
   assert(durationMs !== undefined && durationMs >= 0);
@@ -183,6 +186,46 @@ Deno.test("authorization: every outcome is reported by its name", () => {
   cancelled.listener.onReceiveMetadata(new Metadata());
   cancelled.listener.onCancel();
   assert.equal(cancelled.reported[0]?.code, "CANCELLED");
+});
+
+Deno.test("authorization: a status that grpc-js gives by itself is the reported one", () => {
+  for (const code of [status.DEADLINE_EXCEEDED, status.INTERNAL, status.RESOURCE_EXHAUSTED]) {
+    const { listener, incoming, reported, seen } = begin("/JobService/Start");
+    listener.onReceiveMetadata(new Metadata());
+    // A deadline that is over, or a request that cannot be read: no interceptor is asked.
+    incoming.sendStatus({ code });
+    listener.onCancel();
+    assert.deepEqual(reported.map((event) => event.code), [status[code]]);
+    assert.deepEqual(seen, ["metadata", "cancel"]);
+    assert.equal(incoming.statuses.length, 1);
+  }
+});
+
+Deno.test("authorization: a status that reaches nobody is a cancellation, but a refusal is one", () => {
+  const gone = begin("/JobService/Query");
+  gone.listener.onReceiveMetadata(new Metadata());
+  gone.incoming.stream.destroy();
+  gone.call.sendStatus(ENDED);
+  assert.equal(gone.reported[0]?.code, "CANCELLED");
+  const refused = begin("/JobService/Stop", { caller: BOB });
+  refused.incoming.stream.destroy();
+  refused.listener.onReceiveMetadata(new Metadata());
+  assert.equal(refused.reported[0]?.code, "PERMISSION_DENIED");
+});
+
+Deno.test("authorization: a change is reported when it begins, and its late end too", () => {
+  const { listener, context, changes, reported } = begin("/JobService/Start");
+  listener.onReceiveMetadata(new Metadata());
+  context.endLate("OK");
+  assert.deepEqual(changes, [], "the end of what has not begun");
+  context.beginChange("0a1b", { program: "true" });
+  const who = { path: "/JobService/Start", caller: ALICE, peer: "192.0.2.1:4321", job: "0a1b" };
+  assert.deepEqual(changes, [{ kind: "change-begun", ...who, details: { program: "true" } }]);
+  listener.onCancel();
+  const [event] = reported;
+  assert.deepEqual([event?.code, event?.job, event?.hasChanged], ["CANCELLED", "0a1b", true]);
+  context.endLate("OK");
+  assert.deepEqual(changes.slice(1), [{ kind: "change-ended", ...who, code: "OK" }]);
 });
 
 Deno.test("authorization: the job that a handler found is reported, and without one the request's text", () => {

@@ -111,12 +111,15 @@ function callUnary(
   { shutdown = controls().shutdown, call = fakeContext() } = {},
 ) {
   const answers: [code: number | undefined, details: unknown, answer: unknown][] = [];
+  const late: string[] = [];
+  const context = { ...call.context, endLate: (code: string) => late.push(code) };
+  const fake = new FakeCall("request", context);
   const handler = unaryHandler(handle, shutdown);
   handler(
-    new FakeCall("request", call.context) as never,
+    fake as never,
     (error, answer) => answers.push([error?.code, error?.details, answer]),
   );
-  return { answers, access: call.access };
+  return { answers, late, fake, access: call.access };
 }
 
 Deno.test("unaryHandler: hands over the request and its context, and answers", async () => {
@@ -134,6 +137,22 @@ Deno.test("unaryHandler: an error is a status", async () => {
   const { answers } = callUnary(() => Promise.reject(new JobError("not-found", "none")));
   await turn();
   assert.deepEqual(answers, [[status.NOT_FOUND, "none", undefined]]);
+});
+
+Deno.test("unaryHandler: what became of the work is told where its call has ended before, and only there", async () => {
+  for (const [isBad, code] of [[false, "OK"], [true, "NOT_FOUND"]] as const) {
+    for (const end of ["answer", "cancel", "access"]) {
+      const work = Promise.withResolvers<Answer>();
+      const { fake, late, access } = callUnary(() => work.promise);
+      if (end === "cancel") fake.cancelled = true;
+      if (end === "access") access.abort(new JobError("unauthenticated", "revoked"));
+      assert.deepEqual(late, []);
+      if (isBad) work.reject(new JobError("not-found", "none"));
+      else work.resolve({ text: "done" });
+      await turn();
+      assert.deepEqual(late, end === "answer" ? [] : [code], end);
+    }
+  }
 });
 
 Deno.test("unaryHandler: from the beginning of a shutdown no call is begun", async () => {

@@ -441,3 +441,33 @@ Deno.test("names: no two jobs that run have one, nor two that are being started"
   await host.end(id);
   await host.start(requestOf({ title: "nightly" }));
 });
+
+Deno.test("start: tells that it begins before anything runs, and not where an earlier job is the answer", async () => {
+  await using host = await JobHost.open();
+  const seen: unknown[] = [];
+  host.executor.onLaunch = () => Promise.resolve(void seen.push("launch"));
+  const options = {
+    owner: "alice",
+    idempotencyKey: "key",
+    onBegin: (id: string) => void seen.push(id),
+  };
+  const id = await host.manager.start(requestOf(), options);
+  assert.deepEqual(seen, [id, "launch"]);
+  assert.equal(await host.manager.start(requestOf(), options), id);
+  assert.deepEqual(seen, [id, "launch"]);
+});
+
+Deno.test("stop, signal, remove: tell that they begin only where they do something", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start(requestOf());
+  const seen: string[] = [];
+  const begin = (what: string) => () => void seen.push(what);
+  await assert.rejects(host.manager.remove(id, begin("remove")));
+  await host.manager.signal(id, "HUP", begin("signal"));
+  await host.end(id);
+  await assert.rejects(host.manager.signal(id, "HUP", begin("signal")));
+  await assert.rejects(host.manager.stop(id, 0, begin("stop")));
+  await host.manager.remove(id, begin("remove"));
+  await assert.rejects(host.manager.remove(id, begin("remove")));
+  assert.deepEqual(seen, ["signal", "remove"]);
+});

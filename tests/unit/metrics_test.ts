@@ -10,6 +10,7 @@ const CALL: CallEnded = {
   caller: ALICE,
   peer: "",
   job: undefined,
+  hasChanged: false,
   code: "OK",
   durationMs: 3,
 };
@@ -75,22 +76,24 @@ Deno.test("Metrics: durations are in seconds, and only of calls that do not wait
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
   ].map((path) => ({ ...CALL, path }));
   assert.deepEqual(await valuesOf(name, waiting), {});
-  assert.deepEqual(await valuesOf(name, [{ ...CALL, durationMs: undefined }]), {});
+  const unknown = [{ ...CALL, path: "/JobService/Fly", code: "UNIMPLEMENTED" }];
+  assert.deepEqual(await valuesOf(name, unknown), {});
   const sums = await valuesOf("job_worker_call_duration_seconds_sum", [CALL, CALL]);
   assert.deepEqual(sums, { '{method="Query"}': 0.006 });
 });
 
-Deno.test("Metrics: refused connections are counted by reason, those without an event as well", async () => {
+Deno.test("Metrics: refused connections are counted by reason, and changes not", async () => {
   const name = "job_worker_refused_connections_total";
   assert.deepEqual(await valuesOf(name, []), { '{reason="handshake"}': 0, '{reason="storm"}': 0 });
   const refused = { kind: "handshake-refused", peer: "", reason: "" } as const;
   const events: AccessEvent[] = [
-    { ...refused, unreportedBefore: 0 },
-    { ...refused, unreportedBefore: 6 },
+    refused,
+    refused,
     { kind: "reset-storm", peer: "" },
+    { ...CALL, kind: "change-begun", job: "", details: {} },
   ];
   assert.deepEqual(await valuesOf(name, events), {
-    '{reason="handshake"}': 8,
+    '{reason="handshake"}': 2,
     '{reason="storm"}': 1,
   });
 });

@@ -32,15 +32,22 @@ const VIEW = {
 /** A manager that has one job, of bob, by the name "nightly"; it notes what it is asked for. */
 function fakeManager() {
   const asked: unknown[][] = [];
-  const note = (...what: unknown[]) => Promise.resolve(void asked.push(what));
+  /** A function at the end is called: the manager begins. */
+  const note = (...what: unknown[]) => {
+    const begin = what.at(-1);
+    if (typeof begin === "function") begin();
+    return Promise.resolve(void asked.push(what.filter((part) => typeof part !== "function")));
+  };
   const manager = {
     active: [1, 2],
     resolve(text: string, isVisible: (owner: string) => boolean) {
       if ((text === "nightly" || text === ID) && isVisible("bob")) return ID;
       throw new JobError("not-found", `No job ${text}`);
     },
-    start: (request: { command: unknown }, options: unknown) =>
-      note("start", request.command, options).then(() => ID),
+    start: (
+      request: { command: unknown },
+      { onBegin, ...options }: { onBegin: (id: string) => void },
+    ) => note("start", request.command, options, () => onBegin(ID)).then(() => ID),
     stop: (...of: unknown[]) => note("stop", ...of),
     signal: (...of: unknown[]) => note("signal", ...of),
     remove: (...of: unknown[]) => note("remove", ...of),
@@ -70,13 +77,20 @@ function place(rules: readonly unknown[] = []) {
   });
   /** Calls a method with a request as it comes over the wire. */
   const call = (method: Method, request: object, caller: Caller = ALICE) => {
-    const { context } = fakeContext(caller, method);
+    const changes: unknown[][] = [];
+    const context = {
+      ...fakeContext(caller, method).context,
+      beginChange: (...change: unknown[]) => void changes.push(change),
+    };
     const definition = jobService[method];
     const bytes = definition.requestSerialize(request as never);
     const fake = new FakeCall(Object.freeze(definition.requestDeserialize(bytes)), context);
     return new Promise<Outcome>((resolve) => {
       const handler = handlers[method] as unknown as Handler;
-      handler(fake, (error, answer) => resolve({ code: error?.code ?? 0, error, answer, context }));
+      handler(
+        fake,
+        (error, answer) => resolve({ code: error?.code ?? 0, error, answer, context, changes }),
+      );
     });
   };
   return { asked, handlers, call };
@@ -92,6 +106,8 @@ interface Outcome {
   error: { code: number; details: string } | null;
   answer: object;
   context: CallContext;
+  /** What the audit trail is told. */
+  changes: unknown[][];
 }
 
 Deno.test("service: a job is looked up by any of its names, and its id is what is worked with", async () => {
@@ -110,6 +126,26 @@ Deno.test("service: a job is looked up by any of its names, and its id is what i
     assert.equal(code, status.OK, `${error?.details}`);
     assert.deepEqual(asked, expected);
     assert.equal(context.job, ID, `${method}: the audit trail does not see the id`);
+  }
+});
+
+Deno.test("service: the audit trail is told what a change does, when it begins", async () => {
+  const calls: [Method, object, object[]][] = [
+    ["Start", { name: "/bin/true" }, [{
+      program: "/bin/true",
+      user: "worker",
+      argumentsDigest: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    }]],
+    ["Stop", { jobID: "nightly" }, []],
+    ["Signal", { jobID: "nightly", signal: "SIGHUP" }, [{ signal: "HUP" }]],
+    ["Remove", { jobID: "nightly" }, []],
+  ];
+  for (const [method, request, details] of calls) {
+    const { changes } = await place().call(method, request);
+    assert.deepEqual(changes, [[ID, ...details]], method);
+  }
+  for (const method of ["Query", "Wait", "List", "Info"] as const) {
+    assert.deepEqual((await place().call(method, { jobID: "nightly" })).changes, [], method);
   }
 });
 

@@ -1,0 +1,14 @@
+/** What the audit trail keeps of a Start. Pure. */
+import { createHash } from "node:crypto";
+import type { JobRequest } from "../model/request.ts";
+import type { ChangeDetails } from "./events.ts";
+
+/** The program, its user, and a digest by which arguments that are known can be recognized. */
+export function startDetails(
+  { command: { name, args }, settings: { user } }: JobRequest,
+): ChangeDetails {
+  const digest = createHash("sha256");
+  // An argument has no NUL byte: no two lists of arguments have the same bytes.
+  for (const argument of args) digest.update(`${argument}\0`);
+  return { program: name, user, argumentsDigest: digest.digest("hex") };
+}
