@@ -1,3 +1,4 @@
+import { escapeUnprintable } from "../common/printable.ts";
 import type { ServiceError } from "@grpc/grpc-js";
 import { ExitStatus } from "./exit_status.ts";
 
@@ -129,11 +130,12 @@ function exitStatusOf(code: number): number {
 }
 
 /**
- * Replaces control characters by blanks: foreign text must neither break one-line messages nor send
- * escape sequences to a terminal.
+ * Makes text of others safe to print: it must neither break one-line messages, nor send escape
+ * sequences to a terminal, nor turn its writing direction, nor look like another text. Control
+ * characters become blanks, and other unprintable ones escapes.
  */
 export function oneLine(text: string): string {
-  return text.replace(/\s*\p{Cc}+\s*/gu, " ").trim();
+  return escapeUnprintable(text.replace(/\s*\p{Cc}+\s*/gu, " ").trim());
 }
 
 /** The message of anything that was thrown, in one line. */

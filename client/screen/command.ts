@@ -1,4 +1,5 @@
 /** Commands as a shell reads them. Pure. */
+import { UNPRINTABLE } from "../../common/printable.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 
 /** The command of a job, quoted for a shell. */
@@ -7,12 +8,6 @@ export function describeCommand(
 ): string {
   return [name, ...args].map(quoteWord).join(" ");
 }
-
-/**
- * Characters that a terminal may interpret instead of printing: control and format characters (which
- * can change the writing direction), and line separators.
- */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 /** A word quoted for a shell; unprintable characters become escapes. */
 function quoteWord(word: string): string {

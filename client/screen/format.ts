@@ -3,6 +3,7 @@ import type {
   JobUsage__Output,
   QueryResponse__Output,
 } from "../../proto/contract.ts";
+import { printableJson } from "../../common/printable.ts";
 import { oneLine } from "../errors.ts";
 import { exitCodeOf, stateOf } from "../jobs/state.ts";
 import { binaryBytes } from "./quantities.ts";
@@ -13,9 +14,9 @@ export function formatLine(job: QueryResponse__Output): string {
   return `Pid: ${job.pid} Exit code: ${exitCodeOf(job) ?? "-"} Exited: ${job.exited}`;
 }
 
-/** `query --json`: the contract's fields by their names; unknown values are null. */
+/** `query --json`: the contract's fields by their names; unknown values are null. It is exact, and prints safely. */
 export function formatJson(job: QueryResponse__Output, jobID: string, context?: string): string {
-  return JSON.stringify(toJson(job, jobID, context));
+  return printableJson(toJson(job, jobID, context));
 }
 
 /**
@@ -85,8 +86,8 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     ["State", `${stateOf(job)}${job.timedOut ? " (stopped by its timeout)" : ""}`],
     ["Pid", String(job.pid)],
     ["Exit code", describeExit(job)],
-    ["Reason", oneLine(job.reason) || undefined],
-    ["Owner", oneLine(job.owner) || undefined],
+    ["Reason", job.reason || undefined],
+    ["Owner", job.owner || undefined],
     ["Started", job.startedAtMs ? new Date(job.startedAtMs).toISOString() : undefined],
     ["Ended", describeEnd(job)],
     ["Timeout", job.timeoutMs ? seconds(job.timeoutMs * 1000) : undefined],
@@ -95,12 +96,12 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
   ];
   return facts
     .filter(([, fact]) => fact !== undefined)
-    .map(([label, fact]) => `${`${label}:`.padEnd(13)}${fact}`)
+    .map(([label, fact = ""]) => `${`${label}:`.padEnd(13)}${oneLine(fact)}`)
     .join("\n");
 }
 
 function describeLabels(labels: Readonly<Record<string, string>>): string | undefined {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}=${oneLine(value)}`);
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
   return pairs.length === 0 ? undefined : pairs.join(", ");
 }
 

@@ -44,7 +44,7 @@ export async function formatTable(
     shortState(job),
     exitOf(job),
     job.user || "-",
-    oneLine(job.owner) || "-",
+    job.owner || "-",
     `${describeDuration(nowMs - job.startedAtMs)} ago`,
     describeDuration((job.endedAtMs || nowMs) - job.startedAtMs),
     describeCommand(job),
@@ -63,7 +63,7 @@ export function addContexts(
 }
 
 /**
- * Aligns rows of cells; lines are cut at the width of the surface.
+ * Aligns rows of cells, with text of others made safe to print; lines are cut at the width of the surface.
  *
  * @param expendable Heads of columns that are left out, the first one first, where there is no room
  * for the last column.
@@ -75,19 +75,20 @@ export async function formatRows(
 ): Promise<string> {
   const widthOf = await loadWidthOf();
   const widths: number[] = [];
-  for (const row of rows) {
+  const printable = rows.map((row) => row.map(oneLine));
+  for (const row of printable) {
     for (const [index, cell] of row.entries()) {
       widths[index] = Math.max(widths[index] ?? 0, widthOf(cell));
     }
   }
-  const [head = []] = rows;
+  const [head = []] = printable;
   const shown = new Set(head.keys());
   const { columns = Infinity } = surface;
   for (const name of expendable) {
     if (neededColumns(widths, shown) <= columns) break;
     shown.delete(head.indexOf(name));
   }
-  const lines = rows.map((row) =>
+  const lines = printable.map((row) =>
     [...shown].map((index) => {
       const cell = row[index] ?? "";
       return cell + " ".repeat((widths[index] ?? 0) - widthOf(cell));

@@ -1,4 +1,5 @@
 import { Option } from "commander";
+import { printableJson } from "../../common/printable.ts";
 import { askAll, newestFirst } from "../command_line/ask_all.ts";
 import { toJson } from "../screen/format.ts";
 import { labelOption, parsePairs } from "../command_line/options.ts";
@@ -54,7 +55,7 @@ Examples:
     const text = json
       ? jobs.map(({ context, job, rates }) =>
         `${
-          JSON.stringify({
+          printableJson({
             ...toJson(job, job.jobID, areSeveral ? context : undefined),
             ...rates,
           })

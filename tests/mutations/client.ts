@@ -466,4 +466,32 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "if (false) {",
     tests: ["ui_access_check"],
   },
+  {
+    name: "text of others turns the writing of a table",
+    file: "client/screen/table.ts",
+    from: "row.map(oneLine)",
+    to: "row.map(String)",
+    tests: ["client_table"],
+  },
+  {
+    name: "text of others turns the writing of query --long",
+    file: "client/screen/format.ts",
+    from: "${oneLine(fact)}",
+    to: "${fact}",
+    tests: ["client_format"],
+  },
+  {
+    name: "text of others turns the writing of --json",
+    file: "client/screen/format.ts",
+    from: "return printableJson(",
+    to: "return JSON.stringify(",
+    tests: ["client_format"],
+  },
+  {
+    name: "text of others turns the writing of the web page",
+    file: "client/ui/page/facts.ts",
+    from: "[name, escapeUnprintable(text)]",
+    to: "[name, text]",
+    tests: ["client_format"],
+  },
 ];

@@ -80,8 +80,12 @@ Deno.test("fromServiceError: a method that the server does not implement is name
   );
 });
 
-Deno.test("oneLine: no control character is left", () => {
+Deno.test("oneLine: nothing is left that a terminal would interpret", () => {
   assert.equal(oneLine("a\r\n\tb\x00c\x9bd\x7f "), "a b c d");
+  assert.equal(
+    oneLine("al\u202eice\u2028\u200b\u{e0041}"),
+    "al\\u202eice\\u2028\\u200b\\udb40\\udc41",
+  );
   assert.equal(oneLine("naïve 日本 – ok"), "naïve 日本 – ok");
 });
 

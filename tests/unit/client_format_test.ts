@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { formatJson, formatLine, formatLong } from "../../client/screen/format.ts";
+import { factsOf } from "../../client/ui/page/facts.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
@@ -154,4 +155,26 @@ Deno.test("formatLong: words are quoted as a shell would take them, without esca
   assert.equal(command("--a=b", "c d", "", "it's"), `x --a=b 'c d' '' 'it'\\''s'`);
   assert.equal(command("a\nb\x1b[31m\\'"), "x $'a\\nb\\u001b[31m\\\\\\''");
   assert.equal(command("$(rm)", "日本"), "x '$(rm)' '日本'");
+});
+
+/** A text that would turn the writing, clear the screen and add a line. */
+const HOSTILE = "x\u202ey\x1b[2J\nState: exited";
+
+Deno.test("formatLong, factsOf: text of others is printable, and adds no line", () => {
+  const job = { ...EXITED, owner: HOSTILE, labels: { team: HOSTILE }, reason: HOSTILE };
+  const long = formatLong(job, ID);
+  assert.doesNotMatch(long, /[^\x20-\x7e\n]/);
+  assert.equal(long.match(/^State:/gm)?.length, 1);
+  assert.match(long, /^Labels: +team=x\\u202ey \[2J State: exited$/m);
+  for (const [name, text] of factsOf(job, EXITED.endedAtMs)) {
+    assert.doesNotMatch(text, /[\p{Cc}\p{Cf}]/u, name);
+  }
+});
+
+Deno.test("formatJson: text of others is printable, and exact when it is read", () => {
+  const job = { ...EXITED, owner: HOSTILE, labels: { team: HOSTILE } };
+  const json = formatJson(job, ID);
+  assert.doesNotMatch(json, /[^\x20-\x7e]/);
+  const { owner, labels } = JSON.parse(json);
+  assert.deepEqual([owner, labels], [HOSTILE, { team: HOSTILE }]);
 });

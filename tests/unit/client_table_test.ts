@@ -9,9 +9,14 @@ const WIDE = { columns: undefined, isUnicode: true };
 
 Deno.test("formatRows: columns line up by what characters take, not by their number", async () => {
   assert.equal(
-    await formatRows([["A", "B"], ["日本", "x"], ["👨‍👩‍👧‍👦", "y"], ["é", "z"]], WIDE),
-    "A     B\n日本  x\n👨‍👩‍👧‍👦    y\né     z\n",
+    await formatRows([["A", "B"], ["日本", "x"], ["👍🏽", "y"], ["é", "z"]], WIDE),
+    "A     B\n日本  x\n👍🏽    y\né     z\n",
   );
+});
+
+Deno.test("formatRows: text of others neither turns the writing, nor moves the cursor, nor breaks a row", async () => {
+  const table = await formatRows([["OWNER", "B"], ["al\u202eice\x1b[2J\n", "x"]], WIDE);
+  assert.equal(table, "OWNER            B\nal\\u202eice [2J  x\n");
 });
 
 Deno.test("formatRows: a narrow terminal goes without what is expendable, in its order", async () => {

@@ -1,4 +1,5 @@
 /** The facts about a job as texts. Pure. */
+import { escapeUnprintable } from "../../../common/printable.ts";
 import { shortState } from "../../screen/format.ts";
 import { binaryBytes, describeDuration } from "../../screen/quantities.ts";
 import type { Job } from "./requests.ts";
@@ -27,7 +28,7 @@ export function toneOf(job: Job): "running" | "good" | "bad" | "unknown" {
   return job.exitCode === 0 ? "good" : "bad";
 }
 
-/** All facts of a job with their names; unknown ones are left out. */
+/** All facts of a job with their names, made safe to show; unknown ones are left out. */
 export function factsOf(job: Job, nowMs: number): readonly (readonly [string, string])[] {
   const { usage, limits, isolation } = job;
   const list = (parts: readonly (string | false | undefined)[]) =>
@@ -99,7 +100,8 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
     ],
     ["Job ID", job.jobID],
   ];
-  return facts.filter(([, text]) => text !== "");
+  return facts.filter(([, text]) => text !== "")
+    .map(([name, text]) => [name, escapeUnprintable(text)]);
 }
 
 /** In the local time zone. */

@@ -1,5 +1,6 @@
 /** The table of jobs. */
 import { useCallback, useState } from "preact/hooks";
+import { escapeUnprintable } from "../../../common/printable.ts";
 import { describeCommand } from "../../screen/command.ts";
 import { shortState } from "../../screen/format.ts";
 import { describeDuration } from "../../screen/quantities.ts";
@@ -188,7 +189,7 @@ function Row({ job, nowMs, histories }: RowProps) {
         </a>
       </td>
       <td class="command" title={describeCommand(job)}>{describeCommand(job)}</td>
-      <td class="wide">{job.owner}</td>
+      <td class="wide">{escapeUnprintable(job.owner)}</td>
       <td class="time" title={new Date(job.startedAtMs).toLocaleString()}>
         {describeDuration(nowMs - job.startedAtMs)} ago
       </td>
