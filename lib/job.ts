@@ -138,14 +138,17 @@ export class JobManager {
   }
 
   /**
-   * The id of the job that a text stands for: its id, its name (where several have had it, the newest
-   * one's), or the beginning of its id where no other id begins so.
+   * The id of the job that a text stands for: its id, its name (where several have had it, the caller's
+   * own newest one's, else the one's that runs, else the newest one's), or the beginning of its id where
+   * no other id begins so.
    *
    * @param isVisible Whether the caller may know of an owner's jobs; the others are left out.
-   * @throws {JobError} "not-found", or "invalid" when several ids begin so.
+   * @param caller The owner of the caller's own jobs.
+   * @throws {JobError} "not-found", or "invalid" when several ids begin so, or several users run a job
+   * with the name.
    */
-  resolve(text: string, isVisible: IsVisible = () => true): string {
-    return this.#lookup.resolve(text, isVisible);
+  resolve(text: string, isVisible: IsVisible = () => true, caller?: string): string {
+    return this.#lookup.resolve(text, isVisible, caller);
   }
 
   /** @throws {JobError} "not-found". */

@@ -61,7 +61,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     const { caller } = context;
     const access = await rulesFor(context, rules);
     const isVisible = (owner: string) => access.mayTouchJobsOf(caller, owner);
-    return context.job = manager.resolve(request.jobID, isVisible);
+    return context.job = manager.resolve(request.jobID, isVisible, caller.name);
   };
   return {
     Start: unaryHandler(async (request: StartRequest__Output, context, metadata) => {
@@ -98,16 +98,20 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       return { jobs: jobs.map(toQueryResponse), nextPageToken };
     }, shutdown),
     Info: unaryHandler(async (_request: object, context) => {
-      await rulesFor(context, rules);
+      const { caller } = context;
+      const access = await rulesFor(context, rules);
+      const visible = [...manager.active].filter(({ record }) =>
+        access.mayTouchJobsOf(caller, record.owner)
+      );
       const { version, cgroup, controllers } = options.about;
       return {
         version,
         cgroup,
         controllers: [...controllers],
-        yourName: context.caller.name,
-        yourRoles: [...context.caller.roles],
+        yourName: caller.name,
+        yourRoles: [...caller.roles],
         jobUser: defaultUser === OWNER_UID ? "a uid of each owner's own" : defaultUser,
-        runningJobs: [...manager.active].length,
+        runningJobs: visible.length,
         timeMs: Date.now(),
       };
     }, shutdown),

@@ -144,6 +144,18 @@ export class JobStore {
     );
   }
 
+  /** @returns An owner's newest job with this name that has begun. */
+  getByTitleOf(owner: string, title: string): JobRecord | undefined {
+    return reading(() =>
+      toRecord(
+        this.#database.prepare(
+          `SELECT first_offset, record FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND owner = ? ` +
+            "ORDER BY created_at_ms DESC LIMIT 1",
+        ).get(title, owner),
+      )
+    );
+  }
+
   /** @returns At most `count` jobs whose id begins with a text. */
   withPrefix(prefix: string, count: number): JobRecord[] {
     const rows = reading(() =>

@@ -16,6 +16,9 @@ const SWEEP_INTERVAL_MS = 1000;
  */
 const CLOSE_DELAY_MS = 2000;
 
+/** A character that is seen: without one in their names, users would be one and the same owner. */
+const VISIBLE = /[^\p{Z}\p{C}]/u;
+
 /** The other end of a connection. */
 export interface Peer {
   readonly caller: Caller;
@@ -105,8 +108,13 @@ export class PeerWatch implements Disposable {
   #admit(session: Http2Session, peer: KnownPeer | undefined): KnownPeer | undefined {
     if (peer === undefined) return undefined;
     this.#peers.set(session, peer);
+    const { name, serial } = peer.caller;
+    if (!VISIBLE.test(name)) {
+      const reason = "has no common name, which tells users apart";
+      const details = `the certificate ${serial} ${reason}; ask for one with a name`;
+      this.#refuse(peer, reason, new JobError("unauthenticated", details));
+    }
     if (session.destroyed) return peer;
-    const { name } = peer.caller;
     const open = (this.#open.get(name) ?? 0) + 1;
     this.#open.set(name, open);
     session.on("close", () => {

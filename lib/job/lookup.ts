@@ -55,8 +55,8 @@ export class Lookup {
   }
 
   /** See {@linkcode JobManager.resolve}. */
-  resolve(text: string, isVisible: IsVisible): string {
-    const found = this.find(text) ?? this.#named(text, isVisible);
+  resolve(text: string, isVisible: IsVisible, caller: string | undefined): string {
+    const found = this.find(text) ?? this.#named(text, isVisible, caller);
     if (found !== undefined) {
       return requireBegun(isVisible(found.owner) ? found : undefined, text).id;
     }
@@ -67,8 +67,28 @@ export class Lookup {
     return requireBegun(records[0], text).id;
   }
 
-  /** The newest job with a name, among those that the caller may see. */
-  #named(title: string, isVisible: IsVisible): JobRecord | undefined {
+  /**
+   * The job with a name: the caller's own newest one; else, among those that the caller may see, the one
+   * that runs, or the newest one. So nobody takes the place of another's job by its name.
+   */
+  #named(title: string, isVisible: IsVisible, caller: string | undefined): JobRecord | undefined {
+    const { store, active } = this.#parts;
+    const own = caller === undefined ? undefined : store.getByTitleOf(caller, title);
+    if (own !== undefined) return own;
+    const running = [...active].map(({ record }) => record)
+      .filter(({ owner, settings }) =>
+        title !== "" && settings?.title === title && isVisible(owner)
+      );
+    if (running.length > 1) {
+      throw new JobError(
+        "invalid",
+        `More than one user runs a job with the name ${title}; give the id of the one that you mean`,
+      );
+    }
+    return running[0] ?? this.#newest(title, isVisible);
+  }
+
+  #newest(title: string, isVisible: IsVisible): JobRecord | undefined {
     const hidden: string[] = [];
     for (;;) {
       const record = this.#parts.store.getByTitle(title, hidden);

@@ -119,10 +119,11 @@ export class Starts {
     const { title } = request.settings;
     const running = [...this.#running()];
     requireRoom(running.map((other) => other.owner), owner, this.#parts.bounds);
-    if (title !== "" && running.some((other) => other.title === title)) {
+    // A name is its owner's: nobody learns of others' by it, or keeps them from it.
+    if (title !== "" && running.some((other) => other.title === title && other.owner === owner)) {
       throw new JobError(
         "precondition",
-        `Cannot start the job: a job with the name ${title} is running; stop it, or choose another name`,
+        `Cannot start the job: a job of yours with the name ${title} is running; stop it, or choose another name`,
       );
     }
     const id = crypto.randomUUID();

@@ -125,7 +125,7 @@ Deno.test("names: stand for the newest job of that name, in every request", asyn
   await assertStatus(
     client.startWith({ name: "true", title: "nightly" }),
     status.FAILED_PRECONDITION,
-    /a job with the name nightly is running/,
+    /a job of yours with the name nightly is running/,
   );
   await client.signal("nightly", "TERM");
   assert.equal((await client.wait("nightly")).signal, 15);

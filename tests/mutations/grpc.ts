@@ -306,8 +306,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the audit trail does not see a job's id",
     file: "lib/service.ts",
-    from: "return context.job = manager.resolve(request.jobID, isVisible);",
-    to: "return manager.resolve(request.jobID, isVisible);",
+    from: "return context.job = manager.resolve(request.jobID, isVisible, caller.name);",
+    to: "return manager.resolve(request.jobID, isVisible, caller.name);",
     tests: ["service"],
   },
   {
@@ -540,6 +540,13 @@ export const MUTATIONS: readonly Mutation[] = [
     from: 'methodNameOf(path) ?? "unknown"',
     to: "methodNameOf(path) ?? path",
     tests: ["metrics"],
+  },
+  {
+    name: "all certificates without a name are one owner",
+    file: "lib/grpc/peers.ts",
+    from: "if (!VISIBLE.test(name)) {",
+    to: "if (false) {",
+    tests: ["peers"],
   },
   {
     name: "the reset that is too many reaches the HTTP/2 library",

@@ -723,4 +723,32 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "  if (version > SCHEMA_VERSION + 100) {",
     tests: ["store"],
   },
+  {
+    name: "a job's name is refused to others, which tells of it",
+    file: "lib/job/starts.ts",
+    from: "other.title === title && other.owner === owner",
+    to: "other.title === title",
+    tests: ["job_starts"],
+  },
+  {
+    name: "a caller's own job is hidden by another's with its name",
+    file: "lib/job/lookup.ts",
+    from: "if (own !== undefined) return own;",
+    to: "",
+    tests: ["job_lookup"],
+  },
+  {
+    name: "a name that several users run is anyone's",
+    file: "lib/job/lookup.ts",
+    from: "if (running.length > 1) {",
+    to: "if (running.length > 2) {",
+    tests: ["job_lookup"],
+  },
+  {
+    name: "Info counts jobs that the caller may not see",
+    file: "lib/service.ts",
+    from: "runningJobs: visible.length,",
+    to: "runningJobs: [...manager.active].length,",
+    tests: ["service"],
+  },
 ];

@@ -121,6 +121,28 @@ Deno.test("resolve: a name is the newest job's that has begun and that the calle
   assertUnresolved(host, "nightly", NOT_FOUND, () => false);
 });
 
+Deno.test("resolve: a name is the caller's own job's, whoever else has one with that name", async () => {
+  await using host = await JobHost.open();
+  const start = (owner: string) => host.start(requestOf({ title: "nightly" }), { owner });
+  const of = (caller: string, ...others: string[]) =>
+    host.manager.resolve("nightly", (owner) => [caller, ...others].includes(owner), caller);
+  const alices = await start("alice");
+  await host.end(alices);
+  const bobs = await start("bob");
+  assert.equal(of("alice", "bob"), alices, "a job of hers that has ended is hidden");
+  assert.equal(of("bob", "alice"), bobs);
+  const carols = await start("carol");
+  assert.equal(of("bob", "alice", "carol"), bobs);
+  assert.equal(of("dave", "bob"), bobs);
+  const several = {
+    kind: "invalid",
+    message: /More than one user runs a job with the name nightly/,
+  };
+  assertUnresolved(host, "nightly", several);
+  await host.end(carols);
+  assert.equal(host.manager.resolve("nightly"), bobs, "a newer one that has ended has its place");
+});
+
 Deno.test("resolve: a job that the caller may not see is not there, by whatever it is called", async () => {
   await using host = await JobHost.open();
   const id = await host.start(requestOf({ title: "secret" }));

@@ -114,6 +114,18 @@ Deno.test("PeerWatch: a certificate without a role, or a usable name, gives none
   assert.equal(place.connect({ name: ["first", "second"] }).peer()?.caller.name, "first");
 });
 
+Deno.test("PeerWatch: a certificate whose name is empty, or cannot be seen, gives no access", () => {
+  using place = new Place();
+  for (const name of ["", " ", "\u200b", "\u202e\u00a0", [], [""]]) {
+    const { kind, message } = reasonOf(place.connect({ name }).peer()?.access);
+    assert.equal(kind, "unauthenticated");
+    assert.match(message, /^the certificate A1 has no common name, .*; ask for one with a name$/);
+  }
+  for (const name of ["a", "日本", "\u202ex", "-"]) {
+    assert.equal(place.connect({ name }).peer()?.access.aborted, false, name);
+  }
+});
+
 Deno.test("PeerWatch: a certificate is read right after the handshake, before the first call", async () => {
   using place = new Place();
   const { reads } = place.connect();

@@ -39,7 +39,7 @@ function fakeManager() {
     return Promise.resolve(void asked.push(what.filter((part) => typeof part !== "function")));
   };
   const manager = {
-    active: [1, 2],
+    active: ["alice", "bob", "bob"].map((owner) => ({ record: { owner } })),
     resolve(text: string, isVisible: (owner: string) => boolean) {
       if ((text === "nightly" || text === ID) && isVisible("bob")) return ID;
       throw new JobError("not-found", `No job ${text}`);
@@ -247,10 +247,12 @@ Deno.test("service: Info says what the server is and who the caller is", async (
     yourName: "bob",
     yourRoles: ["reader"],
     jobUser: "worker",
-    runningJobs: 2,
+    runningJobs: 3,
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);
   assert.equal(context.job, undefined);
+  const own = await place([{ name: "bob", jobs: "own" }]).call("Info", {}, BOB);
+  assert.equal((own.answer as { runningJobs: number }).runningJobs, 2, "it tells of others' jobs");
 });
 
 /** Calls Stream, and says with which status it ended. */
