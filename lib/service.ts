@@ -67,10 +67,11 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     Start: unaryHandler(async (request: StartRequest__Output, context, metadata) => {
       const { caller } = context;
       const asked = toJobRequest(request, defaultUser);
+      context.details = startDetails(asked);
       (await rulesFor(context, rules)).requireStart(caller, asked);
       const { idempotencyKey } = request;
       const traced = withTrace(asked, metadata);
-      const onBegin = (id: string) => context.beginChange(id, startDetails(asked));
+      const onBegin = context.beginChange;
       const jobID = await manager.start(traced, { owner: caller.name, idempotencyKey, onBegin });
       return { jobID: context.job = jobID };
     }, shutdown),
@@ -81,8 +82,9 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     }, shutdown),
     Signal: unaryHandler(async (request: SignalCall, context) => {
       const name = readSignal(request.signal);
+      context.details = { signal: name };
       const id = await authorize(request, context);
-      await manager.signal(id, name, () => context.beginChange(id, { signal: name }));
+      await manager.signal(id, name, () => context.beginChange(id));
       return {};
     }, shutdown),
     Query: unaryHandler(

@@ -1,7 +1,7 @@
 /** The text of the audit trail: which events become a line, and with which fields. Pure. */
 import type { LogFields } from "../log.ts";
 import { isChange, isHealthMethod, isMethod } from "../rbac.ts";
-import type { AccessEvent, CallEnded, ChangeBegun, ChangeEnded } from "./events.ts";
+import type { AccessEvent, CallEnded, ChangeBegun, ChangeDetails, ChangeEnded } from "./events.ts";
 
 /** A method that does not exist has a name of any length. */
 const MAX_METHOD_CHARACTERS = 100;
@@ -9,7 +9,7 @@ const MAX_METHOD_CHARACTERS = 100;
 /** So has a job that does not exist; names and ids of jobs are shorter. */
 const MAX_JOB_CHARACTERS = 64;
 
-/** A certificate's name and a program's path; the serial number and the job tell the rest. */
+/** A certificate's name and the reason of a refusal; the serial number tells the rest. */
 const MAX_TEXT_CHARACTERS = 256;
 
 /** Statuses of calls that were refused before any handler saw them. */
@@ -65,25 +65,17 @@ export function isRefusal({ path, code }: CallEnded): boolean {
 }
 
 function changeEntry(event: ChangeBegun): AuditEntry {
-  const { job, details: { program, user, signal, argumentsDigest } } = event;
-  return {
+  return withDetails(event.details, {
     event: "a change begins",
-    fields: {
-      ...whoOf(event),
-      job,
-      program: program === undefined ? undefined : cut(program),
-      user,
-      signal,
-    },
-    ...(argumentsDigest !== undefined && { trailFields: { argumentsDigest } }),
-  };
+    fields: { ...whoOf(event), job: event.job },
+  });
 }
 
 function callEntry(event: CallEnded): AuditEntry | undefined {
-  const { path, job, code, durationMs } = event;
+  const { path, job, code, details, durationMs } = event;
   // Probes ask every few seconds, all the time: of these only refused ones are written.
   if (isHealthMethod(path) && !isRefusal(event)) return undefined;
-  return {
+  return withDetails(details, {
     event: "call",
     fields: {
       ...whoOf(event),
@@ -91,7 +83,15 @@ function callEntry(event: CallEnded): AuditEntry | undefined {
       code,
       ms: Math.round(durationMs * 10) / 10,
     },
-  };
+  });
+}
+
+function withDetails(
+  { argumentsDigest, ...details }: ChangeDetails,
+  { event, fields }: AuditEntry,
+): AuditEntry {
+  const entry = { event, fields: { ...fields, ...details } };
+  return argumentsDigest === undefined ? entry : { ...entry, trailFields: { argumentsDigest } };
 }
 
 function whoOf({ path, caller, peer }: CallEnded | ChangeBegun | ChangeEnded): LogFields {

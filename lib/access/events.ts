@@ -1,9 +1,9 @@
 /** Events about callers, as data: the audit trail writes them, the metrics count them. */
 import type { Caller } from "../rbac.ts";
 
-/** What a change does, besides its method and its job. */
+/** What a change is to do, besides its method and its job. */
 export interface ChangeDetails {
-  /** The program that a Start runs. */
+  /** The program that a Start runs, cut. */
   readonly program?: string;
   /** SHA-256 of its arguments, hexadecimal: of each argument and a NUL byte after it. */
   readonly argumentsDigest?: string;
@@ -44,6 +44,8 @@ export interface CallEnded {
   readonly peer: string;
   /** The id of the call's job; the text that the caller sent where no job was found by it. */
   readonly job: string | undefined;
+  /** What it was to change; empty where it was not read so far. */
+  readonly details: ChangeDetails;
   /** Whether it has begun to change the job. */
   readonly hasChanged: boolean;
   /** The name of the gRPC status, such as `OK`; `HTTP 415` for a request that was not gRPC. */

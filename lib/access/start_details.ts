@@ -3,6 +3,9 @@ import { createHash } from "node:crypto";
 import type { JobRequest } from "../model/request.ts";
 import type { ChangeDetails } from "./events.ts";
 
+/** Characters of the program's path that are kept. */
+const MAX_PROGRAM_CHARACTERS = 256;
+
 /** The program, its user, and a digest by which arguments that are known can be recognized. */
 export function startDetails(
   { command: { name, args }, settings: { user } }: JobRequest,
@@ -10,5 +13,9 @@ export function startDetails(
   const digest = createHash("sha256");
   // An argument has no NUL byte: no two lists of arguments have the same bytes.
   for (const argument of args) digest.update(`${argument}\0`);
-  return { program: name, user, argumentsDigest: digest.digest("hex") };
+  return {
+    program: name.slice(0, MAX_PROGRAM_CHARACTERS),
+    user,
+    argumentsDigest: digest.digest("hex"),
+  };
 }

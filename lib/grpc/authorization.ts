@@ -48,9 +48,11 @@ export function authorizationInterceptor(
       access,
       method,
       job: undefined,
-      beginChange: (job, details = {}) => {
+      details: {},
+      beginChange: (job) => {
         hasChanged = true;
         context.job = job;
+        const { details } = context;
         report({ kind: "change-begun", path, caller, peer, job, details });
       },
       endLate: (code) => {
@@ -64,8 +66,8 @@ export function authorizationInterceptor(
     const end = once((code: status) => {
       release();
       const durationMs = performance.now() - beganAtMs;
-      const { job } = context;
-      const outcome = { job, hasChanged, code: status[code], durationMs };
+      const { job, details } = context;
+      const outcome = { job, details, hasChanged, code: status[code], durationMs };
       report({ kind: "call-ended", path, caller, peer, ...outcome });
     });
     watchStatus(call, (code) => end(isGone(stream) ? status.CANCELLED : code));

@@ -18,10 +18,12 @@ export interface CallContext extends Peer {
    * that was found by it.
    */
   job: string | undefined;
+  /** What it is to change, for the audit trail, as soon as it is read. */
+  details: ChangeDetails;
   /** Tells the audit trail that the call begins to change a job, given by its id. */
-  beginChange(job: string, details?: ChangeDetails): void;
+  readonly beginChange: (job: string) => void;
   /** Tells it the status of work that has ended after its call. */
-  endLate(code: string): void;
+  readonly endLate: (code: string) => void;
 }
 
 /** A caller without a certificate. */
@@ -44,7 +46,7 @@ export function setContext(stream: ServerHttp2Stream, context: CallContext): voi
  */
 export function contextOf(call: unknown): CallContext {
   return contexts.get(http2StreamOf(call)) ??
-    { ...UNAUTHENTICATED, method: "", job: undefined, beginChange() {}, endLate() {} };
+    { ...UNAUTHENTICATED, method: "", job: undefined, details: {}, beginChange() {}, endLate() {} };
 }
 
 /**

@@ -70,6 +70,7 @@ export function reportUnknownMethods(
         caller,
         peer,
         job: undefined,
+        details: {},
         hasChanged: false,
         code: isGrpc ? "UNIMPLEMENTED" : "HTTP 415",
         durationMs: performance.now() - beganAtMs,

@@ -68,6 +68,7 @@ export function fakeContext(
     access: access.signal,
     method,
     job: undefined,
+    details: {},
     beginChange: (job) => void (context.job = job),
     endLate: () => {},
   };

@@ -22,6 +22,7 @@ const CALL: CallEnded = {
   caller: { ...ALICE, roles: ["reader", "writer"] },
   peer: "192.0.2.1:4321",
   job: ID,
+  details: {},
   hasChanged: false,
   code: "OK",
   durationMs: 12.34,
@@ -66,9 +67,11 @@ Deno.test("auditEntryOf: a change has a line when it begins; the digest of argum
   const { event, fields, trailFields } = auditEntryOf(CHANGE) ?? {};
   assert.equal(event, "a change begins");
   const method = "/JobService/Start";
-  const none = { signal: undefined };
-  assert.deepEqual(fields, { ...who, method, program: "/bin/sh", user: "root", ...none });
+  assert.deepEqual(fields, { ...who, method, program: "/bin/sh", user: "root" });
   assert.deepEqual(trailFields, { argumentsDigest: "ab12" });
+  const refused = { ...CALL, path: method, code: "PERMISSION_DENIED", details: CHANGE.details };
+  assert.equal(auditEntryOf(refused)?.fields["program"], "/bin/sh");
+  assert.deepEqual(auditEntryOf(refused)?.trailFields, trailFields);
   const signal = { ...CHANGE, path: "/JobService/Signal", details: { signal: "HUP" } };
   assert.equal(auditEntryOf(signal)?.fields["signal"], "HUP");
   assert.equal(auditEntryOf(signal)?.trailFields, undefined);
@@ -120,8 +123,8 @@ Deno.test("auditEntryOf: text of a caller is cut", () => {
   assert.equal(fields?.["method"], path.slice(0, 100));
   assert.equal(fields?.["job"], "j".repeat(64));
   assert.equal(fields?.["who"], "j".repeat(256));
-  const change = auditEntryOf({ ...CHANGE, details: { program: long } });
-  assert.equal(change?.fields["program"], "j".repeat(256));
+  const { program } = startDetails(requestOf({}, { command: { name: long, args: [] } }));
+  assert.equal(program, "j".repeat(256));
 });
 
 Deno.test("auditEntryOf: refused handshakes have their reason", () => {

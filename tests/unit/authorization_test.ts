@@ -74,6 +74,7 @@ Deno.test("authorization: a call that is let in reaches its handler, and is repo
     caller: ALICE,
     peer: "192.0.2.1:4321",
     job: "name",
+    details: {},
     hasChanged: false,
     code: "OK",
   });
@@ -218,12 +219,14 @@ Deno.test("authorization: a change is reported when it begins, and its late end 
   listener.onReceiveMetadata(new Metadata());
   context.endLate("OK");
   assert.deepEqual(changes, [], "the end of what has not begun");
-  context.beginChange("0a1b", { program: "true" });
+  context.details = { program: "true" };
+  context.beginChange("0a1b");
   const who = { path: "/JobService/Start", caller: ALICE, peer: "192.0.2.1:4321", job: "0a1b" };
   assert.deepEqual(changes, [{ kind: "change-begun", ...who, details: { program: "true" } }]);
   listener.onCancel();
   const [event] = reported;
   assert.deepEqual([event?.code, event?.job, event?.hasChanged], ["CANCELLED", "0a1b", true]);
+  assert.deepEqual(event?.details, { program: "true" });
   context.endLate("OK");
   assert.deepEqual(changes.slice(1), [{ kind: "change-ended", ...who, code: "OK" }]);
 });

@@ -10,6 +10,7 @@ const CALL: CallEnded = {
   caller: ALICE,
   peer: "",
   job: undefined,
+  details: {},
   hasChanged: false,
   code: "OK",
   durationMs: 3,
@@ -90,7 +91,7 @@ Deno.test("Metrics: refused connections are counted by reason, and changes not",
     refused,
     refused,
     { kind: "reset-storm", peer: "" },
-    { ...CALL, kind: "change-begun", job: "", details: {} },
+    { ...CALL, kind: "change-begun", job: "" },
   ];
   assert.deepEqual(await valuesOf(name, events), {
     '{reason="handshake"}': 2,

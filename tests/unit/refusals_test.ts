@@ -82,6 +82,7 @@ Deno.test("reportUnknownMethods: a method that does not exist is reported with i
       caller: BOB,
       peer: "192.0.2.1:4321",
       job: undefined,
+      details: {},
       hasChanged: false,
       code: "UNIMPLEMENTED",
     });

@@ -20,6 +20,7 @@ const DENIED: CallEnded = {
   caller: ALICE,
   peer: "192.0.2.1:4321",
   job: undefined,
+  details: {},
   hasChanged: false,
   code: "PERMISSION_DENIED",
   durationMs: 1,

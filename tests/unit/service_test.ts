@@ -78,9 +78,9 @@ function place(rules: readonly unknown[] = []) {
   /** Calls a method with a request as it comes over the wire. */
   const call = (method: Method, request: object, caller: Caller = ALICE) => {
     const changes: unknown[][] = [];
-    const context = {
+    const context: CallContext = {
       ...fakeContext(caller, method).context,
-      beginChange: (...change: unknown[]) => void changes.push(change),
+      beginChange: (job) => void changes.push([job, context.details]),
     };
     const definition = jobService[method];
     const bytes = definition.requestSerialize(request as never);
@@ -136,10 +136,14 @@ Deno.test("service: the audit trail is told what a change does, when it begins",
       user: "worker",
       argumentsDigest: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     }]],
-    ["Stop", { jobID: "nightly" }, []],
+    ["Stop", { jobID: "nightly" }, [{}]],
     ["Signal", { jobID: "nightly", signal: "SIGHUP" }, [{ signal: "HUP" }]],
-    ["Remove", { jobID: "nightly" }, []],
+    ["Remove", { jobID: "nightly" }, [{}]],
   ];
+  const { context } = await place([{ role: "writer", commands: ["/x"] }]).call("Start", {
+    name: "/bin/true",
+  });
+  assert.equal(context.details.program, "/bin/true", "it is not told what was refused");
   for (const [method, request, details] of calls) {
     const { changes } = await place().call(method, request);
     assert.deepEqual(changes, [[ID, ...details]], method);
