@@ -223,11 +223,13 @@ Deno.test("audit: a change whose caller does not wait has the id of its job, and
   assert.doesNotMatch(server.log, /secret-5b1c|argumentsDigest/);
   // A stop by a name, given up while the job takes its time.
   const id = await client.script("trap '' TERM; echo ready; sleep 600", { title: "nightly" });
-  const stop = client.raw.Stop({ jobID: "nightly", gracePeriodMs: 500 }, () => {});
+  await client.untilOutput(id, /ready/);
+  const stop = client.raw.Stop({ jobID: "nightly", gracePeriodMs: 600_000 }, () => {});
   await entryWith(server, { event: "a change begins", method: "/JobService/Stop", job: id });
   stop.cancel();
   const method = "/JobService/Stop";
   await entryWith(server, { event: "call", method, code: "CANCELLED", job: id });
+  await client.stop(id, 0);
   await entryWith(server, {
     event: "a change has ended after its call",
     method,
