@@ -46,11 +46,13 @@ export function auditEntryOf(event: AccessEvent): AuditEntry | undefined {
         event: "a handshake was refused",
         fields: { peer: event.peer, reason: cut(event.reason) },
       };
-    case "reset-storm":
+    case "reset-storm": {
+      const { peer, holder: { name, serial } } = event;
       return {
         event: "a connection was closed",
-        fields: { peer: event.peer, reason: "it reset too many streams" },
+        fields: { who: cut(name), serial, peer, reason: "it reset too many streams" },
       };
+    }
   }
 }
 

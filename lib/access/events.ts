@@ -66,6 +66,8 @@ export interface ResetStorm {
   readonly kind: "reset-storm";
   /** `HOST:PORT` of the client. */
   readonly peer: string;
+  /** The name and the serial number of its certificate; empty where they are not known any more. */
+  readonly holder: Pick<Caller, "name" | "serial">;
 }
 
 /** One event; `kind` tells them apart. */

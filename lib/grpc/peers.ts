@@ -136,17 +136,12 @@ export class PeerWatch implements Disposable {
 
   /** Reads the certificate of a connection; done once, since it is expensive and cannot change. */
   #meet(socket: TLSSocket): KnownPeer | undefined {
-    if (!socket.authorized) return undefined;
-    const { raw, subject, serialNumber } = socket.getPeerCertificate();
-    if (!((raw as unknown) instanceof Uint8Array)) return undefined;
+    const holder = holderOf(socket);
+    if (holder === undefined) return undefined;
+    const { name, serial, raw } = holder;
     const control = new AbortController();
-    const name = Array.isArray(subject.CN) ? subject.CN[0] : subject.CN;
     return {
-      caller: {
-        name: String(name ?? ""),
-        serial: serialNumber,
-        roles: readRoles(raw, this.#roleOid),
-      },
+      caller: { name, serial, roles: readRoles(raw, this.#roleOid) },
       der: raw,
       control,
       access: control.signal,
@@ -205,4 +200,15 @@ export class PeerWatch implements Disposable {
     peer.refusal = { atMs: this.#now(), reason };
     peer.control.abort(error);
   }
+}
+
+/** Whom the certificate of a connection is for; undefined where there is none that is accepted. */
+export function holderOf(
+  socket: Pick<TLSSocket, "authorized" | "getPeerCertificate">,
+): { readonly name: string; readonly serial: string; readonly raw: Uint8Array } | undefined {
+  if (!socket.authorized) return undefined;
+  const { raw, subject, serialNumber } = socket.getPeerCertificate();
+  if (!((raw as unknown) instanceof Uint8Array)) return undefined;
+  const name = Array.isArray(subject.CN) ? subject.CN[0] : subject.CN;
+  return { name: String(name ?? ""), serial: serialNumber, raw };
 }

@@ -8,7 +8,7 @@ import type { AccessObserver } from "../access/events.ts";
 import { isMethod } from "../rbac.ts";
 import { UNAUTHENTICATED } from "./call_context.ts";
 import { socketOf } from "./internals.ts";
-import type { PeerWatch } from "./peers.ts";
+import { holderOf, type PeerWatch } from "./peers.ts";
 
 /** The address of a connection's other end. */
 type Addressed = Partial<Pick<Socket, "remoteAddress" | "remotePort">>;
@@ -30,8 +30,9 @@ export class RefusedConnections {
   }
 
   /** Reports a connection that is closed since it resets too many streams. */
-  addStorm(socket: Addressed): void {
-    this.#report({ kind: "reset-storm", peer: addressOf(socket) });
+  addStorm(socket: Addressed & Pick<TLSSocket, "authorized" | "getPeerCertificate">): void {
+    const { name = "", serial = "" } = holderOf(socket) ?? {};
+    this.#report({ kind: "reset-storm", peer: addressOf(socket), holder: { name, serial } });
   }
 
   /** Reports a refused handshake. */

@@ -37,6 +37,8 @@ const CHANGE: ChangeBegun = {
   details: { program: "/bin/sh", user: "root", argumentsDigest: "ab12" },
 };
 
+const STORM: AccessEvent = { kind: "reset-storm", peer: "192.0.2.1:1", holder: ALICE };
+
 Deno.test("auditEntryOf: a call's line has who, from where, what, which job and how it ended", () => {
   assert.deepEqual(auditEntryOf(CALL), {
     event: "call",
@@ -136,9 +138,14 @@ Deno.test("auditEntryOf: refused handshakes have their reason", () => {
 });
 
 Deno.test("auditEntryOf: a storm of resets has its connection", () => {
-  assert.deepEqual(auditEntryOf({ kind: "reset-storm", peer: "192.0.2.1:1" }), {
+  assert.deepEqual(auditEntryOf(STORM), {
     event: "a connection was closed",
-    fields: { peer: "192.0.2.1:1", reason: "it reset too many streams" },
+    fields: {
+      who: "alice",
+      serial: "A1",
+      peer: "192.0.2.1:1",
+      reason: "it reset too many streams",
+    },
   });
 });
 
@@ -155,7 +162,7 @@ Deno.test("isAboutChange: what changes something, whatever becomes of it", () =>
     assert(!isAboutChange({ ...CALL, path }), path);
   }
   assert(isAboutChange(CHANGE));
-  assert(!isAboutChange({ kind: "reset-storm", peer: "192.0.2.1:1" }));
+  assert(!isAboutChange(STORM));
 });
 
 Deno.test("AccessEvents: every observer gets every event, in order", () => {
@@ -166,7 +173,7 @@ Deno.test("AccessEvents: every observer gets every event, in order", () => {
   events.observe(({ kind }) => seen.push(`one ${kind}`));
   events.observe(({ kind }) => seen.push(`two ${kind}`));
   report(CALL);
-  report({ kind: "reset-storm", peer: "" });
+  report(STORM);
   assert.deepEqual(seen, [
     "one call-ended",
     "two call-ended",

@@ -90,7 +90,7 @@ Deno.test("Metrics: refused connections are counted by reason, and changes not",
   const events: AccessEvent[] = [
     refused,
     refused,
-    { kind: "reset-storm", peer: "" },
+    { kind: "reset-storm", peer: "", holder: ALICE },
     { ...CALL, kind: "change-begun", job: "" },
   ];
   assert.deepEqual(await valuesOf(name, events), {

@@ -26,11 +26,18 @@ Deno.test("RefusedConnections: every handshake is reported, with its address and
   ]);
 });
 
-Deno.test("RefusedConnections: every storm of resets is reported", () => {
+Deno.test("RefusedConnections: every storm of resets is reported, with whose it is", () => {
   const { events, refused } = place();
-  refused.addStorm(ADDRESS);
-  refused.addStorm(ADDRESS);
-  assert.deepEqual(events, Array(2).fill({ kind: "reset-storm", peer: "192.0.2.1:4321" }));
+  const raw = new Uint8Array();
+  const certificate = { raw, subject: { CN: "bob" }, serialNumber: "B2" };
+  const getPeerCertificate = () => certificate as never;
+  refused.addStorm({ ...ADDRESS, authorized: true, getPeerCertificate });
+  refused.addStorm({ ...ADDRESS, authorized: false, getPeerCertificate });
+  const storm = { kind: "reset-storm", peer: "192.0.2.1:4321" };
+  assert.deepEqual(events, [
+    { ...storm, holder: { name: "bob", serial: "B2" } },
+    { ...storm, holder: { name: "", serial: "" } },
+  ]);
 });
 
 Deno.test("RefusedConnections: a TLS error has the address of the socket below", () => {

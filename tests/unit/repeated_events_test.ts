@@ -195,7 +195,11 @@ Deno.test("RepeatedEvents: refused handshakes are told by address, and those of 
 Deno.test("RepeatedEvents: addresses that have not come back make room for others", async () => {
   using place = new Place();
   const from = (host: number) =>
-    place.linesOf(1, { kind: "reset-storm", peer: `10.0.${host >> 8}.${host & 255}:1` });
+    place.linesOf(1, {
+      kind: "reset-storm",
+      holder: ALICE,
+      peer: `10.0.${host >> 8}.${host & 255}:1`,
+    });
   for (let host = 0; host < 1000; host++) from(host);
   await place.time.advance(2 * MAX_LINES * MINUTE_MS);
   let lines = 0;
