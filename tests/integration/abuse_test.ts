@@ -178,6 +178,15 @@ for (const [what, frames] of Object.entries(ABUSES)) {
       isOver = true;
       await asking;
       assert(answers > 0, "nobody else was served");
+      if (what.startsWith("resets")) {
+        await until(
+          "the trail to name who it was",
+          () =>
+            /"a connection was closed","who":"bob","serial":"\w+","peer":"\S+:\d+"/.test(
+              server.log,
+            ),
+        );
+      }
       await until("memory and descriptors to come back", async () => {
         const { descriptors, residentBytes } = await server.resources();
         return descriptors <= before.descriptors + KEPT_DESCRIPTORS &&
