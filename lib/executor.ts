@@ -18,6 +18,8 @@ export interface Running {
 /** Everything needed to launch a job. */
 export interface LaunchRequest {
   jobId: string;
+  /** Whose job it is: many starts of one owner do not hold up those of another. */
+  owner: string;
   command: Command;
   settings: JobSettings;
   secrets: JobSecrets;
@@ -78,7 +80,7 @@ export interface Executor {
    * hear it. The caller then times the grace period.
    */
   terminate(
-    job: { placement: Placement; folder: string },
+    job: { placement: Placement; folder: string; owner: string },
     signal: SignalName,
   ): Promise<void>;
 
@@ -88,11 +90,14 @@ export interface Executor {
    * @returns Whether there was a process.
    * @throws {JobError} "exhausted" when the host has no room for the process that sends it.
    */
-  signal(job: { placement: Placement }, signal: SignalName): Promise<boolean>;
+  signal(job: { placement: Placement; owner: string }, signal: SignalName): Promise<boolean>;
 
   /** Kills every process of a job (SIGKILL), also those in groups and sessions of their own. */
-  kill(job: { placement: Placement }): Promise<void>;
+  kill(job: { placement: Placement; owner: string }): Promise<void>;
 
-  /** What running jobs use now, in the order of their placements. */
+  /**
+   * What running jobs use now, in the order of their placements; nothing of a job whose counters cannot
+   * be read now.
+   */
   usages(placements: readonly Placement[]): Promise<Usage[]>;
 }

@@ -162,10 +162,14 @@ export class JobManager {
   /**
    * A page of the jobs that match, the newest first.
    *
+   * @param signal Ends the search early, with its reason.
    * @throws {JobError} "invalid" for a page token that no page had, or an invalid label name.
    */
-  async list(query: JobQuery): Promise<{ jobs: JobView[]; nextPageToken: string }> {
-    const { records, nextPageToken } = await listPage(this.#parts.store, query);
+  async list(
+    query: JobQuery,
+    signal?: AbortSignal,
+  ): Promise<{ jobs: JobView[]; nextPageToken: string }> {
+    const { records, nextPageToken } = await listPage(this.#parts.store, query, signal);
     return { jobs: await this.#views(records, query), nextPageToken };
   }
 

@@ -124,14 +124,28 @@ export class OutputLog {
    * read; without `follow`, at the size that the output had at the beginning.
    *
    * @param signal Ends the reading early, without an error.
+   * @param takeTurn Waits until a search for lines may begin; the turn ends with it.
    * @throws {Deno.errors.NotFound} When the file is gone.
    */
-  async *read(range: ReadRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+  async *read(
+    range: ReadRange,
+    signal: AbortSignal,
+    takeTurn?: () => Promise<Disposable>,
+  ): AsyncGenerator<Chunk> {
+    using turn = range.tailLines === undefined
+      ? undefined
+      : await takeTurn?.().catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+        return undefined;
+      });
+    if (signal.aborted) return;
     using opened = await Deno.open(this.#path);
     const file = new PositionedFile(opened);
     const size = await file.size();
     this.#noteSize(size);
-    let offset = await this.#startOffset(file, range, size);
+    let offset = await this.#startOffset(file, range, size, signal);
+    turn?.[Symbol.dispose]();
+    if (signal.aborted) return;
     if (isTail(range)) yield { offset, bytes: emptyChunk(), gapBytes: 0 };
     const end = range.follow ? Infinity : Math.max(this.#knownBytes, offset);
     if (offset > size && range.follow) {
@@ -194,14 +208,19 @@ export class OutputLog {
     return true;
   }
 
-  async #startOffset(file: PositionedFile, range: ReadRange, size: number): Promise<number> {
+  async #startOffset(
+    file: PositionedFile,
+    range: ReadRange,
+    size: number,
+    signal: AbortSignal,
+  ): Promise<number> {
     if (range.offset !== undefined) return range.offset;
     if (range.tailBytes !== undefined) {
       return Math.max(size - range.tailBytes, Math.min(this.#firstOffset, size));
     }
     if (range.tailLines !== undefined) {
       const begin = Math.min(this.#firstOffset, size);
-      return await offsetOfLastLines(file, range.tailLines, { begin, end: size });
+      return await offsetOfLastLines(file, range.tailLines, { begin, end: size }, { signal });
     }
     return 0;
   }

@@ -6,6 +6,7 @@ import type {
   StreamRequest__Output,
   StreamResponse,
 } from "../proto/contract.ts";
+import { Turns } from "../common/turns.ts";
 import type { RuleFile } from "./access/rule_file.ts";
 import { startDetails } from "./access/start_details.ts";
 import { type CallContext, rulesFor } from "./grpc/call_context.ts";
@@ -53,9 +54,22 @@ export interface HandlerOptions {
   readonly shutdown: Shutdown;
 }
 
+/**
+ * Calls under way at once whose work grows with what is stored, or is a process of its own: searches
+ * through records and output, and signals. The others wait.
+ */
+const MAX_COSTLY = 16;
+
+/** The same of one user. */
+const MAX_COSTLY_EACH = 2;
+
+/** One that takes longer waits for a disk, and holds up no other. */
+const MAX_COSTLY_MS = 10_000;
+
 /** The handlers of JobService. */
 export function createHandlers(options: HandlerOptions): JobServiceHandlers {
   const { manager, rules, streams, shutdown, defaultUser } = options;
+  const costly = new Turns(MAX_COSTLY, MAX_COSTLY_MS, MAX_COSTLY_EACH);
   /** Authorizes a call about one job, and finds the job's id. */
   const authorize = async (request: JobCall, context: CallContext): Promise<string> => {
     const { caller } = context;
@@ -80,10 +94,11 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       await manager.stop(id, request.gracePeriodMs, () => context.beginChange(id));
       return {};
     }, shutdown),
-    Signal: unaryHandler(async (request: SignalCall, context) => {
+    Signal: unaryHandler(async (request: SignalCall, context, _metadata, ended) => {
       const name = readSignal(request.signal);
       context.details = { signal: name };
       const id = await authorize(request, context);
+      using _turn = await costly.take(context.caller.name, ended);
       await manager.signal(id, name, () => context.beginChange(id));
       return {};
     }, shutdown),
@@ -92,11 +107,12 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         toQueryResponse(await manager.query(await authorize(request, context))),
       shutdown,
     ),
-    List: unaryHandler(async (request: ListRequest__Output, context) => {
+    List: unaryHandler(async (request: ListRequest__Output, context, _metadata, ended) => {
       const { caller } = context;
       const ownOnly = (await rulesFor(context, rules)).ownJobsOnly(caller);
       const query = toJobQuery(request, ownOnly ? caller.name : undefined);
-      const { jobs, nextPageToken } = await manager.list(query);
+      using _turn = await costly.take(caller.name, ended);
+      const { jobs, nextPageToken } = await manager.list(query, ended);
       return { jobs: jobs.map(toQueryResponse), nextPageToken };
     }, shutdown),
     Info: unaryHandler(async (_request: object, context) => {
@@ -136,7 +152,15 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
           const range = toReadRange(call.request);
           using sink = new CallSink(call);
           const heartbeatMs = call.request.heartbeatSeconds * 1000;
-          await sendOutput(output, { range, sink, signal: ended, heartbeatMs, counts: streams });
+          const takeTurn = () => costly.take(context.caller.name, ended);
+          await sendOutput(output, {
+            range,
+            sink,
+            signal: ended,
+            heartbeatMs,
+            counts: streams,
+            takeTurn,
+          });
         } finally {
           streams.open -= 1;
         }

@@ -46,7 +46,9 @@ export const streamVerb: Verb = {
     );
     addPosition(
       "tail",
-      parsedOption("--tail <n>", "start with the last n lines", { parse: parseCount }),
+      parsedOption("--tail <n>", "start with the last n lines, of the last 64 MiB", {
+        parse: parseCount,
+      }),
     );
     addPosition(
       "tailBytes",

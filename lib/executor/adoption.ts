@@ -10,7 +10,7 @@ import { readLaunchRecord, withdraw } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
 import { LOST_BECAUSE, lostBecause, whenOrphanEnds } from "./orphans.ts";
 import { findAlive } from "./processes.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../../common/turns.ts";
 
 /** Times that tests shorten. */
 export interface AdoptionTimes {

@@ -21,7 +21,7 @@ export async function readCounters(
   placements: readonly Placement[],
 ): Promise<Map<CounterName, string>[]> {
   const files = placements.flatMap(({ counters }) => counters.map(({ file }) => file));
-  const texts = parseFiles(await runScript(scripts.read, files));
+  const texts = parseFiles(await runScript(scripts.read, files, { who: "counters" }));
   return placements.map((placement) => {
     const counters = new Map<CounterName, string>();
     for (const { name, file } of placement.counters) {
@@ -44,7 +44,7 @@ export async function hasProcesses(
   const others = populatedFile.endsWith("cgroup.events")
     ? groups.filter((group) => group !== tracker)
     : groups;
-  const text = await runScript(scripts.populated, [populatedFile, ...others]);
+  const text = await runScript(scripts.populated, [populatedFile, ...others], { who: "checks" });
   return /^(?:populated 1|[1-9]\d*)$/m.test(text);
 }
 

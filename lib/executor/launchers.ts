@@ -5,7 +5,7 @@
 import { scripts } from "../shim/scripts.ts";
 import { quoteForShell } from "../shim/shell.ts";
 import { Launcher } from "./launcher.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../../common/turns.ts";
 
 /** Launchers without a job that are kept, each with some 110 KiB of its own. */
 const MAX_IDLE = 64;
@@ -47,6 +47,8 @@ export interface LaunchersOptions {
 
 /** What a launcher is asked for. */
 export interface LauncherRequest {
+  /** Whose job it is. */
+  readonly owner: string;
   /** The arguments of `launch` before the command, see lib/shim/launch.sh. */
   readonly words: readonly string[];
   /** The program's name and its arguments. */
@@ -92,7 +94,7 @@ export class Launchers {
    * @throws When there is no room for a process, or the command is too long for Linux.
    */
   async launch(request: LauncherRequest): Promise<Launched> {
-    using _turn = await this.#turns.take();
+    using _turn = await this.#turns.take(request.owner);
     const isPlain = Object.keys(request.secrets).length === 0 &&
       sizeOf(request.command) <= MAX_INPUT_COMMAND_BYTES;
     const launcher = isPlain ? this.#take() : this.#spawn(request.command, {

@@ -13,6 +13,7 @@ import { runScript } from "../shim/shell.ts";
 import { AdoptedJobs } from "./adoption.ts";
 import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_files.ts";
 import { whenConfirmed } from "./confirmed_end.ts";
+import { CounterReader } from "./counter_reader.ts";
 import { entryEnvironment, JOB_ENVIRONMENT } from "./job_environment.ts";
 import { markStopping, readLaunchRecord } from "./job_files.ts";
 import { RECORD_REFUSED_STATUS } from "./launcher.ts";
@@ -38,6 +39,7 @@ export class LocalExecutor implements Executor {
   readonly #adopted: AdoptedJobs;
   readonly #launchers: Launchers;
   readonly #spareShell = new SpareShell();
+  readonly #counters = new CounterReader(readCounters);
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
   readonly inheritedDescriptors: readonly number[];
 
@@ -93,6 +95,7 @@ export class LocalExecutor implements Executor {
     try {
       await this.#makeGroups(plan.groups);
       launched = await this.#launchers.launch({
+        owner: request.owner,
         words: [
           folder,
           request.output,
@@ -125,27 +128,31 @@ export class LocalExecutor implements Executor {
   }
 
   async terminate(
-    { placement, folder }: { placement: Placement; folder: string },
+    { placement, folder, owner }: { placement: Placement; folder: string; owner: string },
     signal: SignalName,
   ): Promise<void> {
     await markStopping(folder);
-    await this.#sendAtOnce(ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"], placement);
+    const signals: SignalName[] = ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"];
+    await this.#sendAtOnce(signals, { placement, owner });
   }
 
-  async signal({ placement }: { placement: Placement }, signal: SignalName): Promise<boolean> {
+  async signal(
+    job: { placement: Placement; owner: string },
+    signal: SignalName,
+  ): Promise<boolean> {
     try {
-      return await this.#send([signal], placement);
+      return await this.#send([signal], job);
     } catch (error) {
       throw withRoomNamed(error, "signal");
     }
   }
 
-  async kill({ placement }: { placement: Placement }): Promise<void> {
-    await this.#sendAtOnce(["KILL"], placement);
+  async kill(job: { placement: Placement; owner: string }): Promise<void> {
+    await this.#sendAtOnce(["KILL"], job);
   }
 
   async usages(placements: readonly Placement[]): Promise<Usage[]> {
-    return (await readCounters(placements)).map(parseUsage);
+    return (await this.#counters.read(placements)).map(parseUsage);
   }
 
   /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
@@ -156,11 +163,14 @@ export class LocalExecutor implements Executor {
   }
 
   /** Sends signals, one after the other. @returns Whether there was a process to send them to. */
-  async #send(signals: readonly SignalName[], placement: Placement): Promise<boolean> {
+  async #send(
+    signals: readonly SignalName[],
+    { placement, owner }: { placement: Placement; owner: string },
+  ): Promise<boolean> {
     const args = signalArguments(signals, placement);
     let printed: string;
     try {
-      printed = await runScript(scripts.signal, args);
+      printed = await runScript(scripts.signal, args, { who: `jobs of ${owner}` });
     } catch (error) {
       // The host has no room for a process, say.
       printed = await this.#spareShell.send(args).catch(() => {
@@ -174,12 +184,15 @@ export class LocalExecutor implements Executor {
    * Sends signals that end a job, without a new process where that is possible: a job that forks without
    * end keeps the kernel from making one for seconds, and the whole server waits meanwhile.
    */
-  async #sendAtOnce(signals: readonly SignalName[], placement: Placement): Promise<void> {
+  async #sendAtOnce(
+    signals: readonly SignalName[],
+    { placement, owner }: { placement: Placement; owner: string },
+  ): Promise<void> {
     const args = signalArguments(signals, placement);
     try {
       await this.#spareShell.send(args, SPARE_SHELL_TIMEOUT_MS);
     } catch {
-      await runScript(scripts.signal, args);
+      await runScript(scripts.signal, args, { who: `jobs of ${owner}` });
     }
   }
 

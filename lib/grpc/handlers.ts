@@ -9,6 +9,7 @@ import {
   type ServerWritableStream,
   status,
 } from "@grpc/grpc-js";
+import { JobError } from "../errors.ts";
 import { type CallContext, contextOf } from "./call_context.ts";
 import {
   interruptionOf,
@@ -21,16 +22,22 @@ import {
 /**
  * A handler with one answer.
  *
- * @param handle Makes the answer. It is not stopped when the call is interrupted; its answer is
- * dropped then.
+ * @param handle Makes the answer. Its signal is aborted when the caller has gone or the call is
+ * interrupted; its answer is dropped then.
  */
 export function unaryHandler<Request, Response>(
-  handle: (request: Request, context: CallContext, metadata: Metadata) => Promise<Response>,
+  handle: (
+    request: Request,
+    context: CallContext,
+    metadata: Metadata,
+    ended: AbortSignal,
+  ) => Promise<Response>,
   { begun, overdue }: Shutdown,
 ): handleUnaryCall<Request, Response> {
   return (call, respond) => {
     const context = contextOf(call);
     const interruptions = { shutdown: overdue, access: context.access };
+    const ended = new AbortController();
     let isAnswered = false;
     const answer: typeof respond = (error, response) => {
       if (isAnswered) return;
@@ -38,10 +45,14 @@ export function unaryHandler<Request, Response>(
       interruption[Symbol.dispose]();
       respond(error, response);
     };
-    const interrupt = () => answer(toStatus(interruptionOf(interruptions)));
+    const interrupt = () => {
+      ended.abort(interruptionOf(interruptions));
+      answer(toStatus(interruptionOf(interruptions)));
+    };
+    call.on("cancelled", () => ended.abort(new JobError("unavailable", "The caller has gone")));
     const interruption = onInterruption(interruptions, interrupt);
     if (begun.aborted || isInterrupted(interruptions)) return interrupt();
-    handle(call.request, context, call.metadata).then(
+    handle(call.request, context, call.metadata, ended.signal).then(
       (response) => {
         if (isAnswered || call.cancelled) context.endLate(status[status.OK]);
         answer(null, response);

@@ -35,6 +35,8 @@ export interface SendOptions {
   /** The interval of empty messages, which show that the connection is alive; 0: none are sent. */
   readonly heartbeatMs: number;
   readonly counts: StreamCounts;
+  /** See {@linkcode OutputLog.read}. */
+  readonly takeTurn?: () => Promise<Disposable>;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface SendOptions {
  */
 export async function sendOutput(
   output: Pick<OutputLog, "read">,
-  { range, sink, signal, heartbeatMs, counts }: SendOptions,
+  { range, sink, signal, heartbeatMs, counts, takeTurn }: SendOptions,
 ): Promise<void> {
   // Where a tail begins is known only from its first chunk.
   let nextOffset = range.offset ?? (isTail(range) ? undefined : 0);
@@ -61,7 +63,7 @@ export async function sendOutput(
     if (nextOffset === undefined || signal.aborted || !sink.hasRoom) return;
     send(withHeadroom(NO_BYTES), nextOffset, 0);
   });
-  for await (const { offset, bytes, gapBytes } of readAhead(output.read(range, signal))) {
+  for await (const { offset, bytes, gapBytes } of readAhead(output.read(range, signal, takeTurn))) {
     if (gapBytes > 0 && held.length > 0) {
       send(withHeadroom(held), offset - gapBytes - held.length, 0);
       held = NO_BYTES;

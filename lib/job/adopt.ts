@@ -1,6 +1,6 @@
 /** Jobs that an earlier server left. */
 import type { Adoption, Executor, Running } from "../executor.ts";
-import { Turns } from "../executor/turns.ts";
+import { Turns } from "../../common/turns.ts";
 import { log } from "../log.ts";
 import type { JobStore } from "../store.ts";
 import type { ActiveJob } from "./active_jobs.ts";

@@ -160,8 +160,8 @@ export class Endings {
     );
   }
 
-  #target({ record: { id, placement } }: ActiveJob) {
-    return { placement, folder: this.#parts.folders.pathOf(id) };
+  #target({ record: { id, placement, owner } }: ActiveJob) {
+    return { placement, folder: this.#parts.folders.pathOf(id), owner };
   }
 
   /** Stops a job when its timeout is over; an adopted one may be beyond it, and is stopped at once. */

@@ -28,7 +28,7 @@ const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1000;
 
 /** Records that are looked through before other calls have their turn. */
-const SCAN_COUNT = 500;
+const SCAN_COUNT = 100;
 
 /** The time and the id of the last job of a page; the time is at most 2^53 - 1. */
 const TOKEN = /^(\d{1,16})\.(.+)$/;
@@ -36,12 +36,14 @@ const TOKEN = /^(\d{1,16})\.(.+)$/;
 /**
  * Reads one page.
  *
+ * @param signal Ends the search early, with its reason.
  * @returns The records, the newest first, and what asks for the next page: empty when there is none.
  * @throws {JobError} "invalid" for a page token that no page had, or an invalid label name.
  */
 export async function listPage(
   store: JobStore,
   query: JobQuery,
+  signal?: AbortSignal,
 ): Promise<{ records: JobRecord[]; nextPageToken: string }> {
   const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken } = query;
   for (const name of Object.keys(labels)) {
@@ -69,8 +71,20 @@ export async function listPage(
     }
     if (last === undefined) return { records, nextPageToken: "" };
     cursor = last;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await nextTurn();
+    signal?.throwIfAborted();
   }
+}
+
+/** The turn of the search that has asked last. */
+let lastTurn = Promise.resolve();
+
+/**
+ * Searches take turns, in the order of asking, and other calls are served after each: so many
+ * searches delay others no more than one does.
+ */
+function nextTurn(): Promise<void> {
+  return lastTurn = lastTurn.then(() => new Promise((resolve) => setTimeout(resolve, 0)));
 }
 
 const ACTIVE: readonly JobState["kind"][] = ["running", "stopping"];

@@ -174,6 +174,7 @@ export class Starts {
       onBegin(id);
       const running = await executor.launch({
         jobId: id,
+        owner,
         command,
         settings,
         secrets,

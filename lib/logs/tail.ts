@@ -4,6 +4,9 @@ import type { PositionedFile } from "./positioned_file.ts";
 /** The most that is read at once. */
 const BLOCK_BYTES = 64 * 1024;
 
+/** The most that is searched: what one call costs must not grow with the output. */
+export const MAX_SEARCH_BYTES = 64 * 1024 ** 2;
+
 const NEWLINE = 10;
 
 /**
@@ -12,25 +15,33 @@ const NEWLINE = 10;
  *
  * @param count How many lines.
  * @param range `begin`: the first offset to look at; `end`: the size of the output, in bytes.
- * @returns An offset from `begin` to `end`; `begin` when there are not so many lines.
+ * @param options `signal`: ends the search early; its result then means nothing. `maxBytes`: how far
+ * back it goes; tests shorten it.
+ * @returns An offset from `begin` to `end`. Where there are not so many lines, that of the first one; of
+ * the first whole one where the search ends before `begin`, or where it ends if there is none.
  */
 export async function offsetOfLastLines(
   file: PositionedFile,
   count: number,
   { begin, end }: { begin: number; end: number },
+  { signal, maxBytes = MAX_SEARCH_BYTES }: { signal?: AbortSignal; maxBytes?: number } = {},
 ): Promise<number> {
   if (count === 0) return end;
+  const searchBegin = Math.max(begin, end - maxBytes);
+  let firstLine = searchBegin;
   let newlines = 0;
   let blockEnd = end;
-  while (blockEnd > begin) {
-    const blockBegin = Math.max(blockEnd - BLOCK_BYTES, begin);
+  while (blockEnd > searchBegin && signal?.aborted !== true) {
+    const blockBegin = Math.max(blockEnd - BLOCK_BYTES, searchBegin);
     const bytes = await file.readFully(blockBegin, blockEnd - blockBegin);
-    for (let index = bytes.length - 1; index >= 0; index--) {
+    let index = bytes.length;
+    while (index > 0 && (index = bytes.lastIndexOf(NEWLINE, index - 1)) >= 0) {
       // The newline that ends the last line does not begin another.
-      if (bytes[index] !== NEWLINE || blockBegin + index === end - 1) continue;
-      if (++newlines === count) return blockBegin + index + 1;
+      if (blockBegin + index === end - 1) continue;
+      firstLine = blockBegin + index + 1;
+      if (++newlines === count) return firstLine;
     }
     blockEnd = blockBegin;
   }
-  return begin;
+  return searchBegin === begin ? begin : firstLine;
 }

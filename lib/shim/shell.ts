@@ -1,4 +1,5 @@
 /** Runs scripts with /bin/sh: the only program that the server may run. */
+import { Turns } from "../../common/turns.ts";
 
 /**
  * The PATH of scripts and jobs: the host's usual folders, independent of the server's environment.
@@ -6,17 +7,52 @@
 export const PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
+ * Scripts that run at once: each is a process, and to start it blocks the server for a millisecond or
+ * two. More of them would only make each take longer.
+ */
+export const MAX_SCRIPTS = 8;
+
+/** A script that takes longer waits for the kernel: for a disk that is stuck, say. */
+const SCRIPT_TIMEOUT_MS = 30_000;
+
+/** Processor time of a script; the kernel ends one that takes more. */
+const SCRIPT_PROCESSOR_SECONDS = 30;
+
+/** Where a script hangs, others go on after its time-out. */
+const turns = new Turns(MAX_SCRIPTS, SCRIPT_TIMEOUT_MS);
+
+/**
  * Runs a one-shot script and returns what it prints.
  *
  * @param script The script's text, one of {@linkcode scripts}.
  * @param args Its arguments, from `$1` on.
- * @throws When the shell cannot be started or ends with another status than 0.
+ * @param options `who`: whom it is for. Where more scripts are asked for than may run at once, each of
+ * those has its turn. The server's own work unless given. `timeoutMs`: tests shorten it.
+ * @throws When the shell cannot be started, ends with another status than 0, or takes too long: then it
+ * is not waited for any more (what hangs in the kernel does not end by a signal).
  */
-export async function runScript(script: string, args: readonly string[] = []): Promise<string> {
-  const { success, code, stdout } = await shell(script, args, { PATH: PROGRAM_PATH }).output();
-  if (!success) throw new Error(`a script failed with status ${code}`);
-  return new TextDecoder().decode(stdout);
+export async function runScript(
+  script: string,
+  args: readonly string[] = [],
+  { who = "", timeoutMs = SCRIPT_TIMEOUT_MS }: { who?: string; timeoutMs?: number } = {},
+): Promise<string> {
+  using _turn = await turns.take(who);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error(`a script took longer than ${timeoutMs / 1000} seconds`)),
+    timeoutMs,
+  );
+  try {
+    const output = shell(script, args, { PATH: PROGRAM_PATH }).output();
+    const { success, code, stdout } = await Promise.race([output, late.promise]);
+    if (!success) throw new Error(`a script failed with status ${code}`);
+    return new TextDecoder().decode(stdout);
+  } finally {
+    clearTimeout(timer);
+  }
 }
+
+const PRELUDE = `trap '' HUP INT QUIT\nulimit -t ${SCRIPT_PROCESSOR_SECONDS}\n`;
 
 /**
  * A /bin/sh that runs a one-shot script. It ignores the signals that a terminal sends to the server
@@ -29,7 +65,7 @@ export function shell(
   env: Readonly<Record<string, string>>,
 ): Deno.Command {
   return new Deno.Command("/bin/sh", {
-    args: ["-c", `trap '' HUP INT QUIT\n${script}`, "job-worker", ...args],
+    args: ["-c", `${PRELUDE}${script}`, "job-worker", ...args],
     ...OPTIONS,
     env,
     stdin: "null",

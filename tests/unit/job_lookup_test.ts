@@ -297,6 +297,15 @@ Deno.test("list: a token that no page had, and a name that no label can have, ar
   }
 });
 
+Deno.test("list: a search whose caller has gone ends at its next turn", async () => {
+  await using host = await JobHost.open();
+  for (let index = 0; index < 1200; index++) host.store.insert(recordOf(ENDED, { createdAtMs: 2 }));
+  const caller = new AbortController();
+  const search = host.manager.list({ ...ALL, owner: "bob" }, caller.signal);
+  caller.abort(new JobError("unavailable", "gone"));
+  await assertJobError(search, "unavailable", /gone/);
+});
+
 Deno.test("list: looks past jobs that do not match, however many", async () => {
   await using host = await JobHost.open();
   const wanted = recordOf(ENDED, { createdAtMs: 1, owner: "bob" });

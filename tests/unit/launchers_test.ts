@@ -38,7 +38,14 @@ class FakeLaunchers extends Launchers implements AsyncDisposable {
     command: readonly string[] = [],
     request: Partial<LauncherRequest> = {},
   ): Promise<Launched> {
-    return this.launch({ words: [], command, environment: {}, secrets: {}, ...request });
+    return this.launch({
+      owner: "alice",
+      words: [],
+      command,
+      environment: {},
+      secrets: {},
+      ...request,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -339,6 +346,7 @@ class RealLaunchers extends Launchers implements AsyncDisposable {
     await Deno.writeTextFile(counter, "7\n");
     const counters = `pids.current ${counter}`;
     const launched = await this.launch({
+      owner: "alice",
       words: [folder, output, group, settings, "", counters, populatedFile, "1"],
       command,
       environment: { JOB_ID: name },

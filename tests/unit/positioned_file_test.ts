@@ -77,3 +77,30 @@ Deno.test("offsetOfLastLines: looks at nothing before the beginning, and nothing
     }
   });
 });
+
+Deno.test("offsetOfLastLines: searches no more than its bound, and begins with a whole line there", async () => {
+  const text = "first\nsecond\nthird\n";
+  const range = { begin: 0, end: text.length };
+  await withFile(text, async (file) => {
+    const offsets = [];
+    for (const maxBytes of [text.length, text.length - 1, 10, 6, 5]) {
+      offsets.push(await offsetOfLastLines(file, 9, range, { maxBytes }));
+    }
+    // All of it; behind `first`; behind `second`, twice; inside of `third`, since no line begins there.
+    assert.deepEqual(offsets, [0, 6, 13, 13, 14]);
+    assert.equal(await offsetOfLastLines(file, 2, range, { maxBytes: 15 }), 6);
+  });
+});
+
+Deno.test("offsetOfLastLines: a search whose caller has gone reads no further", async () => {
+  const caller = new AbortController();
+  let reads = 0;
+  const file = {
+    readFully(_offset: number, length: number) {
+      if (++reads === 2) caller.abort();
+      return Promise.resolve(new Uint8Array(length));
+    },
+  } as unknown as PositionedFile;
+  await offsetOfLastLines(file, 1, { begin: 0, end: 1e8 }, { signal: caller.signal });
+  assert.equal(reads, 2);
+});

@@ -10,6 +10,7 @@ import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { scripts } from "../../lib/shim/scripts.ts";
 import {
   listeningShell,
+  MAX_SCRIPTS,
   PROGRAM_PATH,
   quoteForShell,
   runScript,
@@ -614,4 +615,44 @@ Deno.test("listeningShell: runs in a session of its own, away from the server's 
     " ",
   );
   assert.deepEqual([pid, group, session].map(Number), [child.pid, child.pid, child.pid]);
+});
+
+Deno.test({
+  name: "runScript: a script that takes too long is waited for no longer, and others run",
+  // The hung scripts end after the test.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    await using groups = await FakeGroups.make();
+    const gate = groups.path("gate");
+    const hangs = `until [ -e "$1" ]; do sleep 0.01; done\n`;
+    const hung = Array.from(
+      { length: MAX_SCRIPTS },
+      () => runScript(hangs, [gate], { who: "one", timeoutMs: 200 }),
+    );
+    const other = runScript("echo done");
+    for (const script of hung) {
+      await assert.rejects(inTime("a failure", script), /a script took longer than 0.2 seconds/);
+    }
+    assert.equal(await inTime("another script", other), "done\n");
+    await Deno.writeTextFile(gate, "");
+  },
+});
+
+Deno.test("runScript: a script that loops is ended by the kernel", async () => {
+  const limit = await runScript("ulimit -t\n");
+  assert.match(limit, /^\d+\n$/);
+});
+
+Deno.test("runScript: no more scripts run at once than the bound, whoever asks", async () => {
+  await using groups = await FakeGroups.make();
+  const script = `: >"$1/$$"; set -- "$1" "$1"/*; echo $(($# - 1)); sleep 0.05; rm "$1/$$"\n`;
+  const counts = await Promise.all(
+    Array.from(
+      { length: 3 * MAX_SCRIPTS },
+      (_, index) => runScript(script, [groups.folder], { who: `caller ${index % 2}` }),
+    ),
+  );
+  const most = Math.max(...counts.map(Number));
+  assert(most <= MAX_SCRIPTS, `${most} scripts at once`);
 });

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { Turns } from "../../lib/executor/turns.ts";
+import { Turns } from "../../common/turns.ts";
 
 const NEVER_MS = 1e9;
 
@@ -7,7 +7,8 @@ const NEVER_MS = 1e9;
 function ask(turns: Turns, names: string): { begun: string[]; taken: Promise<Disposable>[] } {
   const begun: string[] = [];
   const taken = [...names].map(async (name) => {
-    const turn = await turns.take();
+    // A capital letter: a task for somebody else.
+    const turn = await turns.take(/[A-Z]/.test(name) ? "other" : "one");
     begun.push(name);
     return turn;
   });
@@ -60,4 +61,40 @@ Deno.test("Turns: a turn whose task takes too long is over, and its end frees no
   assert.deepEqual(begun, [], "the place is the next one's by now");
   next[Symbol.dispose]();
   await end(taken);
+});
+
+Deno.test("Turns: the lines of several have their turns one after the other", async () => {
+  const { begun, taken } = ask(new Turns(1, NEVER_MS), "abcdAB");
+  await settle();
+  for (const turn of [0, 1, 4, 2, 5, 3]) {
+    (await taken[turn])?.[Symbol.dispose]();
+    await settle();
+  }
+  assert.equal(begun.join(""), "abAcBd");
+});
+
+Deno.test("Turns: one has no more turns than its own bound, while others have theirs", async () => {
+  const { begun, taken } = ask(new Turns(3, NEVER_MS, 2), "abcAB");
+  await settle();
+  assert.equal(begun.join(""), "abA");
+  (await taken[3])?.[Symbol.dispose]();
+  await settle();
+  assert.equal(begun.join(""), "abAB", "two are taken by the first");
+  (await taken[1])?.[Symbol.dispose]();
+  await settle();
+  assert.equal(begun.join(""), "abABc");
+  await end(taken);
+});
+
+Deno.test("Turns: who stops waiting gets no turn, and takes none from the others", async () => {
+  const turns = new Turns(1, NEVER_MS);
+  const first = await turns.take("one");
+  const gone = new AbortController();
+  const leaving = turns.take("one", gone.signal);
+  const next = turns.take("one");
+  gone.abort(new Error("gone"));
+  await assert.rejects(leaving, /gone/);
+  first[Symbol.dispose]();
+  (await next)[Symbol.dispose]();
+  await assert.rejects(turns.take("one", gone.signal), /gone/);
 });
