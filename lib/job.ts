@@ -163,7 +163,7 @@ export class JobManager {
    * A page of the jobs that match, the newest first.
    *
    * @param signal Ends the search early, with its reason.
-   * @throws {JobError} "invalid" for a page token that no page had, or an invalid label name.
+   * @throws {JobError} "invalid" for a page token that no page had, or labels that no job can have.
    */
   async list(
     query: JobQuery,

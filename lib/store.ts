@@ -34,13 +34,15 @@ export interface JobCursor {
   readonly id: string;
 }
 
-const SCAN_ROW = v.object({
-  ...ROW.entries,
-  id: v.string(),
-  created_at_ms: v.number(),
-  /** Null: it does not match. */
-  record: v.nullable(v.string()),
-});
+/** A job that a search has found. */
+export interface FoundJob {
+  readonly record: JobRecord;
+  readonly cursor: JobCursor;
+  /** About the size of the record. */
+  readonly bytes: number;
+}
+
+const SCAN_ROW = v.object({ id: v.string(), created_at_ms: v.number() });
 
 const ENDED_ROW = v.object({
   id: v.string(),
@@ -79,10 +81,10 @@ export class JobStore {
     const sql = (text: string) => this.#database.prepare(text);
     this.#insert = sql(
       "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record, " +
-        "created_at_ms, title) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "created_at_ms, title, state, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     this.#update = sql(
-      "UPDATE jobs SET active = ?, ended_at_ms = ?, output_bytes = ?, record = ? WHERE id = ?",
+      "UPDATE jobs SET active = ?, ended_at_ms = ?, output_bytes = ?, record = ?, state = ? WHERE id = ?",
     );
     this.#select = sql("SELECT first_offset, record FROM jobs WHERE id = ?");
     this.#selectKey = sql(
@@ -105,6 +107,8 @@ export class JobStore {
       JSON.stringify(record),
       record.createdAtMs,
       record.settings?.title || null,
+      record.state.kind,
+      labelsOf(record),
     );
   }
 
@@ -116,7 +120,8 @@ export class JobStore {
   update(record: JobRecord, outputBytes = 0): void {
     const { id, state } = record;
     const active = hasEnded(state) ? 0 : 1;
-    this.#update.run(active, endedAtMs(state), outputBytes, JSON.stringify(record), id);
+    const text = JSON.stringify(record);
+    this.#update.run(active, endedAtMs(state), outputBytes, text, state.kind, id);
   }
 
   /** @returns The record with this id, if there is one. */
@@ -171,33 +176,40 @@ export class JobStore {
    *
    * @param cursor The job before the first one; undefined: begin with the newest.
    * @param scanCount How many jobs are looked at, whether they match or not.
-   * @returns Those that match, each with its cursor, and the last cursor looked at: undefined at the end.
+   * @returns Those that match, each with its cursor, read as they are taken; and the last cursor looked
+   * at: undefined at the end.
    */
   scan(
     filter: JobFilter,
     { cursor, scanCount }: { cursor: JobCursor | undefined; scanCount: number },
-  ): { found: { record: JobRecord; cursor: JobCursor }[]; last: JobCursor | undefined } {
-    const { createdAtMs, id } = cursor ?? { createdAtMs: Number.MAX_SAFE_INTEGER, id: "" };
+  ): { found: Iterable<FoundJob>; last: JobCursor | undefined } {
+    const before = cursor ?? { createdAtMs: Number.MAX_SAFE_INTEGER, id: "" };
     const { clauses, values } = clausesOf(filter);
-    const rows = v.parse(
-      v.array(SCAN_ROW),
-      reading(() =>
-        this.#database.prepare(
-          `SELECT id, created_at_ms, first_offset, CASE WHEN ${clauses} THEN record END AS record FROM ` +
-            "jobs WHERE (created_at_ms, id) < (?, ?) AND created_at_ms >= ? " +
-            `${
-              filter.activeOnly ? "AND active = 1 " : ""
-            }ORDER BY created_at_ms DESC, id DESC LIMIT ?`,
-        ).all(...values, createdAtMs, id, filter.createdAfterMs, scanCount)
-      ),
-    );
-    const found = rows.flatMap((row) => {
-      if (row.record === null) return [];
-      const record = toRecord(row);
-      return record === undefined ? [] : [{ record, cursor: cursorOf(row) }];
+    const index = filter.activeOnly
+      ? "jobs INDEXED BY jobs_listed_active WHERE active = 1 AND"
+      : "jobs INDEXED BY jobs_listed WHERE";
+    const order = "ORDER BY created_at_ms DESC, id DESC";
+    return reading(() => {
+      const edge = this.#database.prepare(
+        `SELECT id, created_at_ms FROM ${index} (created_at_ms, id) < (?, ?) AND created_at_ms >= ? ` +
+          `${order} LIMIT 1 OFFSET ?`,
+      ).get(before.createdAtMs, before.id, filter.createdAfterMs, scanCount - 1);
+      const last = edge === undefined ? undefined : cursorOf(v.parse(SCAN_ROW, edge));
+      const until = last ?? { createdAtMs: filter.createdAfterMs, id: "" };
+      const rows = this.#database.prepare(
+        `SELECT id, created_at_ms FROM ${index} (created_at_ms, id) < (?, ?) AND ` +
+          `(created_at_ms, id) >= (?, ?) AND ${clauses} ${order}`,
+      ).all(before.createdAtMs, before.id, until.createdAtMs, until.id, ...values);
+      return { found: this.#read(v.parse(v.array(SCAN_ROW), rows).map(cursorOf)), last };
     });
-    const last = rows.at(-1);
-    return { found, last: rows.length < scanCount || !last ? undefined : cursorOf(last) };
+  }
+
+  *#read(cursors: readonly JobCursor[]): Generator<FoundJob> {
+    for (const cursor of cursors) {
+      const row = reading(() => this.#select.get(cursor.id));
+      const record = toRecord(row);
+      if (record !== undefined) yield { record, cursor, bytes: v.parse(ROW, row).record.length };
+    }
   }
 
   /** Stores the first byte of a job's output that is kept; to be called before any is removed. */
@@ -282,13 +294,13 @@ export class JobStore {
 }
 
 /** The SQL condition that is true of a job that is no longer being started. */
-const HAS_BEGUN = "json_extract(record, '$.state.kind') <> 'starting'";
+const HAS_BEGUN = "state <> 'starting'";
 
 function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; values: string[] } {
   const clauses = [HAS_BEGUN];
   const values: string[] = [];
   if (states.length > 0) {
-    clauses.push(`json_extract(record, '$.state.kind') IN (${states.map(() => "?").join(", ")})`);
+    clauses.push(`state IN (${states.map(() => "?").join(", ")})`);
     values.push(...states);
   }
   if (owner !== undefined) {
@@ -296,14 +308,19 @@ function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; val
     values.push(owner);
   }
   for (const [name, value] of Object.entries(labels)) {
-    clauses.push("json_extract(record, ?) = ?");
-    values.push(`$.settings.labels."${name}"`, value);
+    clauses.push("json_extract(labels, ?) = ?");
+    values.push(`$."${name}"`, value);
   }
   return { clauses: clauses.join(" AND "), values };
 }
 
 function cursorOf({ created_at_ms: createdAtMs, id }: v.InferOutput<typeof SCAN_ROW>): JobCursor {
   return { createdAtMs, id };
+}
+
+function labelsOf({ settings }: JobRecord): string | null {
+  const labels = JSON.stringify(settings?.labels ?? {});
+  return labels === "{}" ? null : labels;
 }
 
 function endedAtMs(state: JobState): number | null {

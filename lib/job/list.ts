@@ -2,7 +2,7 @@
 import { isJobId } from "../../common/job_id.ts";
 import { JobError, quoted } from "../errors.ts";
 import type { JobRecord, JobState } from "../model/record.ts";
-import { isLabelName, LABEL_NAME_EXPECTED } from "../model/settings.ts";
+import { isLabelName, LABEL_NAME_EXPECTED, MAX_LABELS } from "../model/settings.ts";
 import type { JobCursor, JobStore } from "../store.ts";
 
 /** Which jobs are asked for. */
@@ -27,8 +27,14 @@ export interface JobQuery {
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1000;
 
-/** Records that are looked through before other calls have their turn. */
-const SCAN_COUNT = 100;
+/**
+ * The size of a page's records at which it ends, about: a record may have a command of 1 MiB, and an
+ * answer must not fill the memory.
+ */
+const MAX_PAGE_BYTES = 2 * 1024 ** 2;
+
+/** Records that are looked through before other calls have their turn: some 0.5 ms. */
+const SCAN_COUNT = 1000;
 
 /** The time and the id of the last job of a page; the time is at most 2^53 - 1. */
 const TOKEN = /^(\d{1,16})\.(.+)$/;
@@ -38,7 +44,7 @@ const TOKEN = /^(\d{1,16})\.(.+)$/;
  *
  * @param signal Ends the search early, with its reason.
  * @returns The records, the newest first, and what asks for the next page: empty when there is none.
- * @throws {JobError} "invalid" for a page token that no page had, or an invalid label name.
+ * @throws {JobError} "invalid" for a page token that no page had, or labels that no job can have.
  */
 export async function listPage(
   store: JobStore,
@@ -46,7 +52,9 @@ export async function listPage(
   signal?: AbortSignal,
 ): Promise<{ records: JobRecord[]; nextPageToken: string }> {
   const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken } = query;
-  for (const name of Object.keys(labels)) {
+  const names = Object.keys(labels);
+  if (names.length > MAX_LABELS) throw invalid(`no job has more than ${MAX_LABELS} labels`);
+  for (const name of names) {
     if (isLabelName(name)) continue;
     throw invalid(`${quoted(name)} is not a valid label name: ${LABEL_NAME_EXPECTED}`);
   }
@@ -59,15 +67,19 @@ export async function listPage(
   };
   const size = Math.min(query.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
   const records: JobRecord[] = [];
+  let pageBytes = 0;
   let lastOfPage: JobCursor | undefined;
   let cursor = pageToken === "" ? beginOf(startedBeforeMs) : parseToken(pageToken);
   for (;;) {
     const { found, last } = store.scan(filter, { cursor, scanCount: SCAN_COUNT });
     for (const entry of found) {
       // One more than the page holds: there is a next page.
-      if (records.length === size) return { records, nextPageToken: tokenOf(lastOfPage) };
+      if (records.length === size || pageBytes > MAX_PAGE_BYTES) {
+        return { records, nextPageToken: tokenOf(lastOfPage) };
+      }
       records.push(entry.record);
       lastOfPage = entry.cursor;
+      pageBytes += entry.bytes;
     }
     if (last === undefined) return { records, nextPageToken: "" };
     cursor = last;

@@ -86,7 +86,7 @@ const MAX_ENVIRONMENT_BYTES = 512 * 1024;
 
 const MAX_VARIABLES = 1000;
 
-const MAX_LABELS = 32;
+export const MAX_LABELS = 32;
 const MAX_LABEL_BYTES = 256;
 const MAX_PATH_BYTES = 4095;
 

@@ -15,7 +15,7 @@ export const DATABASE_FILE = "jobs.db";
 const CHECKPOINT_PAGES = 4000;
 
 /** Grows by one with each change of the tables; a newer file is refused, an older one is migrated. */
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 /** The migration from each version to the next one. */
 const SCHEMAS = [
@@ -45,6 +45,20 @@ const SCHEMAS = [
   // Rows are never deleted: files of a uid may outlive its owner's jobs.
   `
   CREATE TABLE owner_uids (owner TEXT PRIMARY KEY, uid INTEGER NOT NULL UNIQUE) STRICT, WITHOUT ROWID;
+`,
+  // A search looks at an index only: to look into the records would take a hundred times as long.
+  `
+  ALTER TABLE jobs ADD COLUMN state TEXT NOT NULL DEFAULT '';
+  ALTER TABLE jobs ADD COLUMN labels TEXT;  -- JSON; null: it has none
+  UPDATE jobs SET state = coalesce(json_extract(record, '$.state.kind'), ''),
+    labels = nullif(json_extract(record, '$.settings.labels'), '{}') WHERE json_valid(record);
+  DROP INDEX jobs_active;
+  DROP INDEX jobs_created;
+  DROP INDEX jobs_created_active;
+  DROP INDEX jobs_title;
+  CREATE INDEX jobs_listed ON jobs (created_at_ms, id, owner, state, labels);
+  CREATE INDEX jobs_listed_active ON jobs (created_at_ms, id, owner, state, labels) WHERE active = 1;
+  CREATE INDEX jobs_title ON jobs (title, created_at_ms, owner, state) WHERE title IS NOT NULL;
 `,
 ];
 

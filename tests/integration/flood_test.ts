@@ -59,9 +59,11 @@ async function fillRecords(logDir: string): Promise<void> {
   using database = new DatabaseSync(join(logDir, "jobs.db"));
   database.exec(`
     WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number LIMIT ${RECORDS})
-    INSERT INTO jobs (id, owner, active, ended_at_ms, output_bytes, first_offset, record, created_at_ms)
+    INSERT INTO jobs (id, owner, active, ended_at_ms, output_bytes, first_offset, record, created_at_ms,
+      state, labels)
     SELECT printf('%08x-0000-4000-8000-000000000000', n), owner, 0, ended_at_ms, 0, 0,
-      json_set(record, '$.id', printf('%08x-0000-4000-8000-000000000000', n)), created_at_ms - n
+      json_set(record, '$.id', printf('%08x-0000-4000-8000-000000000000', n)), created_at_ms - n,
+      state, '{"team":"somebody"}'
     FROM number, jobs`);
 }
 

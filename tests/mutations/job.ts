@@ -298,26 +298,54 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a list leaves out the jobs of the first millisecond asked for",
     file: "lib/store.ts",
-    from: "created_at_ms >= ?",
-    to: "created_at_ms > ?",
+    from: 'createdAtMs: filter.createdAfterMs, id: "" }',
+    to: 'createdAtMs: filter.createdAfterMs + 1, id: "" }',
     tests: ["store"],
   },
   {
     name: "a list begins a page with the last job of the one before",
     file: "lib/store.ts",
-    from: "(created_at_ms, id) < (?, ?)",
-    to: "(created_at_ms, id) <= (?, ?)",
+    from: "(created_at_ms, id) < (?, ?) AND ` +\n",
+    to: "(created_at_ms, id) <= (?, ?) AND ` +\n",
     tests: ["store"],
   },
   {
     name: "a full last page promises another one",
     file: "lib/job/list.ts",
-    from:
-      "      if (records.length === size) return { records, nextPageToken: tokenOf(lastOfPage) };\n" +
+    from: "        return { records, nextPageToken: tokenOf(lastOfPage) };\n      }\n" +
       "      records.push(entry.record);\n",
-    to: "      records.push(entry.record);\n" +
+    to: "        return { records, nextPageToken: tokenOf(lastOfPage) };\n      }\n" +
+      "      records.push(entry.record);\n" +
       "      if (records.length === size) return { records, nextPageToken: tokenOf(entry.cursor) };\n",
     tests: ["job_lookup"],
+  },
+  {
+    name: "a page of large records fills the memory",
+    file: "lib/job/list.ts",
+    from: "      pageBytes += entry.bytes;\n",
+    to: "",
+    tests: ["job_lookup"],
+  },
+  {
+    name: "a search goes on when its caller has gone",
+    file: "lib/job/list.ts",
+    from: "    signal?.throwIfAborted();\n",
+    to: "",
+    tests: ["job_lookup"],
+  },
+  {
+    name: "the state of a job is looked for in the record of its start",
+    file: "lib/store.ts",
+    from: "text, state.kind, id);",
+    to: 'text, "starting", id);',
+    tests: ["store", "job_lookup"],
+  },
+  {
+    name: "the labels of earlier jobs are not found",
+    file: "lib/store/database.ts",
+    from: "nullif(json_extract(record, '$.settings.labels'), '{}')",
+    to: "NULL",
+    tests: ["store"],
   },
   {
     name: "the name of a label in a query is not checked",

@@ -95,8 +95,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the last lines begin at their newline",
     file: "lib/logs/tail.ts",
-    from: "return blockBegin + index + 1;",
-    to: "return blockBegin + index;",
+    from: "firstLine = blockBegin + index + 1;",
+    to: "firstLine = blockBegin + index;",
     tests: ["positioned_file"],
   },
   {
@@ -259,5 +259,19 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "const outputBytes = bytes + unwrittenBytes;",
     to: "const outputBytes = bytes;",
     tests: ["job_endings"],
+  },
+  {
+    name: "a search for lines goes on when its reader has gone",
+    file: "lib/logs/tail.ts",
+    from: " && signal?.aborted !== true",
+    to: "",
+    tests: ["positioned_file"],
+  },
+  {
+    name: "a search for lines goes through all of the output",
+    file: "lib/logs/tail.ts",
+    from: "Math.max(begin, end - maxBytes)",
+    to: "Math.max(begin, end - Infinity * maxBytes)",
+    tests: ["positioned_file"],
   },
 ];

@@ -295,6 +295,8 @@ Deno.test("list: a token that no page had, and a name that no label can have, ar
       /is not a valid label name/,
     );
   }
+  const labels = Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`l${index}`, ""]));
+  await assertJobError(host.manager.list({ ...ALL, labels }), "invalid", /more than 32 labels/);
 });
 
 Deno.test("list: a search whose caller has gone ends at its next turn", async () => {
@@ -314,4 +316,18 @@ Deno.test("list: looks past jobs that do not match, however many", async () => {
   const { jobs, nextPageToken } = await host.manager.list({ ...ALL, owner: "bob" });
   assert.deepEqual(jobs.map(({ record }) => record.id), [wanted.id]);
   assert.equal(nextPageToken, "");
+});
+
+Deno.test("list: a page ends early where its records are large, and the next one goes on", async () => {
+  await using host = await JobHost.open();
+  const command = { name: "echo", args: ["x".repeat(1024 ** 2)] };
+  const ids = [5, 4, 3, 2, 1].map((createdAtMs) => {
+    const record = recordOf(ENDED, { createdAtMs, command });
+    host.store.insert(record);
+    return record.id;
+  });
+  const first = await host.manager.list(ALL);
+  assert.deepEqual(first.jobs.map(({ record }) => record.id), ids.slice(0, 2));
+  const second = await host.manager.list({ ...ALL, pageToken: first.nextPageToken });
+  assert.deepEqual(second.jobs.map(({ record }) => record.id), ids.slice(2, 4));
 });

@@ -79,12 +79,18 @@ Deno.test("JobStore: a second one on the same folder is refused, until the first
 
 Deno.test("JobStore: a file of the first version is migrated, and its jobs are listed", async () => {
   await using folder = await temporaryFolder();
-  const record = newRecord({ createdAtMs: 77, state: { kind: "running", pid: 1, startedAtMs: 1 } });
+  const record = newRecord({
+    createdAtMs: 77,
+    state: { kind: "running", pid: 1, startedAtMs: 1 },
+    settings: { ...DEFAULT_SETTINGS, labels: { team: "one" } },
+  });
   open(folder.path)[Symbol.dispose]();
   const database = new DatabaseSync(join(folder.path, "jobs.db"));
   database.exec(
-    "DROP TABLE owner_uids; DROP INDEX jobs_created; DROP INDEX jobs_created_active; DROP INDEX jobs_title; " +
-      "ALTER TABLE jobs DROP COLUMN created_at_ms; ALTER TABLE jobs DROP COLUMN title; " +
+    "DROP TABLE owner_uids; DROP INDEX jobs_listed; DROP INDEX jobs_listed_active; DROP INDEX jobs_title; " +
+      "CREATE INDEX jobs_active ON jobs (active) WHERE active = 1; " +
+      ["created_at_ms", "title", "state", "labels"]
+        .map((column) => `ALTER TABLE jobs DROP COLUMN ${column}; `).join("") +
       "PRAGMA user_version = 1",
   );
   database.prepare("INSERT INTO jobs VALUES (?, 'alice', NULL, 1, NULL, NULL, 0, ?)")
@@ -92,9 +98,12 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
   database.close();
   using store = open(folder.path);
   assert.deepEqual(store.get(record.id), record);
-  const { found, last } = store.scan(ANY, { cursor: undefined, scanCount: 10 });
-  assert.deepEqual(found, [{ record, cursor: { createdAtMs: 77, id: record.id } }]);
-  assert.equal(last, undefined);
+  for (const filter of [ANY, { ...ANY, labels: { team: "one" } }, { ...ANY, activeOnly: true }]) {
+    const { found, last } = store.scan(filter, { cursor: undefined, scanCount: 10 });
+    const bytes = JSON.stringify(record).length;
+    assert.deepEqual([...found], [{ record, cursor: { createdAtMs: 77, id: record.id }, bytes }]);
+    assert.equal(last, undefined);
+  }
 });
 
 Deno.test("JobStore: each owner keeps a uid of its own, which nobody else is given", async () => {
@@ -127,7 +136,7 @@ Deno.test("JobStore: a scan stops where it is told to, and goes on from there", 
   let cursor: JobCursor | undefined;
   do {
     const { found, last } = store.scan(ANY, { cursor, scanCount: 2 });
-    seen.push(...found.map(({ record }) => record.id));
+    seen.push(...[...found].map(({ record }) => record.id));
     cursor = last;
   } while (cursor !== undefined);
   assert.deepEqual(seen, seen.toSorted().toReversed());
@@ -171,7 +180,7 @@ Deno.test("JobStore: a scan goes back to the time asked for, that millisecond in
   const state = { kind: "running", pid: 1, startedAtMs: 1 } as const;
   for (const createdAtMs of [1, 2, 3]) store.insert(newRecord({ state, createdAtMs }));
   const find = (createdAfterMs: number, cursor?: JobCursor) =>
-    store.scan({ ...ANY, createdAfterMs }, { cursor, scanCount: 9 }).found
+    [...store.scan({ ...ANY, createdAfterMs }, { cursor, scanCount: 9 }).found]
       .map(({ record }) => record.createdAtMs);
   assert.deepEqual(find(2), [3, 2]);
   assert.deepEqual(find(3), [3]);
@@ -218,7 +227,7 @@ Deno.test("JobStore: a damaged record is passed over, logged and left, wherever 
   assert.deepEqual(store.withPrefix(damaged.id, 9), []);
   assert.deepEqual(store.active(), [whole]);
   const { found } = store.scan(ANY, { cursor: undefined, scanCount: 9 });
-  assert.deepEqual(found.map(({ record }) => record), [whole]);
+  assert.deepEqual([...found].map(({ record }) => record), [whole]);
   assert.deepEqual(log.messages("error"), Array(6).fill("a job's record is damaged"));
   assert.throws(() => store.insert(damaged), "it is not there any more");
 });
