@@ -38,6 +38,9 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
 /** The beginning of the path of each method of this project. */
 const SERVICE = "/JobService/";
 
+/** The beginning of the paths of all versions of the reflection service. */
+const REFLECTION_PACKAGE = "/grpc.reflection.";
+
 /** The beginning of the path of each method of the health service. */
 const HEALTH_SERVICE = "/grpc.health.v1.Health/";
 
@@ -68,6 +71,11 @@ export function isMethod(method: string): boolean {
 /** Whether a method, named by its path, is one of the health service. */
 export function isHealthMethod(method: string): boolean {
   return method.startsWith(HEALTH_SERVICE) && PERMISSIONS.has(method);
+}
+
+/** Whether a method, named by its path, is one of the reflection service. */
+export function isReflection(method: string): boolean {
+  return method.startsWith(REFLECTION_PACKAGE) && PERMISSIONS.has(method);
 }
 
 /** Whether a method, named by its path, may change something: a reader may not call it. */

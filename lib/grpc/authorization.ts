@@ -14,11 +14,13 @@ import {
 import type { ServerHttp2Stream } from "node:http2";
 import type { CallCounter } from "../access/call_bounds.ts";
 import type { AccessObserver } from "../access/events.ts";
-import { isAllowed, methodNameOf } from "../rbac.ts";
+import type { RequestBytes } from "../access/request_bytes.ts";
+import { isAllowed, isReflection, methodNameOf } from "../rbac.ts";
 import { type CallContext, setContext, UNAUTHENTICATED } from "./call_context.ts";
 import { toStatus } from "./endings.ts";
 import { http2StreamOf, watchStatus } from "./internals.ts";
 import type { Peer, PeerWatch } from "./peers.ts";
+import { boundRequest, type RequestRefusal } from "./request_bounds.ts";
 
 /** What the interceptor works with. */
 export interface AuthorizationOptions {
@@ -26,6 +28,8 @@ export interface AuthorizationOptions {
   readonly peers: Pick<PeerWatch, "identify">;
   /** How many calls each user has open. */
   readonly calls: CallCounter;
+  /** What the requests of each user hold. */
+  readonly requests: RequestBytes;
   /** Called once at the end of each call. */
   readonly report: AccessObserver;
 }
@@ -35,7 +39,7 @@ export interface AuthorizationOptions {
  * nothing about which jobs exist.
  */
 export function authorizationInterceptor(
-  { peers, calls, report }: AuthorizationOptions,
+  { peers, calls, requests, report }: AuthorizationOptions,
 ): ServerInterceptor {
   return ({ path }, call) => {
     const stream = http2StreamOf(call);
@@ -63,14 +67,20 @@ export function authorizationInterceptor(
     setContext(stream, context);
     const beganAtMs = performance.now();
     let release = () => {};
+    let endWatch = () => {};
     const end = once((code: status) => {
       release();
+      endWatch();
       const durationMs = performance.now() - beganAtMs;
       const { job, details } = context;
       const outcome = { job, details, hasChanged, code: status[code], durationMs };
       report({ kind: "call-ended", path, caller, peer, ...outcome });
     });
     watchStatus(call, (code) => end(isGone(stream) ? status.CANCELLED : code));
+    const refuse = (refusal: RequestRefusal) => {
+      end(refusal.code);
+      call.sendStatus(refusal);
+    };
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata: Metadata, next) => {
         const refusal = refusalOf(context, path) ?? excessOf(context, calls);
@@ -78,11 +88,13 @@ export function authorizationInterceptor(
           release = once(() => calls.end(caller.name));
           // A stream closes however its call ends.
           stream.once("close", release);
+          const held = requests.begin(caller.name);
+          // Questions of reflection come one by one, for as long as a tool runs: it bounds them.
+          if (!isReflection(path)) endWatch = boundRequest(stream, { path, held, refuse });
           return next(metadata);
         }
         // A refusal is one also where the caller has gone.
-        end(refusal.code);
-        call.sendStatus(refusal);
+        refuse(refusal);
       })
       .withOnReceiveMessage((message, next) => {
         context.job ??= jobIn(message);

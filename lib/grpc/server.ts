@@ -10,6 +10,7 @@ import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
 import { jobService, type JobServiceHandlers } from "../../proto/contract.ts";
 import { type CallBounds, CallCounter } from "../access/call_bounds.ts";
+import { RequestBytes } from "../access/request_bytes.ts";
 import type { AccessObserver } from "../access/events.ts";
 import { AcceptWatch, listeningSocketOf } from "./accepting.ts";
 import { authorizationInterceptor } from "./authorization.ts";
@@ -17,6 +18,7 @@ import { boundConnections, guardHandshakes } from "./connections.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./internals.ts";
 import { PeerWatch } from "./peers.ts";
 import { RefusedConnections, reportUnknownMethods } from "./refusals.ts";
+import { MAX_REQUEST_BYTES } from "./request_bounds.ts";
 import { guardResets } from "./resets.ts";
 import { containStreams } from "./streams.ts";
 import { paceSocket } from "./pacing.ts";
@@ -35,13 +37,9 @@ const DRAIN_TIMEOUT_MS = 3000;
 /** The time that they have after that to send their status, before connections are closed. */
 const CLOSE_TIMEOUT_MS = 1000;
 
-/**
- * The largest message is a Start: at most 1 MiB of arguments, 0.5 MiB of environment and 2 MiB of
- * input. There are no keepalive options: pings fail on this runtime and would close healthy
- * connections.
- */
+/** There are no keepalive options: pings fail on this runtime and would close healthy connections. */
 const OPTIONS: ChannelOptions = {
-  "grpc.max_receive_message_length": 4 * 1024 ** 2,
+  "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
 };
 
 /** Bounds on what clients may use. */
@@ -101,7 +99,8 @@ export async function listen(
   const { maxConnectionsPerUser } = bounds;
   const peers = new PeerWatch(trust, { roleOid, maxConnectionsPerUser });
   const calls = new CallCounter(bounds);
-  const interceptors = [authorizationInterceptor({ peers, calls, report })];
+  const requests = new RequestBytes();
+  const interceptors = [authorizationInterceptor({ peers, calls, requests, report })];
   const server = new Server({
     ...OPTIONS,
     "grpc.max_concurrent_streams": bounds.maxStreams,

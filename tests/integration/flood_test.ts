@@ -27,6 +27,9 @@ const MAX_MEDIAN_MS = 500;
 /** Shells of the server beside each other: some for scripts, one for each running job. */
 const MAX_CHILDREN = 24;
 
+/** The server's memory at any time: half of what it restarts at. */
+const MAX_RESIDENT_BYTES = 512 * 1024 ** 2;
+
 /** When callers have gone, the server comes to rest in this time, measured by one like it. */
 const REST_MS = 1000;
 
@@ -109,9 +112,9 @@ async function assertRests(server: TestServer): Promise<void> {
 /** Runs one flood beside the honest caller; the callers go away where it has not ended by then. */
 async function beside(
   { server, honest, running }: Host,
-  flooding: { call: FloodCall; count: number; mustEnd?: boolean },
+  flooding: { call: FloodCall; count: number; mustEnd?: boolean; refused?: number },
 ): Promise<void> {
-  const { call, count, mustEnd = false } = flooding;
+  const { call, count, mustEnd = false, refused = 0 } = flooding;
   using flood = await Flood.begin(server, { who: "eve", call, count });
   const observed = new AbortController();
   const children = peakChildren(server.pid, observed.signal);
@@ -119,8 +122,11 @@ async function beside(
   const latencies = await latenciesMs(
     honest,
     running,
-    () => flood.isOver || !mustEnd && performance.now() - beganMs > OBSERVATION_MS,
+    () =>
+      flood.isOver ||
+      !mustEnd && flood.refusedCount >= refused && performance.now() - beganMs > OBSERVATION_MS,
   );
+  const { residentBytes } = await server.resources();
   const result = await (mustEnd ? flood.ended() : flood.giveUp());
   observed.abort();
   const peak = await children;
@@ -129,11 +135,14 @@ async function beside(
       median(latencies).toFixed(1)
     } ms (median of ` +
       `${latencies.length}, the slowest ${latencies.at(-1)?.toFixed(0)} ms), ${peak} processes, ` +
-      `${result.answered} answered in ${(performance.now() - beganMs).toFixed(0)} ms`,
+      `${(residentBytes / 1024 ** 2).toFixed(0)} MiB, ${result.answered} answered in ${
+        (performance.now() - beganMs).toFixed(0)
+      } ms`,
   );
   if (mustEnd) assertAnswered(result, count);
   assert(median(latencies) < MAX_MEDIAN_MS, `${median(latencies)} ms`);
   assert(peak <= MAX_CHILDREN, `${peak} processes`);
+  assert(residentBytes < MAX_RESIDENT_BYTES, `${residentBytes} bytes of memory`);
   await assertRests(server);
 }
 
@@ -159,6 +168,23 @@ Deno.test("flood", async (t) => {
         call: { method: "Stream", request: { jobID: large, tailLines: 4_000_000_000 } },
         count: 300,
       });
+    });
+    const halfSent = (path: string, bytes: number, pieceBytes = 16_384) =>
+      ({ method: "half-sent", path, bytes, pieceBytes }) as const;
+    const largest = 4 * 1024 ** 2;
+    await t.step("330 half-sent requests of 4 MiB to Query are refused", async () => {
+      const call = halfSent("/JobService/Query", largest);
+      await beside(host, { call, count: 330, refused: 330 });
+    });
+    await t.step("330 half-sent starts of 4 MiB hold no more than one user may", async () => {
+      const call = halfSent("/JobService/Start", largest);
+      await beside(host, { call, count: 330, refused: 1 });
+    });
+    await t.step("half-sent starts in pieces of one byte hold no more either", async () => {
+      await beside(host, { call: halfSent("/JobService/Start", largest, 1), count: 60 });
+    });
+    await t.step("requests for a method that is not there hold nothing", async () => {
+      await beside(host, { call: halfSent("/JobService/Fly", largest), count: 330 });
     });
     await t.step("30 searches for a label that no job has", async () => {
       await beside(host, {

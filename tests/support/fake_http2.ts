@@ -45,6 +45,13 @@ export class FakeStream extends EventEmitter {
     super();
   }
 
+  /** The codes that it was closed with. */
+  readonly closes: number[] = [];
+
+  close(code: number): void {
+    this.closes.push(code);
+  }
+
   write(bytes: Uint8Array): boolean {
     this.written.push(bytes);
     return true;

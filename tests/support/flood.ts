@@ -16,6 +16,8 @@ export class Flood implements Disposable {
   readonly #worker: Worker;
   readonly #result = Promise.withResolvers<FloodResult>();
   isOver = false;
+  /** Half-sent requests that the server has ended. */
+  refusedCount = 0;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
@@ -31,8 +33,9 @@ export class Flood implements Disposable {
     const worker = new Worker(new URL("./flood_worker.ts", import.meta.url), { type: "module" });
     const flood = new Flood(worker);
     const begun = Promise.withResolvers<void>();
-    worker.onmessage = ({ data }: MessageEvent<"begun" | FloodResult>) => {
+    worker.onmessage = ({ data }: MessageEvent<"begun" | "refused" | FloodResult>) => {
       if (data === "begun") return begun.resolve();
+      if (data === "refused") return void flood.refusedCount++;
       flood.isOver = true;
       flood.#result.resolve(data);
     };

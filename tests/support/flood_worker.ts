@@ -5,12 +5,14 @@
 import type { ServiceError } from "@grpc/grpc-js";
 import type { ListRequest, StreamRequest } from "../../proto/contract.ts";
 import { type Identity, TestClient } from "./client.ts";
+import { HalfSender, type HalfSent } from "./half_sent.ts";
 
 /** What is called, and with what. */
 export type FloodCall =
   | { readonly method: "Query" | "Signal"; readonly jobID: string; readonly signal?: string }
   | { readonly method: "List"; readonly request: ListRequest }
-  | { readonly method: "Stream"; readonly request: StreamRequest };
+  | { readonly method: "Stream"; readonly request: StreamRequest }
+  | HalfSent;
 
 /** What a flood is told at its beginning. */
 export interface FloodOptions {
@@ -31,7 +33,7 @@ export interface FloodResult {
 
 interface Port {
   onmessage: ((event: MessageEvent<FloodOptions | "end">) => void) | null;
-  postMessage(message: "begun" | FloodResult): void;
+  postMessage(message: "begun" | "refused" | FloodResult): void;
   close(): void;
 }
 
@@ -42,7 +44,7 @@ type Cancel = () => void;
 
 function begin(
   { raw }: TestClient,
-  call: FloodCall,
+  call: Exclude<FloodCall, HalfSent>,
   end: (error?: ServiceError | null) => void,
 ): Cancel {
   if (call.method === "Stream") {
@@ -60,7 +62,34 @@ function begin(
   return () => unary.cancel();
 }
 
-function flood({ address, identity, call, count }: FloodOptions): void {
+/** On one connection the server takes some megabytes a second: its window is small. */
+const CONNECTIONS = 30;
+
+/** Sends requests that never end, until it is to stop; what the server ends has failed. */
+async function sendHalves(
+  { address, identity, count }: FloodOptions,
+  request: HalfSent,
+): Promise<void> {
+  const senders = await Promise.all(
+    Array.from(
+      { length: CONNECTIONS },
+      () => HalfSender.open(address, identity, request, () => port.postMessage("refused")),
+    ),
+  );
+  port.onmessage = () => {
+    port.onmessage = null;
+    for (const sender of senders) sender[Symbol.dispose]();
+    const failed = senders.reduce((total, { ended }) => total + ended, 0);
+    port.postMessage({ answered: 0, failed, failure: undefined });
+    port.close();
+  };
+  port.postMessage("begun");
+  await Promise.all(senders.map((sender) => sender.send(count / CONNECTIONS, address)));
+}
+
+function flood(
+  { address, identity, call, count }: FloodOptions & { call: Exclude<FloodCall, HalfSent> },
+): void {
   const client = new TestClient(address, identity);
   let answered = 0;
   let failed = 0;
@@ -94,6 +123,8 @@ function flood({ address, identity, call, count }: FloodOptions): void {
 // Other modules import the types of this one, and run nothing.
 if ("WorkerGlobalScope" in globalThis) {
   port.onmessage = ({ data }) => {
-    if (data !== "end") flood(data);
+    if (data === "end") return;
+    if (data.call.method === "half-sent") void sendHalves(data, data.call);
+    else flood({ ...data, call: data.call });
   };
 }

@@ -3,6 +3,7 @@ import { Metadata, type ServerMethodDefinition, status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { CallCounter } from "../../lib/access/call_bounds.ts";
 import type { AccessEvent, CallEnded } from "../../lib/access/events.ts";
+import { RequestBytes } from "../../lib/access/request_bytes.ts";
 import { parseRules } from "../../lib/access/rules.ts";
 import { JobError } from "../../lib/errors.ts";
 import { authorizationInterceptor } from "../../lib/grpc/authorization.ts";
@@ -31,6 +32,7 @@ function begin(
   const interceptor = authorizationInterceptor({
     peers: { identify: () => known },
     calls,
+    requests: new RequestBytes(),
     report: (event) => {
       if (event.kind === "call-ended") reported.push(event);
       else changes.push(event);
@@ -162,6 +164,7 @@ Deno.test("authorization: an open call is counted until its status, its cancella
     assert.deepEqual(first.seen, ["metadata"]);
     assert.equal(open(calls).incoming.statuses[0]?.code, status.RESOURCE_EXHAUSTED);
     end(first);
+    first.incoming.stream.emit("close");
     const second = open(calls);
     assert.deepEqual(second.seen, ["metadata"]);
     assert.equal(
@@ -169,6 +172,7 @@ Deno.test("authorization: an open call is counted until its status, its cancella
       status.RESOURCE_EXHAUSTED,
       "the end of a call was counted twice",
     );
+    second.call.sendStatus(ENDED);
   }
 });
 

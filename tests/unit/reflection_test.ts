@@ -42,7 +42,7 @@ class AskingCall extends FakeCall<undefined> {
 class ResettableStream extends FakeStream {
   resetCode: number | undefined;
 
-  close(code: number): void {
+  override close(code: number): void {
     this.resetCode = code;
   }
 }

@@ -61,6 +61,20 @@ Deno.test("ResetCounter: other frames are not counted, also with resets in their
   assert(!counter.isTooMany(repeat(data, 10_000), 0));
 });
 
+Deno.test("ResetCounter: ten thousand small pieces of data a second are allowed, and no more", () => {
+  const END_STREAM = 1;
+  const piece = frame(DATA, new Uint8Array(63));
+  const last = Uint8Array.from(piece);
+  last[4] = END_STREAM;
+  const counter = begun();
+  assert(!counter.isTooMany(repeat(piece, 10_000), 0));
+  assert(!counter.isTooMany(repeat(piece, 10_000), 1000));
+  // Neither the last ones of requests nor larger ones count.
+  assert(!counter.isTooMany(repeat(last, 10), 1000));
+  assert(!counter.isTooMany(repeat(frame(DATA, new Uint8Array(64)), 10), 1000));
+  assert(counter.isTooMany(piece, 1000));
+});
+
 Deno.test("ResetCounter: however the bytes are cut, the count is the same", () => {
   const bytes = new Uint8Array([...PREFACE, ...repeat(RESET, 801)]);
   for (const size of [1, 7, 13, 4096]) {
