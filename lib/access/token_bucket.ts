@@ -31,6 +31,11 @@ export class TokenBucket {
     this.#atMs = nowMs;
   }
 
+  /** Puts a token back that was taken. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + 1);
+  }
+
   /** Takes one token; false where there is none. */
   take(): boolean {
     if (this.#tokens < 1) return false;

@@ -15,6 +15,8 @@ import type { AccessObserver } from "../access/events.ts";
 import { AcceptWatch, listeningSocketOf } from "./accepting.ts";
 import { authorizationInterceptor } from "./authorization.ts";
 import { boundConnections, guardHandshakes } from "./connections.ts";
+import { HandshakeTurns } from "./handshake_turns.ts";
+import { holdHandshakes } from "./hellos.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./internals.ts";
 import { PeerWatch } from "./peers.ts";
 import { RefusedConnections, reportUnknownMethods } from "./refusals.ts";
@@ -117,12 +119,15 @@ export async function listen(
   });
   const connections = { open: 0 };
   const refused = new RefusedConnections(report);
+  const handshakes = new HandshakeTurns();
   const watches: AcceptWatch[] = [];
   const isAccepting = () => watches.every((watch) => watch.isAccepting);
   for (const http2Server of http2ServersOf(server)) {
     const { maxConnections, maxHandshakes } = bounds;
+    const hold = holdHandshakes(http2Server, { turns: handshakes, refused });
     boundConnections(http2Server, { maxConnections, refused, connections });
     guardHandshakes(http2Server, { maxHandshakes, refused });
+    hold();
     refused.watch(http2Server);
     reportUnknownMethods(http2Server, { peers, report });
     containStreams(http2Server);
@@ -151,6 +156,7 @@ export async function listen(
     close: async (endCalls) => {
       for (const watch of watches) watch[Symbol.dispose]();
       await close(server, endCalls);
+      handshakes[Symbol.dispose]();
       peers[Symbol.dispose]();
     },
   };

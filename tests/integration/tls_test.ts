@@ -524,6 +524,9 @@ async function drip(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   }
 }
 
+/** Where the random bytes of a ClientHello are (RFC 8446, 4.1.2). */
+const RANDOM_OFFSET = 11;
+
 test("a handshake that does not go on is ended, and descriptors come back", async () => {
   await using server = await TestServer.start();
   const hello = await clientHello();
@@ -533,7 +536,10 @@ test("a handshake that does not go on is ended, and descriptors come back", asyn
   const [half, whole, slow] = connections;
   assert(half && whole && slow);
   await send(half, hello.subarray(0, hello.length / 2));
-  await send(whole, hello);
+  // Another client's: a first message that was sent before is refused at once.
+  const other = hello.slice();
+  crypto.getRandomValues(other.subarray(RANDOM_OFFSET, RANDOM_OFFSET + 32));
+  await send(whole, other);
   const dripping = drip(slow, hello);
   // They hold nobody up meanwhile.
   await assertServes(server);
