@@ -62,8 +62,9 @@ async function newcomersMs(server: TestServer, job: string, isOver: () => boolea
   while (!isOver()) {
     const client: TestClient = server.client("bob");
     const beganMs = performance.now();
-    await client.query(job);
-    latencies.push(performance.now() - beganMs);
+    // The flood comes from the same address: one who is not let in tries again.
+    const isAnswered = await client.query(job).then(() => true, () => false);
+    if (isAnswered) latencies.push(performance.now() - beganMs);
     client.raw.close();
   }
   return latencies.sort((one, two) => one - two);
@@ -79,9 +80,9 @@ function fresh(): Uint8Array {
 
 for (
   const [what, next, maxAnswered] of [
-    ["replays of one", () => hello, 1],
-    // Fifty at once and 25 a second, with a tenth for a clock that is not the server's.
-    ["ones of their own", fresh, (50 + 25 * FLOOD_MS / 1000) * 1.5],
+    ["replays of one", () => hello, () => 1],
+    // Fifty at once and 25 a second; as many again while a slow host waits for the last ones.
+    ["ones of their own", fresh, (seconds: number) => (50 + 25 * seconds) * 2],
   ] as const
 ) {
   Deno.test({
@@ -111,7 +112,7 @@ for (
           `(median of ${anew.length}, the slowest ${anew.at(-1)?.toFixed(0)} ms)`,
       );
       assert(median(open) < MAX_MEDIAN_MS, `${median(open)} ms`);
-      assert(answered <= maxAnswered, `${answered} were answered`);
+      assert(answered <= maxAnswered(count / PER_SECOND), `${answered} of ${count} were answered`);
       assert(anew.length > 0, "nobody could connect");
       await alice.stop(job, 0);
     },
