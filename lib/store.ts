@@ -1,11 +1,12 @@
 /** The records of jobs, in an SQLite file in the log directory. */
 import { join } from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import * as v from "valibot";
 import { hasEnded, type JobRecord, type JobState } from "./model/record.ts";
 import type { UidRange } from "./model/owner_uids.ts";
 import { DATABASE_FILE, openDatabase, reading } from "./store/database.ts";
-import { ROW, toRecord } from "./store/stored_record.ts";
+import { RecordReader } from "./store/record_reader.ts";
+import { COLUMNS, ROW } from "./store/stored_record.ts";
 import { WalSync } from "./store/wal_sync.ts";
 
 /** A job that has ended, as retention sees it. */
@@ -42,17 +43,30 @@ export interface FoundJob {
   readonly bytes: number;
 }
 
-const SCAN_ROW = v.object({ id: v.string(), created_at_ms: v.number() });
+/** Jobs of one name that are read to find one whose record is whole. */
+const MAX_NAMESAKES = 20;
+
+/** An integer as SQLite has it; one that no number can hold becomes the nearest that can. */
+const INTEGER = v.pipe(
+  v.bigint(),
+  v.transform((value) =>
+    Math.max(Math.min(Number(value), Number.MAX_SAFE_INTEGER), Number.MIN_SAFE_INTEGER)
+  ),
+);
+
+const SCAN_ROW = v.object({ id: v.string(), created_at_ms: INTEGER });
 
 const ENDED_ROW = v.object({
   id: v.string(),
-  ended_at_ms: v.number(),
-  output_bytes: v.nullable(v.number()),
+  ended_at_ms: INTEGER,
+  output_bytes: INTEGER,
 });
 
 const UID_ROW = v.object({ uid: v.number() });
 
 const TOTALS_ROW = v.object({ count: v.number(), outputBytes: v.number() });
+
+const ID_ROW = v.object({ id: v.string() });
 
 /**
  * The records of jobs. Each change is one transaction; a crash at any point leaves the file consistent.
@@ -62,6 +76,7 @@ const TOTALS_ROW = v.object({ count: v.number(), outputBytes: v.number() });
 export class JobStore {
   readonly #database: DatabaseSync;
   readonly #disk: WalSync;
+  readonly #records = new RecordReader();
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
   readonly #select: StatementSync;
@@ -78,7 +93,7 @@ export class JobStore {
   constructor(folder: string) {
     this.#database = openDatabase(folder);
     this.#disk = new WalSync(join(folder, `${DATABASE_FILE}-wal`));
-    const sql = (text: string) => this.#database.prepare(text);
+    const sql = (text: string) => this.#statement(text);
     this.#insert = sql(
       "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record, " +
         "created_at_ms, title, state, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -86,15 +101,20 @@ export class JobStore {
     this.#update = sql(
       "UPDATE jobs SET active = ?, ended_at_ms = ?, output_bytes = ?, record = ?, state = ? WHERE id = ?",
     );
-    this.#select = sql("SELECT first_offset, record FROM jobs WHERE id = ?");
+    this.#select = sql(`SELECT ${COLUMNS} FROM jobs WHERE id = ?`);
     this.#selectKey = sql(
-      "SELECT first_offset, record FROM jobs WHERE owner = ? AND idempotency_key = ?",
+      `SELECT ${COLUMNS} FROM jobs WHERE owner = ? AND idempotency_key = ?`,
     );
     this.#setFirstOffset = sql("UPDATE jobs SET first_offset = ? WHERE id = ?");
     this.#delete = sql("DELETE FROM jobs WHERE id = ?");
   }
 
-  /** Adds a record. @throws When the id or the owner's idempotency key is taken, or the disk full. */
+  /**
+   * Adds a record.
+   *
+   * @throws When the id or the owner's idempotency key is taken, the disk full, or a number of the record
+   * one that could not be read again.
+   */
   insert(record: JobRecord): void {
     const { id, owner, idempotencyKey, firstOffset } = record;
     this.#insert.run(
@@ -103,9 +123,9 @@ export class JobStore {
       idempotencyKey === "" ? null : idempotencyKey,
       hasEnded(record.state) ? 0 : 1,
       endedAtMs(record.state),
-      firstOffset,
+      safe(firstOffset),
       JSON.stringify(record),
-      record.createdAtMs,
+      safe(record.createdAtMs),
       record.settings?.title || null,
       record.state.kind,
       labelsOf(record),
@@ -121,17 +141,22 @@ export class JobStore {
     const { id, state } = record;
     const active = hasEnded(state) ? 0 : 1;
     const text = JSON.stringify(record);
-    this.#update.run(active, endedAtMs(state), outputBytes, text, state.kind, id);
+    this.#update.run(active, endedAtMs(state), safe(outputBytes), text, state.kind, id);
   }
 
   /** @returns The record with this id, if there is one. */
   get(id: string): JobRecord | undefined {
-    return reading(() => toRecord(this.#select.get(id)));
+    return this.#records.read(reading(() => this.#select.get(id)));
   }
 
   /** @returns The record of the job that an owner started with this idempotency key. */
   getByKey(owner: string, idempotencyKey: string): JobRecord | undefined {
-    return reading(() => toRecord(this.#selectKey.get(owner, idempotencyKey)));
+    return this.#records.read(reading(() => this.#selectKey.get(owner, idempotencyKey)));
+  }
+
+  /** Whether an owner's idempotency key is on record, if only in a damaged one. */
+  hasKey(owner: string, idempotencyKey: string): boolean {
+    return reading(() => this.#selectKey.get(owner, idempotencyKey)) !== undefined;
   }
 
   /**
@@ -139,36 +164,37 @@ export class JobStore {
    * @returns The newest job with this name that has begun.
    */
   getByTitle(title: string, exceptOwners: readonly string[] = []): JobRecord | undefined {
-    return reading(() =>
-      toRecord(
-        this.#database.prepare(
-          `SELECT first_offset, record FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND ` +
-            "owner NOT IN (SELECT value FROM json_each(?)) ORDER BY created_at_ms DESC LIMIT 1",
-        ).get(title, JSON.stringify(exceptOwners)),
-      )
+    const rows = reading(() =>
+      this.#statement(
+        `SELECT ${COLUMNS} FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND ` +
+          "owner NOT IN (SELECT value FROM json_each(?)) ORDER BY created_at_ms DESC LIMIT ?",
+      ).all(title, JSON.stringify(exceptOwners), MAX_NAMESAKES)
     );
+    for (const row of rows) {
+      const record = this.#records.read(row);
+      if (record !== undefined) return record;
+    }
+    return undefined;
   }
 
   /** @returns An owner's newest job with this name that has begun. */
   getByTitleOf(owner: string, title: string): JobRecord | undefined {
-    return reading(() =>
-      toRecord(
-        this.#database.prepare(
-          `SELECT first_offset, record FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND owner = ? ` +
-            "ORDER BY created_at_ms DESC LIMIT 1",
-        ).get(title, owner),
-      )
+    const rows = reading(() =>
+      this.#statement(
+        `SELECT ${COLUMNS} FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND owner = ? ` +
+          "ORDER BY created_at_ms DESC LIMIT ?",
+      ).all(title, owner, MAX_NAMESAKES)
     );
+    return this.#records.readAll(rows)[0];
   }
 
   /** @returns At most `count` jobs whose id begins with a text. */
   withPrefix(prefix: string, count: number): JobRecord[] {
     const rows = reading(() =>
-      this.#database.prepare(
-        "SELECT first_offset, record FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
-      ).all(prefix, `${prefix}~`, count)
+      this.#statement(`SELECT ${COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`)
+        .all(prefix, `${prefix}~`, count)
     );
-    return rows.flatMap((row) => toRecord(row) ?? []);
+    return this.#records.readAll(rows);
   }
 
   /**
@@ -190,13 +216,13 @@ export class JobStore {
       : "jobs INDEXED BY jobs_listed WHERE";
     const order = "ORDER BY created_at_ms DESC, id DESC";
     return reading(() => {
-      const edge = this.#database.prepare(
+      const edge = this.#statement(
         `SELECT id, created_at_ms FROM ${index} (created_at_ms, id) < (?, ?) AND created_at_ms >= ? ` +
           `${order} LIMIT 1 OFFSET ?`,
       ).get(before.createdAtMs, before.id, filter.createdAfterMs, scanCount - 1);
       const last = edge === undefined ? undefined : cursorOf(v.parse(SCAN_ROW, edge));
       const until = last ?? { createdAtMs: filter.createdAfterMs, id: "" };
-      const rows = this.#database.prepare(
+      const rows = this.#statement(
         `SELECT id, created_at_ms FROM ${index} (created_at_ms, id) < (?, ?) AND ` +
           `(created_at_ms, id) >= (?, ?) AND ${clauses} ${order}`,
       ).all(before.createdAtMs, before.id, until.createdAtMs, until.id, ...values);
@@ -207,30 +233,35 @@ export class JobStore {
   *#read(cursors: readonly JobCursor[]): Generator<FoundJob> {
     for (const cursor of cursors) {
       const row = reading(() => this.#select.get(cursor.id));
-      const record = toRecord(row);
+      const record = this.#records.read(row);
       if (record !== undefined) yield { record, cursor, bytes: v.parse(ROW, row).record.length };
     }
   }
 
   /** Stores the first byte of a job's output that is kept; to be called before any is removed. */
   setFirstOffset(id: string, firstOffset: number): void {
-    this.#setFirstOffset.run(firstOffset, id);
+    this.#setFirstOffset.run(safe(firstOffset), id);
   }
 
   /** @returns All jobs whose end is not on record. */
   active(): JobRecord[] {
     const rows = reading(() =>
-      this.#database.prepare("SELECT first_offset, record FROM jobs WHERE active = 1").all()
+      this.#statement(`SELECT ${COLUMNS} FROM jobs WHERE active = 1`).all()
     );
-    return rows.flatMap((row) => toRecord(row) ?? []);
+    return this.#records.readAll(rows);
+  }
+
+  /** @returns The ids of all jobs, also of those whose record is damaged. */
+  ids(): Set<string> {
+    const rows = reading(() => this.#statement("SELECT id FROM jobs").all());
+    return new Set(v.parse(v.array(ID_ROW), rows).map(({ id }) => id));
   }
 
   /** @returns How many jobs have ended and are on record, and what their output takes on disk. */
   endedTotals(): { count: number; outputBytes: number } {
     const row = reading(() =>
       this.#database.prepare(
-        "SELECT count(*) AS count, coalesce(sum(output_bytes), 0) AS outputBytes FROM jobs " +
-          "WHERE active = 0",
+        `SELECT count(*) AS count, total(${OUTPUT_BYTES}) AS outputBytes FROM jobs WHERE ${IS_ENDED}`,
       ).get()
     );
     return v.parse(TOTALS_ROW, row);
@@ -239,14 +270,15 @@ export class JobStore {
   /** @returns Jobs that have ended, the oldest first. */
   oldestEnded(count: number): EndedJob[] {
     const rows = reading(() =>
-      this.#database.prepare(
-        "SELECT id, ended_at_ms, output_bytes FROM jobs WHERE active = 0 ORDER BY ended_at_ms LIMIT ?",
+      this.#statement(
+        `SELECT id, ended_at_ms, ${OUTPUT_BYTES} AS output_bytes FROM jobs WHERE ${IS_ENDED} ` +
+          "ORDER BY ended_at_ms LIMIT ?",
       ).all(count)
     );
     return v.parse(v.array(ENDED_ROW), rows).map((row) => ({
       id: row.id,
       endedAtMs: row.ended_at_ms,
-      outputBytes: row.output_bytes ?? 0,
+      outputBytes: row.output_bytes,
     }));
   }
 
@@ -286,6 +318,13 @@ export class JobStore {
     return this.#disk.sync();
   }
 
+  /** Reads integers as bigint, since those that no number can hold are an error otherwise. */
+  #statement(text: string): StatementSync {
+    const statement = this.#database.prepare(text);
+    statement.setReadBigInts(true);
+    return statement;
+  }
+
   /** Closes the file, and releases its lock. */
   close(): void {
     this.#database.close();
@@ -295,6 +334,19 @@ export class JobStore {
 
 /** The SQL condition that is true of a job that is no longer being started. */
 const HAS_BEGUN = "state <> 'starting'";
+
+/** The SQL condition that is true of a job that has ended: without a time it is a damaged row. */
+const IS_ENDED = "active = 0 AND ended_at_ms IS NOT NULL";
+
+/** What the output of a job takes on disk; what no disk can hold counts as nothing. */
+const OUTPUT_BYTES =
+  `CASE WHEN output_bytes BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER} THEN output_bytes ELSE 0 END`;
+
+/** @throws {RangeError} For a number that the store would not read back as it was. */
+function safe(number: number): number {
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new RangeError(`${number} cannot be stored in a record of a job`);
+}
 
 function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; values: string[] } {
   const clauses = [HAS_BEGUN];
@@ -324,5 +376,5 @@ function labelsOf({ settings }: JobRecord): string | null {
 }
 
 function endedAtMs(state: JobState): number | null {
-  return hasEnded(state) ? state.endedAtMs : null;
+  return hasEnded(state) ? safe(state.endedAtMs) : null;
 }

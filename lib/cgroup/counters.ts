@@ -9,7 +9,10 @@ import type { CounterName, Usage } from "./types.ts";
 export function parseUsage(counters: ReadonlyMap<CounterName, string>): Usage {
   const usage: Usage = {};
   for (const [name, text] of counters) Object.assign(usage, parseCounter(name, text));
-  return usage;
+  // A root job may have written into its launch record: no number must come of it that records refuse.
+  return Object.fromEntries(
+    Object.entries(usage).filter(([, count]) => Number.isSafeInteger(count)),
+  );
 }
 
 /** How many of the job's processes the OOM killer killed. Never guessed from exit status 137. */

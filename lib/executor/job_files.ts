@@ -38,12 +38,17 @@ export function readLaunchRecord(folder: string): StoredLaunchRecord | undefined
     const record = parseLaunchRecord(Deno.readTextFileSync(path));
     if (record.exit === undefined) return record;
     // The end is the last thing that the launcher writes, so the file's time is the job's.
-    const { mtime } = Deno.statSync(path);
-    return { ...record, ending: toEnding(record.exit, mtime?.getTime() ?? Date.now()) };
+    return { ...record, ending: toEnding(record.exit, timeOf(Deno.statSync(path))) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+}
+
+/** When a file was written, in milliseconds; now, where its time is none that a Date can hold. */
+function timeOf({ mtime }: Deno.FileInfo): number {
+  const writtenAtMs = mtime?.getTime() ?? NaN;
+  return writtenAtMs >= 0 ? writtenAtMs : Date.now();
 }
 
 function toEnding(

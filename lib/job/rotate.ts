@@ -39,6 +39,9 @@ export async function rotate(jobs: Iterable<ActiveJob>, parts: RotationParts): P
   }
 }
 
+/** Outputs of which it was told that they cannot be cut: rotation comes twice a second. */
+const told = new WeakSet<OutputLog>();
+
 /** The new beginnings of outputs, stored. */
 function recordCuts(
   jobs: Iterable<ActiveJob>,
@@ -52,7 +55,10 @@ function recordCuts(
     try {
       store.setFirstOffset(id, offset);
       cuts.push({ job, offset });
+      told.delete(output);
     } catch (error) {
+      if (told.has(output)) continue;
+      told.add(output);
       log.error("cannot rotate output", { job: id, error: messageOf(error) });
     }
   }

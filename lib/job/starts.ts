@@ -103,7 +103,16 @@ export class Starts {
   async #startWithKey(request: JobRequest, options: StartOptions): Promise<string> {
     const { store, active } = this.#parts;
     const stored = store.getByKey(options.owner, options.idempotencyKey);
-    if (stored === undefined) return await this.#start(request, options);
+    if (stored === undefined) {
+      if (store.hasKey(options.owner, options.idempotencyKey)) {
+        throw new JobError(
+          "precondition",
+          "Cannot start the job: the record of the job that this idempotency key stands for is damaged " +
+            "on the server; look what became of that job, and use another key",
+        );
+      }
+      return await this.#start(request, options);
+    }
     const earlier = active.get(stored.id)?.record ?? stored;
     if (earlier.state.kind !== "starting") {
       requireSameRequest(earlier, request);

@@ -37,7 +37,8 @@ const SCHEMAS = [
   `
   ALTER TABLE jobs ADD COLUMN created_at_ms INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE jobs ADD COLUMN title TEXT;
-  UPDATE jobs SET created_at_ms = json_extract(record, '$.createdAtMs');
+  UPDATE jobs SET created_at_ms =
+    CASE WHEN json_valid(record) THEN coalesce(CAST(record ->> '$.createdAtMs' AS INTEGER), 0) ELSE 0 END;
   CREATE INDEX jobs_created ON jobs (created_at_ms, id);
   CREATE INDEX jobs_created_active ON jobs (created_at_ms, id) WHERE active = 1;
   CREATE INDEX jobs_title ON jobs (title, created_at_ms) WHERE title IS NOT NULL;

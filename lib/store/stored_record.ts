@@ -1,45 +1,57 @@
 /** The record in a row of the database, checked: it is JSON that may have been damaged on disk. */
 import * as v from "valibot";
-import { messageOf } from "../errors.ts";
-import { log } from "../log.ts";
-import type { JobRecord } from "../model/record.ts";
+import { isJobId } from "../../common/job_id.ts";
 import { SIGNALS } from "../../common/signals.ts";
+import type { JobRecord } from "../model/record.ts";
 
 /** The columns that a record is made of; the others are copies of its fields, to search by. */
-export const ROW = v.object({ first_offset: v.number(), record: v.string() });
+export const COLUMNS = "id, first_offset, record";
+
+/** A row of {@linkcode COLUMNS}. Integers are read as bigint: SQLite's may be too large for numbers. */
+export const ROW = v.object({ id: v.string(), first_offset: v.bigint(), record: v.string() });
+
+/** The latest time that a Date can hold, in milliseconds since 1970. */
+const LATEST_MS = 8.64e15;
+
+const TIME_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(LATEST_MS));
+
+const INTEGER = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** CPU cores are counted in hundredths. */
+const COUNT = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 
 type CounterName = JobRecord["placement"]["counters"][number]["name"];
 
 /** A name that this server does not know is that of a counter it does not read. */
 const COUNTER_NAME = v.custom<CounterName>((name) => typeof name === "string");
 
-const COUNTS = v.record(v.string(), v.number());
+const COUNTS = v.record(v.string(), COUNT);
 
-const BEGUN = { pid: v.number(), startedAtMs: v.number() };
+const BEGUN = { pid: INTEGER, startedAtMs: TIME_MS };
 
 const STATE = v.variant("kind", [
   v.object({ kind: v.literal("starting") }),
   v.object({ kind: v.literal("running"), ...BEGUN }),
-  v.object({ kind: v.literal("stopping"), ...BEGUN, killAtMs: v.number() }),
+  v.object({ kind: v.literal("stopping"), ...BEGUN, killAtMs: TIME_MS }),
   v.object({
     kind: v.literal("exited"),
     ...BEGUN,
-    exitCode: v.number(),
-    signal: v.number(),
+    exitCode: INTEGER,
+    signal: INTEGER,
     oomKilled: v.boolean(),
     usage: COUNTS,
-    endedAtMs: v.number(),
+    endedAtMs: TIME_MS,
   }),
-  v.object({ kind: v.literal("lost"), ...BEGUN, reason: v.string(), endedAtMs: v.number() }),
+  v.object({ kind: v.literal("lost"), ...BEGUN, reason: v.string(), endedAtMs: TIME_MS }),
 ]);
 
 const SETTINGS = v.object({
   user: v.string(),
   workingDirectory: v.string(),
-  umask: v.number(),
-  timeoutMs: v.number(),
+  umask: INTEGER,
+  timeoutMs: INTEGER,
   stopSignal: v.picklist(SIGNALS),
-  graceMs: v.exactOptional(v.number()),
+  graceMs: v.exactOptional(INTEGER),
   isolation: v.object({
     privateTmp: v.boolean(),
     noNetwork: v.boolean(),
@@ -52,14 +64,14 @@ const SETTINGS = v.object({
 
 /** A {@linkcode JobRecord}, but for its first offset, which is a column. */
 const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
-  id: v.string(),
+  id: v.pipe(v.string(), v.check(isJobId)),
   command: v.object({ name: v.string(), args: v.array(v.string()) }),
   settings: v.exactOptional(SETTINGS),
   timedOut: v.exactOptional(v.boolean()),
   outputBytes: v.exactOptional(v.number()),
   owner: v.string(),
   idempotencyKey: v.string(),
-  createdAtMs: v.number(),
+  createdAtMs: TIME_MS,
   limits: COUNTS,
   askedLimits: v.exactOptional(COUNTS),
   placement: v.object({
@@ -75,23 +87,24 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
 /**
  * Reads the record in a row.
  *
- * @param row Of {@linkcode ROW}; undefined: no row was found.
- * @returns Undefined for a damaged record: it is logged, and stays in the database as it is.
+ * @throws {Error} When it is damaged.
  */
-export function toRecord(row: unknown): JobRecord | undefined {
-  if (row === undefined) return undefined;
-  const { first_offset: firstOffset, record: text } = v.parse(ROW, row);
-  try {
-    const record = withPresentNames(JSON.parse(text));
-    v.assert(RECORD, record); // No copy: fields of a later server are kept.
-    return { ...record, firstOffset };
-  } catch (error) {
-    log.error("a job's record is damaged", {
-      begins: text.slice(0, 60),
-      problem: messageOf(error),
-    });
-    return undefined;
-  }
+export function toRecord(row: v.InferOutput<typeof ROW>): JobRecord {
+  const firstOffset = v.parse(INTEGER, Number(row.first_offset));
+  return { ...parseRecord(row.id, row.record), firstOffset };
+}
+
+/**
+ * Reads a record.
+ *
+ * @param id The job that it is kept for.
+ * @throws {Error} When it is not whole, or another job's.
+ */
+export function parseRecord(id: string, text: string): Omit<JobRecord, "firstOffset"> {
+  const record = withPresentNames(JSON.parse(text));
+  v.assert(RECORD, record); // No copy: fields of a later server are kept.
+  if (record.id !== id) throw new Error("it is the record of another job");
+  return record;
 }
 
 /** Records of servers up to 0.1.0 have the populated file of a job's groups as `census`. */

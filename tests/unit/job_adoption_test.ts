@@ -295,7 +295,9 @@ Deno.test("adoption: a damaged record is passed over, and the other jobs are ado
   adoptAs(host, whole.id, "running");
   await host.serve();
   assert.deepEqual(host.activeIds, [whole.id]);
-  assert.deepEqual(host.log.messages("error"), ["a job's record is damaged"]);
+  assert.deepEqual(host.log.messages("error"), [
+    "a job's record is damaged, and passed over; its folder is kept",
+  ]);
 });
 
 Deno.test("adoption: jobs of an earlier server without settings run on with the defaults", async () => {

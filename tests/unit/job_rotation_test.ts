@@ -69,6 +69,16 @@ Deno.test("rotate: nothing is freed while the new beginning is not on the disk",
   }
 });
 
+Deno.test("rotate: an output that a job made larger than numbers can tell is told once, and kept", async () => {
+  const { host, id } = await hostWithOutput();
+  await using _host = host;
+  const output = host.manager.output(id);
+  output.size = () => ({ bytes: 2 ** 62, diskBytes: 0 });
+  for (let time = 0; time < 3; time++) await host.manager.rotate();
+  assert.deepEqual(host.log.messages("error"), ["cannot rotate output"]);
+  assert.equal(host.stored(id).firstOffset, 0);
+});
+
 Deno.test("rotate: one job whose beginning cannot be stored does not keep the others", async () => {
   const { host, id } = await hostWithOutput();
   await using _host = host;

@@ -95,7 +95,14 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
   );
   database.prepare("INSERT INTO jobs VALUES (?, 'alice', NULL, 1, NULL, NULL, 0, ?)")
     .run(record.id, JSON.stringify(record));
+  for (const [id, text] of [["a", "{"], ["b", '{"createdAtMs": "soon"}'], ["c", "{}"]] as const) {
+    database.prepare("INSERT INTO jobs VALUES (?, 'alice', NULL, 0, NULL, NULL, 0, ?)").run(
+      id,
+      text,
+    );
+  }
   database.close();
+  using _log = new CapturedLog();
   using store = open(folder.path);
   assert.deepEqual(store.get(record.id), record);
   for (const filter of [ANY, { ...ANY, labels: { team: "one" } }, { ...ANY, activeOnly: true }]) {
@@ -228,7 +235,11 @@ Deno.test("JobStore: a damaged record is passed over, logged and left, wherever 
   assert.deepEqual(store.active(), [whole]);
   const { found } = store.scan(ANY, { cursor: undefined, scanCount: 9 });
   assert.deepEqual([...found].map(({ record }) => record), [whole]);
-  assert.deepEqual(log.messages("error"), Array(6).fill("a job's record is damaged"));
+  assert.deepEqual(log.messages("error"), [
+    "a job's record is damaged, and passed over; its folder is kept",
+  ]);
+  assert(store.hasKey("alice", "k"));
+  assert(!store.hasKey("bob", "k"));
   assert.throws(() => store.insert(damaged), "it is not there any more");
 });
 
@@ -245,6 +256,114 @@ Deno.test("JobStore: a database that is damaged while it is open is an error tha
   assert.throws(() => store.active(), message);
   assert.throws(() => store.oldestEnded(9), message);
   assert.throws(() => store.endedTotals(), message);
+});
+
+/** What a damaged disk, or a hand that edits, leaves in a row of a job that runs or has ended. */
+const DAMAGED_ROWS = [
+  "first_offset = 9223372036854775807",
+  "first_offset = -9223372036854775808",
+  "created_at_ms = 9223372036854775807",
+  "created_at_ms = -9223372036854775808",
+  "ended_at_ms = 9223372036854775807",
+  "ended_at_ms = -9223372036854775808",
+  "ended_at_ms = NULL",
+  "output_bytes = 9223372036854775807",
+  "output_bytes = -9223372036854775808",
+  "output_bytes = NULL",
+  "active = 9223372036854775807",
+  "record = ''",
+  "record = '{'",
+  "record = cast(x'ff00fe' AS TEXT)",
+  "record = substr(record, 1, length(record) - 1)",
+  "record = json_set(record, '$.createdAtMs', 9223372036854775807)",
+  "record = json_set(record, '$.state.startedAtMs', 9223372036854775807)",
+  "record = json_set(record, '$.limits.memoryBytes', 9223372036854775807)",
+  "owner = cast(x'ff' AS TEXT)",
+  "title = cast(x'ff' AS TEXT)",
+  "id = 'no id'",
+  "id = cast(x'ff00' AS TEXT)",
+];
+
+for (const damage of DAMAGED_ROWS) {
+  Deno.test(`JobStore: all other rows are read where one has ${damage}`, async () => {
+    await using folder = await temporaryFolder();
+    const settings = { ...DEFAULT_SETTINGS, title: "nightly" };
+    const begun = { pid: 1, startedAtMs: 1 };
+    const running = { kind: "running", ...begun } as const;
+    const lost = { kind: "lost", ...begun, reason: "x", endedAtMs: 5 } as const;
+    const whole = [
+      newRecord({ settings, state: running }),
+      newRecord({ settings, state: lost, idempotencyKey: "k" }),
+    ];
+    const damaged = [
+      newRecord({ settings, state: running, createdAtMs: 2 }),
+      newRecord({ settings, state: lost, createdAtMs: 2 }),
+    ];
+    {
+      using store = open(folder.path);
+      for (const record of [...whole, ...damaged]) store.insert(record);
+      store.update(whole[1]!, 4096);
+      store.update(damaged[1]!, 4096);
+    }
+    const database = new DatabaseSync(join(folder.path, "jobs.db"));
+    for (const { id } of damaged) {
+      const other = damage.startsWith("id") && id === damaged[1]!.id ? `${damage} || '2'` : damage;
+      database.exec(`UPDATE OR REPLACE jobs SET ${other} WHERE id = '${id}'`);
+    }
+    database.close();
+    using _log = new CapturedLog();
+    using store = open(folder.path);
+    for (const record of whole) assert.deepEqual(store.get(record.id), record);
+    assert.deepEqual(store.getByKey("alice", "k"), whole[1]);
+    assert(store.active().some(({ id }) => id === whole[0]!.id));
+    assert(store.oldestEnded(9).some(({ id }) => id === whole[1]!.id));
+    const { outputBytes } = store.endedTotals();
+    assert(outputBytes === 4096 || outputBytes === 8192, String(outputBytes));
+    const scan = (filter = {}) =>
+      [...store.scan({ ...ANY, ...filter }, { cursor: undefined, scanCount: 9 }).found]
+        .map(({ record }) => record.id);
+    for (const { id } of whole) assert(scan().includes(id));
+    assert(scan({ states: ["lost"] }).includes(whole[1]!.id));
+    assert(scan({ activeOnly: true }).includes(whole[0]!.id));
+    assert(store.getByTitle("nightly") !== undefined);
+    assert(store.ids().has(whole[0]!.id));
+  });
+}
+
+Deno.test("JobStore: a list tells of a record that is not JSON", async () => {
+  await using folder = await temporaryFolder();
+  const record = newRecord({ state: { kind: "running", pid: 1, startedAtMs: 1 } });
+  {
+    using store = open(folder.path);
+    store.insert(record);
+  }
+  const database = new DatabaseSync(join(folder.path, "jobs.db"));
+  database.exec("UPDATE jobs SET record = '{'");
+  database.close();
+  using log = new CapturedLog();
+  using later = open(folder.path);
+  const { found } = later.scan(ANY, { cursor: undefined, scanCount: 9 });
+  assert.deepEqual([...found], []);
+  assert.match(JSON.stringify(log.entries), new RegExp(record.id));
+});
+
+Deno.test("JobStore: a number that could not be read again is refused, and nothing is stored", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const record = newRecord();
+  for (const number of [2 ** 53, 2 ** 62, -1, 0.5, NaN, Infinity]) {
+    const refusal = /cannot be stored in a record of a job/;
+    assert.throws(() => store.insert(newRecord({ firstOffset: number })), refusal);
+    assert.throws(() => store.insert(newRecord({ createdAtMs: number })), refusal);
+    store.insert(record);
+    assert.throws(() => store.setFirstOffset(record.id, number), refusal);
+    assert.throws(() => store.update(record, number), refusal);
+    const state = { kind: "lost", pid: 1, startedAtMs: 1, reason: "", endedAtMs: number } as const;
+    assert.throws(() => store.update({ ...record, state }), refusal);
+    assert.deepEqual(store.get(record.id), record);
+    store.delete(record.id);
+  }
+  assert.deepEqual(store.ids(), new Set());
 });
 
 const ANY = {

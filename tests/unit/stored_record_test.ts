@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
+import { RecordReader } from "../../lib/store/record_reader.ts";
 import { toRecord } from "../../lib/store/stored_record.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { exited } from "../support/fake_executor.ts";
@@ -7,8 +8,9 @@ import { recordOf } from "../support/job_host.ts";
 
 const RUNNING = { kind: "running", pid: 1, startedAtMs: 1 } as const;
 
-function rowOf(record: unknown): { first_offset: number; record: string } {
-  return { first_offset: 4096, record: JSON.stringify(record) };
+/** A row as the database gives it, with a column whose integers are bigint. */
+function rowOf(record: { readonly id?: unknown }) {
+  return { id: String(record.id), first_offset: 4096n, record: JSON.stringify(record) };
 }
 
 Deno.test("toRecord: a record of each state is read as it was stored, with its column", () => {
@@ -36,12 +38,8 @@ Deno.test("toRecord: fields of a later server are kept", () => {
   assert.deepEqual(toRecord(rowOf(record)), { ...record, firstOffset: 4096 });
 });
 
-Deno.test("toRecord: no row is no record", () => {
-  assert.equal(toRecord(undefined), undefined);
-});
-
-Deno.test("toRecord: a row of another table is an error, not a damaged record", () => {
-  assert.throws(() => toRecord({ id: "x" }));
+Deno.test("RecordReader: no row is no record", () => {
+  assert.equal(new RecordReader().read(undefined), undefined);
 });
 
 const PLACEMENT = recordOf(RUNNING).placement;
@@ -72,6 +70,13 @@ const DAMAGE: readonly Readonly<Record<string, unknown>>[] = [
   { state: { kind: "running", pid: 1 } },
   { state: { kind: "stopping", pid: 1, startedAtMs: 1 } },
   { state: { kind: "lost", pid: 1, startedAtMs: 1, endedAtMs: 2 } },
+  { id: "../../etc" },
+  { createdAtMs: 8.64e15 + 1 },
+  { createdAtMs: -1 },
+  { limits: { memoryBytes: 2 ** 60 } },
+  { state: { kind: "running", pid: 1.5, startedAtMs: 1 } },
+  { state: { kind: "running", pid: 1, startedAtMs: 2 ** 62 } },
+  { state: { kind: "lost", pid: 1, startedAtMs: 1, reason: "", endedAtMs: 8.64e15 + 1 } },
   { state: { ...exited(), pid: 1 } },
   { state: { ...exited(), pid: 1, startedAtMs: 1, exitCode: null } },
   { state: { ...exited(), pid: 1, startedAtMs: 1, usage: { cpuUsec: "1" } } },
@@ -84,22 +89,34 @@ const DAMAGE: readonly Readonly<Record<string, unknown>>[] = [
   { timedOut: "yes" },
 ];
 
-Deno.test("toRecord: a damaged record is passed over and logged", () => {
-  using log = new CapturedLog();
-  const texts = [
-    "",
-    "{",
-    "null",
-    "[]",
-    "1",
-    '"text"',
-    "{}",
-    ...DAMAGE.map((fields) => JSON.stringify({ ...recordOf(RUNNING), ...fields })),
+Deno.test("RecordReader: a damaged record is passed over, and told once with its id", () => {
+  const id = crypto.randomUUID();
+  const whole = rowOf({ ...recordOf(RUNNING), id });
+  const texts = ["", "{", "null", "[]", "1", '"text"', "{}", `{"command": {"args": ["s3cret]`];
+  const rows: unknown[] = [
+    ...texts.map((record) => ({ ...whole, record })),
+    ...DAMAGE.map((fields) => ({ ...rowOf({ ...recordOf(RUNNING), id, ...fields }), id })),
+    { ...whole, record: whole.record.replace('"startedAtMs":1', '"startedAtMs":1e999') },
+    { ...whole, id: crypto.randomUUID() },
+    { ...whole, first_offset: -1n },
+    { ...whole, first_offset: 2n ** 60n },
+    { ...whole, first_offset: null },
+    { id },
+    {},
   ];
-  for (const record of texts) {
-    log.entries.length = 0;
-    assert.equal(toRecord({ first_offset: 0, record }), undefined, record);
-    assert.deepEqual(log.messages("error"), ["a job's record is damaged"], record);
-    assert(JSON.stringify(log.entries).length < 1000, "the log repeats the record");
+  for (const row of rows) {
+    using log = new CapturedLog();
+    const reader = new RecordReader();
+    for (let look = 0; look < 3; look++) assert.equal(reader.read(row), undefined, show(row));
+    assert.deepEqual(log.messages("error"), [
+      "a job's record is damaged, and passed over; its folder is kept",
+    ]);
+    assert(JSON.stringify(log.entries).length < 400, "the log repeats the record");
+    assert(!JSON.stringify(log.entries).includes("s3cret"), "the log repeats the record");
   }
+  assert.equal(new RecordReader().read(whole)?.id, id);
 });
+
+function show(row: unknown): string {
+  return JSON.stringify(row, (_, value) => typeof value === "bigint" ? String(value) : value);
+}
