@@ -75,6 +75,9 @@ export interface Executor {
    */
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>>;
 
+  /** The ids of all jobs that have a process on this host, whoever has started them. */
+  populated(): Promise<string[]>;
+
   /**
    * Sends a signal that asks every process of a job to end, and SIGCONT after it, so that stopped ones
    * hear it. The caller then times the grace period.

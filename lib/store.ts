@@ -132,6 +132,14 @@ export class JobStore {
     );
   }
 
+  /** Adds a record in the place of a damaged one; its idempotency key is left out where it is taken. */
+  replace(record: JobRecord): void {
+    const { owner, idempotencyKey } = record;
+    this.delete(record.id);
+    const isTaken = idempotencyKey !== "" && this.hasKey(owner, idempotencyKey);
+    this.insert(isTaken ? { ...record, idempotencyKey: "" } : record);
+  }
+
   /**
    * Stores a record's new state.
    *
@@ -249,6 +257,13 @@ export class JobStore {
       this.#statement(`SELECT ${COLUMNS} FROM jobs WHERE active = 1`).all()
     );
     return this.#records.readAll(rows);
+  }
+
+  /** @returns The ids of jobs whose end is not on record, and whose record is damaged. */
+  damagedActiveIds(): string[] {
+    const rows = reading(() => this.#statement("SELECT id FROM jobs WHERE active = 1").all());
+    const whole = new Set(this.active().map(({ id }) => id));
+    return v.parse(v.array(ID_ROW), rows).map(({ id }) => id).filter((id) => !whole.has(id));
   }
 
   /** @returns The ids of all jobs, also of those whose record is damaged. */

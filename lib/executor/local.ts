@@ -1,4 +1,6 @@
 /** Runs jobs on this host: control groups, a launcher for each job, and one-shot scripts. */
+import { dirname } from "node:path";
+import { isJobId } from "../../common/job_id.ts";
 import { launchersGroup, parentGroups, planGroups } from "../cgroup.ts";
 import { parseUsage } from "../cgroup/counters.ts";
 import { type HostReport, parseHostReport, toCgroupHost } from "../cgroup/host.ts";
@@ -125,6 +127,11 @@ export class LocalExecutor implements Executor {
 
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
     return this.#adopted.adopt(requests);
+  }
+
+  async populated(): Promise<string[]> {
+    const printed = await runScript(scripts.strays, [dirname(launchersGroup(this.#host))]);
+    return printed.split("\n").filter(isJobId);
   }
 
   async terminate(

@@ -1,12 +1,15 @@
 /** Jobs that an earlier server left. */
 import type { Adoption, Executor, Running } from "../executor.ts";
 import { Turns } from "../../common/turns.ts";
+import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
+import type { JobRecord } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
-import type { ActiveJob } from "./active_jobs.ts";
+import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
 import type { Clock } from "./clock.ts";
 import { type Endings, filesLost, toAdoptionRequest } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
+import { recoverRecords } from "./recovery.ts";
 import { discardStart } from "./removal.ts";
 
 /** Jobs that are sent their stop signal at once: each takes a process. */
@@ -18,12 +21,16 @@ const MAX_STOP_MS = 1000;
 /** How long the server waits, before it is ready, for the disk and for stop signals. They go on then. */
 const SETTLE_TIMEOUT_MS = 10_000;
 
+/** Control groups of unknown jobs that the log names. */
+const MAX_NAMED = 10;
+
 /** What adoption works with. */
 export interface AdoptionParts {
   readonly executor: Executor;
   readonly store: JobStore;
   readonly folders: JobFolders;
   readonly clock: Clock;
+  readonly active: ActiveJobs;
   readonly endings: Endings;
 }
 
@@ -36,6 +43,7 @@ export interface AdoptionParts {
  */
 export async function adoptJobs(parts: AdoptionParts): Promise<void> {
   const { executor, store, folders, clock, endings } = parts;
+  await recoverRecords(parts);
   const records = store.active();
   const adoptions = await executor.adopt(
     records.map((record) => toAdoptionRequest(record, folders)),
@@ -45,17 +53,44 @@ export async function adoptJobs(parts: AdoptionParts): Promise<void> {
   for (const record of records) {
     const adoption = adoptions.get(record.id) ?? { kind: "never-started" };
     if (adoption.kind === "running") {
-      const job = endings.watch(record, adoption, record.createdAtMs);
+      const job = endings.watch(withPid(record, adoption.pid), adoption, record.createdAtMs);
       if (record.state.kind === "stopping") settling.push(goOnStopping(job, endings, turns));
     } else if (adoption.kind === "never-started" && record.state.kind === "starting") {
       await discardStart(parts, record.id);
     } else {
-      settling.push(endings.watch(record, asEnded(adoption, clock), record.createdAtMs).ended);
+      const running = asEnded(adoption, clock);
+      settling.push(
+        endings.watch(withPid(record, running.pid), running, record.createdAtMs).ended,
+      );
     }
   }
   // Together, since one wait for the disk stores them all.
   await settled(settling, clock);
+  await tellUntracked(parts);
   if (records.length > 0) log.info("adopted jobs of an earlier server", { jobs: records.length });
+}
+
+/** A record that was made again does not know the process id. */
+function withPid(record: JobRecord, pid: number): JobRecord {
+  const { state } = record;
+  return state.kind === "running" && state.pid === 0
+    ? { ...record, state: { ...state, pid } }
+    : record;
+}
+
+/** Where records and folders of jobs were removed together, their processes are all that is left. */
+async function tellUntracked({ executor, active }: AdoptionParts): Promise<void> {
+  try {
+    const untracked = (await executor.populated()).filter((id) => active.get(id) === undefined);
+    if (untracked.length === 0) return;
+    log.warn(
+      "control groups have processes of jobs that this server does not know: of another server on this " +
+        "host, or of jobs whose records and folders were removed; those nobody knows are to be ended by hand",
+      { jobs: untracked.length, groups: untracked.slice(0, MAX_NAMED).join(" ") },
+    );
+  } catch (error) {
+    log.warn("cannot look for processes that no job has", { error: messageOf(error) });
+  }
 }
 
 async function goOnStopping(job: ActiveJob, endings: Endings, turns: Turns): Promise<void> {

@@ -1,7 +1,9 @@
 /** The folders of jobs, `jobs/<id>/` below the log directory. */
 import { join } from "node:path";
 import { OutputLog } from "../logs.ts";
+import { findKeptPart } from "../logs/kept_part.ts";
 import type { JobRecord } from "../model/record.ts";
+import { parseRecord } from "../store/stored_record.ts";
 
 /** Where jobs' folders are, below the log directory. */
 const JOBS_FOLDER = "jobs";
@@ -11,6 +13,9 @@ const OUTPUT_FILE = "output";
 
 /** The file that says what is missing in the output; its launcher and its readers write it. */
 const GAPS_FILE = "gaps";
+
+/** The job's record as it was at its start: where the records are lost, it is put on record again. */
+const RECORD_FILE = "job";
 
 /** The folders of all jobs of a log directory. */
 export class JobFolders {
@@ -50,13 +55,43 @@ export class JobFolders {
   }
 
   /**
-   * Makes a job's folder with an empty output file.
+   * Makes a job's folder with a copy of its record and an empty output file.
    *
    * @throws When the disk is full, or the folder exists.
    */
-  make(id: string): void {
+  make(record: JobRecord): void {
+    const { id } = record;
     Deno.mkdirSync(this.pathOf(id), { mode: 0o700 });
+    Deno.writeTextFileSync(this.#recordPathOf(id), JSON.stringify(record), { mode: 0o600 });
     Deno.openSync(this.outputPathOf(id), { write: true, createNew: true, mode: 0o600 }).close();
+  }
+
+  /** The names of all folders and files where jobs' folders are. */
+  async list(): Promise<string[]> {
+    return (await Array.fromAsync(Deno.readDir(this.#root))).map(({ name }) => name);
+  }
+
+  /**
+   * Reads the copy of a job's record.
+   *
+   * @throws When there is none, or it is damaged.
+   */
+  async readRecord(id: string): Promise<Omit<JobRecord, "firstOffset">> {
+    return parseRecord(id, await Deno.readTextFile(this.#recordPathOf(id)));
+  }
+
+  /** The offset from which on a job's output is kept, found in the file. */
+  async findFirstOffset(id: string): Promise<number> {
+    try {
+      return await findKeptPart(this.outputPathOf(id));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return 0;
+      throw error;
+    }
+  }
+
+  #recordPathOf(id: string): string {
+    return join(this.pathOf(id), RECORD_FILE);
   }
 
   /**

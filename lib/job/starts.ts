@@ -179,7 +179,7 @@ export class Starts {
     try {
       // The record first: what exists of a job is found by the next server, wherever this one ends.
       store.insert(record);
-      folders.make(id);
+      folders.make(record);
       onBegin(id);
       const running = await executor.launch({
         jobId: id,

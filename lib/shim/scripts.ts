@@ -16,6 +16,7 @@ import ready from "./ready.sh" with { type: "text" };
 import remove from "./remove.sh" with { type: "text" };
 import signal from "./signal.sh" with { type: "text" };
 import signalAll from "./signal_all.sh" with { type: "text" };
+import strays from "./strays.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
 import weigh from "./weigh.sh" with { type: "text" };
 
@@ -33,6 +34,7 @@ export const scripts = {
   ready: stripComments(ready),
   remove: `${stripComments(signalAll + remove)}remove_groups "$@"\n`,
   signal: stripComments(signalAll + signal),
+  strays: stripComments(strays),
   user: stripComments(user),
   weigh: stripComments(weigh),
 } as const;

@@ -91,8 +91,8 @@ export function openDatabase(folder: string): DatabaseSync {
       problem.includes("database is locked")
         ? `another worker-server uses the log directory ${folder}; stop it, or choose another one ` +
           "for this server with --log-dir"
-        : `cannot open the records of jobs in ${file}: ${problem}; make it usable, or move it away ` +
-          "to begin without records",
+        : `cannot open the records of jobs in ${file}: ${problem}; make it usable, or move it away: ` +
+          "records are then made again from the jobs' folders",
       { cause: error },
     );
   }
@@ -123,8 +123,8 @@ export function reading<T>(read: () => T): T {
     throw new Error(
       `cannot read the records of jobs in ${DATABASE_FILE}: ${
         messageOf(error)
-      }; put a copy of it back, or ` +
-        "move it away to begin without records",
+      }; stop the server and put a copy of it back, or ` +
+        "move it away: records are then made again from the jobs' folders",
       { cause: error },
     );
   }

@@ -715,6 +715,42 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
     tests: ["housekeeping"],
   },
+  // Lost records.
+  {
+    name: "jobs whose records are lost are not put on record again",
+    file: "lib/job/adopt.ts",
+    from: "  await recoverRecords(parts);\n",
+    to: "",
+    tests: ["job_recovery"],
+  },
+  {
+    name: "a job that runs and whose record is damaged is left alone",
+    file: "lib/job/recovery.ts",
+    from: "  for (const id of store.damagedActiveIds()) known.delete(id);\n",
+    to: "",
+    tests: ["job_recovery"],
+  },
+  {
+    name: "one folder without a record ends the recovery of the others",
+    file: "lib/job/recovery.ts",
+    from: "      kept += 1;\n",
+    to: "      throw error;\n",
+    tests: ["job_recovery"],
+  },
+  {
+    name: "bytes that were rotated away are shown as zeros once the records are lost",
+    file: "lib/logs/kept_part.ts",
+    from: "  if (freed < BLOCK_BYTES) return 0;",
+    to: "  if (freed !== undefined) return 0;",
+    tests: ["job_recovery"],
+  },
+  {
+    name: "processes that no job has are not told",
+    file: "lib/job/adopt.ts",
+    from: "    if (untracked.length === 0) return;",
+    to: "    if (untracked.length >= 0) return;",
+    tests: ["job_recovery"],
+  },
   // The store.
   {
     name: "a damaged record is handed out",

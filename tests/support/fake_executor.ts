@@ -30,6 +30,8 @@ export class FakeExecutor implements Executor {
   readonly adoptionRequests: AdoptionRequest[] = [];
   /** What {@linkcode adopt} finds of a job, by id; what is not here never started. */
   readonly adoptions = new Map<string, Adoption>();
+  /** What {@linkcode populated} finds. */
+  strays: string[] = [];
   readonly failures = new Failures<keyof Executor>();
   /** Called when a job is launched, before the answer. */
   onLaunch: (request: LaunchRequest) => void | Promise<void> = () => {};
@@ -67,6 +69,12 @@ export class FakeExecutor implements Executor {
       jobId,
       this.adoptions.get(jobId) ?? { kind: "never-started" },
     ]));
+  }
+
+  async populated(): Promise<string[]> {
+    await Promise.resolve();
+    this.failures.check("populated");
+    return this.strays;
   }
 
   async terminate(job: Target, signal: SignalName): Promise<void> {

@@ -149,9 +149,14 @@ export class JobHost implements AsyncDisposable {
     return this.#manager;
   }
 
-  /** Ends the server as `kill -9` does, and leaves its jobs. */
-  crash(): void {
+  /**
+   * Ends the server as `kill -9` does, and leaves its jobs.
+   *
+   * @param meanwhile Done to the file of the records while no server has it.
+   */
+  crash(meanwhile: (file: string) => void = () => {}): void {
     this.#store.close();
+    meanwhile(join(this.#folder, "jobs.db"));
     this.clock.clear();
     this.#manager = undefined;
     this.#store = new FailingStore(this.#folder);

@@ -252,7 +252,8 @@ Deno.test("JobStore: a database that is damaged while it is open is an error tha
   using store = open(folder.path);
   using file = Deno.openSync(join(folder.path, "jobs.db"), { write: true });
   file.truncateSync(8192);
-  const message = /cannot read the records of jobs in jobs\.db: .*; put a copy of it back/;
+  const message =
+    /cannot read the records of jobs in jobs\.db: .*; stop the server and put a copy of it back/;
   assert.throws(() => store.active(), message);
   assert.throws(() => store.oldestEnded(9), message);
   assert.throws(() => store.endedTotals(), message);

@@ -1,0 +1,64 @@
+/**
+ * Records that are lost while their jobs are not: jobs.db was removed, or an older copy of it put back,
+ * or a row is damaged. Each job's folder has its record as it was at the start, of which a new one is made.
+ */
+import { isJobId } from "../../common/job_id.ts";
+import { messageOf } from "../errors.ts";
+import { log } from "../log.ts";
+import type { JobRecord } from "../model/record.ts";
+import type { JobStore } from "../store.ts";
+import type { JobFolders } from "./folder.ts";
+
+/** Folders that are named in the log, each with a line of its own; of the others the number is told. */
+const MAX_NAMED = 20;
+
+interface RecoveryParts {
+  readonly store: JobStore;
+  readonly folders: JobFolders;
+}
+
+/**
+ * Puts jobs on record again that have a folder and no record, as running ones: adoption then finds out
+ * what became of them. A folder that nothing can be made of is told, and kept.
+ */
+export async function recoverRecords({ store, folders }: RecoveryParts): Promise<void> {
+  const known = store.ids();
+  for (const id of store.damagedActiveIds()) known.delete(id);
+  const unknown = (await folders.list()).filter((name) => !known.has(name));
+  let recovered = 0;
+  let kept = 0;
+  for (const name of unknown) {
+    try {
+      store.replace(await recordOf(name, folders));
+      recovered += 1;
+    } catch (error) {
+      kept += 1;
+      if (kept > MAX_NAMED) continue;
+      log.error(
+        "a folder of a job has no record, and none can be made: it is kept; end by hand what runs in " +
+          "the job's control groups, then move the folder away",
+        { folder: name.slice(0, 64), problem: problemOf(error) },
+      );
+    }
+  }
+  if (kept > MAX_NAMED) log.error("more folders have no record", { folders: kept - MAX_NAMED });
+  if (recovered > 0) {
+    log.warn("records of jobs were lost, and are made again from the jobs' folders", {
+      jobs: recovered,
+    });
+  }
+}
+
+async function recordOf(name: string, folders: JobFolders): Promise<JobRecord> {
+  if (!isJobId(name)) throw new Error("its name is not a job's id");
+  const record = await folders.readRecord(name);
+  // Its launcher knows when it began, and adoption its process id.
+  const state = { kind: "running", pid: 0, startedAtMs: record.createdAtMs } as const;
+  return { ...record, state, firstOffset: await folders.findFirstOffset(name) };
+}
+
+function problemOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "it has no copy of the record";
+  if (error instanceof SyntaxError) return "its copy of the record is damaged";
+  return messageOf(error).slice(0, 200);
+}

@@ -1,0 +1,29 @@
+/** Finds where the kept part of an output begins, without its record. */
+import { PositionedFile } from "./positioned_file.ts";
+
+/** The unit in which filesystems give out space, or a part of it. */
+const BLOCK_BYTES = 4096;
+
+/**
+ * The offset of the first byte that was not rotated away: freed blocks at the beginning of a file take no
+ * space and read as zeros.
+ *
+ * @param path The output file.
+ * @throws {Deno.errors.NotFound} When the file is gone.
+ */
+export async function findKeptPart(path: string): Promise<number> {
+  using opened = await Deno.open(path);
+  const { size, blocks } = await opened.stat();
+  const freed = size - (blocks ?? 0) * 512;
+  if (freed < BLOCK_BYTES) return 0;
+  const file = new PositionedFile(opened);
+  const buffer = new Uint8Array(BLOCK_BYTES);
+  // A filesystem also counts blocks of its own: then the kept part begins a little later.
+  for (let offset = Math.floor(freed / BLOCK_BYTES) * BLOCK_BYTES; offset < size;) {
+    const length = await file.read(buffer, offset);
+    if (length === 0) break;
+    if (buffer.subarray(0, length).some((byte) => byte !== 0)) return offset;
+    offset += length;
+  }
+  return size;
+}
