@@ -141,9 +141,50 @@ Deno.test("housekeeping: a job that cannot be removed does not keep the others, 
   using _keeper = housekeeper(host, { retainCount: 0 });
   await untilDone(host);
   assert.equal(host.storedCount, 1);
-  assert.deepEqual(host.log.messages("error"), ["cannot remove a finished job"]);
+  assert.deepEqual(host.log.messages("error"), [
+    "cannot remove a finished job; it is tried again from time to time",
+  ]);
   host.clock.advance(10_000);
   await soon("the second attempt", () => host.storedCount === 0);
+});
+
+Deno.test("housekeeping: a job that cannot be removed is told once, and tried less and less often", async () => {
+  await using host = await JobHost.open();
+  insertEnded(host, 1);
+  host.store.failures.inject("delete");
+  using _keeper = housekeeper(host, { retainCount: 0 });
+  const attempts = () => host.store.calls.filter((call) => call === "delete").length;
+  const counts: number[] = [];
+  for (let round = 0; round < 40; round++) {
+    await untilDone(host);
+    counts.push(attempts());
+    host.clock.advance(10_000);
+  }
+  assert.deepEqual([counts[0], counts[1], counts[39]], [1, 2, 6], counts.join());
+  assert.equal(host.log.messages("error").length, 1);
+  host.store.failures.clear();
+  for (let round = 0; round < 40 && host.storedCount > 0; round++) {
+    await untilDone(host);
+    host.clock.advance(10_000);
+  }
+  assert.equal(host.storedCount, 0);
+});
+
+Deno.test("housekeeping: thousands of jobs that cannot be removed are read a few times only", async () => {
+  await using host = await JobHost.open();
+  insertEnded(host, 3000);
+  const { manager, store } = host;
+  manager.remove = () => Promise.reject(new Error("stuck"));
+  const oldestEnded = store.oldestEnded.bind(store);
+  let rows = 0;
+  store.oldestEnded = (count) => {
+    const jobs = oldestEnded(count);
+    rows += jobs.length;
+    return jobs;
+  };
+  using _keeper = housekeeper(host, { retainCount: 0 });
+  await untilDone(host);
+  assert(rows >= 3000 && rows < 12_000, String(rows));
 });
 
 Deno.test("housekeeping: a run ends also where a whole batch cannot be removed", async () => {
