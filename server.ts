@@ -10,6 +10,7 @@ import { messageOf } from "./lib/errors.ts";
 import { HealthService } from "./lib/grpc/health.ts";
 import { ReflectionService } from "./lib/grpc/reflection.ts";
 import { listen } from "./lib/grpc/server.ts";
+import { requireDisk } from "./lib/server/disk.ts";
 import { Housekeeper } from "./lib/server/housekeeping.ts";
 import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
 import { JobManager } from "./lib/job.ts";
@@ -49,6 +50,7 @@ async function run(wanted: ServerConfig): Promise<number> {
   const identity = await readServerIdentity(config);
   await requireLimitsFolder(config.limitsDir);
   const rules = await RuleFile.open(config.rules, defaultUserOf(config));
+  await requireDisk(config.logDir);
   const logFolder = await openLogFolder(config.logDir);
   const store = new JobStore(logFolder);
   // After the store, whose lock keeps a second server from using the folder.

@@ -38,10 +38,19 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether something failed because the disk is full (ENOSPC, or SQLite's message for it). */
+/** Whether something failed because the disk, or its owner's quota, is full (or SQLite's message for it). */
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof JobError) return false;
-  return /\(os error 28\)|ENOSPC|database or disk is full/.test(messageOf(error));
+  return /\(os error (?:28|122)\)|ENOSPC|EDQUOT|No space left|quota exceeded|database or disk is full/i
+    .test(messageOf(error));
+}
+
+/** Whether something failed because the disk is read-only or broken, or SQLite's message for it. */
+export function isDiskRefusing(error: unknown): boolean {
+  if (error instanceof JobError) return false;
+  return /\(os error (?:5|30)\)|EROFS|EIO\b|disk I\/O error|readonly database/.test(
+    messageOf(error),
+  );
 }
 
 /**
@@ -57,6 +66,18 @@ export function quoted(text: string, maxCharacters = 60): string {
 /** The message where the log directory's disk is full. */
 export const NO_SPACE = "Cannot start the job: the disk of the server's log directory is full; " +
   "remove finished jobs (worker-client remove ID) or make room";
+
+/** The message of other calls then. */
+export const DISK_FULL = "The disk of the server's log directory is full: make room there " +
+  "(worker-client remove ID removes a job's output), and try again";
+
+/** The message where that disk is read-only or broken. */
+export const DISK_REFUSES =
+  "The disk of the server's log directory refuses to be written: it is read-only, or fails; the server's " +
+  "log says more, and the kernel's (dmesg) on its host";
+
+/** The message where it turned so while the job was started. */
+export const KILLED_DISK_REFUSES = `The job was started and killed again. ${DISK_REFUSES}`;
 
 /** The message where that disk became full while the job was started. */
 export const KILLED_NO_SPACE =

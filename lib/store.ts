@@ -2,10 +2,12 @@
 import { join } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import * as v from "valibot";
+import { isDiskFull } from "./errors.ts";
 import { hasEnded, type JobRecord, type JobState } from "./model/record.ts";
 import type { UidRange } from "./model/owner_uids.ts";
 import { DATABASE_FILE, openDatabase, reading } from "./store/database.ts";
 import { RecordReader } from "./store/record_reader.ts";
+import { Reserve } from "./store/reserve.ts";
 import { COLUMNS, ROW } from "./store/stored_record.ts";
 import { WalSync } from "./store/wal_sync.ts";
 
@@ -76,6 +78,7 @@ const ID_ROW = v.object({ id: v.string() });
 export class JobStore {
   readonly #database: DatabaseSync;
   readonly #disk: WalSync;
+  readonly #reserve: Reserve;
   readonly #records = new RecordReader();
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
@@ -93,6 +96,7 @@ export class JobStore {
   constructor(folder: string) {
     this.#database = openDatabase(folder);
     this.#disk = new WalSync(join(folder, `${DATABASE_FILE}-wal`));
+    this.#reserve = new Reserve(join(folder, `${DATABASE_FILE}-reserve`));
     const sql = (text: string) => this.#statement(text);
     this.#insert = sql(
       "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record, " +
@@ -148,8 +152,10 @@ export class JobStore {
   update(record: JobRecord, outputBytes = 0): void {
     const { id, state } = record;
     const active = hasEnded(state) ? 0 : 1;
+    const bytes = safe(outputBytes);
+    const endedMs = endedAtMs(state);
     const text = JSON.stringify(record);
-    this.#update.run(active, endedAtMs(state), safe(outputBytes), text, state.kind, id);
+    this.#insist(() => this.#update.run(active, endedMs, bytes, text, state.kind, id));
   }
 
   /** @returns The record with this id, if there is one. */
@@ -321,7 +327,7 @@ export class JobStore {
 
   /** Deletes a job's record. */
   delete(id: string): void {
-    this.#delete.run(id);
+    this.#insist(() => this.#delete.run(id));
   }
 
   /**
@@ -331,6 +337,25 @@ export class JobStore {
    */
   synced(): Promise<void> {
     return this.#disk.sync();
+  }
+
+  /**
+   * Does a change that a full disk must not refuse: ends and removals. In the room that was kept, what
+   * the write-ahead log holds is written into the file, and the log begun anew.
+   */
+  #insist(change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.#reserve.release();
+      try {
+        this.#database.exec("PRAGMA wal_checkpoint(RESTART)");
+        change();
+      } finally {
+        this.#reserve.take();
+      }
+    }
   }
 
   /** Reads integers as bigint, since those that no number can hold are an error otherwise. */

@@ -1,6 +1,14 @@
 /** How calls end: by an error, which becomes a gRPC status, or by an interruption. */
 import { type ServiceError, status } from "@grpc/grpc-js";
-import { JobError, type JobErrorKind, messageOf } from "../errors.ts";
+import {
+  DISK_FULL,
+  DISK_REFUSES,
+  isDiskFull,
+  isDiskRefusing,
+  JobError,
+  type JobErrorKind,
+  messageOf,
+} from "../errors.ts";
 import { log } from "../log.ts";
 
 /** The gRPC status of each kind of error. */
@@ -79,6 +87,8 @@ export function toStatus(
   }
   const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : "";
   log.error("a call failed", { error: messageOf(error), cause });
+  if (isDiskFull(error)) return describe(status.RESOURCE_EXHAUSTED, DISK_FULL);
+  if (isDiskRefusing(error)) return describe(status.FAILED_PRECONDITION, DISK_REFUSES);
   return describe(status.INTERNAL, "Internal server error; the cause is in the server's log");
 }
 

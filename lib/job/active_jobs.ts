@@ -1,5 +1,5 @@
 /** Jobs that have not ended, in memory and on record. The only writer of a job's state. */
-import { isDiskFull, messageOf } from "../errors.ts";
+import { isDiskFull, isDiskRefusing, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import { hasEnded, type JobRecord, type JobState, requireTransition } from "../model/record.ts";
@@ -125,19 +125,25 @@ export class ActiveJobs {
     output.firstOffset = firstOffset;
   }
 
-  async #save(entry: Entry, diskBytes: number): Promise<void> {
+  async #save(entry: Entry, diskBytes: number, isRepeated = false): Promise<void> {
     const { id, state } = entry.record;
     try {
       this.#store.update(entry.record, diskBytes);
       await this.#store.synced();
       entry.storing.resolve();
+      if (isRepeated) log.info("a job's record is stored now", { job: id });
       if (hasEnded(state)) this.#entries.delete(id);
     } catch (error) {
-      log.error("cannot store a job's record, trying again", { job: id, error: messageOf(error) });
-      if (isDiskFull(error)) entry.storing.reject(error);
+      if (!isRepeated) {
+        log.error("cannot store a job's record: it is tried again every second", {
+          job: id,
+          error: messageOf(error),
+        });
+      }
+      if (isDiskFull(error) || isDiskRefusing(error)) entry.storing.reject(error);
       this.#clock.after(STORE_RETRY_MS, () => {
         if (!this.#entries.has(id)) return;
-        if (entry.record.state === state) void this.#save(entry, diskBytes);
+        if (entry.record.state === state) void this.#save(entry, diskBytes, true);
       });
     }
   }

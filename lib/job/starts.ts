@@ -1,5 +1,5 @@
 /** Starts of jobs: within the bounds, under a free name, and once for each idempotency key. */
-import { isDiskFull, JobError, KILLED_NO_SPACE, NO_SPACE } from "../errors.ts";
+import { isDiskFull, JobError, KILLED_DISK_REFUSES, KILLED_NO_SPACE, NO_SPACE } from "../errors.ts";
 import type { Executor } from "../executor.ts";
 import { narrowLimits, readLimits } from "../limits.ts";
 import { OWNER_UID, type UidRange } from "../model/owner_uids.ts";
@@ -203,7 +203,7 @@ export class Starts {
 
   /**
    * Waits until the disk has the record of a job that runs: what a Start has answered, the next server
-   * finds, also after a power cut. On a full disk the job is killed, and the start taken back.
+   * finds, also after a power cut. On a full or failing disk the job is killed, and the start taken back.
    */
   async #whenStored(job: ActiveJob): Promise<void> {
     const { active, endings } = this.#parts;
@@ -212,7 +212,9 @@ export class Starts {
     } catch (error) {
       await endings.kill(job);
       active.forget(job.record.id);
-      throw new JobError("exhausted", KILLED_NO_SPACE, { cause: error });
+      throw isDiskFull(error)
+        ? new JobError("exhausted", KILLED_NO_SPACE, { cause: error })
+        : new JobError("precondition", KILLED_DISK_REFUSES, { cause: error });
     }
   }
 

@@ -3,6 +3,7 @@ import type { Controller } from "../cgroup/types.ts";
 import { defaultUserOf, type ServerConfig } from "./config.ts";
 import { messageOf } from "../errors.ts";
 import { LIMIT_FILES, readLimits } from "../limits.ts";
+import { requireDisk } from "./disk.ts";
 import { openLogFolder } from "./log_directory.ts";
 import { LocalExecutor } from "../executor/local.ts";
 import { RuleFile } from "../access/rule_file.ts";
@@ -44,6 +45,7 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
   return [
     ...await examineHost(config),
     await check("log directory", async () => {
+      await requireDisk(config.logDir);
       const folder = await openLogFolder(config.logDir);
       if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(folder);
       return `${folder} is private, and output there can be bounded`;

@@ -19,6 +19,7 @@ import signalAll from "./signal_all.sh" with { type: "text" };
 import strays from "./strays.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
 import weigh from "./weigh.sh" with { type: "text" };
+import writable from "./writable.sh" with { type: "text" };
 
 /** One script for each task. Each file says what it takes and prints. */
 export const scripts = {
@@ -37,4 +38,5 @@ export const scripts = {
   strays: stripComments(strays),
   user: stripComments(user),
   weigh: stripComments(weigh),
+  writable: stripComments(writable),
 } as const;

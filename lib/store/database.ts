@@ -109,6 +109,8 @@ function prepareSchema(database: DatabaseSync): void {
   }
   const steps = SCHEMAS.slice(version).join("");
   database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  // The file gets its first pages now: on a full disk it could not take what the write-ahead log holds.
+  database.exec("PRAGMA wal_checkpoint(RESTART)");
 }
 
 /**

@@ -166,6 +166,8 @@ Deno.test("a full disk: jobs go on, Start says what to do, nothing else breaks",
   await using server = await TestServer.start({ logDir: join(mount.folder, "log") });
   let alice = server.client();
   const gate = join(server.folder, "gate");
+  const small = await alice.shell("true");
+  await alice.wait(small);
   const waiting = await alice.shell('while [ ! -e "$1" ]; do sleep 0.02; done; exit 143', gate);
   const filler = await alice.shell("head -c 8000000 /dev/zero");
   assert.equal((await alice.wait(filler)).exitCode, 0, "the disk's state became the job's");
@@ -189,6 +191,8 @@ Deno.test("a full disk: jobs go on, Start says what to do, nothing else breaks",
   assert.equal((await alice.query(filler)).exitCode, 0);
   assert.equal((await readAll(alice, { jobID: filler })).gap, gap);
   await assertStatus(alice.shell("true"), status.RESOURCE_EXHAUSTED);
+  await alice.remove(small);
+  await assertStatus(alice.query(small), status.NOT_FOUND);
   await alice.remove(filler);
   const id = await alice.shell("echo room");
   assert.equal(await alice.text(id), "room\n");

@@ -492,14 +492,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a record that could not be stored is not stored later",
     file: "lib/job/active_jobs.ts",
-    from: "if (entry.record.state === state) void this.#save(entry, diskBytes);",
+    from: "if (entry.record.state === state) void this.#save(entry, diskBytes, true);",
     to: "",
     tests: ["job_starts", "job_stop"],
   },
   {
     name: "a state that is no longer the job's is stored over the newer one",
     file: "lib/job/active_jobs.ts",
-    from: "if (entry.record.state === state) void this.#save(entry, diskBytes);",
+    from: "if (entry.record.state === state) void this.#save(entry, diskBytes, true);",
     to: "void this.#save({ ...entry, record: { ...entry.record, state } }, diskBytes);",
     tests: ["job_stop"],
   },
@@ -590,7 +590,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a start waits for a full disk for ever",
     file: "lib/job/active_jobs.ts",
-    from: "      if (isDiskFull(error)) entry.storing.reject(error);\n",
+    from: "      if (isDiskFull(error) || isDiskRefusing(error)) entry.storing.reject(error);\n",
     to: "",
     tests: ["job_starts"],
   },
@@ -728,6 +728,35 @@ export const MUTATIONS: readonly Mutation[] = [
     from: " && outputBytes <= retention.retainBytes",
     to: "",
     tests: ["housekeeping"],
+  },
+  // The disk.
+  {
+    name: "a disk that does not answer keeps the server silent",
+    file: "lib/server/disk.ts",
+    from: "const timer = setTimeout(() => resolve(undefined), timeoutMs);",
+    to: "const timer = setTimeout(() => resolve, timeoutMs);",
+    tests: ["disk"],
+  },
+  {
+    name: "a full disk keeps the server from starting",
+    file: "lib/server/disk.ts",
+    from: " || isDiskFull(new Error(problem))",
+    to: "",
+    tests: ["disk"],
+  },
+  {
+    name: "a start waits for ever for a disk that has become read-only",
+    file: "lib/job/active_jobs.ts",
+    from: "isDiskFull(error) || isDiskRefusing(error)",
+    to: "isDiskFull(error)",
+    tests: ["job_starts"],
+  },
+  {
+    name: "a record that cannot be stored is told every second",
+    file: "lib/job/active_jobs.ts",
+    from: "      if (!isRepeated) {",
+    to: "      if (isRepeated || !isRepeated) {",
+    tests: ["job_starts"],
   },
   // Lost records.
   {

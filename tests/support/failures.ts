@@ -31,3 +31,9 @@ export const FULL_DISK = [
   new Error("database or disk is full"),
   new Error("No space left on device (os error 28)"),
 ];
+
+/** What they say of one that is read-only, or broken. */
+export const REFUSING_DISK = [
+  new Error("disk I/O error"),
+  new Error("Read-only file system (os error 30)"),
+];

@@ -66,6 +66,24 @@ Deno.test("toStatus: what is not for clients is logged, and INTERNAL without a w
   }
 });
 
+Deno.test("toStatus: a disk that is full, or refuses, is told as such, without its paths", () => {
+  const cases = [
+    ["database or disk is full", status.RESOURCE_EXHAUSTED, /is full: make room/],
+    ["Disk quota exceeded (os error 122): open '/x'", status.RESOURCE_EXHAUSTED, /is full/],
+    ["disk I/O error", status.FAILED_PRECONDITION, /refuses to be written/],
+    ["attempt to write a readonly database", status.FAILED_PRECONDITION, /refuses to be written/],
+    ["Read-only file system (os error 30): mkdir '/x'", status.FAILED_PRECONDITION, /read-only/],
+  ] as const;
+  for (const [text, code, details] of cases) {
+    using log = new CapturedLog();
+    const outcome = toStatus(new Error(text));
+    assert.equal(outcome.code, code, text);
+    assert.match(outcome.details, details);
+    assert.doesNotMatch(outcome.details, /\/x/);
+    assert.deepEqual(log.messages("error"), ["a call failed"]);
+  }
+});
+
 Deno.test("toStatus: a missing file is the job's output, and its path is not sent", () => {
   const { code, details } = toStatus(new Deno.errors.NotFound("/secret/path"));
   assert.equal(code, status.NOT_FOUND);

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { JobError } from "../../lib/errors.ts";
 import { DEFAULT_SETTINGS, type JobSettings } from "../../lib/model/settings.ts";
 import { OWNER_UID } from "../../lib/model/owner_uids.ts";
-import { FULL_DISK } from "../support/failures.ts";
+import { FULL_DISK, REFUSING_DISK } from "../support/failures.ts";
 import { FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
 import { JobHost, requestOf, soon } from "../support/job_host.ts";
@@ -200,7 +200,8 @@ Deno.test("start: a record that cannot be stored as running is stored later, and
       "answered before it is on the disk",
     );
     host.clock.advance(1000);
-    await soon("another attempt", () => host.log.messages("error").length === 2);
+    await soon("another attempt", () => attemptsOf(host, operation) === 2);
+    await soon("its failure", () => host.clock.pendingMs.includes(1000));
     host.store.failures.clear();
     const attempts = host.store.calls.length;
     host.clock.advance(999);
@@ -213,6 +214,10 @@ Deno.test("start: a record that cannot be stored as running is stored later, and
   }
 });
 
+function attemptsOf(host: JobHost, operation: "update" | "synced"): number {
+  return host.store.calls.filter((call) => call === operation).length;
+}
+
 Deno.test("start: it is answered when the disk has its record, and waits for a stuck one", async () => {
   await using host = await JobHost.open();
   const gate = Promise.withResolvers<void>();
@@ -222,6 +227,34 @@ Deno.test("start: it is answered when the disk has its record, and waits for a s
   assert(!await isSettled(started));
   gate.resolve();
   assert.equal(host.stored(await started).state.kind, "running");
+});
+
+Deno.test("start: a job whose record a read-only or broken disk refuses is killed, and that is told", async () => {
+  for (const error of REFUSING_DISK) {
+    await using host = await JobHost.open();
+    host.store.failures.inject("update", { error });
+    await assertJobError(host.start(), "precondition", /killed again.*refuses to be written/);
+    assert.equal(host.storedCount, 0);
+    assert.deepEqual(host.activeIds, []);
+  }
+});
+
+Deno.test("a record that cannot be stored is told once, and again when it is stored", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.store.failures.inject("update", { error: REFUSING_DISK[0]! });
+  host.executor.end(id);
+  for (let attempt = 2; attempt < 5; attempt++) {
+    await soon("an attempt", () => attemptsOf(host, "update") === attempt);
+    host.clock.advance(1000);
+  }
+  const told = "cannot store a job's record: it is tried again every second";
+  assert.deepEqual(host.log.messages("error"), [told]);
+  host.store.failures.clear();
+  await soon("the last failed attempt", () => host.clock.pendingMs.includes(1000));
+  host.clock.advance(1000);
+  await soon("the end", () => host.log.messages("info").includes("a job's record is stored now"));
+  assert.equal(host.stored(id).state.kind, "exited");
 });
 
 Deno.test("start: a job whose record the full disk refuses is killed, and its start is taken back", async () => {
