@@ -23,6 +23,7 @@ import { parseLaunchReport, toLaunchError, withRoomNamed } from "./launch_report
 import { type Launched, Launchers } from "./launchers.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { prepareHost } from "./prepare_host.ts";
+import { ProgramCheck } from "./program_check.ts";
 import { SpareShell } from "./spare_shell.ts";
 
 /** The unit in which the launcher is told the grace period. */
@@ -40,6 +41,7 @@ export class LocalExecutor implements Executor {
   readonly #bootId: string;
   readonly #adopted: AdoptedJobs;
   readonly #launchers: Launchers;
+  readonly #programs = new ProgramCheck();
   readonly #spareShell = new SpareShell();
   readonly #counters = new CounterReader(readCounters);
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
@@ -95,7 +97,15 @@ export class LocalExecutor implements Executor {
     this.#spareShell.prepare();
     let launched: Launched;
     try {
-      await this.#makeGroups(plan.groups);
+      const [refusal] = await Promise.all([
+        this.#programs.refusal({
+          name: command.name,
+          path: request.secrets.environment["PATH"] ?? JOB_ENVIRONMENT.PATH,
+          folder: request.settings.workingDirectory,
+        }),
+        this.#makeGroups(plan.groups),
+      ]);
+      if (refusal !== undefined) throw refusal;
       launched = await this.#launchers.launch({
         owner: request.owner,
         words: [

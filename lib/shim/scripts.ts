@@ -6,6 +6,7 @@ import descriptors from "./descriptors.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import findCommand from "./find_command.sh" with { type: "text" };
+import formats from "./formats.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
 import parseStat from "./parse_stat.sh" with { type: "text" };
 import populated from "./populated.sh" with { type: "text" };
@@ -27,6 +28,7 @@ export const scripts = {
   descriptors: stripComments(descriptors),
   enable: stripComments(enable),
   enter: stripComments(findCommand + enter),
+  formats: stripComments(formats),
   launch: stripComments(signalAll + remove + parseStat + copy + findCommand + launch),
   populated: stripComments(populated),
   probe: stripComments(probe),

@@ -159,14 +159,29 @@ Deno.test("Start: a script without a shebang is run by the shell", async () => {
   assert.equal(await client.text(id), "a  b\n");
 });
 
-Deno.test("Start: a script whose interpreter is missing ends with 127 and says so", async () => {
+Deno.test("Start: what the kernel would refuse to execute is refused, and is not run by the shell", async () => {
   await using server = await TestServer.start();
   const client = server.client();
-  const script = await makeProgram(server, "script", "#!/no/such/interpreter\n");
-  const id = await client.start(script);
-  const { exitCode, signal } = await endOf(client, id);
-  assert.deepEqual({ exitCode, signal }, { exitCode: 127, signal: 0 });
-  assert.match(await client.text(id), /No such file or directory/);
+  const file = join(server.folder, "program");
+  const foreign = Deno.readFileSync("/bin/sh");
+  new DataView(foreign.buffer).setUint16(18, 0x9026, true); // Alpha's number
+  const cases: [Uint8Array | string, RegExp][] = [
+    ["#!/no/such/interpreter\n", /names the interpreter "\/no\/such\/interpreter", which is not/],
+    ["#!/bin/sh\r\nexit 0\r\n", /carriage return, as Windows ends lines/],
+    [foreign, /another kind of processor/],
+    ["touch ran\0\n", /neither a program for Linux nor a script/],
+  ];
+  for (const [text, details] of cases) {
+    const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+    await Deno.writeFile(file, bytes, { mode: 0o755 });
+    await assertStatus(client.start(file), status.INVALID_ARGUMENT, details);
+  }
+  await assertStatus(
+    client.startWith({ name: "program", env: { PATH: server.folder } }),
+    status.INVALID_ARGUMENT,
+    /neither a program/,
+  );
+  await assertNothingStarted(server);
 });
 
 Deno.test("Start: arguments arrive byte for byte", async () => {

@@ -535,4 +535,25 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
     tests: ["cgroup"],
   },
+  {
+    name: "a program of another processor is run by the shell",
+    file: "lib/executor/program_head.ts",
+    from: "  return machine.processor === host.processor ||",
+    to: "  return machine.processor !== undefined ||",
+    tests: ["program_check"],
+  },
+  {
+    name: "a file that is no program is run by the shell",
+    file: "lib/executor/program_head.ts",
+    from: 'line.includes("\\0") ? "data" : "text"',
+    to: 'line.includes("\\0") ? "text" : "text"',
+    tests: ["program_check"],
+  },
+  {
+    name: "a program that was sound once counts as sound for ever",
+    file: "lib/executor/program_check.ts",
+    from: "info.size, info.mtime?.getTime(), info.ctime?.getTime()]",
+    to: "0]",
+    tests: ["program_check"],
+  },
 ];
