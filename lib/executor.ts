@@ -98,6 +98,11 @@ export interface Executor {
   /** Kills every process of a job (SIGKILL), also those in groups and sessions of their own. */
   kill(job: { placement: Placement; owner: string }): Promise<void>;
 
+  /** Holds the disk limits of running jobs also on disks that have come since their start. */
+  holdDiskLimits(
+    jobs: readonly { readonly jobId: string; readonly limits: Limits }[],
+  ): Promise<void>;
+
   /**
    * What running jobs use now, in the order of their placements; nothing of a job whose counters cannot
    * be read now.

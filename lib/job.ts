@@ -204,6 +204,26 @@ export class JobManager {
     await rotate(this.#parts.active, this.#parts);
   }
 
+  /**
+   * Holds the disk limits of running jobs also on disks that have come since.
+   *
+   * @throws When the host has no room for a process.
+   */
+  async holdDiskLimits(): Promise<void> {
+    const jobs: { jobId: string; limits: JobRecord["limits"] }[] = [];
+    for (const { record: { id, limits }, isOver } of this.#parts.active) {
+      const { readBytesPerSecond, writeBytesPerSecond } = limits;
+      const diskLimits = {
+        ...(readBytesPerSecond === undefined ? {} : { readBytesPerSecond }),
+        ...(writeBytesPerSecond === undefined ? {} : { writeBytesPerSecond }),
+      };
+      if (!isOver && Object.keys(diskLimits).length > 0) {
+        jobs.push({ jobId: id, limits: diskLimits });
+      }
+    }
+    if (jobs.length > 0) await this.#parts.executor.holdDiskLimits(jobs);
+  }
+
   #views(
     records: readonly JobRecord[],
     { withUsage }: { readonly withUsage: boolean },

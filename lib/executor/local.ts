@@ -13,6 +13,7 @@ import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 import { AdoptedJobs } from "./adoption.ts";
+import { DiskLimits } from "./disk_limits.ts";
 import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_files.ts";
 import { whenConfirmed } from "./confirmed_end.ts";
 import { CounterReader } from "./counter_reader.ts";
@@ -41,6 +42,7 @@ export class LocalExecutor implements Executor {
   readonly #bootId: string;
   readonly #adopted: AdoptedJobs;
   readonly #launchers: Launchers;
+  readonly #diskLimits = new DiskLimits();
   readonly #programs = new ProgramCheck();
   readonly #spareShell = new SpareShell();
   readonly #counters = new CounterReader(readCounters);
@@ -166,6 +168,15 @@ export class LocalExecutor implements Executor {
 
   async kill(job: { placement: Placement; owner: string }): Promise<void> {
     await this.#sendAtOnce(["KILL"], job);
+  }
+
+  async holdDiskLimits(
+    jobs: readonly { readonly jobId: string; readonly limits: Limits }[],
+  ): Promise<void> {
+    const settings = jobs.flatMap(({ jobId, limits }) =>
+      planGroups(this.#host, jobId, limits).diskSettings
+    );
+    if (settings.length > 0) await this.#diskLimits.hold(settings);
   }
 
   async usages(placements: readonly Placement[]): Promise<Usage[]> {

@@ -1,4 +1,4 @@
-/** What is done regularly: rotation of output, retention of finished jobs. */
+/** What is done regularly: rotation of output, retention of finished jobs, limits for new disks. */
 import { JobError, messageOf } from "../errors.ts";
 import type { JobManager } from "../job.ts";
 import { type Clock, SYSTEM_CLOCK } from "../job/clock.ts";
@@ -8,6 +8,9 @@ import type { JobStore } from "../store.ts";
 
 /** Between two rotations: how long a fast writer may be beyond its bound. */
 const ROTATION_INTERVAL_MS = 500;
+
+/** Between two looks at the host's disks, while a job with a disk limit runs. */
+const DISKS_INTERVAL_MS = 5000;
 
 /** Between two looks at the finished jobs. */
 const RETENTION_INTERVAL_MS = 10_000;
@@ -19,7 +22,7 @@ const REMOVAL_BATCH = 100;
 const FIRST_RETRY_MS = 10_000;
 const LAST_RETRY_MS = 3_600_000;
 
-/** Runs both tasks until it is stopped. */
+/** Runs all tasks until it is stopped. */
 export class Housekeeper {
   readonly #clock: Clock;
   /** What cancels the timers, by task. */
@@ -34,6 +37,7 @@ export class Housekeeper {
   ) {
     this.#clock = clock;
     this.#repeat(ROTATION_INTERVAL_MS, () => manager.rotate());
+    this.#repeat(DISKS_INTERVAL_MS, () => manager.holdDiskLimits());
     const remains = new Remains(clock);
     this.#repeat(
       RETENTION_INTERVAL_MS,

@@ -3,6 +3,7 @@ import { stripComments } from "./shell.ts";
 import alive from "./alive.sh" with { type: "text" };
 import copy from "./copy.sh" with { type: "text" };
 import descriptors from "./descriptors.sh" with { type: "text" };
+import disks from "./disks.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import findCommand from "./find_command.sh" with { type: "text" };
@@ -26,6 +27,7 @@ import writable from "./writable.sh" with { type: "text" };
 export const scripts = {
   alive: stripComments(parseStat + alive),
   descriptors: stripComments(descriptors),
+  disks: stripComments(disks),
   enable: stripComments(enable),
   enter: stripComments(findCommand + enter),
   formats: stripComments(formats),

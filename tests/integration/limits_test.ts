@@ -1,7 +1,9 @@
 /** Limits on this kernel: the files hold the values, and the values hold the job. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { run } from "../support/run.ts";
+import { until } from "../support/wait.ts";
 import { testUnless } from "../support/skip.ts";
 import { assertStatus } from "../support/client.ts";
 import { TestServer } from "../support/server.ts";
@@ -238,3 +240,23 @@ async function findDisk(folder: string): Promise<{ folder: string; reason: strin
   });
   return { folder, reason: isDisk ? undefined : `${folder} is not on a disk of its own` };
 }
+
+Deno.test("limits: a disk that comes while a job runs is held to its limit", async () => {
+  await using server = await TestServer.start({ limits: { diskIo: "write=5MB/s" } });
+  const client = server.client();
+  const id = await client.start("sleep", "600");
+  const image = `${server.folder}/image`;
+  await Deno.writeFile(image, new Uint8Array(1024 ** 2));
+  const { stdout, code, stderr } = await run("losetup", ["--find", "--show", image]);
+  assert.equal(code, 0, stderr);
+  const disk = stdout.trim();
+  try {
+    const number = Deno.readTextFileSync(`/sys/block/${basename(disk)}/dev`).trim();
+    await until(
+      "the limit for the new disk",
+      async () => new RegExp(`^${number} (.*wbps=)?5000000\\b`, "m").test(await writesOf(id)),
+    );
+  } finally {
+    await run("losetup", ["--detach", disk]);
+  }
+});

@@ -556,4 +556,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "0]",
     tests: ["program_check"],
   },
+  {
+    name: "a disk that comes later is not held to the limits",
+    file: "lib/shim/disks.sh",
+    from: '*) new="$new $number" ;; esac',
+    to: "esac",
+    tests: ["shim"],
+  },
 ];

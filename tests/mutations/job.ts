@@ -729,6 +729,13 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
     tests: ["housekeeping"],
   },
+  {
+    name: "nobody holds disk limits on disks that come later",
+    file: "lib/server/housekeeping.ts",
+    from: "    this.#repeat(DISKS_INTERVAL_MS, () => manager.holdDiskLimits());\n",
+    to: "",
+    tests: ["job_retention"],
+  },
   // The disk.
   {
     name: "a disk that does not answer keeps the server silent",

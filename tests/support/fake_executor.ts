@@ -98,6 +98,12 @@ export class FakeExecutor implements Executor {
     if (this.endsWhenKilled) this.end(idOf(job), { exitCode: 137, signal: 9 });
   }
 
+  async holdDiskLimits(jobs: readonly { jobId: string; limits: unknown }[]): Promise<void> {
+    await Promise.resolve();
+    this.calls.push(`holdDiskLimits ${JSON.stringify(jobs)}`);
+    this.failures.check("holdDiskLimits");
+  }
+
   async usages(placements: readonly Placement[]) {
     await this.onUsages();
     this.calls.push(`usages ${placements.length}`);

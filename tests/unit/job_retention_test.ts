@@ -40,9 +40,9 @@ function untilNever(): Promise<never> {
   return new Promise(() => {});
 }
 
-/** Both tasks have been done, and the timers of the next time are set. */
+/** All tasks have been done, and the timers of the next time are set. */
 function untilDone(host: JobHost): Promise<unknown> {
-  return soon("housekeeping is done", () => host.clock.pendingMs.length === 2);
+  return soon("housekeeping is done", () => host.clock.pendingMs.length === 3);
 }
 
 Deno.test("remove: a job that has ended goes with its output, and is on the disk as gone", async () => {
@@ -99,7 +99,7 @@ Deno.test("housekeeping: by age, count and size, again every ten seconds; rotati
   await using host = await JobHost.open();
   using _keeper = housekeeper(host, { retainAgeMs: 60_000 });
   await untilDone(host);
-  assert.deepEqual(host.clock.pendingMs, [500, 10_000]);
+  assert.deepEqual(host.clock.pendingMs, [500, 5000, 10_000]);
   const id = await host.start();
   await host.end(id, { endedAtMs: host.clock.nowMs() });
   for (const stepMs of [60_000, 10_001]) {
@@ -248,6 +248,29 @@ Deno.test("housekeeping: a failure of the database is logged, and the next run c
   store.oldestEnded = oldestEnded;
   host.clock.advance(10_000);
   await soon("the removal", () => store.get(id!) === undefined);
+});
+
+Deno.test("housekeeping: disk limits of jobs that run are held every five seconds, also after a failure", async () => {
+  await using host = await JobHost.open();
+  const held = () => host.executor.calls.filter((call) => call.startsWith("holdDiskLimits"));
+  using _keeper = housekeeper(host, {});
+  await untilDone(host);
+  await host.start();
+  host.limitFile("disk_io", "read=5MB/s");
+  const limited = await host.start();
+  host.executor.failures.inject("holdDiskLimits", { times: 1 });
+  for (let round = 0; round < 2; round++) {
+    host.clock.advance(5000);
+    await soon("a look", () => held().length === round + 1);
+    await untilDone(host);
+  }
+  const jobs = [{ jobId: limited, limits: { readBytesPerSecond: 5_000_000 } }];
+  assert.deepEqual(held(), Array(2).fill(`holdDiskLimits ${JSON.stringify(jobs)}`));
+  assert.deepEqual(host.log.messages("error"), ["housekeeping failed"]);
+  await host.end(limited);
+  host.clock.advance(5000);
+  await untilDone(host);
+  assert.equal(held().length, 2, "nothing is to be held");
 });
 
 Deno.test("housekeeping: once stopped it does nothing more, also where a run was under way", async () => {

@@ -656,3 +656,32 @@ Deno.test("runScript: no more scripts run at once than the bound, whoever asks",
   const most = Math.max(...counts.map(Number));
   assert(most <= MAX_SCRIPTS, `${most} scripts at once`);
 });
+
+Deno.test("disks.sh: sets limits for the disks that are new, tells all, and what is refused", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const file = `${folder}/limit`;
+    await Deno.writeTextFile(file, "");
+    const printed = await runScript(scripts.disks, [
+      "",
+      file,
+      "rbps=5",
+      `${folder}/gone/limit`,
+      "1",
+    ]);
+    const [, ...disks] = printed.trim().split(" ");
+    assert.equal(printed, `${["disks", ...disks].join(" ")}\n`);
+    const last = disks.at(-1);
+    assert.equal(await Deno.readTextFile(file), last === undefined ? "" : `${last} rbps=5\n`);
+    await Deno.writeTextFile(file, "");
+    assert.equal(await runScript(scripts.disks, [disks.join(" "), file, "rbps=5"]), printed);
+    assert.equal(await Deno.readTextFile(file), "", "set again for a disk that was there");
+    const refused = await runScript(scripts.disks, [disks.slice(1).join(" "), folder, "rbps=5"]);
+    assert.equal(
+      refused,
+      disks[0] === undefined ? printed : `${printed}failed ${folder} ${disks[0]}\n`,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
