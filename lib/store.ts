@@ -304,6 +304,15 @@ export class JobStore {
   }
 
   /**
+   * Lets no owner be given a uid whose owner is not on record any more: files of it may be left. It has an
+   * owner then whose name no certificate has.
+   */
+  withholdUid(uid: number): void {
+    this.#database.prepare("INSERT OR IGNORE INTO owner_uids (owner, uid) VALUES (?, ?)")
+      .run(`\0${uid}`, uid);
+  }
+
+  /**
    * The uid that an owner's jobs run as; an owner without one is given the next one, for ever. That is
    * to be on the disk before it is used.
    *

@@ -5,6 +5,7 @@
 import { isJobId } from "../../common/job_id.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
+import { MIN_UID } from "../model/owner_uids.ts";
 import type { JobRecord } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
 import type { JobFolders } from "./folder.ts";
@@ -29,7 +30,11 @@ export async function recoverRecords({ store, folders }: RecoveryParts): Promise
   let kept = 0;
   for (const name of unknown) {
     try {
-      store.replace(await recordOf(name, folders));
+      const record = await recordOf(name, folders);
+      const uid = Number(record.settings?.user);
+      // Not given back to the job's owner: the copy does not tell who was given it, and who only asked for it.
+      if (Number.isSafeInteger(uid) && uid >= MIN_UID) store.withholdUid(uid);
+      store.replace(record);
       recovered += 1;
     } catch (error) {
       kept += 1;

@@ -13,7 +13,7 @@ export interface UidRange {
 export const OWNER_UID = "%owner";
 
 /** Below are the host's own users, nobody (65534), and numbers with a meaning of their own. */
-const MIN_UID = 65_536;
+export const MIN_UID = 65_536;
 
 /** 4294967295 means "no uid" to the kernel. */
 const MAX_UID = 4_294_967_294;

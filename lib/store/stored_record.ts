@@ -68,7 +68,7 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
   command: v.object({ name: v.string(), args: v.array(v.string()) }),
   settings: v.exactOptional(SETTINGS),
   timedOut: v.exactOptional(v.boolean()),
-  outputBytes: v.exactOptional(v.number()),
+  outputBytes: v.exactOptional(INTEGER),
   owner: v.string(),
   idempotencyKey: v.string(),
   createdAtMs: TIME_MS,

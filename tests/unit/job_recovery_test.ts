@@ -76,6 +76,15 @@ Deno.test("recovery: a job that has ended meanwhile, and one that is gone with i
   assert.equal(host.stored(gone).state.kind, "lost");
 });
 
+Deno.test("recovery: a uid that an owner had is given to nobody else", async () => {
+  await using host = await JobHost.open();
+  const range = { first: 700_000, last: 700_009 };
+  await host.start(requestOf({ user: "700001" }), { owner: "bob" });
+  host.crash(lose);
+  await host.serve();
+  assert.deepEqual(host.store.uidOf("alice", range), { uid: 700_002, isNew: true });
+});
+
 Deno.test("recovery: records that are there stay as they are, and nothing is told", async () => {
   const { host, id } = await hostWithJob();
   await using _host = host;
