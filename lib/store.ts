@@ -178,28 +178,29 @@ export class JobStore {
    * @returns The newest job with this name that has begun.
    */
   getByTitle(title: string, exceptOwners: readonly string[] = []): JobRecord | undefined {
-    const rows = reading(() =>
-      this.#statement(
-        `SELECT ${COLUMNS} FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND ` +
-          "owner NOT IN (SELECT value FROM json_each(?)) ORDER BY created_at_ms DESC LIMIT ?",
-      ).all(title, JSON.stringify(exceptOwners), MAX_NAMESAKES)
+    return this.#newestWhole(
+      `SELECT ${COLUMNS} FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND ` +
+        "owner NOT IN (SELECT value FROM json_each(?)) ORDER BY created_at_ms DESC LIMIT ?",
+      [title, JSON.stringify(exceptOwners), MAX_NAMESAKES],
     );
-    for (const row of rows) {
-      const record = this.#records.read(row);
-      if (record !== undefined) return record;
-    }
-    return undefined;
   }
 
   /** @returns An owner's newest job with this name that has begun. */
   getByTitleOf(owner: string, title: string): JobRecord | undefined {
-    const rows = reading(() =>
-      this.#statement(
-        `SELECT ${COLUMNS} FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND owner = ? ` +
-          "ORDER BY created_at_ms DESC LIMIT ?",
-      ).all(title, owner, MAX_NAMESAKES)
+    return this.#newestWhole(
+      `SELECT ${COLUMNS} FROM jobs WHERE title = ? AND ${HAS_BEGUN} AND owner = ? ` +
+        "ORDER BY created_at_ms DESC LIMIT ?",
+      [title, owner, MAX_NAMESAKES],
     );
-    return this.#records.readAll(rows)[0];
+  }
+
+  /** The first row whose record is whole. */
+  #newestWhole(sql: string, values: readonly (string | number)[]): JobRecord | undefined {
+    for (const row of reading(() => this.#statement(sql).all(...values))) {
+      const record = this.#records.read(row);
+      if (record !== undefined) return record;
+    }
+    return undefined;
   }
 
   /** @returns At most `count` jobs whose id begins with a text. */
