@@ -82,9 +82,10 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       const { caller } = context;
       const asked = toJobRequest(request, defaultUser);
       context.details = startDetails(asked);
-      (await rulesFor(context, rules)).requireStart(caller, asked);
+      const access = await rulesFor(context, rules);
+      access.requireStart(caller, asked);
       const { idempotencyKey } = request;
-      const traced = withTrace(asked, metadata);
+      const traced = withTrace(asked, metadata, (name) => access.mayPassVariable(caller, name));
       const onBegin = context.beginChange;
       const jobID = await manager.start(traced, { owner: caller.name, idempotencyKey, onBegin });
       return { jobID: context.job = jobID };

@@ -10,6 +10,8 @@ export class RuleFile {
   #rules: AccessRules;
   /** The version of the file that was read last. */
   #stamp: string;
+  /** Ends when that version is in force, or refused. */
+  #reading: Promise<void> = Promise.resolve();
 
   private constructor(
     path: string,
@@ -29,7 +31,7 @@ export class RuleFile {
    */
   static async open(path: string, defaultUser: string): Promise<RuleFile> {
     if (path === "") {
-      const rules = new AccessRules([], defaultUser);
+      const rules = new AccessRules({ rules: [], unnamed: "allowed" }, defaultUser);
       return new RuleFile(path, defaultUser, { rules, stamp: "" });
     }
     try {
@@ -50,8 +52,16 @@ export class RuleFile {
   async current(): Promise<AccessRules> {
     if (this.#path === "") return this.#rules;
     const stamp = await stampOf(this.#path).catch(() => "missing");
-    if (stamp === this.#stamp) return this.#rules;
-    this.#stamp = stamp;
+    if (stamp !== this.#stamp) {
+      this.#stamp = stamp;
+      this.#reading = this.#read();
+    }
+    // Also where another call has begun to read: rules that were replaced hold for no later call.
+    await this.#reading;
+    return this.#rules;
+  }
+
+  async #read(): Promise<void> {
     try {
       this.#rules = parseRules(await Deno.readTextFile(this.#path), this.#defaultUser);
       log.info("the rule file has changed", { file: this.#path });
@@ -61,12 +71,14 @@ export class RuleFile {
         error: messageOf(error),
       });
     }
-    return this.#rules;
   }
 }
 
-/** Tells versions of a file apart, whether it is written in place or replaced by a rename. */
+/**
+ * Tells versions of a file apart, whether it is written in place or replaced by a rename. Tools such
+ * as `cp -p` set the time of the last write, but none can set that of the last change.
+ */
 async function stampOf(path: string): Promise<string> {
-  const { mtime, size, ino } = await Deno.stat(path);
-  return `${mtime?.getTime()} ${size} ${ino}`;
+  const { mtime, ctime, size, ino } = await Deno.stat(path);
+  return `${mtime?.getTime()} ${ctime?.getTime()} ${size} ${ino}`;
 }

@@ -1,65 +1,42 @@
-/** The rule file: it narrows what callers may do within their roles, by role or by name. Pure. */
-import * as v from "valibot";
+/** The rules: they narrow what callers may do within their roles, by role or by name. Pure. */
 import { JobError, quoted } from "../errors.ts";
 import type { JobRequest } from "../model/request.ts";
-import { type Caller, METHOD_NAMES, ROLES } from "../rbac.ts";
-
-/** Matches one argument. */
-const ANY_WORD = "*";
-
-/** At the end of a command: matches all further arguments. */
-const ANY_WORDS = "**";
-
-const WORD = v.pipe(v.string(), v.nonEmpty());
-
-/** A program with any arguments, or a list of the program and each argument. */
-const COMMAND = v.pipe(
-  v.union([WORD, v.pipe(v.array(v.string()), v.nonEmpty())]),
-  v.transform((command) => typeof command === "string" ? [command, ANY_WORDS] : command),
-  v.check(
-    (words) => !words.slice(0, -1).includes(ANY_WORDS) && words[0] !== ANY_WORDS,
-    `"${ANY_WORDS}" is allowed only at the end of a command`,
-  ),
-);
-
-const RULE = v.pipe(
-  v.strictObject({
-    role: v.optional(v.picklist(ROLES)),
-    name: v.optional(WORD),
-    methods: v.optional(v.array(v.picklist(METHOD_NAMES))),
-    jobs: v.optional(v.picklist(["own", "all"])),
-    commands: v.optional(v.array(COMMAND)),
-    users: v.optional(v.array(WORD)),
-    environment: v.optional(v.array(WORD)),
-    directories: v.optional(v.array(WORD)),
-  }),
-  v.check(
-    ({ role, name }) => role !== undefined || name !== undefined,
-    'a rule needs a "role" or a "name", or both',
-  ),
-);
-
-const FILE = v.strictObject({ rules: v.array(RULE) });
-
-type Rule = v.InferOutput<typeof RULE>;
+import { OWNER_UID } from "../model/owner_uids.ts";
+import { DEFAULT_SETTINGS } from "../model/settings.ts";
+import type { Caller } from "../rbac.ts";
+import {
+  ANY_WORD,
+  ANY_WORDS,
+  readRules,
+  type Rule,
+  type RuleFileContent,
+  type StartOption,
+} from "./rule_schema.ts";
 
 /** The rules of a file. Every rule for a caller must allow what the caller asks for. */
 export class AccessRules {
   readonly #rules: readonly Rule[];
+  /** Whether only callers whose name is in a rule may call anything. */
+  readonly #isForNamedOnly: boolean;
   readonly #defaultUser: string;
 
   /**
-   * @param rules Empty: the roles alone decide.
-   * @param defaultUser The user that jobs run as by default; it needs no rule.
+   * @param content What the rule file says; no rules: the roles alone decide.
+   * @param defaultUser The user that jobs run as by default.
    */
-  constructor(rules: readonly Rule[], defaultUser: string) {
+  constructor({ rules, unnamed }: RuleFileContent, defaultUser: string) {
     this.#rules = rules;
+    this.#isForNamedOnly = unnamed === "refused";
     this.#defaultUser = defaultUser;
   }
 
   /** @throws {JobError} "denied" when the caller may not call a method such as `Start`. */
   requireMethod(caller: Caller, method: string): void {
-    for (const { methods } of this.#rulesOf(caller)) {
+    const rules = this.#rulesOf(caller);
+    if (this.#isForNamedOnly && rules.every(({ name }) => name === undefined)) {
+      throw denied(`no rule names ${quoted(caller.name)}`);
+    }
+    for (const { methods } of rules) {
       if (methods === undefined || methods.includes(method)) continue;
       throw denied(`${caller.name} may not call ${method}`);
     }
@@ -75,38 +52,59 @@ export class AccessRules {
     return this.#rulesOf(caller).some(({ jobs }) => jobs === "own");
   }
 
+  /** Whether a job of the caller may get an environment variable of this name. */
+  mayPassVariable(caller: Caller, name: string): boolean {
+    return this.#rulesOf(caller).every((rule) => variablesOf(rule)?.includes(name) ?? true);
+  }
+
   /** @throws {JobError} "denied" when the caller may not start such a job. */
-  requireStart(caller: Caller, { command, settings, secrets }: JobRequest): void {
+  requireStart(caller: Caller, request: JobRequest): void {
+    const { command, settings, secrets } = request;
     const rules = this.#rulesOf(caller);
     this.#requireUser(caller, rules, settings.user);
     const words = [command.name, ...command.args];
-    for (const { commands, environment, directories } of rules) {
-      if (commands !== undefined && !commands.some((pattern) => matches(pattern, words))) {
+    const used = optionsOf(request);
+    const demanded = rules.flatMap(({ isolation = [] }) => isolation);
+    for (const rule of rules) {
+      const { commands, options, directories } = rule;
+      const isNarrow = commands !== undefined;
+      if (isNarrow && !commands.some((pattern) => matches(pattern, words))) {
         throw denied(`${caller.name} may not start this command`);
       }
-      // With another PATH or in another folder, an allowed command may be another program.
-      const isNarrow = commands !== undefined;
-      const variables = environment ?? (isNarrow ? [] : undefined);
+      const variables = variablesOf(rule);
       const names = Object.keys(secrets.environment);
       const refused = variables && names.find((name) => !variables.includes(name));
       if (refused !== undefined) {
         throw denied(`${caller.name} may not set the environment variable ${quoted(refused)}`);
       }
-      const folders = directories ?? (isNarrow ? ["/"] : undefined);
+      // In another folder, with another input or another umask, an allowed command does other things.
+      const folders = directories ?? (isNarrow ? [DEFAULT_SETTINGS.workingDirectory] : undefined);
       if (folders !== undefined && !folders.includes(settings.workingDirectory)) {
         throw denied(`${caller.name} may not start a job in this working directory`);
       }
+      const allowed = options ?? (isNarrow ? [] : undefined);
+      const excess = allowed &&
+        used.find((option) => ![...allowed, ...demanded].includes(option));
+      if (excess !== undefined) throw denied(`${caller.name} may not use ${spoken(excess)}`);
+    }
+    const missing = demanded.find((option) => !used.includes(option));
+    if (missing !== undefined) {
+      throw denied(`${caller.name} may not start a job without ${spoken(missing)}`);
     }
   }
 
   #requireUser(caller: Caller, rules: readonly Rule[], user: string): void {
-    if (user === this.#defaultUser) return;
     const lists = rules.flatMap(({ users }) => users === undefined ? [] : [users]);
-    // Without a rule about users: who may run jobs as root may run them as anyone.
+    // A uid that only the caller's own jobs have gives nobody another user's rights. Without a rule: who may run jobs as root may run them as anyone.
     const isAllowed = lists.length === 0
-      ? this.#defaultUser === "root" && rules.every(({ commands }) => commands === undefined)
-      : lists.every((users) => users.includes(user));
-    if (!isAllowed) throw denied(`${caller.name} may not run jobs as ${user}`);
+      ? user === this.#defaultUser ||
+        this.#defaultUser === "root" && rules.every(({ commands }) => commands === undefined)
+      : user === OWNER_UID || lists.every((users) => users.includes(user));
+    if (isAllowed) return;
+    const [first = [], ...others] = lists;
+    const usable = first.filter((name) => others.every((users) => users.includes(name)));
+    const hint = usable.length === 0 ? "" : `, only as ${usable.join(" or ")} (--user)`;
+    throw denied(`${caller.name} may not run jobs as ${user}${hint}`);
   }
 
   #rulesOf({ name, roles }: Caller): Rule[] {
@@ -124,16 +122,33 @@ export class AccessRules {
  * @throws {Error} With the place and what was expected there.
  */
 export function parseRules(text: string, defaultUser: string): AccessRules {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`it is not valid JSON: ${error instanceof Error ? error.message : error}`);
-  }
-  const result = v.safeParse(FILE, value);
-  if (result.success) return new AccessRules(result.output.rules, defaultUser);
-  const [issue] = result.issues;
-  throw new Error(`${v.getDotPath(issue) ?? "the whole file"}: ${issue.message}`);
+  return new AccessRules(readRules(text), defaultUser);
+}
+
+/** The variables that a rule allows, undefined: any. With another PATH a command is another program. */
+function variablesOf({ environment, commands }: Rule): readonly string[] | undefined {
+  return environment ?? (commands === undefined ? undefined : []);
+}
+
+/** What a start asks for besides the command, its user, its folder and its environment. */
+function optionsOf({ settings, secrets, limits }: JobRequest): StartOption[] {
+  const { umask, timeoutMs, graceMs, stopSignal, isolation } = settings;
+  const isUsed: Record<StartOption, boolean> = {
+    "stdin": secrets.input.length > 0,
+    "umask": umask !== DEFAULT_SETTINGS.umask,
+    "timeout": timeoutMs !== DEFAULT_SETTINGS.timeoutMs,
+    "grace": graceMs !== undefined,
+    "stop-signal": stopSignal !== DEFAULT_SETTINGS.stopSignal,
+    "limits": Object.keys(limits).length > 0,
+    "private-tmp": isolation.privateTmp,
+    "no-network": isolation.noNetwork,
+    "own-processes": isolation.ownProcesses,
+  };
+  return (Object.keys(isUsed) as StartOption[]).filter((option) => isUsed[option]);
+}
+
+function spoken(option: StartOption): string {
+  return option === "limits" ? "limits of its own" : `--${option}`;
 }
 
 function matches(pattern: readonly string[], words: readonly string[]): boolean {

@@ -48,9 +48,18 @@ export function toJobRequest(request: StartRequest__Output, defaultUser: string)
   };
 }
 
-/** Passes the trace of the call on to the job, unless the request sets these variables itself. */
-export function withTrace(request: JobRequest, metadata: Metadata): JobRequest {
-  const trace = traceVariables((header) => metadata.get(header)[0]?.toString());
+/**
+ * Passes the trace of the call on to the job, unless the request sets these variables itself.
+ *
+ * @param mayPass Whether the job may get a variable of this name.
+ */
+export function withTrace(
+  request: JobRequest,
+  metadata: Metadata,
+  mayPass: (name: string) => boolean,
+): JobRequest {
+  const variables = traceVariables((header) => metadata.get(header)[0]?.toString());
+  const trace = Object.fromEntries(Object.entries(variables).filter(([name]) => mayPass(name)));
   const { secrets } = request;
   return { ...request, secrets: { ...secrets, environment: { ...trace, ...secrets.environment } } };
 }

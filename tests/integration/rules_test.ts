@@ -1,5 +1,5 @@
 /** The rule file, with the compiled server. */
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";
@@ -63,6 +63,11 @@ Deno.test("rules: a person starts listed commands only, and touches own jobs onl
     { env: { LD_PRELOAD: "/tmp/x.so" } },
     { workingDirectory: "/tmp" },
     { user: "nobody" },
+    { umask: 0 },
+    { stdin: new Uint8Array(1) },
+    { limits: { processes: 1 } },
+    { stopSignal: "USR1" },
+    { isolation: { privateTmp: true } },
   ];
   for (const request of denied) {
     await assertStatus(
@@ -104,6 +109,43 @@ Deno.test("rules: methods are taken away, and whom jobs may run as is given", as
   await bob.list();
   await assertStatus(bob.output(id), status.PERMISSION_DENIED, /bob may not call Stream/);
   await assertStatus(bob.wait(id), status.PERMISSION_DENIED, /bob may not call Wait/);
+});
+
+Deno.test("rules: nobody is root who must be another user, also where jobs are root by default", async () => {
+  await using place = await startWithRules({
+    unnamed: "refused",
+    rules: [
+      { role: "writer", users: ["nobody"], isolation: ["own-processes"], environment: ["LANG"] },
+      { name: "alice" },
+    ],
+  });
+  const { server } = place;
+  const alice = server.client();
+  const isolation = { ownProcesses: true };
+  for (const user of ["", "root", "daemon"]) {
+    await assertStatus(
+      alice.startWith({ name: "id", user, isolation }),
+      status.PERMISSION_DENIED,
+      /may not run jobs as \w+, only as nobody \(--user\)/,
+    );
+  }
+  await assertStatus(
+    alice.startWith({ name: "id", user: "nobody" }),
+    status.PERMISSION_DENIED,
+    /may not start a job without --own-processes/,
+  );
+  const trace = new Metadata();
+  trace.set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  trace.set("tracestate", "a=b");
+  const id = await alice.startWith({
+    name: "sh",
+    args: ["-c", "id -un; env | grep TRACE"],
+    user: "nobody",
+    isolation,
+  }, trace);
+  await endOf(alice, id);
+  assert.equal(await alice.text(id), "nobody\n");
+  await assertStatus(server.client("bob").list(), status.PERMISSION_DENIED, /no rule names "bob"/);
 });
 
 Deno.test("rules: a changed file holds at once; a broken one changes nothing and is told of", async () => {

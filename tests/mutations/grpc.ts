@@ -572,9 +572,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an invalid rule file replaces the rules",
     file: "lib/access/rule_file.ts",
-    from: "    if (stamp === this.#stamp) return this.#rules;\n",
-    to:
-      '    if (stamp === this.#stamp) return this.#rules;\n    this.#rules = new AccessRules([], "");\n',
+    from: "      this.#stamp = stamp;\n",
+    to: "      this.#stamp = stamp;\n" +
+      '      this.#rules = new AccessRules({ rules: [], unnamed: "allowed" }, "");\n',
     tests: ["rule_file"],
   },
   {
@@ -583,6 +583,62 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "if (methods === undefined || methods.includes(method)) continue;",
     to: "if (methods === undefined || methods.includes(method)) return;",
     tests: ["access_rules"],
+  },
+  {
+    name: "the rule file is not read again where only its content has changed",
+    file: "lib/access/rule_file.ts",
+    from: "${mtime?.getTime()} ${ctime?.getTime()} ${size}",
+    to: "${mtime?.getTime()} ${ctime && 0} ${size}",
+    tests: ["rule_file"],
+  },
+  {
+    name: "a call does not wait for rules that another one reads",
+    file: "lib/access/rule_file.ts",
+    from: "    await this.#reading;\n",
+    to: "    if (stamp !== this.#stamp) await this.#reading;\n",
+    tests: ["rule_file"],
+  },
+  {
+    name: "who is named by no rule is let in",
+    file: "lib/access/rules.ts",
+    from: "rules.every(({ name }) => name === undefined)",
+    to: "rules.length === 0",
+    tests: ["access_rules"],
+  },
+  {
+    name: "the server's user needs no rule about users",
+    file: "lib/access/rules.ts",
+    from: "lists.every((users) => users.includes(user));",
+    to: "lists.every((users) => users.includes(user)) || user === this.#defaultUser;",
+    tests: ["access_rules"],
+  },
+  {
+    name: "a listed command runs with any option",
+    file: "lib/access/rules.ts",
+    from: "options ?? (isNarrow ? [] : undefined)",
+    to: "options",
+    tests: ["access_rules"],
+  },
+  {
+    name: "isolation that a rule demands is not missed",
+    file: "lib/access/rules.ts",
+    from: "if (missing !== undefined)",
+    to: "if (false)",
+    tests: ["access_rules"],
+  },
+  {
+    name: "a rule's field that is there twice goes unnoticed",
+    file: "lib/access/rule_schema.ts",
+    from: "if (hasRepeatedField(text, value))",
+    to: "if (false)",
+    tests: ["access_rules"],
+  },
+  {
+    name: "a trace goes to jobs whose variables a rule lists",
+    file: "lib/grpc/translate.ts",
+    from: ".filter(([name]) => mayPass(name))",
+    to: ".filter(([name]) => mayPass(name) || true)",
+    tests: ["translate"],
   },
   {
     name: "a command's beginning is enough",

@@ -1,5 +1,5 @@
 /** A gRPC client with the contract's types, whose methods return promises. */
-import { credentials, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
+import { credentials, makeClientConstructor, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { createSecureContext } from "node:tls";
 import {
@@ -45,10 +45,11 @@ export class TestClient {
   }
 
   /** Starts a job with all that a request can say; returns its id. */
-  startWith(request: StartRequest): Promise<string> {
+  startWith(request: StartRequest, metadata = new Metadata()): Promise<string> {
     return new Promise((resolve, reject) => {
       this.raw.Start(
         request,
+        metadata,
         (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
       );
     });

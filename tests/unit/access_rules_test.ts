@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { parseRules } from "../../lib/access/rules.ts";
 import { JobError } from "../../lib/errors.ts";
 import type { JobRequest } from "../../lib/model/request.ts";
+import { OWNER_UID } from "../../lib/model/owner_uids.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import type { Caller } from "../../lib/rbac.ts";
 
@@ -12,19 +13,24 @@ function rulesOf(rules: readonly unknown[], defaultUser = "root") {
   return parseRules(JSON.stringify({ rules }), defaultUser);
 }
 
-interface Asked {
-  user?: string;
-  workingDirectory?: string;
+interface Asked extends Partial<Omit<JobRequest["settings"], "isolation">> {
   environment?: Record<string, string>;
+  input?: Uint8Array;
+  limits?: JobRequest["limits"];
+  isolation?: Partial<JobRequest["settings"]["isolation"]>;
 }
 
 function request([name = "", ...args]: readonly string[], asked: Asked = {}): JobRequest {
-  const { environment = {}, ...settings } = asked;
+  const { environment = {}, input = new Uint8Array(), limits = {}, isolation, ...settings } = asked;
   return {
     command: { name, args },
-    settings: { ...DEFAULT_SETTINGS, ...settings },
-    secrets: { environment, input: new Uint8Array() },
-    limits: {},
+    settings: {
+      ...DEFAULT_SETTINGS,
+      ...settings,
+      isolation: { ...DEFAULT_SETTINGS.isolation, ...isolation },
+    },
+    secrets: { environment, input },
+    limits,
   };
 }
 
@@ -122,18 +128,121 @@ Deno.test("AccessRules: listed commands run in the plain environment unless a ru
   );
 });
 
-Deno.test("AccessRules: jobs run as the server's user, and as others only where a rule allows it", () => {
+/** Each option of a start that changes how a command runs. */
+const OPTIONS: Readonly<Record<string, Asked>> = {
+  "stdin": { input: new Uint8Array(1) },
+  "umask": { umask: 0 },
+  "timeout": { timeoutMs: 1 },
+  "grace": { graceMs: 0 },
+  "stop-signal": { stopSignal: "USR1" },
+  "limits": { limits: { processes: 1 } },
+  "private-tmp": { isolation: { privateTmp: true } },
+  "no-network": { isolation: { noNetwork: true } },
+  "own-processes": { isolation: { ownProcesses: true } },
+};
+
+Deno.test("AccessRules: listed commands run as they are, unless a rule gives options", () => {
+  const words = ["/bin/a"];
+  for (const [option, asked] of Object.entries(OPTIONS)) {
+    const start = (rule: object) => () =>
+      rulesOf([{ name: "alice", ...rule }]).requireStart(ALICE, request(words, asked));
+    start({})();
+    const spoken = option === "limits"
+      ? /may not use limits of its own/
+      : `may not use --${option}`;
+    assertDenied(start({ commands: words }), new RegExp(spoken));
+    start({ commands: words, options: [option] })();
+    assertDenied(start({ options: [] }), new RegExp(spoken));
+    const others = Object.keys(OPTIONS).filter((other) => other !== option);
+    assertDenied(start({ options: others }), new RegExp(spoken));
+  }
+});
+
+Deno.test("AccessRules: a name and labels do not change how a listed command runs", () => {
+  const rules = rulesOf([{ name: "alice", commands: ["/bin/a"] }]);
+  rules.requireStart(ALICE, request(["/bin/a"], { title: "nightly", labels: { a: "b" } }));
+});
+
+Deno.test("AccessRules: a rule demands isolation, also of listed commands", () => {
+  const rules = rulesOf([
+    { role: "writer", isolation: ["private-tmp", "own-processes"] },
+    { name: "alice", commands: ["/bin/a"] },
+  ]);
+  const start = (isolation: Asked["isolation"]) => () =>
+    rules.requireStart(ALICE, request(["/bin/a"], { ...(isolation && { isolation }) }));
+  assertDenied(start(undefined), /alice may not start a job without --private-tmp/);
+  assertDenied(start({ privateTmp: true }), /without --own-processes/);
+  start({ privateTmp: true, ownProcesses: true })();
+  assertDenied(
+    start({ privateTmp: true, ownProcesses: true, noNetwork: true }),
+    /may not use --no-network/,
+  );
+});
+
+Deno.test("AccessRules: a rule about variables holds for those of a trace as well", () => {
+  const cases: [rules: object[], isPassed: boolean][] = [
+    [[], true],
+    [[{ name: "carol", commands: [] }], true],
+    [[{ name: "alice", users: ["nobody"] }], true],
+    [[{ name: "alice", commands: ["/bin/a"] }], false],
+    [[{ name: "alice", environment: ["LANG"] }], false],
+    [[{ name: "alice", commands: ["/bin/a"], environment: ["TRACESTATE"] }], true],
+    [[{ name: "alice", environment: ["TRACESTATE"] }, { role: "writer", commands: [] }], false],
+  ];
+  for (const [rules, isPassed] of cases) {
+    const text = JSON.stringify(rules);
+    assert.equal(rulesOf(rules).mayPassVariable(ALICE, "TRACESTATE"), isPassed, text);
+  }
+});
+
+Deno.test("AccessRules: without a rule about users jobs run as the server's user, or as anyone from root", () => {
   const strict = rulesOf([], "worker");
   strict.requireStart(ALICE, request(["a"], { user: "worker" }));
   for (const user of ["root", "nobody"]) {
     assertDenied(() => strict.requireStart(ALICE, request(["a"], { user })));
   }
-  const listed = rulesOf([{ role: "writer", users: ["nobody"] }], "worker");
-  listed.requireStart(ALICE, request(["a"], { user: "worker" }));
-  listed.requireStart(ALICE, request(["a"], { user: "nobody" }));
-  assertDenied(() => listed.requireStart(ALICE, request(["a"], { user: "root" })));
-  const nobody = rulesOf([{ name: "alice", users: [] }]);
-  assertDenied(() => nobody.requireStart(ALICE, request(["a"], { user: "nobody" })));
+});
+
+Deno.test("AccessRules: with a rule about users jobs run as these, and not as the server's user", () => {
+  for (const defaultUser of ["root", "worker"]) {
+    const listed = rulesOf([
+      { role: "writer", users: ["nobody", "daemon", "deploy"] },
+      { name: "alice", users: ["nobody", "deploy"], commands: ["a"] },
+    ], defaultUser);
+    listed.requireStart(ALICE, request(["a"], { user: "nobody" }));
+    for (const user of ["root", "worker", "daemon", "Nobody", "nobody "]) {
+      assertDenied(
+        () => listed.requireStart(ALICE, request(["a"], { user })),
+        /may not run jobs as \w+ ?, only as nobody or deploy \(--user\):/,
+      );
+    }
+    const noOne = rulesOf([{ name: "alice", users: [] }], defaultUser);
+    for (const user of ["nobody", defaultUser]) {
+      assertDenied(() => noOne.requireStart(ALICE, request(["a"], { user })), /as \w+: the server/);
+    }
+  }
+});
+
+Deno.test("AccessRules: a uid of the caller's own needs no rule about users", () => {
+  const rules = rulesOf([{ name: "alice", users: ["nobody"] }], OWNER_UID);
+  rules.requireStart(ALICE, request(["a"], { user: OWNER_UID }));
+  assertDenied(() => rules.requireStart(ALICE, request(["a"], { user: "root" })));
+});
+
+Deno.test("AccessRules: who is not named may call nothing, where the file says so", () => {
+  const named = [{ role: "writer", jobs: "own" }, { name: "alice", role: "writer" }];
+  const parse = (unnamed: string) => parseRules(JSON.stringify({ unnamed, rules: named }), "root");
+  const carol = { ...ALICE, name: "carol" };
+  const nameless = { ...ALICE, name: "" };
+  parse("refused").requireMethod(ALICE, "Start");
+  for (const caller of [carol, BOB, nameless, { ...ALICE, roles: ["reader"] as const }]) {
+    for (const method of ["Start", "Query", "Info", "Health/Check"]) {
+      assertDenied(() => parse("refused").requireMethod(caller, method), /no rule names ".*"/);
+      parse("allowed").requireMethod(caller, method);
+    }
+  }
+  const empty = parseRules('{"unnamed":"refused","rules":[]}', "root");
+  assertDenied(() => empty.requireMethod(ALICE, "Query"), /no rule names "alice"/);
 });
 
 Deno.test("AccessRules: a rule limits a caller to its own jobs", () => {
@@ -159,6 +268,23 @@ Deno.test("parseRules: an invalid rule is refused with its place in the file", (
     ['{"rules":[{"name":"a","commands":["a",["b","**","c"]]}]}', /rules\.0\.commands\.1/],
     ['{"rules":[{"name":"a","users":"nobody"}]}', /rules\.0\.users/],
     ['{"rules":[],"__proto__x":1}', /./],
+    ['{"rules":[],"unnamed":"deny"}', /unnamed/],
+    ['{"rules":[{"name":"a","options":["env"]}]}', /rules\.0\.options\.0/],
+    ['{"rules":[{"name":"a","isolation":["umask"]}]}', /rules\.0\.isolation\.0/],
+    ['{"rules":[{"name":"a"}],"rules":[]}', /given twice/],
+    [
+      '{"rules":[{"name":"a","users":["b"]},{"name":"c","users" :[],"us\\u0065rs":["d"]}]}',
+      /twice/,
+    ],
+    ['{"rules":[{"name":"a","__proto__":{}}]}', /./],
   ];
   for (const [text, place] of broken) assert.throws(() => parseRules(text, "root"), place, text);
+});
+
+Deno.test("parseRules: texts that look like a field are none", () => {
+  const rules = rulesOf([{
+    name: "alice",
+    commands: [["/bin/a", '"name":', "name", '{"name": 1}', "\\"]],
+  }]);
+  rules.requireStart(ALICE, request(["/bin/a", '"name":', "name", '{"name": 1}', "\\"]));
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { RuleFile } from "../../lib/access/rule_file.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { ALICE } from "../support/fake_http2.ts";
+import { until } from "../support/wait.ts";
 
 /** A folder with a rule file. */
 class Place implements Disposable {
@@ -76,4 +77,35 @@ Deno.test("RuleFile: an invalid or missing file keeps the previous rules, and is
   ]);
   place.write(ALL);
   assert.equal(await isOwnOnly(file), false);
+});
+
+Deno.test("RuleFile: a version of the same length and time is read as well", async () => {
+  using place = new Place();
+  const time = new Date(1_000_000);
+  const put = (text: string) => {
+    Deno.writeTextFileSync(place.path, text.padEnd(OWN.length));
+    Deno.utimeSync(place.path, time, time);
+  };
+  put(ALL);
+  const file = await RuleFile.open(place.path, "root");
+  // The kernel's clock for files has moved on.
+  const before = Deno.statSync(place.path).ctime?.getTime();
+  await until("another time", () => {
+    put(OWN);
+    return Deno.statSync(place.path).ctime?.getTime() !== before;
+  });
+  assert.equal(await isOwnOnly(file), true);
+});
+
+Deno.test("RuleFile: no call is answered by rules that another call finds replaced", async () => {
+  using place = new Place();
+  place.write(ALL);
+  const file = await RuleFile.open(place.path, "root");
+  place.write(OWN);
+  assert.deepEqual(await Promise.all([isOwnOnly(file), isOwnOnly(file), isOwnOnly(file)]), [
+    true,
+    true,
+    true,
+  ]);
+  assert.equal(place.log.messages().length, 1);
 });

@@ -156,24 +156,33 @@ function metadataOf(headers: Record<string, string>): Metadata {
   return metadata;
 }
 
+const any = () => true;
+
+Deno.test("withTrace: a variable that a rule forbids stays out of the job", () => {
+  const asked = toJobRequest(startRequest({ name: "a" }), "root");
+  const metadata = metadataOf({ traceparent: TRACE, tracestate: "a=b" });
+  const traced = withTrace(asked, metadata, (name) => name === "TRACEPARENT");
+  assert.deepEqual(traced.secrets.environment, { TRACEPARENT: TRACE });
+});
+
 Deno.test("withTrace: the caller's trace is in the job's environment, unless the request has its own", () => {
   const asked = toJobRequest(startRequest({ name: "a", env: { A: "1" } }), "root");
-  const traced = withTrace(asked, metadataOf({ traceparent: TRACE, tracestate: "a=b" }));
+  const traced = withTrace(asked, metadataOf({ traceparent: TRACE, tracestate: "a=b" }), any);
   assert.deepEqual(traced.secrets.environment, { TRACEPARENT: TRACE, TRACESTATE: "a=b", A: "1" });
   assert.deepEqual(asked.secrets.environment, { A: "1" }, "the request was changed");
   const own = toJobRequest(startRequest({ name: "a", env: { TRACEPARENT: "mine" } }), "root");
   assert.equal(
-    withTrace(own, metadataOf({ traceparent: TRACE })).secrets.environment["TRACEPARENT"],
+    withTrace(own, metadataOf({ traceparent: TRACE }), any).secrets.environment["TRACEPARENT"],
     "mine",
   );
   for (const headers of [{}, { traceparent: "junk" }, { tracestate: "a=b" }]) {
-    assert.deepEqual(withTrace(asked, metadataOf(headers)), asked);
+    assert.deepEqual(withTrace(asked, metadataOf(headers), any), asked);
   }
 });
 
 Deno.test("withTrace: a retry with another trace is the same request", () => {
   const asked = toJobRequest(startRequest({ name: "a" }), "root");
-  const traced = withTrace(asked, metadataOf({ traceparent: TRACE }));
+  const traced = withTrace(asked, metadataOf({ traceparent: TRACE }), any);
   assert.deepEqual(traced.settings, asked.settings);
 });
 
