@@ -2,8 +2,10 @@
 import { CommanderError } from "commander";
 import { AuditTrail } from "./lib/access/audit.ts";
 import { AccessEvents } from "./lib/access/events.ts";
+import { findExposures } from "./lib/access/exposure.ts";
 import { VERSION } from "./lib/server/build_info.ts";
 import { defaultUserOf, readConfig, type ServerConfig } from "./lib/server/config.ts";
+import { guardedFiles } from "./lib/server/guarded_files.ts";
 import { fitBounds, raiseDescriptorLimit } from "./lib/server/descriptors.ts";
 import { examine, formatFindings } from "./lib/server/doctor.ts";
 import { messageOf } from "./lib/errors.ts";
@@ -16,7 +18,7 @@ import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
 import { JobManager } from "./lib/job.ts";
 import { LocalExecutor } from "./lib/executor/local.ts";
 import { log, logQueue } from "./lib/log.ts";
-import { openLogFolder } from "./lib/server/log_directory.ts";
+import { closeLogFolder, openLogFolder } from "./lib/server/log_directory.ts";
 import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.ts";
 import { serveMetrics } from "./lib/server/metrics_server.ts";
 import { tellReady } from "./lib/server/readiness.ts";
@@ -51,7 +53,9 @@ async function run(wanted: ServerConfig): Promise<number> {
   await requireLimitsFolder(config.limitsDir);
   const rules = await RuleFile.open(config.rules, defaultUserOf(config));
   await requireDisk(config.logDir);
-  const logFolder = await openLogFolder(config.logDir);
+  const opened = await openLogFolder(config.logDir);
+  await closeLogFolder(opened);
+  const { path: logFolder } = opened;
   const store = new JobStore(logFolder);
   // After the store, whose lock keeps a second server from using the folder.
   const renewal = await Renewal.open(config, { identity, logFolder });
@@ -151,6 +155,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
         "start the container with --init (docker and podman have it)",
     );
   }
+  for (const problem of await findExposures(guardedFiles(config))) log.warn(problem);
   log.info("ready", {
     version: VERSION,
     listen: config.listen,

@@ -19,8 +19,9 @@ import {
   makeFolder,
   writeTogether,
 } from "./files.ts";
-import { issuedFolder, issuedPath } from "./issued.ts";
+import { commonNameOf, issuedBy, issuedFolder, issuedPath, serialOf } from "./issued.ts";
 import { type GivenKey, readGivenKey } from "./given_key.ts";
+import { loadList, serialsOf } from "./revocation_list.ts";
 import { generateKey, isSameKey, keyFits, privateKeyPem, readKeyFile } from "./keys.ts";
 import { toPem } from "../common/pem.ts";
 
@@ -107,7 +108,19 @@ export async function issue(options: IssueOptions): Promise<string> {
   }
   await writeTogether(files, { overwrite: force });
   const staleBundle = !options.bundle && (await existingOf([paths.bundle])).length > 0;
-  return report(options, { paths, validity, given, staleBundle });
+  const revoked = await revokedOf(name, { issuer, dir });
+  return report(options, { paths, validity, given, staleBundle, revoked });
+}
+
+/** The serial numbers of a name's certificates that are revoked; none where there is no usable list. */
+async function revokedOf(
+  name: string,
+  { issuer, dir }: { issuer: Authority; dir: string },
+): Promise<string[]> {
+  const listed = serialsOf(await loadList(dir, issuer).catch(() => undefined));
+  if (listed.size === 0) return [];
+  return (await issuedBy(issuer, dir)).filter((other) => commonNameOf(other) === name)
+    .map(serialOf).filter((serial) => listed.has(serial));
 }
 
 async function makeKey({ key, onKey }: IssueOptions): Promise<KeyObject> {
@@ -166,11 +179,12 @@ function leafValidity(issuer: Authority, { days, now }: IssueOptions): Validity 
 
 function report(
   { name, purpose, bundle, days, now }: IssueOptions,
-  { paths, validity, given, staleBundle }: {
+  { paths, validity, given, staleBundle, revoked }: {
     paths: LeafPaths;
     validity: Validity;
     given: GivenKey | undefined;
     staleBundle: boolean;
+    revoked: readonly string[];
   },
 ): string {
   const what = purpose.kind === "client"
@@ -194,6 +208,11 @@ function report(
   }
   if (staleBundle) {
     lines.push(`${paths.bundle} is of an earlier certificate; to replace it, add --bundle`);
+  }
+  if (revoked.length > 0) {
+    lines.push(
+      `${name} was revoked (serial ${revoked.join(", ")}) and is let in again by this one`,
+    );
   }
   return `${lines.join("\n")}\n`;
 }

@@ -12,6 +12,7 @@ import {
 } from "./arguments.ts";
 import type { Purpose } from "./certificate.ts";
 import { CertsError } from "./errors.ts";
+import { findExposed } from "./exposed.ts";
 import { AUTHORITY_DAYS, AUTHORITY_NAME, init } from "./init.ts";
 import { issue, LEAF_DAYS } from "./issue.ts";
 import { listIssued, renderList } from "./list.ts";
@@ -190,6 +191,7 @@ function addInit(program: Command, output: Output): void {
         onKey: () => output.progress(WAITING),
       });
       output.out(text);
+      await warnExposed(options.dir, output);
     });
 }
 
@@ -239,6 +241,7 @@ function addIssue(program: Command, output: Output): void {
           : { kind: "given", file: options.key },
       });
       output.out(text);
+      await warnExposed(options.dir, output);
     });
 }
 
@@ -277,6 +280,7 @@ function addRenew(program: Command, output: Output): void {
         onKey: () => output.progress(WAITING),
       });
       output.out(text);
+      await warnExposed(options.dir, output);
     });
 }
 
@@ -304,6 +308,7 @@ function addRevoke(program: Command, output: Output): void {
         now: new Date(),
       });
       output.out(text);
+      await warnExposed(options.dir, output);
     });
 }
 
@@ -324,6 +329,7 @@ function addList(program: Command, output: Output): void {
           ? `${JSON.stringify(certificates, null, 2)}\n`
           : renderList(certificates),
       );
+      await warnExposed(options.dir, output);
     });
 }
 
@@ -353,6 +359,11 @@ function addShow(program: Command, output: Output): void {
       const last = failed.at(-1);
       if (last !== undefined) throw last;
     });
+}
+
+/** Tells what of the CA's folder other users can read or change. */
+async function warnExposed(dir: string, output: Output): Promise<void> {
+  for (const problem of await findExposed(dir)) reportError(`warning: ${problem}`, output);
 }
 
 /** Errors are one line each, whatever a file is called. */

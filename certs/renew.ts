@@ -9,6 +9,7 @@ import { existingOf } from "./files.ts";
 import { issue, type LeafKey } from "./issue.ts";
 import { certificatesIn, isIssuedBy, serialOf } from "./issued.ts";
 import { keyFits, readKeyFile } from "./keys.ts";
+import { loadList, serialsOf } from "./revocation_list.ts";
 import { LIST_DAYS, revoke } from "./revoke.ts";
 import {
   ExtendedKeyUsage,
@@ -41,7 +42,7 @@ export interface RenewOptions {
  * old one, together with its key and, where there is one, the bundle.
  *
  * @returns what was done, for the user
- * @throws {CertsError} when there is no such certificate of this CA, or as `issue` says; then nothing
+ * @throws {CertsError} when there is no such certificate of this CA, it is revoked, or as `issue` says; then nothing
  * has changed
  */
 export async function renew(options: RenewOptions): Promise<string> {
@@ -49,6 +50,14 @@ export async function renew(options: RenewOptions): Promise<string> {
   const paths = { certificate: join(dir, `${name}.crt`), key: join(dir, `${name}.key`) };
   const authority = await loadAuthority(dir, now);
   const old = await findOld(paths.certificate, { name, authority });
+  const revoked = serialsOf(await loadList(dir, authority));
+  if (revoked.has(serialOf(old))) {
+    throw new CertsError(
+      "failure",
+      `cannot renew "${name}": its certificate, serial ${serialOf(old)}, is revoked; to let ` +
+        `"${name}" in again, make another one with worker-certs issue --force`,
+    );
+  }
   const purpose = purposeOf(old, { path: paths.certificate, roleOid: options.roleOid });
   const bundle = (await existingOf([join(dir, `${name}.pem`)])).length > 0;
   const key: LeafKey = options.keepKey
@@ -60,14 +69,14 @@ export async function renew(options: RenewOptions): Promise<string> {
     const state = old.notAfter <= now ? `expired on ${end}` : `is valid until ${end}`;
     return `${issued}The previous certificate, serial ${serialOf(old)}, ${state}.\n`;
   }
-  const revoked = await revoke({
+  const revocation = await revoke({
     dir,
     targets: [serialOf(old)],
     reason: "superseded",
     days: LIST_DAYS,
     now,
   });
-  return issued + revoked;
+  return issued + revocation;
 }
 
 async function findOld(

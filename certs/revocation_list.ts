@@ -81,7 +81,8 @@ export function parseList(source: string | Uint8Array<ArrayBuffer>, path: string
 /** The number of a list, which grows with each; 0 where it has none. */
 export function numberOf(list: X509Crl | undefined): number {
   const extension = list?.extensions.find(({ type }) => type === id_ce_cRLNumber);
-  return extension === undefined ? 0 : AsnConvert.parse(extension.value, CRLNumber).value;
+  // The library gives long numbers as texts.
+  return extension === undefined ? 0 : Number(AsnConvert.parse(extension.value, CRLNumber).value);
 }
 
 /** The serial numbers on a list, upper-case hexadecimal. */

@@ -1,6 +1,11 @@
-/** `worker-server doctor`: reports what this host has and lacks, and how to get it. Changes nothing. */
+/**
+ * `worker-server doctor`: reports what this host has and lacks, and how to get it. Makes the log
+ * directory where it is missing, and changes nothing else.
+ */
+import { findExposures } from "../access/exposure.ts";
 import type { Controller } from "../cgroup/types.ts";
 import { defaultUserOf, type ServerConfig } from "./config.ts";
+import { guardedFiles } from "./guarded_files.ts";
 import { messageOf } from "../errors.ts";
 import { LIMIT_FILES, readLimits } from "../limits.ts";
 import { requireDisk } from "./disk.ts";
@@ -46,9 +51,11 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
     ...await examineHost(config),
     await check("log directory", async () => {
       await requireDisk(config.logDir);
-      const folder = await openLogFolder(config.logDir);
-      if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(folder);
-      return `${folder} is private, and output there can be bounded`;
+      const { path, readable } = await openLogFolder(config.logDir);
+      if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(path);
+      const [folder] = readable;
+      if (folder === undefined) return `${path} is private, and output there can be bounded`;
+      return { warning: `others can look into ${folder}: the server closes it when it starts` };
     }),
     await check("job user", () => examineUser(config)),
     await check("rule file", async () => {
@@ -62,6 +69,7 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
     }),
     await check("certificates", () => examineCertificates(config)),
     await check("revocation list", () => examineRevocations(config)),
+    ...await examineExposures(config),
   ];
 }
 
@@ -139,6 +147,16 @@ async function examineUser({ jobUser, ownerUids }: ServerConfig): Promise<string
   // Every start would fail.
   if (jobUser !== "root" || ownerUids !== undefined) throw new Error(problem);
   return { warning: `${problem}: jobs cannot run as another user or be isolated` };
+}
+
+async function examineExposures(config: ServerConfig): Promise<Finding[]> {
+  const subject = "file permissions";
+  const problems = await findExposures(guardedFiles(config));
+  if (problems.length > 0) {
+    return problems.map((text) => ({ state: "warning", subject, text }));
+  }
+  const text = "only root can read the key and change what decides who may do what";
+  return [{ state: "ok", subject, text }];
 }
 
 async function examineCertificates(config: ServerConfig): Promise<string | Warning> {

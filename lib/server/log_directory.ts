@@ -1,13 +1,23 @@
 /** The log directory: made where it is missing, and checked that it is safe to write to. */
 import { join, relative } from "node:path";
+import { isChangeable, isOpen } from "../../common/file_modes.ts";
 import { LOG_DIR } from "./build_info.ts";
 import { messageOf } from "../errors.ts";
+import { log } from "../log.ts";
 
 /** The server runs as root; the owner of a folder can change it at any time. */
 const ROOT_ID = 0;
 
-/** Write permission for the group and for others. */
-const OTHERS_MAY_WRITE = 0o022;
+/** Only root may look into the folder: commands and output hold secrets. */
+const PRIVATE_MODE = 0o700;
+
+/** The log directory, safe to write to. */
+export interface LogFolder {
+  /** Its real path. */
+  readonly path: string;
+  /** Of the folders from the build's log directory down to it, those that others can read. */
+  readonly readable: readonly string[];
+}
 
 /**
  * Makes the folder, for root alone, and checks each folder from the build's log directory down to it:
@@ -15,24 +25,35 @@ const OTHERS_MAY_WRITE = 0o022;
  * write anywhere, and no other user may put a link there later.
  *
  * @param folder The build's log directory, or a folder below it.
- * @returns The folder's real path.
  * @throws {Error} One line that says what to do.
  */
-export async function openLogFolder(folder: string): Promise<string> {
-  let level = LOG_DIR;
-  await openLevel(level);
+export async function openLogFolder(folder: string): Promise<LogFolder> {
+  let path = LOG_DIR;
+  const isReadable = new Map([[path, await openLevel(path)]]);
   if (await Deno.realPath(LOG_DIR) !== LOG_DIR) throw linkError(LOG_DIR);
   for (const name of relative(LOG_DIR, folder).split("/").filter((text) => text !== "")) {
-    level = join(level, name);
-    await openLevel(level);
+    path = join(path, name);
+    isReadable.set(path, await openLevel(path));
   }
-  return level;
+  return { path, readable: [...isReadable.keys()].filter((level) => isReadable.get(level)) };
 }
 
-/** Makes a folder where there is none, and checks it before anything is made below it. */
-async function openLevel(folder: string): Promise<void> {
+/** Takes from others what they can read, as earlier servers and tools may have left it. */
+export async function closeLogFolder({ readable }: LogFolder): Promise<void> {
+  for (const folder of readable) {
+    await Deno.chmod(folder, PRIVATE_MODE);
+    log.warn("others could look into the log directory; now only root can", { folder });
+  }
+}
+
+/**
+ * Makes a folder where there is none, and checks it before anything is made below it.
+ *
+ * @returns Whether others can read it.
+ */
+async function openLevel(folder: string): Promise<boolean> {
   try {
-    await Deno.mkdir(folder, { recursive: folder === LOG_DIR, mode: 0o700 });
+    await Deno.mkdir(folder, { recursive: folder === LOG_DIR, mode: PRIVATE_MODE });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) {
       throw new Error(`cannot make the log directory ${folder}: ${messageOf(error)}; run as root`);
@@ -48,9 +69,11 @@ async function openLevel(folder: string): Promise<void> {
       `another user owns the log directory ${folder}; run chown root ${folder}`,
     );
   }
-  if (mode !== null && (mode & OTHERS_MAY_WRITE) !== 0) {
+  // Also where it is sticky: what others put there would be taken for the server's.
+  if (isChangeable({ mode, isDirectory: false })) {
     throw new Error(`others may write to the log directory ${folder}; run chmod 700 ${folder}`);
   }
+  return isOpen({ mode });
 }
 
 function linkError(folder: string): Error {

@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import * as v from "valibot";
+import { isOpen } from "../../common/file_modes.ts";
 import { messageOf } from "../errors.ts";
+import { log } from "../log.ts";
 
 /** Where the records are, in the log directory. */
 export const DATABASE_FILE = "jobs.db";
@@ -73,6 +75,7 @@ export function openDatabase(folder: string): DatabaseSync {
   const file = join(folder, DATABASE_FILE);
   let database: DatabaseSync | undefined;
   try {
+    closeToOthers(file);
     database = new DatabaseSync(file);
     // The lock goes with the process, however it ends.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;");
@@ -95,6 +98,32 @@ export function openDatabase(folder: string): DatabaseSync {
           "records are then made again from the jobs' folders",
       { cause: error },
     );
+  }
+}
+
+/** Commands hold passwords: only root may read their records, and those that an earlier server made. */
+const PRIVATE_MODE = 0o600;
+
+/** SQLite's own files beside the database; it makes them with the database's mode. */
+const COMPANIONS = ["", "-wal", "-shm", "-journal"];
+
+function closeToOthers(file: string): void {
+  // SQLite would make a file that everyone may read.
+  Deno.openSync(file, { write: true, create: true, mode: PRIVATE_MODE }).close();
+  const open = COMPANIONS.map((suffix) => `${file}${suffix}`).filter(isOpenFile);
+  for (const path of open) Deno.chmodSync(path, PRIVATE_MODE);
+  if (open.length > 0) {
+    log.warn("others could read the records of jobs; now only root can", { file });
+  }
+}
+
+function isOpenFile(path: string): boolean {
+  try {
+    const info = Deno.lstatSync(path);
+    return info.isFile && isOpen(info);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Certificate revocation lists (RFC 5280, 5): decoded, and checked for the signature of their CA. */
 import { AsnConvert } from "@peculiar/asn1-schema";
-import { CertificateList } from "@peculiar/asn1-x509";
+import { CertificateList, CRLNumber, type Extension, id_ce_cRLNumber } from "@peculiar/asn1-x509";
 import { verify, type X509Certificate } from "node:crypto";
 import { derOf, pemBlocks, toPem } from "../../common/pem.ts";
 import { keyId, normalSerial } from "./x509.ts";
@@ -11,6 +11,8 @@ export interface RevocationList {
   authorityKeyId: string;
   /** When the list was made, in milliseconds since 1970-01-01 UTC. */
   thisUpdateMs: number;
+  /** Grows with each list of the CA (RFC 5280, 5.2.3); -1: the list has none. */
+  number: bigint;
   /** When the CA promises a newer one at the latest; undefined: it does not say. */
   nextUpdateMs: number | undefined;
   /** Serial numbers as {@link normalSerial} writes them. */
@@ -59,7 +61,7 @@ export function parseRevocationLists(
       );
     }
     const known = newest.get(list.authorityKeyId);
-    if (known === undefined || known.thisUpdateMs < list.thisUpdateMs) {
+    if (known === undefined || follows(list, known)) {
       newest.set(list.authorityKeyId, list);
     }
   }
@@ -69,7 +71,7 @@ export function parseRevocationLists(
 /**
  * Replaces lists in force by newer ones. A list stays in force until its CA has made a newer one.
  *
- * @throws {Error} When a list is older than the one in force.
+ * @throws {Error} When a list does not follow the one in force.
  */
 export function replaceLists(
   inForce: readonly RevocationList[],
@@ -78,15 +80,27 @@ export function replaceLists(
   const lists = new Map(inForce.map((list) => [list.authorityKeyId, list]));
   for (const list of found) {
     const known = lists.get(list.authorityKeyId);
-    if (known !== undefined && known.thisUpdateMs > list.thisUpdateMs) {
-      throw new Error(
-        `it was made at ${timeOf(list.thisUpdateMs)}, before the one in force, made at ` +
-          timeOf(known.thisUpdateMs),
-      );
-    }
+    if (known !== undefined && !follows(list, known)) throw new Error(orderProblem(list, known));
     lists.set(list.authorityKeyId, list);
   }
   return [...lists.values()];
+}
+
+/**
+ * Whether a list can replace another one of its CA: it is newer, or it is of the same second and its
+ * number is higher. Where neither tells, it must not let anybody in again.
+ */
+function follows(list: RevocationList, known: RevocationList): boolean {
+  if (list.thisUpdateMs !== known.thisUpdateMs) return list.thisUpdateMs > known.thisUpdateMs;
+  if (list.number !== known.number) return list.number > known.number;
+  return list.serials.isSupersetOf(known.serials);
+}
+
+function orderProblem(list: RevocationList, known: RevocationList): string {
+  const madeAt = timeOf(list.thisUpdateMs);
+  return list.thisUpdateMs === known.thisUpdateMs
+    ? `it was made at ${madeAt} like the one in force, and its number is not higher: make a new one`
+    : `it was made at ${madeAt}, before the one in force, made at ${timeOf(known.thisUpdateMs)}`;
 }
 
 /** Lists as the text of a file. */
@@ -120,10 +134,21 @@ function parseList(
   return {
     authorityKeyId: keyId(signer.publicKey),
     thisUpdateMs: thisUpdate.getTime().getTime(),
+    number: numberOf(crlExtensions),
     nextUpdateMs: nextUpdate?.getTime().getTime(),
     serials: new Set(serials),
     der,
   };
+}
+
+function numberOf(extensions: readonly Extension[]): bigint {
+  const extension = extensions.find(({ extnID }) => extnID === id_ce_cRLNumber);
+  if (extension === undefined) return -1n;
+  try {
+    return BigInt(AsnConvert.parse(extension.extnValue.buffer, CRLNumber).value);
+  } catch {
+    throw new Error("it holds a list whose number cannot be decoded");
+  }
 }
 
 function isSignedBy(list: CertificateList, authority: X509Certificate): boolean {

@@ -106,6 +106,46 @@ async function assertRefused(folder: string, args: readonly string[], message: R
   assert.deepEqual(await contentOf(folder), before);
 }
 
+Deno.test("renew: a revoked certificate is not renewed; issue lets its holder in again, and says so", async () => {
+  using folder = await copyOf(CA);
+  const inFolder = ["--dir", folder.path];
+  const serial = await serialOf(join(folder.path, "bob.crt"));
+  await certs("revoke", ...inFolder, "bob");
+  for (const options of [[], ["--keep-key"], ["--revoke-old"]]) {
+    await assertRefused(
+      folder.path,
+      ["renew", ...inFolder, "--name", "bob", ...options],
+      new RegExp(`cannot renew "bob": its certificate, serial ${serial}, is revoked; .* --force`),
+    );
+  }
+  const again = ["--name", "bob", "--role", "reader", "--force"];
+  const key = ["--key", join(folder.path, "odd.key")];
+  await Deno.remove(join(folder.path, "bob.key"));
+  const text = await certs("issue", ...inFolder, ...again, ...key);
+  assert.match(
+    text,
+    new RegExp(`^bob was revoked \\(serial ${serial}\\) and is let in again`, "m"),
+  );
+  const other = await certs("issue", ...inFolder, "--name", "dan", "--role", "reader", ...key);
+  assert.doesNotMatch(other, /revoked/);
+});
+
+Deno.test("worker-certs: keys and a CA's folder that are open to others are told of, with the command", async () => {
+  using folder = await copyOf(CA);
+  const [dir, key] = [folder.path, join(folder.path, "ca.key")];
+  const list = () => run(join(BIN_DIR, "worker-certs"), ["list", "--dir", dir]);
+  assert.equal((await list()).stderr, "");
+  await Deno.chmod(dir, 0o777);
+  await Deno.chmod(key, 0o644);
+  const { code, stderr } = await list();
+  assert.equal(code, 0);
+  assert.deepEqual(stderr.split("\n"), [
+    `worker-certs: warning: other users may read or change ${key}: run chmod 600 ${key}`,
+    `worker-certs: warning: other users may change ${dir}, and with it the CA: run chmod go-w ${dir}`,
+    "",
+  ]);
+});
+
 Deno.test("revoke: openssl then refuses that certificate, and takes the others", async () => {
   using folder = await copyOf(CA);
   const of = (name: string) => join(folder.path, name);
@@ -366,8 +406,9 @@ Deno.test("revoke: a server ends the streams of who is revoked, and goes on with
     assert.match(refused.stderr, /revoked/);
     assert.equal((await server.cli(["query", job], "stayer")).code, 0);
     assert.equal(staying.code, undefined);
-    // A certificate that was renewed is another one.
-    await certs("renew", "--dir", pki.folder, "--name", "leaver");
+    // Another certificate for the same name is not revoked.
+    const again = ["issue", "--dir", pki.folder, "--name", "leaver", "--role", "reader", "--force"];
+    await certs(...again, "--bundle");
     assert.equal((await server.cli(["query", job], "leaver")).code, 0);
     await server.client().stop(job, 0);
   } finally {

@@ -496,6 +496,52 @@ Deno.test("worker-server --log-dir: a folder that others may change is refused",
   assert.equal((await server.end()).code, 0);
 });
 
+Deno.test("worker-server: what an earlier one left open is closed, and what others may change is told", async () => {
+  await using place = await Place.make();
+  const database = join(place.logDir, "jobs.db");
+  const settings: Settings = {
+    key: join(place.folder, "server.key"),
+    rules: join(place.folder, "r"),
+  };
+  await Deno.copyFile(place.settings["key"] ?? "", settings["key"] ?? "");
+  await Deno.chmod(settings["key"] ?? "", 0o644);
+  await Deno.writeTextFile(settings["rules"] ?? "", '{"rules":[]}');
+  await Deno.chmod(settings["rules"] ?? "", 0o666);
+  await Deno.mkdir(place.logDir, { recursive: true, mode: 0o755 });
+  new DatabaseSync(database).exec(
+    "CREATE TABLE early (a); PRAGMA user_version = 0; DROP TABLE early",
+  );
+  await Deno.chmod(database, 0o644);
+  const doctor = await ended(SERVER, { args: ["doctor", ...place.args(settings)] });
+  assert.match(
+    doctor.stdout,
+    new RegExp(`^warning  log directory +others can look into ${place.logDir}:`, "m"),
+  );
+  for (const problem of ["read or change the key", "change"]) {
+    const line = new RegExp(
+      `^warning  file permissions +others may ${problem} \\S+.*: run chmod`,
+      "m",
+    );
+    assert.match(doctor.stdout, line);
+  }
+  assert.equal((Deno.statSync(place.logDir).mode ?? 0) & 0o777, 0o755, "doctor changes nothing");
+  await using server = new RunningServer({ args: place.args(settings) });
+  await server.ready();
+  assert.equal((Deno.statSync(place.logDir).mode ?? 0) & 0o777, 0o700);
+  for (const file of [database, `${database}-wal`]) {
+    assert.equal((Deno.statSync(file).mode ?? 0) & 0o777, 0o600, file);
+  }
+  for (
+    const line of [
+      "others could look into the log directory; now only root can",
+      "others could read the records of jobs; now only root can",
+      `others may read or change the key ${settings["key"]}: run chmod 600`,
+      `others may change ${settings["rules"]}, and with it who may do what here: run chmod go-w`,
+    ]
+  ) assert(server.log.includes(line), `${line}\n${server.log}`);
+  assert.equal((await server.end()).code, 0);
+});
+
 Deno.test("worker-server --log-dir: a file in its place is named", async () => {
   await using place = await Place.make();
   await Deno.mkdir(LOG_DIR, { recursive: true, mode: 0o700 });
@@ -509,7 +555,9 @@ Deno.test("worker-server --log-dir: records that are none, or of a newer version
   await using place = await Place.make();
   await Deno.mkdir(place.logDir, { recursive: true, mode: 0o700 });
   const file = join(place.logDir, "jobs.db");
-  await Deno.writeTextFile(file, "no database, but text of some length ".repeat(100));
+  await Deno.writeTextFile(file, "no database, but text of some length ".repeat(100), {
+    mode: 0o600,
+  });
   const refused = (why: string) =>
     new RegExp(`cannot open the records of jobs in ${file}: ${why};`);
   await assertRefused(place, {}, refused("file is not a database"));
@@ -518,6 +566,7 @@ Deno.test("worker-server --log-dir: records that are none, or of a newer version
   const database = new DatabaseSync(file);
   database.exec("PRAGMA user_version = 1000000");
   database.close();
+  await Deno.chmod(file, 0o600);
   await assertRefused(place, {}, refused("it was written by a newer version of worker-server"));
 });
 

@@ -23,6 +23,20 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "first >= 0",
     tests: ["config"],
   },
+  {
+    name: "everyone may read the records",
+    file: "lib/store/database.ts",
+    from: "    closeToOthers(file);\n",
+    to: "",
+    tests: ["store"],
+  },
+  {
+    name: "the records of an earlier server stay open to everyone",
+    file: "lib/store/database.ts",
+    from: "  for (const path of open) Deno.chmodSync(path, PRIVATE_MODE);\n",
+    to: "",
+    tests: ["store"],
+  },
   // Rotation and the disk.
   {
     name: "bytes are freed before the new beginning of the output is on the disk",

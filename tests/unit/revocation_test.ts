@@ -146,6 +146,63 @@ Deno.test("replaceLists: an older list is an error that names both times", async
   assert.deepEqual(serialsOf(replaceLists([newer], [newer])), [["1"]]);
 });
 
+/** A list of a fixed second, with a number unless it is undefined. */
+async function numbered(serials: readonly string[], number?: string): Promise<RevocationList> {
+  const extensions = number === undefined
+    ? []
+    : [new Extension("2.5.29.20", false, Uint8Array.fromHex(number))];
+  const [list] = parse(await ca.revoke(serials, { madeAtMs: 1_700_000_000_000, extensions }));
+  assert.ok(list !== undefined);
+  return list;
+}
+
+Deno.test("replaceLists: of lists of one second the higher number counts, whatever its length", async () => {
+  // DER integers: 1, 2, 200, 2^31, 2^64.
+  const numbers = [
+    undefined,
+    "020101",
+    "020102",
+    "020200c8",
+    "02050080000000",
+    "0209010000000000000000",
+  ];
+  const lists = await Promise.all(numbers.map((number, index) => numbered([`0${index}`], number)));
+  const sorted = lists.map(({ number }) => number);
+  assert.deepEqual(sorted, [-1n, 1n, 2n, 200n, 2n ** 31n, 2n ** 64n]);
+  for (const [index, newer] of lists.entries()) {
+    for (const older of lists.slice(0, index)) {
+      assert.deepEqual(replaceLists([older], [newer]), [newer]);
+      assert.throws(
+        () => replaceLists([newer], [older]),
+        /its number is not higher: make a new one/,
+      );
+      const pems = [older, newer].map((list) => formatRevocationLists([list]));
+      for (const pem of [pems.join(""), pems.toReversed().join("")]) {
+        assert.deepEqual(serialsOf(parse(pem)), serialsOf([newer]));
+      }
+    }
+  }
+});
+
+Deno.test("replaceLists: a list of the same second and number lets nobody in again", async () => {
+  for (const number of [undefined, "020107"]) {
+    const [none, one, both] = [
+      await numbered([], number),
+      await numbered(["01"], number),
+      await numbered(["01", "02"], number),
+    ];
+    assert.deepEqual(replaceLists([none], [both]), [both]);
+    assert.deepEqual(replaceLists([one], [both]), [both]);
+    assert.deepEqual(replaceLists([both], [both]), [both]);
+    assert.throws(() => replaceLists([both], [one]), /its number is not higher/);
+    assert.throws(() => replaceLists([one], [none]), /its number is not higher/);
+  }
+});
+
+Deno.test("parseRevocationLists: a number that is none is refused", async () => {
+  await assert.rejects(numbered([], "040101"), /a list whose number cannot be decoded/);
+});
+
 /** A folder with a file of lists and the folder of the server's copy. */
 function testFolder() {
   const folder = Deno.makeTempDirSync({ prefix: "revocation-" });

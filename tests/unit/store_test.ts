@@ -23,6 +23,30 @@ Deno.test("JobStore: records and their changes survive the store", async () => {
   assert.deepEqual(store.endedTotals(), { count: 0, outputBytes: 0 });
 });
 
+Deno.test("JobStore: only root may read the records, also those of an earlier server", async () => {
+  await using folder = await temporaryFolder();
+  using log = new CapturedLog();
+  const files = ["jobs.db", "jobs.db-wal"].map((name) => join(folder.path, name));
+  const assertPrivate = () => {
+    for (const file of files) assert.equal((Deno.statSync(file).mode ?? 0) & 0o777, 0o600, file);
+  };
+  {
+    using store = open(folder.path);
+    store.insert(newRecord());
+    assertPrivate();
+  }
+  assert.deepEqual(log.messages(), []);
+  // As after a crash: both are there.
+  for (const file of files) {
+    Deno.openSync(file, { write: true, create: true }).close();
+    Deno.chmodSync(file, 0o644);
+  }
+  using store = open(folder.path);
+  store.insert(newRecord());
+  assertPrivate();
+  assert.deepEqual(log.messages(), ["others could read the records of jobs; now only root can"]);
+});
+
 Deno.test("JobStore: a record of a server up to 0.1.0 is read with the present names", async () => {
   await using folder = await temporaryFolder();
   const record = newRecord();
