@@ -44,7 +44,11 @@ export interface Terminal {
   isFile(): Promise<boolean>;
   /** Replaces the progress line on standard error; an empty text removes it. */
   showProgress(text: string): void;
-  /** The value of an environment variable; an empty one counts as not set. */
+  /**
+   * The value of an environment variable; an empty one counts as not set.
+   *
+   * @throws {ClientError} It is not UTF-8.
+   */
   environment(name: string): string | undefined;
   /**
    * Calls the listener for each SIGINT and SIGTERM, which then no longer end the process.
@@ -131,9 +135,14 @@ export const processTerminal: Terminal = {
   },
   get isUnicode() {
     const { environment } = processTerminal;
-    // The first that is set decides (POSIX, "Locale"); without any, terminals use UTF-8.
-    const locale = environment("LC_ALL") ?? environment("LC_CTYPE") ?? environment("LANG");
-    return locale === undefined || /utf-?8/i.test(locale);
+    try {
+      // The first that is set decides (POSIX, "Locale"); without any, terminals use UTF-8.
+      const locale = environment("LC_ALL") ?? environment("LC_CTYPE") ?? environment("LANG");
+      return locale === undefined || /utf-?8/i.test(locale);
+    } catch {
+      // A locale whose name is not text is none.
+      return false;
+    }
   },
   onKey(listener) {
     if (!Deno.stdin.isTerminal()) return () => {};
@@ -206,7 +215,14 @@ export const processTerminal: Terminal = {
     }
   },
   environment(name) {
-    return Deno.env.get(name) || undefined;
+    try {
+      return Deno.env.get(name) || undefined;
+    } catch {
+      throw new ClientError(
+        `Cannot use the environment variable ${name}: its value is not UTF-8. Correct or unset it.`,
+        ExitStatus.usage,
+      );
+    }
   },
   onInterrupt(listener) {
     const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];

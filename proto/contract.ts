@@ -3,7 +3,7 @@
  *
  * The code and the types are made from job_service.proto by tools/build/gen.ts.
  */
-import { services } from "../build/gen/codec.ts";
+import { isRecoded as isRecodedMessage, services } from "../build/gen/codec.ts";
 import { files } from "../build/gen/descriptors.ts";
 import type { JobServiceDefinition } from "../build/gen/JobService.ts";
 
@@ -24,6 +24,11 @@ export type { StreamResponse, StreamResponse__Output } from "../build/gen/Stream
 
 /** The methods of JobService, as `Server.addService` and `makeClientConstructor` take them. */
 export const jobService = services.JobService as unknown as JobServiceDefinition;
+
+/** Whether a text in a request was not UTF-8, so that the message is not what was sent. */
+export function isRecoded(request: unknown): boolean {
+  return isRecodedMessage(request);
+}
 
 /** Descriptors of the contract and of the services beside it: FileDescriptorProtos, serialized. */
 export function contractFiles(): Uint8Array[] {

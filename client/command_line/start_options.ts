@@ -159,9 +159,19 @@ async function readEnvFile(
       ExitStatus.usage,
     );
   }
-  const text = new TextDecoder().decode(bytes);
-  const lines = text.split(/\r?\n/).filter((line) => !/^\s*(#|$)/.test(line));
+  const lines = decodeText(bytes, envFile).split(/\r?\n/).filter((line) => !/^\s*(#|$)/.test(line));
   return parsePairs(lines, "--env-file");
+}
+
+function decodeText(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new ClientError(
+      `Cannot start the job: --env-file ${file} is not UTF-8. Pass such values in a file on the server.`,
+      ExitStatus.usage,
+    );
+  }
 }
 
 async function readInput(file: string, terminal: Terminal): Promise<Uint8Array> {

@@ -40,7 +40,7 @@ export class UnknownOutcomeError extends ClientError {
 /**
  * The request that starts a job.
  *
- * @throws {ClientError} The job's standard input is too long.
+ * @throws {ClientError} The job's standard input is too long, or a text cannot be sent as it is.
  */
 export function toStartRequest(
   [name = "", ...args]: readonly string[],
@@ -51,6 +51,18 @@ export function toStartRequest(
     throw new ClientError(
       "Cannot start the job: its standard input is larger than 2 MiB. " +
         "Pass more data in a file on the server.",
+      ExitStatus.usage,
+    );
+  }
+  const texts = [
+    ...[name, ...args, spec.idempotencyKey, spec.title, spec.workingDirectory, spec.user],
+    ...Object.entries({ ...spec.labels }).flat(),
+    ...Object.entries({ ...spec.env }).flat(),
+  ];
+  if (texts.some((text) => text?.isWellFormed() === false)) {
+    throw new ClientError(
+      "Cannot start the job: a text has half of a character (a lone surrogate), which UTF-8 cannot " +
+        "hold. Correct it.",
       ExitStatus.usage,
     );
   }

@@ -9,6 +9,7 @@ import {
   type ServerWritableStream,
   status,
 } from "@grpc/grpc-js";
+import { isRecoded } from "../../proto/contract.ts";
 import { JobError } from "../errors.ts";
 import { type CallContext, contextOf } from "./call_context.ts";
 import {
@@ -18,6 +19,9 @@ import {
   type Shutdown,
   toStatus,
 } from "./endings.ts";
+
+/** Such a text would not arrive as it was sent: another file, another value, another job. */
+const NOT_UTF8 = new JobError("invalid", "Cannot read the request: a text in it is not UTF-8");
 
 /**
  * A handler with one answer.
@@ -52,6 +56,7 @@ export function unaryHandler<Request, Response>(
     call.on("cancelled", () => ended.abort(new JobError("unavailable", "The caller has gone")));
     const interruption = onInterruption(interruptions, interrupt);
     if (begun.aborted || isInterrupted(interruptions)) return interrupt();
+    if (isRecoded(call.request)) return answer(toStatus(NOT_UTF8));
     handle(call.request, context, call.metadata, ended.signal).then(
       (response) => {
         if (isAnswered || call.cancelled) context.endLate(status[status.OK]);
@@ -93,6 +98,7 @@ export function streamHandler<Request, Response>(
     call.on("close", end);
     using _interruption = onInterruption(interruptions, end);
     try {
+      if (isRecoded(call.request)) throw NOT_UTF8;
       if (!isInterrupted(interruptions)) await handle({ call, context, ended: ended.signal });
       if (isInterrupted(interruptions)) throw interruptionOf(interruptions);
       call.end();

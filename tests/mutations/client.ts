@@ -3,6 +3,20 @@ import type { Mutation } from "./mutation.ts";
 /** The client: connections, output, identity, units. */
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a file of variables that is not UTF-8 is sent with other characters",
+    file: "client/command_line/start_options.ts",
+    from: 'new TextDecoder("utf-8", { fatal: true })',
+    to: 'new TextDecoder("utf-8")',
+    tests: ["client_jobs"],
+  },
+  {
+    name: "half of a character is sent as another one",
+    file: "client/jobs/start.ts",
+    from: "text?.isWellFormed() === false",
+    to: "text === null",
+    tests: ["client_jobs"],
+  },
+  {
     name: "output resumes one byte too late",
     file: "client/jobs/output_position.ts",
     from: "this.#next = Math.max(next, offset + output.length);",

@@ -634,6 +634,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["access_rules"],
   },
   {
+    name: "a request is carried out with characters that were not sent",
+    file: "lib/grpc/handlers.ts",
+    from: "    if (isRecoded(call.request)) return answer(toStatus(NOT_UTF8));\n",
+    to: "",
+    tests: ["service"],
+  },
+  {
     name: "a trace goes to jobs whose variables a rule lists",
     file: "lib/grpc/translate.ts",
     from: ".filter(([name]) => mayPass(name))",

@@ -1,4 +1,5 @@
 /** What the verbs make of the server's answers, without a server. */
+import { readJobSpec } from "../../client/command_line/start_options.ts";
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import { Session } from "../../client/connection/session.ts";
@@ -11,7 +12,12 @@ import {
 import { ExitStatus } from "../../client/exit_status.ts";
 import { listJobs } from "../../client/jobs/list.ts";
 import { resolveJobID } from "../../client/jobs/resolve_id.ts";
-import { startJob, toStartRequest, UnknownOutcomeError } from "../../client/jobs/start.ts";
+import {
+  type JobSpec,
+  startJob,
+  toStartRequest,
+  UnknownOutcomeError,
+} from "../../client/jobs/start.ts";
 import { exitCodeOf, stateOf, toListRequest } from "../../client/jobs/state.ts";
 import { ratesOf } from "../../client/jobs/usage.ts";
 import { waitForExit } from "../../client/verbs/wait.ts";
@@ -144,6 +150,39 @@ Deno.test("startJob: every try of one start has the same idempotency key", async
   });
   assert.equal(await startJob(session, REQUEST), ID);
   assert.deepEqual(requests, [REQUEST, REQUEST]);
+});
+
+Deno.test("toStartRequest: a text that UTF-8 cannot hold is refused, wherever it stands", () => {
+  const half = "a\ud800";
+  const key = { idempotencyKey: "k" };
+  const refused: [words: string[], spec: JobSpec][] = [
+    [[half], key],
+    [["ls", half], key],
+    [["ls"], { idempotencyKey: half }],
+    [["ls"], { ...key, title: half }],
+    [["ls"], { ...key, user: half }],
+    [["ls"], { ...key, workingDirectory: half }],
+    [["ls"], { ...key, env: { A: half } }],
+    [["ls"], { ...key, env: { [half]: "" } }],
+    [["ls"], { ...key, labels: { a: half } }],
+  ];
+  for (const [words, spec] of refused) {
+    assert.throws(() => toStartRequest(words, spec), /a text has half of a character/);
+  }
+  toStartRequest(["ls", "\u{1f600}", "\ufffd"], key);
+});
+
+Deno.test("readJobSpec: an --env-file that is not UTF-8 is refused, and not sent with other characters", async () => {
+  const terminal = new FakeTerminal();
+  const read = (bytes: number[]) => {
+    terminal.read = () => Promise.resolve(new Uint8Array(bytes));
+    const options = { envFile: "vars", idempotencyKey: "k", network: true };
+    return readJobSpec(options, terminal);
+  };
+  assert.deepEqual((await read([0x41, 0x3d, 0xc3, 0xa9, 0x0a])).env, { A: "\u00e9" });
+  for (const bytes of [[0x41, 0x3d, 0xff], [0x41, 0x3d, 0xc3], [0x41, 0x3d, 0xed, 0xa0, 0x80]]) {
+    await assert.rejects(read(bytes), /^ClientError: .*--env-file vars is not UTF-8\. Pass such/);
+  }
 });
 
 Deno.test("toStartRequest: what is not given is left to the server", () => {

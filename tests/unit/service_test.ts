@@ -1,6 +1,7 @@
 /** The handlers of JobService over a fake manager: what they ask of it, and for whom they refuse. */
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
+import { Buffer } from "node:buffer";
 import { parseRules } from "../../lib/access/rules.ts";
 import { JobError } from "../../lib/errors.ts";
 import type { CallContext } from "../../lib/grpc/call_context.ts";
@@ -207,6 +208,30 @@ Deno.test("service: Start of what is invalid, or what the rules do not allow, st
     assert.equal(context.job, undefined);
   }
   assert.deepEqual(asked, []);
+});
+
+Deno.test("service: a text that is not UTF-8 is refused, and not replaced by another one", async () => {
+  // Field 1 (a program, a job) and field 2 (an argument): "a", and bytes that are no character.
+  const bytes = { start: "0a0161120161", broken: "0a01611202ffff", surrogate: "0a01611203eda080" };
+  const { asked, handlers } = place();
+  const start = (hex: string) => {
+    const { context } = fakeContext(ALICE, "Start");
+    const request = jobService.Start.requestDeserialize(Buffer.from(hex, "hex"));
+    return new Promise<unknown[]>((resolve) => {
+      const handler = handlers.Start as unknown as Handler;
+      handler(
+        new FakeCall(request, context),
+        (error) => resolve([error?.code ?? 0, error?.details]),
+      );
+    });
+  };
+  const refusal = [status.INVALID_ARGUMENT, "Cannot read the request: a text in it is not UTF-8"];
+  for (const hex of [bytes.broken, bytes.surrogate]) assert.deepEqual(await start(hex), refusal);
+  assert.deepEqual(asked, []);
+  assert.equal((await start(bytes.start))[0], 0);
+  // A character that stands for broken ones may be sent.
+  assert.equal((await start("0a0161" + "1203efbfbd"))[0], 0);
+  assert.equal(asked.length, 2);
 });
 
 Deno.test("service: Signal refuses what is not a signal before it looks for the job", async () => {

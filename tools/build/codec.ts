@@ -48,6 +48,35 @@ const { Reader, Writer, util } = protobuf;
 const OPTIONS = { longs: Number, enums: String, defaults: true };
 const serialize = (type) => (value) => type.encode(type.fromObject(value)).finish();
 const deserialize = (type) => (bytes) => type.toObject(type.decode(bytes), OPTIONS);
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+const recoded = new WeakSet();
+/** Whether a text in a request was not UTF-8, and stands in the message with other characters. */
+export const isRecoded = (request) => recoded.has(request);
+const deserializeRequest = (type) => (bytes) => {
+  let isValid = true;
+  const reader = Reader.create(bytes);
+  const { string } = reader;
+  reader.string = function () {
+    const begin = this.pos;
+    const text = string.call(this);
+    // What is not valid becomes this character, which may have been sent as well.
+    if (text.includes("\\uFFFD")) {
+      const end = this.pos;
+      this.pos = begin;
+      try {
+        UTF8.decode(this.bytes());
+      } catch {
+        isValid = false;
+      }
+      this.pos = end;
+    }
+    return text;
+  };
+  const message = type.toObject(type.decode(reader), OPTIONS);
+  if (!isValid) recoded.add(message);
+  return message;
+};
 `;
 
 function messageCode(type: protobuf.Type): string {
@@ -77,7 +106,7 @@ function serviceCode(service: protobuf.Service): string {
     requestStream: ${method.requestStream === true},
     responseStream: ${method.responseStream === true},
     requestSerialize: serialize(${request}),
-    requestDeserialize: deserialize(${request}),
+    requestDeserialize: deserializeRequest(${request}),
     responseSerialize: serialize(${response}),
     responseDeserialize: deserialize(${response}),
   },`;
