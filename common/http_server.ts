@@ -1,86 +1,104 @@
-/** An HTTP server that goes on where the runtime's would end. */
+/**
+ * An HTTP server for few clients: one request a connection, and none that is half sent stays. That of
+ * the runtime (Deno 2.7.14) waits for ever for the rest of a request, and ends for good at the first
+ * connection that it cannot accept.
+ */
+import { closeQuietly, exchange, type HttpHandler } from "./http_exchange.ts";
 
-/** How long to wait before the address is listened on again. */
-const LISTEN_INTERVAL_MS = 250;
+/** How long to wait after a connection could not be accepted. */
+const ACCEPT_INTERVAL_MS = 250;
+
+/** Connections whose request has not come yet; one more takes the place of the oldest. */
+const MAX_WAITING = 100;
+
+/** All connections; one more is closed. */
+const MAX_OPEN = 500;
 
 /** What is served, and where. */
 export interface HttpServerOptions {
   readonly hostname: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  readonly handle: (request: Request) => Response | Promise<Response>;
+  readonly handle: HttpHandler;
+  /** How long a client may take to read an answer; undefined: as long as it likes. */
+  readonly answerTimeoutMs?: number;
   /** Ends the answers that are under way, and the server. */
   readonly signal?: AbortSignal;
   /** Called when a connection could not be accepted. */
   readonly onFailure?: (error: unknown) => void;
 }
 
-/**
- * Serves HTTP until it is closed. The runtime's own server ends for good at the first connection that
- * it cannot accept, because no file descriptor is left, say (Deno 2.7.14): then the same port is
- * listened on again.
- */
+/** Serves HTTP until it is closed. */
 export class HttpServer {
   /** The port, also where the system chose it. */
   readonly port: number;
   readonly #options: HttpServerOptions;
-  readonly #ended: Promise<void>;
-  #server: Deno.HttpServer<Deno.NetAddr>;
-  #isClosing = false;
+  readonly #listener: Deno.TcpListener;
+  /** Connections whose request has not come yet, the oldest first. */
+  readonly #waiting = new Set<Deno.TcpConn>();
+  /** All connections, with the end of their exchange. */
+  readonly #open = new Map<Deno.TcpConn, Promise<void>>();
+  #isClosed = false;
 
   /** @throws When the address cannot be listened on. */
   constructor(options: HttpServerOptions) {
+    const { hostname, port, signal } = options;
+    const listener = Deno.listen({ hostname, port });
     this.#options = options;
-    this.#server = listen(options);
-    this.port = this.#server.addr.port;
-    this.#ended = this.#goOn();
+    this.#listener = listener;
+    this.port = listener.addr.port;
+    signal?.addEventListener("abort", () => this.#end());
+    void this.#accept();
   }
 
   /** Takes no new connections, and waits until open requests have been answered. */
   async close(): Promise<void> {
-    this.#isClosing = true;
-    // One that has ended by itself cannot be shut down.
-    await this.#server.shutdown().catch(() => {});
-    await this.#ended;
+    this.#stop();
+    for (const connection of this.#waiting) closeQuietly(connection);
+    await Promise.all(this.#open.values());
   }
 
-  get #isClosed(): boolean {
-    return this.#isClosing || this.#options.signal?.aborted === true;
+  #end(): void {
+    this.#stop();
+    for (const connection of this.#open.keys()) closeQuietly(connection);
   }
 
-  async #goOn(): Promise<void> {
+  #stop(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#listener.close();
+  }
+
+  async #accept(): Promise<void> {
     while (!this.#isClosed) {
       try {
-        return await this.#server.finished;
+        this.#take(await this.#listener.accept());
       } catch (error) {
-        if (!this.#isClosed) this.#options.onFailure?.(error);
-      }
-      await this.#listenAgain();
-    }
-  }
-
-  async #listenAgain(): Promise<void> {
-    while (!this.#isClosed) {
-      await new Promise((resolve) => setTimeout(resolve, LISTEN_INTERVAL_MS));
-      if (this.#isClosed) return;
-      try {
-        this.#server = listen({ ...this.#options, port: this.port });
-        return;
-      } catch {
-        // The reason for the end is still there: the next time.
+        if (this.#isClosed) return;
+        this.#options.onFailure?.(error);
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_INTERVAL_MS));
       }
     }
   }
-}
 
-function listen(
-  { hostname, port, handle, signal }: HttpServerOptions,
-): Deno.HttpServer<Deno.NetAddr> {
-  const options: Deno.ServeTcpOptions = {
-    hostname,
-    port,
-    onListen: () => {},
-    onError: () => new Response(null, { status: 500 }),
-  };
-  return Deno.serve(signal === undefined ? options : { ...options, signal }, handle);
+  #take(connection: Deno.TcpConn): void {
+    if (this.#open.size >= MAX_OPEN) return closeQuietly(connection);
+    // An answer is written in several parts: the kernel would wait for each to arrive.
+    connection.setNoDelay(true);
+    this.#waiting.add(connection);
+    const [oldest] = this.#waiting;
+    if (this.#waiting.size > MAX_WAITING && oldest !== undefined) {
+      this.#waiting.delete(oldest);
+      closeQuietly(oldest);
+    }
+    const { handle, answerTimeoutMs } = this.#options;
+    const onHead = () => void this.#waiting.delete(connection);
+    const ended = exchange(connection, { handle, onHead, answerTimeoutMs }).catch(() => {
+      // The client has gone, or took too long: nobody is left who could be told.
+    }).finally(() => {
+      onHead();
+      this.#open.delete(connection);
+    });
+    this.#open.set(connection, ended);
+  }
 }

@@ -7,6 +7,9 @@ import type { Metrics } from "./metrics.ts";
 /** At most one failure in this time is logged: there are several a second while it lasts. */
 const LOG_INTERVAL_MS = 10_000;
 
+/** An answer is some ten kilobytes. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
 /** What is served. */
 export interface Sources {
   readonly metrics: Metrics;
@@ -33,6 +36,7 @@ export function serveMetrics(address: string, sources: Sources): HttpServer {
       hostname,
       port,
       handle: (request) => answer(request, sources),
+      answerTimeoutMs: ANSWER_TIMEOUT_MS,
       onFailure: logFailures(),
     });
   } catch (error) {

@@ -1,6 +1,7 @@
 /** What people and shells write: limits, sizes, rules, settings, the launcher's files. */
 import * as fc from "fast-check";
 import { strict as assert } from "node:assert";
+import { BadRequestError, parseHead } from "../../common/http_head.ts";
 import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
 import { parseBytes, parseCount, parseDurationMs } from "../../common/quantities.ts";
 import { AccessRules, parseRules } from "../../lib/access/rules.ts";
@@ -59,6 +60,21 @@ fuzz("rule files", {
       () => assert(parseRules(text, "root") instanceof AccessRules),
       (error) => error instanceof Error && !(error instanceof TypeError) && error.message !== "",
     );
+  },
+});
+
+fuzz("heads of HTTP requests", {
+  inputs: mutatedText(
+    "GET /a/b?c=d HTTP/1.1\r\nHost: 127.0.0.1:80\r\nOrigin: http://x",
+    "POST //x/../ HTTP/1.0\r\nContent-Length: 12\r\nX-Y:",
+    "POST http://x/ HTTP/1.1\r\nTransfer-Encoding: chunked",
+  ),
+  holds: (text) => {
+    succeeds(() => {
+      const { url, length } = parseHead(text);
+      assert(URL.canParse(url));
+      assert(length === "chunked" || Number.isSafeInteger(length) && length >= 0);
+    }, (error) => error instanceof BadRequestError);
   },
 });
 

@@ -112,6 +112,29 @@ Deno.test("ui: a body without a length is cut as well, and what is no request is
   assert.deepEqual((await server.client().list()).jobs, []);
 });
 
+Deno.test("ui: half-sent requests, however many, keep nobody else from the page", async () => {
+  await using server = await TestServer.start();
+  await using host = await UiHost.start(server);
+  const { hostname, port } = new URL(host.url);
+  const half = await Promise.all(Array.from({ length: 300 }, async () => {
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: x"));
+    return connection;
+  }));
+  try {
+    // The oldest were closed: 100 may wait.
+    const ends = half.slice(0, 100).map((connection) =>
+      connection.read(new Uint8Array(1)).catch(() => null)
+    );
+    assert.deepEqual(new Set(await inTime("the end of them", Promise.all(ends))), new Set([null]));
+    const response = await fetch(host.url);
+    assert.equal(response.status, 200);
+    await response.text();
+  } finally {
+    for (const connection of half) connection.close();
+  }
+});
+
 Deno.test("ui: the page is whole, and may load and say nothing elsewhere", async () => {
   await using server = await TestServer.start();
   await using host = await UiHost.start(server);

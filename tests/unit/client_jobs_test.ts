@@ -1,7 +1,7 @@
 /** What the verbs make of the server's answers, without a server. */
-import { readJobSpec } from "../../client/command_line/start_options.ts";
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
+import { readJobSpec } from "../../client/command_line/start_options.ts";
 import { Session } from "../../client/connection/session.ts";
 import {
   ClientError,

@@ -409,6 +409,7 @@ Deno.test("JobStore: what a newer version wrote is refused, and left as it is", 
 });
 
 Deno.test("JobStore: a file that is not a store, or a damaged one, is an error that names it", async () => {
+  using _log = new CapturedLog();
   for (const text of ["junk".repeat(2000), "SQLite format 3\0".padEnd(5000, "x")]) {
     await using folder = await temporaryFolder();
     await Deno.writeTextFile(join(folder.path, "jobs.db"), text);
