@@ -17,6 +17,8 @@ export interface CheckedIdentity {
   readonly holder: string;
   /** The file of the CA, for messages. */
   readonly caFile: string;
+  /** The file of the key. */
+  readonly keyFile: string;
 }
 
 /**
@@ -51,6 +53,7 @@ export function checkIdentity(parts: IdentityParts, nowMs: number): CheckedIdent
     name: /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? "",
     holder,
     caFile: parts.caFile,
+    keyFile: parts.keyFile,
   };
 }
 

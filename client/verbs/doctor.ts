@@ -1,3 +1,4 @@
+import { isOpen } from "../../common/file_modes.ts";
 import { DAY_MS } from "../../common/units.ts";
 import config from "../../deno.json" with { type: "json" };
 import { ExitStatus } from "../exit_status.ts";
@@ -34,7 +35,7 @@ Examples:
       terminal.write(
         new TextEncoder().encode(`${state.padEnd(7)}  ${subject.padEnd(11)}  ${text}\n`),
       );
-    const { holder, expiresAtMs } = session.identity;
+    const { holder, expiresAtMs, keyFile } = session.identity;
     const daysLeft = Math.floor((expiresAtMs - Date.now()) / DAY_MS);
     print(
       daysLeft < SOON_DAYS ? "warning" : "ok",
@@ -42,6 +43,9 @@ Examples:
       `${holder}, valid for ${daysLeft} more days` +
         (daysLeft < SOON_DAYS ? ": request a new one" : ""),
     );
+    if (isOpen(await Deno.stat(keyFile))) {
+      print("warning", "key", `other users may read ${keyFile}: run chmod 600 ${keyFile}`);
+    }
     const askedAtMs = Date.now();
     const info = await session.call("Info", {});
     const tookMs = Date.now() - askedAtMs;

@@ -232,6 +232,13 @@ Deno.test("worker-client stats, doctor, version: say what is so", async () => {
   ]);
   assert.match(doctor.join("\n"), /you +alice, writer\n/);
   assert.match((await server.cli(["doctor"], "bob")).stdout, /you +bob, reader\n/);
+  const key = server.pki.file("bob.pem");
+  await Deno.chmod(key, 0o644);
+  const { code, stdout } = await server.cli(["doctor", "-i", key]);
+  assert.equal(code, 0);
+  assert(
+    stdout.includes(`warning  key          other users may read ${key}: run chmod 600 ${key}\n`),
+  );
   assert.deepEqual(await lines(server, "version"), ["client 0.1.0", "server 0.1.0"]);
   await server.end();
   const gone = await server.cli(["version"]);
