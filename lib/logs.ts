@@ -198,8 +198,10 @@ export class OutputLog {
   }
 
   /** @returns Whether somebody has cut the file: what is known to be missing then is a gap. */
-  #noteSize(size: number): boolean {
+  #noteSize(seenBytes: number): boolean {
     const end = this.#knownBytes;
+    // The size may have been looked up before a later one: only the present one tells of a cut.
+    const size = seenBytes >= end ? seenBytes : Deno.statSync(this.#path).size;
     if (size >= end) this.#knownBytes = size;
     // What is missing at the end of a finished output needs no record.
     if (size >= end || this.#finished || this.#gaps.skip(size) >= end) return false;

@@ -274,4 +274,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "Math.max(begin, end - Infinity * maxBytes)",
     tests: ["positioned_file"],
   },
+  {
+    name: "a size that was looked up earlier is taken for a cut",
+    file: "lib/logs.ts",
+    from: "seenBytes >= end ? seenBytes : Deno.statSync(this.#path).size",
+    to: "seenBytes",
+    tests: ["gaps"],
+  },
 ];

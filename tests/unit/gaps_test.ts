@@ -177,3 +177,26 @@ test("OutputLog.read: a follower that has read what is cut off then is not told 
   assert.deepEqual([value?.offset, value?.gapBytes], [6, 0]);
   assert.equal((await chunks.next()).done, true);
 });
+
+test("OutputLog.read: a size that was looked up before a later one is no cut", async (folder) => {
+  using captured = new CapturedLog();
+  const log = await logOf(folder, { output: "begin\n" }, { finished: false });
+  const stat = Deno.FsFile.prototype.stat;
+  let isLate = false;
+  Deno.FsFile.prototype.stat = async function () {
+    const early = await stat.call(this);
+    if (!isLate) {
+      isLate = true;
+      await Deno.writeTextFile(join(folder, "output"), "more\n", { append: true });
+      assert.equal(log.size().bytes, 11);
+    }
+    return early;
+  };
+  try {
+    assert.deepEqual(await partsOf(log), ["begin\nmore\n"]);
+  } finally {
+    Deno.FsFile.prototype.stat = stat;
+  }
+  assert(isLate);
+  assert.deepEqual(captured.entries, []);
+});
