@@ -13,6 +13,8 @@ export interface Row {
   readonly alternative?: { readonly name: string; readonly values: readonly number[] };
   /** What to reach. */
   readonly target?: Target;
+  /** Whether the README shows it although it is not the first row of its benchmark. */
+  readonly isInSummary?: boolean;
 }
 
 /** What a row is to reach, held against the medians. */
