@@ -6,6 +6,7 @@ import {
   type DialResult,
   explain,
   explainDistrust,
+  isSilentRefusal,
   isUntrusted,
   type Stage,
 } from "./explanation.ts";
@@ -15,13 +16,26 @@ import { tlsOptions } from "./tls_options.ts";
 const DIAL_TIMEOUT_MS = 3_000;
 
 /**
+ * A server that ends just then, or a path that is cut, closes a connection as a server does that
+ * rejects the certificate without a word: only one that does so each time has rejected it.
+ */
+const DIALS_OF_A_REFUSAL = 3;
+
+/**
  * Finds out why no connection to the server can be made. grpc-js reports most reasons as "Failed to
  * connect", so the same handshake is repeated without it.
  *
+ * @param dialOnce Makes the handshake.
  * @returns The reason, for the user.
  */
-export async function diagnose(endpoint: Endpoint): Promise<ConnectionFailure> {
-  const result = await dial(endpoint);
+export async function diagnose(
+  endpoint: Endpoint,
+  dialOnce: (endpoint: Endpoint) => Promise<DialResult> = dial,
+): Promise<ConnectionFailure> {
+  let result = await dialOnce(endpoint);
+  for (let dials = 1; dials < DIALS_OF_A_REFUSAL && isSilentRefusal(result); dials++) {
+    result = await dialOnce(endpoint);
+  }
   return isUntrusted(result)
     ? explainDistrust(await reasonOfDistrust(endpoint), endpoint)
     : explain(result, endpoint);

@@ -21,6 +21,11 @@ export function isUntrusted({ end }: DialResult): boolean {
   return end instanceof Error && rootOf(end).code === "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
 }
 
+/** Whether the server has closed the connection behind the handshake, and has not said why. */
+export function isSilentRefusal({ stage, end }: DialResult): boolean {
+  return stage === "secure" && end === "closed";
+}
+
 /**
  * The reason why a server's certificate was not accepted.
  *
@@ -62,7 +67,9 @@ export function explain({ stage, end }: DialResult, endpoint: Endpoint): Connect
     );
   }
   if (end instanceof Error) return explainError(end, { stage, endpoint });
-  return stage === "secure" ? certificateRefused(endpoint, false) : closedAtOnce(server);
+  return isSilentRefusal({ stage, end })
+    ? certificateRefused(endpoint, false)
+    : closedAtOnce(server);
 }
 
 function closedAtOnce(server: string): ConnectionFailure {

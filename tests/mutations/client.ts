@@ -234,6 +234,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_explanation"],
   },
   {
+    name: "one connection that is closed in silence counts as a refusal",
+    file: "client/connection/diagnosis.ts",
+    from: "dials < DIALS_OF_A_REFUSAL",
+    to: "dials < 1",
+    tests: ["client_explanation"],
+  },
+  {
     name: "a server that cannot be trusted is tried again",
     file: "client/connection/explanation.ts",
     from: "server at ${address.text}: ${why}`, {\n    final: true,",

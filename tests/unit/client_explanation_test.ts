@@ -1,5 +1,6 @@
 /** Why no connection could be made, and whether another try may help. */
 import assert from "node:assert/strict";
+import { diagnose } from "../../client/connection/diagnosis.ts";
 import {
   type DialResult,
   explain,
@@ -118,4 +119,26 @@ Deno.test("isUntrusted: only where the server's certificate was not accepted", (
   assert.equal(isUntrusted({ stage: "connected", end: new AggregateError([untrusted]) }), true);
   assert.equal(isUntrusted({ stage: "connected", end: errorWith("ECONNRESET") }), false);
   assert.equal(isUntrusted({ stage: "secure", end: "closed" }), false);
+});
+
+Deno.test("diagnose: a connection that is closed in silence once is no refusal; one that always is, is", async () => {
+  const refusal: DialResult = { stage: "secure", end: "closed" };
+  const served: DialResult = { stage: "secure", end: "served" };
+  const gone: DialResult = { stage: "dialing", end: errorWith("ECONNREFUSED") };
+  for (
+    const [dials, message] of [
+      [[refusal, served], /^Lost the connection/],
+      [[refusal, refusal, gone], /connection refused/],
+      [[refusal, refusal, refusal], /rejects this client's certificate/],
+    ] as const
+  ) {
+    const left: DialResult[] = [...dials];
+    const failure = await diagnose(ENDPOINT, () => {
+      const dial = left.shift();
+      assert(dial, "it dials too often");
+      return Promise.resolve(dial);
+    });
+    assert.match(failure.message, message);
+    assert.deepEqual(left, []);
+  }
 });
