@@ -1,43 +1,81 @@
 /**
  * Holds the compiled binaries under load, draws what the server uses over time, and fails where it
- * grows, or where a client loses a byte or a call.
+ * grows, or where a client loses a byte or a call. Or kills them by the thousand, and accounts for
+ * every id, exit status and byte.
  *
  * Usage: deno task soak [--minutes N] [--memory-limit SIZE] [--out FILE.svg]
+ *        deno task soak --kills N [--seed N]
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { parseBytes } from "../common/quantities.ts";
+import { soakKills } from "./kills.ts";
 import { draw } from "./picture.ts";
 import { soak } from "./run.ts";
+import { describeDamage } from "./storm/storm.ts";
 import { findGrowth } from "./verdict.ts";
 import { BIN_DIR, LOG_DIR } from "../tests/support/binaries.ts";
 import { runBuild } from "../tools/build/run.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
 
-function readArguments(args: string[]): { minutes: number; limitBytes: number; out: string } {
+interface Arguments {
+  readonly minutes: number;
+  readonly limitBytes: number;
+  readonly out: string;
+  /** How many processes to kill; undefined for a soak over time. */
+  readonly kills: number | undefined;
+  readonly seed: number;
+}
+
+function readArguments(args: string[]): Arguments {
   const { values } = parseArgs({
-    args,
+    // `deno task soak -- --kills N` hands on the two dashes.
+    args: args[0] === "--" ? args.slice(1) : args,
     options: {
       "minutes": { type: "string", default: "30" },
       "memory-limit": { type: "string", default: "256M" },
       "out": { type: "string", default: join(ROOT, "build", "soak.svg") },
+      "kills": { type: "string" },
+      "seed": { type: "string", default: `${Math.floor(Math.random() * 2 ** 32)}` },
     },
   });
   const minutes = Number(values.minutes);
   if (!(minutes > 0)) throw new Error(`Cannot soak for "${values.minutes}": give minutes above 0`);
-  return { minutes, limitBytes: parseBytes(values["memory-limit"]), out: resolve(values.out) };
+  const kills = values.kills === undefined ? undefined : readCount("kills", values.kills, 1);
+  const seed = readCount("seed", values.seed, 0);
+  const limitBytes = parseBytes(values["memory-limit"]);
+  return { minutes, limitBytes, out: resolve(values.out), kills, seed };
 }
 
-try {
-  const { minutes, limitBytes, out } = readArguments(Deno.args);
-  await runBuild(BIN_DIR, LOG_DIR);
+function readCount(option: string, text: string, least: number): number {
+  const count = Number(text);
+  if (text !== "" && Number.isSafeInteger(count) && count >= least) return count;
+  throw new Error(`Cannot read --${option} ${text}: give a whole number from ${least}`);
+}
+
+/** Holds the server under load; returns what has grown, a line each. */
+async function soakOverTime({ minutes, limitBytes, out }: Arguments): Promise<string[]> {
   const { samples, handOvers, rounds } = await soak({ durationMs: minutes * 60_000, limitBytes });
   await Deno.writeTextFile(out, draw(samples));
   console.log(
     `soak: ${rounds} rounds of calls and ${handOvers} hand-overs, nothing lost; drawn in ${out}`,
   );
-  const growth = findGrowth(samples, limitBytes);
+  return findGrowth(samples, limitBytes);
+}
+
+try {
+  const options = readArguments(Deno.args);
+  await runBuild(BIN_DIR, LOG_DIR);
+  const { kills, seed } = options;
+  let growth: string[] = [];
+  if (kills === undefined) {
+    growth = await soakOverTime(options);
+  } else {
+    console.log(`soak: ${kills} kills, seed ${seed}`);
+    const damage = await soakKills({ kills, seed }, (line) => console.log(`soak: ${line}`));
+    console.log(`soak: ${describeDamage(damage)}; nothing lost`);
+  }
   for (const line of growth) console.error(`soak: ${line}`);
   // A connection of grpc-js may linger for a while.
   Deno.exit(growth.length === 0 ? 0 : 1);

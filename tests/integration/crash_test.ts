@@ -1,24 +1,19 @@
 /** The server is killed, and nothing is lost. */
+// Attacks: jobs and records, by kills and cuts.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import type { QueryResponse__Output } from "../../proto/contract.ts";
-import { assertStatus, type TestClient } from "../support/client.ts";
-import { run } from "../support/run.ts";
+import { describeDamage, runStorm } from "../../soak/storm/storm.ts";
+import { assertStatus } from "../support/client.ts";
+import { groupsLeft } from "../support/groups_left.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
 /** Storms beside each other, each with a server of its own: a storm mostly waits. */
 const STORMS = 2;
 
-/** How often each storm kills its server. */
+/** How many processes each storm kills: half of them are servers, the others clients. */
 const KILLS = 100;
-
-/** The longest time that a server has between its start and its kill: enough for answers to some calls. */
-const LONGEST_LIFE_MS = 600;
-
-/** Starts that are under way at the same time. */
-const CONCURRENCY = 6;
 
 Deno.test("kill -9: running jobs go on and are adopted with everything that was known", async () => {
   await using server = await TestServer.start({ limits: { cpu: "50%", memory: "64M" } });
@@ -151,172 +146,22 @@ Deno.test("a reboot: jobs that ran are LOST with their output, and no other proc
 });
 
 Deno.test({
-  name: "a storm of starts and stops under kill -9: every job is accounted for",
+  name: "a storm of kills and cuts: every job, exit status and byte is accounted for",
   // grpc-js leaves the timers of a connection that was cut to run out by themselves.
   sanitizeOps: false,
   sanitizeResources: false,
   fn: async () => {
     // Each is waited for, so that no server is left when another storm fails.
-    const storms = await Promise.allSettled(Array.from({ length: STORMS }, runStorm));
-    for (const storm of storms) if (storm.status === "rejected") throw storm.reason;
+    const seed = Math.floor(Math.random() * 2 ** 32);
+    const storms = await Promise.allSettled(
+      Array.from({ length: STORMS }, (_, index) => runStorm({ kills: KILLS, seed: seed + index })),
+    );
+    for (const storm of storms) {
+      if (storm.status === "rejected") throw storm.reason;
+      console.log(describeDamage(storm.value));
+    }
   },
 });
-
-async function runStorm(): Promise<void> {
-  await using server = await TestServer.start();
-  const storm = new Storm(server);
-  for (let kill = 0; kill < KILLS; kill++) await storm.round(Math.random() * LONGEST_LIFE_MS);
-  await storm.settle();
-  console.log(
-    `${KILLS} kills, ${storm.accepted.size} jobs accepted, ${storm.stopped.size} stopped, ` +
-      `${storm.unanswered} calls without an answer`,
-  );
-  await storm.account();
-}
-
-/** What a client asked for, and what became of it. */
-interface Accepted {
-  exitCode: number;
-  runsLong: boolean;
-}
-
-/** Clients that start and stop jobs, and try again with the same key when the answer is lost. */
-class Storm {
-  readonly accepted = new Map<string, Accepted>();
-  readonly stopped = new Set<string>();
-  unanswered = 0;
-  readonly #server: TestServer;
-  readonly #traces: string;
-  #count = 0;
-  /** Starts whose answer was lost, by their key. */
-  readonly #pending = new Map<string, Accepted>();
-  readonly #runningLong: string[] = [];
-
-  constructor(server: TestServer) {
-    this.#server = server;
-    this.#traces = join(server.folder, "traces");
-    Deno.mkdirSync(this.#traces);
-  }
-
-  /** Starts and stops until the server is killed after so many milliseconds; then runs it again. */
-  async round(delayMs: number): Promise<void> {
-    const client = this.#server.client();
-    const killed = new AbortController();
-    const workers = Array.from({ length: CONCURRENCY }, () => this.#work(client, killed.signal));
-    await new Promise((resolve) => setTimeout(resolve, delayMs));
-    await this.#server.end("SIGKILL");
-    killed.abort();
-    await Promise.all(workers);
-    client.raw.close();
-    await this.#server.launch();
-  }
-
-  /** Gets an answer to every start, and ends what still runs. */
-  async settle(): Promise<void> {
-    const client = this.#server.client();
-    for (const [key, job] of this.#pending) await this.#start(client, key, job);
-    for (const id of this.#runningLong.splice(0)) await this.#stop(client, id);
-  }
-
-  /** Every id that a client got is known, ended as it should, and ran once; nothing else ran. */
-  async account(): Promise<void> {
-    const client = this.#server.client();
-    assert.equal(this.#pending.size, 0);
-    for (const [id, job] of this.accepted) {
-      const view = await client.wait(id);
-      this.#judge(id, job, view);
-    }
-    const traces = new Set<string>();
-    for await (const { name } of Deno.readDir(this.#traces)) {
-      const ids = (await Deno.readTextFile(join(this.#traces, name))).trim().split("\n");
-      assert.equal(ids.length, 1, `the job of key ${name} ran ${ids.length} times`);
-      traces.add(ids[0] ?? "");
-    }
-    for (const id of traces) assert(this.accepted.has(id), `job ${id} ran, and no client knows it`);
-    assert.equal(await groupsLeft(this.#server), 0);
-    const jobs = join(this.#server.logDir, "jobs");
-    const folders = [...Deno.readDirSync(jobs)].map(({ name }) => name);
-    assert.deepEqual(folders.sort(), [...this.accepted.keys()].sort());
-  }
-
-  #judge(id: string, job: Accepted, view: QueryResponse__Output): void {
-    assert.equal(view.state, "JOB_STATE_EXITED", `job ${id} is ${view.state}: ${view.reason}`);
-    if (job.runsLong) {
-      assert(this.stopped.has(id));
-      assert.deepEqual([view.exitCode, view.signal], [143, 15], `job ${id}`);
-    } else {
-      assert.deepEqual([view.exitCode, view.signal], [job.exitCode, 0], `job ${id}`);
-    }
-  }
-
-  async #work(client: TestClient, killed: AbortSignal): Promise<void> {
-    while (!killed.aborted) {
-      const [retry] = this.#pending;
-      const key = retry?.[0] ?? `key-${this.#count++}`;
-      const job = retry?.[1] ?? { exitCode: this.#count % 250, runsLong: this.#count % 5 === 0 };
-      this.#pending.delete(key);
-      if (!await this.#start(client, key, job)) return;
-      const long = this.#runningLong.length > 3 ? this.#runningLong.shift() : undefined;
-      if (long !== undefined && !await this.#stop(client, long)) return;
-    }
-  }
-
-  async #start(client: TestClient, key: string, job: Accepted): Promise<boolean> {
-    const script = 'echo "$JOB_ID" >>"$1"; [ "$2" = short ] || exec sleep 1000; exit "$3"';
-    const kind = job.runsLong ? "long" : "short";
-    const args = ["-c", script, "sh", join(this.#traces, key), kind, String(job.exitCode)];
-    try {
-      const id = await startWithKey(client, "/bin/sh", args, key);
-      this.accepted.set(id, job);
-      this.#pending.delete(key);
-      if (job.runsLong) this.#runningLong.push(id);
-      return true;
-    } catch (error) {
-      this.#lost(error);
-      this.#pending.set(key, job);
-      return false;
-    }
-  }
-
-  async #stop(client: TestClient, id: string): Promise<boolean> {
-    this.stopped.add(id);
-    try {
-      await client.stop(id);
-      return true;
-    } catch (error) {
-      if ((error as { code?: number }).code === status.FAILED_PRECONDITION) return true;
-      this.#lost(error);
-      this.#runningLong.push(id);
-      return false;
-    }
-  }
-
-  #lost(error: unknown): void {
-    const { code, details } = error as { code?: number; details?: string };
-    // grpc-js says INTERNAL when the connection breaks while it writes.
-    const isBroken = code === status.INTERNAL &&
-      /RST_STREAM.*(EPIPE|ECONNRESET)/.test(details ?? "");
-    assert(code === status.UNAVAILABLE || isBroken, `status ${code}: ${details}`);
-    this.unanswered++;
-  }
-}
-
-function startWithKey(
-  client: TestClient,
-  name: string,
-  args: string[],
-  idempotencyKey: string,
-): Promise<string> {
-  // Half of the jobs take the longer way to their command; the key decides, so that a retry is the same.
-  const takesLongWay = idempotencyKey.charCodeAt(idempotencyKey.length - 1) % 2 === 0;
-  const manner = takesLongWay ? { env: { A: "b" }, isolation: { ownProcesses: true } } : {};
-  return new Promise((resolve, reject) => {
-    client.raw.Start(
-      { name, args, idempotencyKey, ...manner },
-      (error, response) => error ? reject(error) : resolve(response?.jobID ?? ""),
-    );
-  });
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -325,15 +170,4 @@ function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** How many jobs' groups there are below the server's. */
-async function groupsLeft(server: TestServer): Promise<number> {
-  const { stdout } = await run("/bin/sh", [
-    "-c",
-    'ls -d /sys/fs/cgroup/*/"$1"/*-* /sys/fs/cgroup/"$1"/*-* 2>/dev/null | wc -l',
-    "sh",
-    server.cgroupParent,
-  ]);
-  return Number(stdout);
 }

@@ -1,8 +1,10 @@
 /** A stream survives whatever happens to the server and the path to it, byte for byte. */
+// Attacks: streams, by kills and cuts.
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";
+import { NetworkPath } from "../support/network_path.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 
@@ -18,7 +20,7 @@ Deno.test({
   sanitizeResources: false,
   fn: async () => {
     await using server = await TestServer.start();
-    using path = new NetworkPath(server.port);
+    using path = new NetworkPath(server.port, PATH_BYTES_PER_SECOND);
     const id = await server.client().start("seq", String(LINES));
     const client = new StreamingClient(server, path.port, id);
     for (let part = 1; part <= 10; part++) {
@@ -44,7 +46,7 @@ Deno.test({
   sanitizeResources: false,
   fn: async () => {
     await using server = await TestServer.start();
-    using path = new NetworkPath(server.port);
+    using path = new NetworkPath(server.port, PATH_BYTES_PER_SECOND);
     const gate = join(server.folder, "gate");
     const script = 'seq 200000; while [ ! -e "$1" ]; do sleep 0.1; done; echo end';
     const id = await server.client().shell(script, gate);
@@ -66,7 +68,7 @@ Deno.test({
   sanitizeResources: false,
   fn: async () => {
     await using server = await TestServer.start();
-    using path = new NetworkPath(server.port);
+    using path = new NetworkPath(server.port, PATH_BYTES_PER_SECOND);
     const id = await server.client().start("seq", String(LINES));
     const client = new StreamingClient(server, path.port, id, ["--no-retry"]);
     await client.received(1_000_000);
@@ -116,87 +118,6 @@ class StreamingClient {
       this.#bytes += bytes.length;
     }
   }
-}
-
-/** A TCP proxy: a network path that can be slow, cut, or silent. */
-class NetworkPath implements Disposable {
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #serverPort: number;
-  readonly #connections = new Set<{ close(): void; isSilent: boolean }>();
-
-  constructor(serverPort: number) {
-    this.#serverPort = serverPort;
-    void this.#accept();
-  }
-
-  get port(): number {
-    return this.#listener.addr.port;
-  }
-
-  /** Closes every connection. */
-  cut(): void {
-    for (const connection of this.#connections) connection.close();
-  }
-
-  /** The connections of now forward nothing more, and stay open. */
-  swallow(): void {
-    for (const connection of this.#connections) connection.isSilent = true;
-  }
-
-  [Symbol.dispose](): void {
-    this.cut();
-    this.#listener.close();
-  }
-
-  async #accept(): Promise<void> {
-    for await (const near of this.#listener) {
-      let far: Deno.TcpConn;
-      try {
-        far = await Deno.connect({ hostname: "127.0.0.1", port: this.#serverPort });
-      } catch {
-        near.close(); // The server is not up again yet.
-        continue;
-      }
-      const connection = {
-        isSilent: false,
-        close: () => {
-          this.#connections.delete(connection);
-          for (const end of [near, far]) {
-            try {
-              end.close();
-            } catch {
-              // It was closed from the other side.
-            }
-          }
-        },
-      };
-      this.#connections.add(connection);
-      void pump(near, far, connection);
-      void pump(far, near, connection, PATH_BYTES_PER_SECOND);
-    }
-  }
-}
-
-async function pump(
-  from: Deno.TcpConn,
-  to: Deno.TcpConn,
-  connection: { close(): void; isSilent: boolean },
-  bytesPerSecond = Infinity,
-): Promise<void> {
-  const buffer = new Uint8Array(64 * 1024);
-  try {
-    for (;;) {
-      const count = await from.read(buffer);
-      if (count === null) break;
-      if (connection.isSilent) continue;
-      for (let sent = 0; sent < count;) sent += await to.write(buffer.subarray(sent, count));
-      const pauseMs = count / bytesPerSecond * 1000;
-      if (pauseMs > 1) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    }
-  } catch {
-    // One of the ends was closed, which is what this path is for.
-  }
-  connection.close();
 }
 
 function expectedBytes(): number {

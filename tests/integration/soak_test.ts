@@ -23,8 +23,23 @@ Deno.test("soak: a short one loses nothing, ends level and is drawn", async () =
   }
 });
 
+Deno.test("soak --kills: a few lose nothing, and every storm says its seed", async () => {
+  const { code, stdout, stderr } = await soak("--", "--kills", "4", "--seed", "7");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^soak: 4 kills, seed 7\nsoak: 4 of 4 kills, .* seed 7: 4 kills /);
+  assert.match(stdout, /; nothing lost\n$/);
+});
+
 for (
-  const args of [["--minutes", "0"], ["--minutes", "long"], ["--memory-limit", "much"], ["-x"]]
+  const args of [
+    ["--minutes", "0"],
+    ["--minutes", "long"],
+    ["--memory-limit", "much"],
+    ["--kills", "0"],
+    ["--kills", "1.5"],
+    ["--kills", "3", "--seed", "x"],
+    ["-x"],
+  ]
 ) {
   Deno.test(`soak: ${args.join(" ")} is refused in one line`, async () => {
     const { code, stderr } = await soak(...args);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { planStorms } from "../../soak/kills.ts";
 import { draw } from "../../soak/picture.ts";
 import type { Sample } from "../../soak/sample.ts";
 import { findGrowth } from "../../soak/verdict.ts";
@@ -80,4 +81,13 @@ Deno.test("draw: has a line of all samples for each quantity, within the picture
 
 Deno.test("draw: without samples there is an empty picture, and no number that is none", () => {
   assert.doesNotMatch(draw([]), /NaN|Infinity|undefined/);
+});
+
+Deno.test("planStorms: as many kills as are asked for, each storm with another seed, always the same", () => {
+  const storms = planStorms(250, 7);
+  assert.deepEqual(storms.map(({ kills }) => kills), [100, 100, 50]);
+  assert.equal(storms[0]?.seed, 7);
+  assert.equal(new Set(storms.map(({ seed }) => seed)).size, 3);
+  assert.deepEqual(planStorms(250, 7), storms);
+  assert.notDeepEqual(planStorms(250, 8)[1], storms[1]);
 });
