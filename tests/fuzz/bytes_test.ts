@@ -1,4 +1,5 @@
 /** What comes over the wire or lies in files: certificates, lists, messages, frames, the store. */
+// Attacks: the parsers of what comes over the wire or lies in files.
 import * as fc from "fast-check";
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";

@@ -1,4 +1,5 @@
 /** Bytes at the port of the compiled server, with and without a certificate. */
+// Attacks: the port, by random bytes.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import * as fc from "fast-check";

@@ -1,4 +1,5 @@
 /** What people and shells write: limits, sizes, rules, settings, the launcher's files. */
+// Attacks: the parsers of what people and shells write.
 import * as fc from "fast-check";
 import { strict as assert } from "node:assert";
 import { BadRequestError, parseHead } from "../../common/http_head.ts";

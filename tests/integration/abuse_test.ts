@@ -2,6 +2,7 @@
  * Clients with a good certificate that speak HTTP/2 to do harm. Others are served meanwhile, and the
  * server's memory and descriptors come back to where they were.
  */
+// Attacks: the HTTP/2 of a connection with a certificate.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { assertStatus } from "../support/client.ts";

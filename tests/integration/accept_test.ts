@@ -2,6 +2,7 @@
  * A connection that cannot be accepted: the runtime gives up the listening socket for good, and the
  * server, its metrics and the page of the client go on all the same.
  */
+// Attacks: the listening socket.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { service } from "grpc-health-check";

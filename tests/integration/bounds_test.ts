@@ -1,4 +1,5 @@
 /** Bounds on what users may take: who is over one hears its name, and nobody else feels it. */
+// Attacks: what one caller may take from all.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { assertStatus } from "../support/client.ts";

@@ -1,4 +1,5 @@
 /** Renewing and revoking as an operator does: the compiled tool, judged by openssl and the server. */
+// Attacks: the calls of revoked certificates.
 import { status } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
 /** Limits on this kernel: the files hold the values, and the values hold the job. */
+// Attacks: limits, by jobs that want more.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { basename, join } from "node:path";

@@ -1,4 +1,5 @@
 /** Who may call what: every kind of certificate against every method, through real TLS. */
+// Attacks: roles.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";

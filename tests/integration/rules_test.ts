@@ -1,4 +1,5 @@
 /** The rule file, with the compiled server. */
+// Attacks: the rule file.
 import { Metadata, status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
 /** What readers cost that stop, are slow, or vanish: the compiled server's memory and descriptors. */
+// Attacks: the server's memory, by readers that stop.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
 /** Where standard error or the audit trail's file stands still, calls are answered all the same. */
+// Attacks: the log, by a reader that has stopped.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { LOG_DIR } from "../support/binaries.ts";

@@ -1,4 +1,5 @@
 /** Stop ends every process of a job, whatever they do about it. */
+// Attacks: the stop of a job, by processes that resist.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { assertStatus } from "../support/client.ts";

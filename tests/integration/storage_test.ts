@@ -1,4 +1,5 @@
 /** Output is bounded, finished jobs are removed in time, and a full disk harms nobody. */
+// Attacks: outputs and records, by full disks and late readers.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";

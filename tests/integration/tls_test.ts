@@ -1,4 +1,5 @@
 /** The server's door: who gets through TLS and who does not, and that no caller can harm it. */
+// Attacks: the handshake.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { X509Certificate } from "node:crypto";

@@ -1,4 +1,5 @@
 /** Both ends trust the private CA, and nothing that this machine or runtime trusts besides. */
+// Attacks: the client, by servers that another CA signed.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { runCerts, testPki } from "../support/pki.ts";

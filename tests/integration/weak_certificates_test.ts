@@ -1,4 +1,5 @@
 /** Certificates that are too weak to be believed, made by plain openssl. */
+// Attacks: the check of certificates.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { X509Certificate } from "node:crypto";

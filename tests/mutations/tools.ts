@@ -9,4 +9,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "[...output.matchAll(SUMMARY)].at(0)",
     tests: ["test_output"],
   },
+  {
+    name: "attacks of a file that crashed have held",
+    file: "tools/test/attacks.ts",
+    from: "return isExplained ? attacks :",
+    to: "return true ? attacks :",
+    tests: ["test_attacks"],
+  },
 ];

@@ -2,7 +2,9 @@
 import { BIN_DIR, LOG_DIR } from "../../tests/support/binaries.ts";
 import { makeKeys } from "../../tests/support/key_pool.ts";
 import { makePki } from "../../tests/support/pki.ts";
-import { runDeno } from "./deno.ts";
+import { join } from "node:path";
+import { attackedBy, Attacks } from "./attacks.ts";
+import { ROOT, runDeno } from "./deno.ts";
 import { testFiles } from "./files.ts";
 import { runGate } from "./gates.ts";
 import { runInLanes } from "./lanes.ts";
@@ -45,8 +47,19 @@ const LONGEST_FIRST: readonly string[] = [
   "certs_revoke",
 ].map((name) => `tests/integration/${name}_test.ts`);
 
+/** Inputs for each fuzz target where attacks are all that is run: eight times the usual number. */
+const ATTACK_FUZZ_RUNS = 4000;
+
+/** What is run of the integration tests. */
+export interface IntegrationOptions {
+  /** A file, or a part of the tests' names. */
+  readonly filter: string | undefined;
+  /** Whether only attacks are run, the fuzzers for longer, and each is told in a line. */
+  readonly onlyAttacks?: boolean;
+}
+
 /** Runs the integration tests and the fuzzers against binaries that are built for them. */
-export async function runIntegration(report: Report, filter: string | undefined): Promise<void> {
+export async function runIntegration(report: Report, options: IntegrationOptions): Promise<void> {
   const before = await findLeftovers({ binDir: BIN_DIR, logDir: LOG_DIR });
   const pki = await Deno.makeTempDir({ prefix: "job-worker-pki-" });
   const keys = await Deno.makeTempDir({ prefix: "job-worker-keys-" });
@@ -59,8 +72,9 @@ export async function runIntegration(report: Report, filter: string | undefined)
     const env = {
       JOB_WORKER_TEST_PKI: pki,
       JOB_WORKER_TEST_TIMEOUT_MS: String(TEST_TIMEOUT_MS),
+      ...options.onlyAttacks ? { JOB_WORKER_FUZZ_RUNS: String(ATTACK_FUZZ_RUNS) } : {},
     };
-    await runFiles(report, filter, env);
+    await runFiles(report, options, env);
   } finally {
     Deno.env.delete("JOB_WORKER_TEST_KEYS");
     for (const folder of [pki, keys]) await Deno.remove(folder, { recursive: true });
@@ -71,10 +85,17 @@ export async function runIntegration(report: Report, filter: string | undefined)
 
 async function runFiles(
   report: Report,
-  filter: string | undefined,
+  { filter, onlyAttacks = false }: IntegrationOptions,
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const all = (await Promise.all(FOLDERS.map(testFiles))).flat();
+  const attacked = new Map<string, string>();
+  const attacks = new Attacks();
+  const every = (await Promise.all(FOLDERS.map(testFiles))).flat();
+  for (const file of every) {
+    const what = attackedBy(await Deno.readTextFile(join(ROOT, file)));
+    if (what !== undefined) attacked.set(file, what);
+  }
+  const all = onlyAttacks ? [...attacked.keys()] : every;
   const named = all.filter((file) => file.endsWith(`/${filter}_test.ts`));
   const files = named.length > 0 ? named : all;
   const byName = named.length > 0 || filter === undefined ? [] : [`--filter=${filter}`];
@@ -89,7 +110,10 @@ async function runFiles(
     console.log(`\n${tests.output.trimEnd()}`);
     addTests(report, file, tests);
     report.took({ name: file, ms });
+    const what = attacked.get(file);
+    if (what !== undefined) attacks.add({ file, attacked: what }, tests);
   });
+  console.log(`\n== attacks\n${attacks.summary({ isShort: !onlyAttacks }).join("\n")}`);
 }
 
 /** Compares what of ours is on this host with what was there before the tests. */

@@ -5,9 +5,12 @@
  *
  * Usage: deno task test [unit|mutations|integration|vm] [FILTER]
  *        deno task check
+ *        deno task attack [FILTER]
  *
  * FILTER is a file of tests without its folder and `_test.ts`, or a part of the tests' names. `check`
- * is what needs neither root nor a build: gates, unit tests and mutations.
+ * is what needs neither root nor a build: gates, unit tests and mutations. `attack` is those of the
+ * integration tests and fuzzers whose file says what it attacks, with more inputs, and says of each
+ * whether it held.
  *
  * The last line is `N passed, N failed, N skipped`; the exit status is 0 when nothing failed.
  * Imports nothing that has to be installed first: the first gate is what installs it.
@@ -20,7 +23,7 @@ import { installPrograms } from "./programs.ts";
 import { Report } from "./report.ts";
 import { runGuests, runUnit } from "./suites.ts";
 
-const SUITES = ["check", "unit", "mutations", "integration", "vm"] as const;
+const SUITES = ["check", "unit", "mutations", "integration", "attack", "vm"] as const;
 type Suite = typeof SUITES[number];
 
 const report = new Report();
@@ -38,15 +41,16 @@ async function runAll(only: Suite | undefined, filter: string | undefined): Prom
   if (includes("check")) await runStaticGates();
   if (includes("check", "unit")) await runUnit(report, filter);
   if (includes("check", "mutations")) await runMutations(report, filter);
-  if (includes("integration")) {
+  if (includes("integration", "attack")) {
     await installPrograms();
-    await runIntegration(report, filter);
+    await runIntegration(report, { filter, onlyAttacks: only === "attack" });
   }
   if (includes("vm")) await runGuests(report, filter);
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const [suite, filter, ...more] = args;
+  // `deno task attack -- FILTER` hands on the two dashes.
+  const [suite, filter, ...more] = args.filter((arg) => arg !== "--");
   const only = SUITES.find((name) => name === suite);
   if (more.length > 0 || (suite !== undefined && only === undefined)) {
     console.error(`usage: deno task test [${SUITES.join("|")}] [FILTER]`);
