@@ -21,8 +21,11 @@ export async function soakKills(
 ): Promise<Damage> {
   const total = { ...NOTHING };
   const beganMs = performance.now();
+  let failure: unknown;
   await runQueue(planStorms(kills, seed), STORMS, async (storm) => {
-    const damage = await runStorm(storm);
+    if (failure !== undefined) return;
+    const damage = await runStorm(storm).catch((error) => void (failure ??= error));
+    if (damage === undefined) return;
     for (const name of Object.keys(total) as (keyof Damage)[]) total[name] += damage[name];
     const minutes = (performance.now() - beganMs) / 60_000;
     const done = total.serverKills + total.clientKills;
@@ -32,6 +35,8 @@ export async function soakKills(
         `${Math.ceil(leftMinutes)} minutes left; seed ${storm.seed}: ${describeDamage(damage)}`,
     );
   });
+  // The storms beside it have ended, with their servers.
+  if (failure !== undefined) throw failure;
   return total;
 }
 

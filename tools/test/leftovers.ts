@@ -112,5 +112,7 @@ async function findFolders(places: RunPlaces): Promise<string[]> {
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
     (error instanceof Error && "code" in error &&
-      (error.code === "ESRCH" || error.code === "EACCES"));
+      (error.code === "ESRCH" || error.code === "EACCES")) ||
+    // Of a folder that is read, the runtime says it in words only (ESRCH).
+    (error instanceof Error && error.message.startsWith("No such process"));
 }
