@@ -1,4 +1,5 @@
 /** What a job prints is kept: neither the job, nor another process, nor the disk takes it away unnoticed. */
+// Attacks: the captured output, by the job itself.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { TestClient } from "../support/client.ts";

@@ -1,4 +1,5 @@
 /** What a job of another user can get hold of while jobs of the same user are started. */
+// Attacks: jobs' starts, by processes of the same user.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
 /** The processes that start jobs: used again after short jobs, and never a way from one to the next. */
+// Attacks: launchers, by the jobs before.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import type { StartRequest } from "../../proto/contract.ts";
