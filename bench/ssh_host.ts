@@ -4,7 +4,7 @@
  *
  * The login shell (bash) reads no start-up files of this host. Keys, key exchange and cipher are those
  * of our TLS; of OpenSSH's own first choices, the key exchange (against quantum computers, about 65
- * ms) and the cipher (a third less throughput on processors with AES) would take longer.
+ * ms) and the cipher (a quarter less throughput on processors with AES) would take longer.
  */
 import { join } from "node:path";
 import { until } from "../tests/support/wait.ts";
