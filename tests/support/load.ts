@@ -81,7 +81,12 @@ export async function callEveryMethod(
 export function assertCounted(text: string): void {
   const last = Number(/(\d+)\nend\n$/.exec(text)?.[1]);
   assert(last > 0, text.slice(-100));
-  assert(text === `${counted(last)}end\n`, "a line was lost, doubled or cut");
+  const expected = `${counted(last)}end\n`;
+  if (text === expected) return;
+  let at = 0;
+  while (text[at] === expected[at]) at++;
+  const around = JSON.stringify(text.slice(Math.max(0, at - 30), at + 30));
+  assert.fail(`a line was lost, doubled or cut at byte ${at}: ${around}`);
 }
 
 function counted(last: number): string {
