@@ -5,6 +5,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { TestClient } from "../../tests/support/client.ts";
+import { assertCounted } from "../../tests/support/load.ts";
 import { NetworkPath } from "../../tests/support/network_path.ts";
 import { TestServer } from "../../tests/support/server.ts";
 import { Callers, type Surroundings } from "./callers.ts";
@@ -115,7 +116,10 @@ class Storm implements Surroundings {
     const callers = new Callers(this, this.#ledger);
     const following = new Follower(this.#commands, countingID).run();
     await this.#endTogether([
-      following.then(() => assert(this.isOver, "a follower has ended before its job")),
+      following.then(
+        () => assert(this.isOver, "a follower has ended before its job"),
+        (error) => this.#lostOnTheWay(error, countingID),
+      ),
       callers.run(),
       this.#startByCommand(),
       this.#strike(kills).then(() => Deno.writeTextFile(gate, "")),
@@ -147,6 +151,18 @@ class Storm implements Surroundings {
     const failed = ended.filter((end) => end.status === "rejected").map(({ reason }) => reason);
     const first = failed.find((reason) => !(reason instanceof BrokenOff)) ?? failed[0];
     if (first !== undefined) throw first;
+  }
+
+  /** Says of output that did not come whether the server has it. @throws Always. */
+  async #lostOnTheWay(error: unknown, countingID: string): Promise<never> {
+    const text = await this.#server.client().text(countingID).catch(String);
+    let kept = "all of it";
+    try {
+      assertCounted(text);
+    } catch (reason) {
+      kept = `not all: ${reason}`;
+    }
+    throw new Error(`${error}; the server has ${kept}`, { cause: error });
   }
 
   async #account(countingID: string): Promise<void> {
