@@ -71,6 +71,7 @@ export class Callers {
 
   async #stop(id: string): Promise<void> {
     const client = this.#client;
+    if (this.#ledger.stopped.has(id)) this.#ledger.stoppedAgain.add(id);
     this.#ledger.stopped.add(id);
     try {
       await client.stop(id);

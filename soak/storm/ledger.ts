@@ -36,6 +36,8 @@ const SCRIPT = 'echo "$JOB_ID" >>"$1"; [ "$3" = 0 ] || yes "$2" | head -c "$3"; 
 export class Ledger {
   readonly accepted = new Map<string, Job>();
   readonly stopped = new Set<string>();
+  /** Jobs whose stop was asked for again: that brings SIGKILL forward, if they have not ended yet. */
+  readonly stoppedAgain = new Set<string>();
   /** Starts whose answer was lost, by their key: whoever starts next tries them again. */
   readonly pending = new Map<string, Job>();
   /** Calls that had no answer. */
@@ -104,7 +106,8 @@ export class Ledger {
   #judge(id: string, job: Job, view: QueryResponse__Output): void {
     assert.equal(view.state, "JOB_STATE_EXITED", `job ${id} is ${view.state}: ${view.reason}`);
     if (job.runsLong) assert(this.stopped.has(id));
-    const expected = job.runsLong ? [143, 15] : [job.exitCode, 0];
+    const isKilled = this.stoppedAgain.has(id) && view.signal === 9;
+    const expected = isKilled ? [137, 9] : job.runsLong ? [143, 15] : [job.exitCode, 0];
     assert.deepEqual([view.exitCode, view.signal], expected, `job ${id}`);
   }
 

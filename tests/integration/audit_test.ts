@@ -1,4 +1,5 @@
 /** The audit trail of the compiled server: what is in it, whatever callers do against that. */
+// Attacks: the audit trail.
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
