@@ -1,4 +1,5 @@
 /** What reaches the compiled client and is no text: refused in one line, or not even begun. */
+// Attacks: the client, by what is no text.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";

@@ -2,6 +2,7 @@
  * Floods of calls whose work depends on what the server stores: others are answered meanwhile, few
  * processes run, and no work is left when the callers have gone.
  */
+// Attacks: the calls of others, by floods of costly calls and half-sent requests.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";

@@ -1,4 +1,5 @@
 /** Handshakes that are begun and never completed: callers are answered meanwhile, also new ones. */
+// Attacks: the handshakes of others.
 import { strict as assert } from "node:assert";
 import { type TestClient } from "../support/client.ts";
 import { latenciesMs, median } from "../support/flood.ts";

@@ -3,6 +3,7 @@
  * alone, with none of them. What this host has too much is hidden: files from the scripts, hierarchies by
  * a mount namespace of the server.
  */
+// Attacks: the end of a job, by forks and groups of its own.
 import { strict as assert } from "node:assert";
 import { scripts } from "../../lib/shim/scripts.ts";
 import { runScript } from "../../lib/shim/shell.ts";

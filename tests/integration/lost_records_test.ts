@@ -1,4 +1,5 @@
 /** The records of jobs are lost, or damaged: the jobs are not. */
+// Attacks: the records, by loss and damage.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
