@@ -5,7 +5,7 @@ import type { Adoption, AdoptionRequest } from "../executor.ts";
 import { log } from "../log.ts";
 import { EndingWatch } from "./ending_watch.ts";
 import { whenConfirmed } from "./confirmed_end.ts";
-import { discardGroups, isVacated, removeGroups } from "./group_files.ts";
+import { discardGroups, isVacated, removeEmptyGroups } from "./group_files.ts";
 import { readLaunchRecord, withdraw } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
 import { LOST_BECAUSE, lostBecause, whenOrphanEnds } from "./orphans.ts";
@@ -146,7 +146,8 @@ export class AdoptedJobs {
     }
     if (job === undefined && !wasRunning) return await neverStarted(request);
     if (launcher === undefined && !isOfOtherBoot) return await orphaned(request);
-    await removeGroups(placement.groups);
+    // Of that boot no process is left: one in a group of this name is not the job's.
+    await removeEmptyGroups(placement.groups);
     return { kind: "ended", pid: job?.pid ?? 0, ending: lostBecause(LOST_BECAUSE.hostWentDown) };
   }
 
