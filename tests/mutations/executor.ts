@@ -158,7 +158,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an exit status above 128 is taken for a signal",
     file: "lib/executor/launch_record.ts",
-    from: "exitLine > 2 && status > 128",
+    from: "between.some((line) => !unwritten.test(line)) && status > 128",
     to: "status > 128",
     tests: ["launch"],
   },
@@ -508,9 +508,9 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["launch"],
   },
   {
-    name: "input is a file that others may read",
+    name: "input is a file that its job may write",
     file: "lib/executor/job_environment.ts",
-    from: "mode: 0o600",
+    from: "mode: 0o444",
     to: "mode: 0o644",
     tests: ["launch"],
   },

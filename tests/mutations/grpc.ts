@@ -68,8 +68,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a call that is not let in reaches its handler",
     file: "lib/grpc/authorization.ts",
-    from: "        end(refusal.code);",
-    to: "        next(metadata);\n        end(refusal.code);",
+    from: "        refuse(refusal);",
+    to: "        next(metadata);\n        refuse(refusal);",
     tests: ["authorization"],
   },
   {
@@ -537,7 +537,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "names that callers make up become series of their own",
     file: "lib/server/metrics.ts",
-    from: 'methodNameOf(path) ?? "unknown"',
+    from: 'methodNameOf(path) ?? UNKNOWN',
     to: "methodNameOf(path) ?? path",
     tests: ["metrics"],
   },

@@ -53,8 +53,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a gap without bytes behind it is not told",
     file: "lib/logs.ts",
-    from: "return gapBytes > 0 ?",
-    to: "return gapBytes < 0 ?",
+    from: "if (gapBytes > 0) return",
+    to: "if (gapBytes < 0) return",
     tests: ["logs"],
   },
   {

@@ -164,7 +164,6 @@ Deno.test("authorization: an open call is counted until its status, its cancella
     assert.deepEqual(first.seen, ["metadata"]);
     assert.equal(open(calls).incoming.statuses[0]?.code, status.RESOURCE_EXHAUSTED);
     end(first);
-    first.incoming.stream.emit("close");
     const second = open(calls);
     assert.deepEqual(second.seen, ["metadata"]);
     assert.equal(
@@ -172,7 +171,10 @@ Deno.test("authorization: an open call is counted until its status, its cancella
       status.RESOURCE_EXHAUSTED,
       "the end of a call was counted twice",
     );
-    second.call.sendStatus(ENDED);
+    for (const { call, incoming } of [first, second]) {
+      call.sendStatus(ENDED);
+      incoming.stream.emit("close");
+    }
   }
 });
 
