@@ -30,6 +30,7 @@ export type {
   RunOptions,
   RunResult,
   ServerInfo,
+  SignalOptions,
   StartOptions,
   StatsOptions,
   StopOptions,

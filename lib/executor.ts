@@ -34,6 +34,29 @@ export interface LaunchRequest {
   graceMs: number;
 }
 
+/** Where the processes and files of a job are. */
+export interface JobOnHost {
+  placement: Placement;
+  /** The job's own folder. */
+  folder: string;
+  /** Whose job it is. */
+  owner: string;
+  settings?: JobSettings | undefined;
+}
+
+/** To whom a signal goes. */
+export interface SignalOptions {
+  /** To the job's command alone, which may pass it on to what it has started. */
+  readonly mainOnly?: boolean | undefined;
+}
+
+/** A process, and what it does. */
+export interface ProcessState {
+  pid: number;
+  /** A letter of proc(5), such as D: in the kernel, where nothing but the end of its wait ends it. */
+  state: string;
+}
+
 /** A job that had not ended when an earlier server stopped. */
 export interface AdoptionRequest {
   jobId: string;
@@ -82,21 +105,30 @@ export interface Executor {
    * Sends a signal that asks every process of a job to end, and SIGCONT after it, so that stopped ones
    * hear it. The caller then times the grace period.
    */
-  terminate(
-    job: { placement: Placement; folder: string; owner: string },
-    signal: SignalName,
-  ): Promise<void>;
+  terminate(job: JobOnHost, signal: SignalName, options?: SignalOptions): Promise<void>;
 
   /**
-   * Sends every process of a job a signal.
+   * Sends every process of a job a signal. Its main process is sent it, here and in the other methods,
+   * also where it has left the job's groups.
    *
    * @returns Whether there was a process.
-   * @throws {JobError} "exhausted" when the host has no room for the process that sends it.
+   * @throws {JobError} "exhausted" when the host has no room for the process that sends it;
+   * "precondition" when it is for the main process alone, and that is not known.
    */
-  signal(job: { placement: Placement; owner: string }, signal: SignalName): Promise<boolean>;
+  signal(job: JobOnHost, signal: SignalName, options?: SignalOptions): Promise<boolean>;
 
-  /** Kills every process of a job (SIGKILL), also those in groups and sessions of their own. */
-  kill(job: { placement: Placement; owner: string }): Promise<void>;
+  /**
+   * Kills every process of a job (SIGKILL), also those in groups and sessions of their own; where the main
+   * process has left the job's groups, the processes below it too.
+   */
+  kill(job: JobOnHost): Promise<void>;
+
+  /**
+   * Which processes of a job are left: for whoever looks why it does not end.
+   *
+   * @returns At most some ten of them.
+   */
+  remaining(job: JobOnHost): Promise<ProcessState[]>;
 
   /** Holds the disk limits of running jobs also on disks that have come since their start. */
   holdDiskLimits(

@@ -1,11 +1,11 @@
 /** Jobs: started, stopped, queried, kept on record. The parts are in lib/job/; this wires them. */
 import { JobError } from "./errors.ts";
-import type { Executor } from "./executor.ts";
+import type { Executor, SignalOptions } from "./executor.ts";
 import { type ActiveJob, ActiveJobs } from "./job/active_jobs.ts";
 import { adoptJobs } from "./job/adopt.ts";
 import type { JobBounds } from "./job/bounds.ts";
 import { type Clock, SYSTEM_CLOCK } from "./job/clock.ts";
-import { type EndingParts, Endings } from "./job/endings.ts";
+import { type EndingParts, Endings, type StopOptions } from "./job/endings.ts";
 import { JobFolders } from "./job/folder.ts";
 import { type JobQuery, listPage } from "./job/list.ts";
 import { type IsVisible, Lookup } from "./job/lookup.ts";
@@ -111,25 +111,32 @@ export class JobManager {
   /**
    * Stops a job: its stop signal, the grace period, SIGKILL. Settles when none of its processes is left.
    *
-   * @param graceMs Undefined: the job's, or the server's default. 0: SIGKILL at once.
+   * @param options `graceMs`: undefined is the job's, or the server's default; 0 is SIGKILL at once.
+   * `mainOnly`: the stop signal goes to the main process alone.
    * @param onBegin Called before anything is done, where something will be: here and below.
    * @throws {JobError} "not-found", "precondition" when the job has already ended, or "invalid".
    */
-  async stop(id: string, graceMs?: number, onBegin = () => {}): Promise<void> {
+  async stop(id: string, options: StopOptions = {}, onBegin = () => {}): Promise<void> {
     const job = this.#lookup.running(id, "stop");
     onBegin();
-    await this.#endings.stop(job, { graceMs });
+    await this.#endings.stop(job, options);
   }
 
   /**
-   * Sends a signal to all processes of a job.
+   * Sends a signal to all processes of a job, or to its main process alone.
    *
    * @throws {JobError} "not-found", or "precondition" when the job has ended, or the signal reached nobody.
    */
-  async signal(id: string, signal: SignalName, onBegin = () => {}): Promise<void> {
+  async signal(
+    id: string,
+    signal: SignalName,
+    options: SignalOptions = {},
+    onBegin = () => {},
+  ): Promise<void> {
     const job = this.#lookup.running(id, "signal");
     onBegin();
-    if (await this.#parts.executor.signal(job.record, signal)) return;
+    const folder = this.#parts.folders.pathOf(id);
+    if (await this.#parts.executor.signal({ ...job.record, folder }, signal, options)) return;
     throw new JobError(
       "precondition",
       `Cannot signal job ${id}: none of its processes is left in its control groups; it is ending, or ` +

@@ -92,7 +92,8 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     }, shutdown),
     Stop: unaryHandler(async (request: StopCall, context) => {
       const id = await authorize(request, context);
-      await manager.stop(id, request.gracePeriodMs, () => context.beginChange(id));
+      const stop = { graceMs: request.gracePeriodMs, mainOnly: request.mainOnly };
+      await manager.stop(id, stop, () => context.beginChange(id));
       return {};
     }, shutdown),
     Signal: unaryHandler(async (request: SignalCall, context, _metadata, ended) => {
@@ -100,7 +101,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       context.details = { signal: name };
       const id = await authorize(request, context);
       using _turn = await costly.take(context.caller.name, ended);
-      await manager.signal(id, name, () => context.beginChange(id));
+      await manager.signal(id, name, { mainOnly: request.mainOnly }, () => context.beginChange(id));
       return {};
     }, shutdown),
     Query: unaryHandler(
@@ -178,8 +179,10 @@ interface JobCall {
 
 interface SignalCall extends JobCall {
   readonly signal: string;
+  readonly mainOnly: boolean;
 }
 
 interface StopCall extends JobCall {
   readonly gracePeriodMs?: number;
+  readonly mainOnly: boolean;
 }

@@ -42,6 +42,7 @@ import type {
   RunOptions,
   RunResult,
   ServerInfo,
+  SignalOptions,
   StartOptions,
   StatsOptions,
   StopOptions,
@@ -193,7 +194,7 @@ export class JobWorkerClient implements Disposable {
    * ended.
    *
    * @param jobID The job's id, the beginning of it, or its title.
-   * @param options The grace period.
+   * @param options The grace period, and who is sent the stop signal.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has already ended.
    */
   async stop(jobID: string, options: StopOptions = {}): Promise<void> {
@@ -201,7 +202,7 @@ export class JobWorkerClient implements Disposable {
     checkGrace(options.graceMs);
     await this.#do("stop", options, async (signal) => {
       const whole = await resolveJobID(this.#session, jobID, signal);
-      await stopJob(this.#session, { jobID: whole, graceMs: options.graceMs }, { signal });
+      await stopJob(this.#session, { ...options, jobID: whole }, { signal });
     });
   }
 
@@ -303,18 +304,19 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Sends a signal to all processes of a running job.
+   * Sends a signal to all processes of a running job, or to its main process alone.
    *
    * @param jobID The job's id, the beginning of it, or its title.
    * @param signal Such as `SIGHUP` or `HUP`.
    * @param options A signal or a timeout for the call.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has already ended.
    */
-  async signal(jobID: string, signal: string, options: CallControl = {}): Promise<void> {
+  async signal(jobID: string, signal: string, options: SignalOptions = {}): Promise<void> {
     checkJobID(jobID);
     checkText("signal", signal ?? null);
     await this.#do("signal", options, async (end) => {
-      await this.#session.call("Signal", { jobID, signal }, { signal: end });
+      const mainOnly = options.mainOnly === true;
+      await this.#session.call("Signal", { jobID, signal, mainOnly }, { signal: end });
     });
   }
 

@@ -172,9 +172,15 @@ export interface StartOptions extends CallControl {
 }
 
 /** How a job is stopped. */
-export interface StopOptions extends CallControl {
+export interface StopOptions extends SignalOptions {
   /** Milliseconds between the stop signal and SIGKILL; 0: SIGKILL at once. */
   readonly graceMs?: number | undefined;
+}
+
+/** To whom a signal goes. */
+export interface SignalOptions extends CallControl {
+  /** To the job's main process alone, which may pass it on; SIGKILL of a stop goes to all. */
+  readonly mainOnly?: boolean | undefined;
 }
 
 /** Which jobs are listed; an option that is not given matches all. */

@@ -7,6 +7,8 @@ export interface StopTarget {
   readonly jobID: string;
   /** Milliseconds between the stop signal and SIGKILL; undefined: the job's own, or the server's. */
   readonly graceMs?: number | undefined;
+  /** Whether the stop signal goes to the main process alone. */
+  readonly mainOnly?: boolean | undefined;
 }
 
 /**
@@ -16,10 +18,14 @@ export interface StopTarget {
  */
 export async function stopJob(
   session: Session,
-  { jobID, graceMs }: StopTarget,
+  { jobID, graceMs, mainOnly }: StopTarget,
   { signal }: Pick<CallOptions, "signal"> = {},
 ): Promise<void> {
-  const request = { jobID, ...(graceMs !== undefined && { gracePeriodMs: graceMs }) };
+  const request = {
+    jobID,
+    ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
+    ...(mainOnly === true && { mainOnly }),
+  };
   await session.call("Stop", request, { probedJobID: jobID, signal });
 }
 

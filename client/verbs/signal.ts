@@ -9,7 +9,9 @@ export const signalVerb: Verb = {
 
   define(command) {
     command.summary("send a signal to a job");
-    command.description("Sends a signal to all processes of a running job.");
+    command.description(
+      "Sends a signal to all processes of a running job, or to its main process.",
+    );
     command.addArgument(
       new Argument(
         "<signal>",
@@ -17,6 +19,7 @@ export const signalVerb: Verb = {
       ),
     );
     command.argument("<id>", "the job's id, the beginning of it, or its name");
+    command.option("--main", "to the job's main process alone");
     command.addHelpText(
       "after",
       `
@@ -32,7 +35,8 @@ Examples:
   async run({ servers }, command) {
     const [signal = "", text = ""] = command.args;
     const { session, jobID } = await servers.ofJob(text);
-    await session.call("Signal", { jobID, signal });
+    const { main } = command.opts<{ main?: true }>();
+    await session.call("Signal", { jobID, signal, ...(main && { mainOnly: true }) });
     return ExitStatus.ok;
   },
 };

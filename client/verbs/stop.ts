@@ -15,6 +15,8 @@ import { type Command, Option } from "commander";
 export interface StopOptions {
   /** Milliseconds between SIGTERM and SIGKILL. */
   readonly grace?: number;
+  /** The stop signal goes to the main process alone. */
+  readonly main?: true;
 }
 
 /** The field of the request is a uint32. */
@@ -32,6 +34,7 @@ export const stopVerb: Verb = {
     );
     command.argument("[id...]", "the jobs' ids, or names");
     defineGrace(command);
+    command.option("--main", "the stop signal to the main process alone; SIGKILL to all");
     command.addOption(
       new Option("--all", "all running jobs that you have started").conflicts("label"),
     );
@@ -44,6 +47,7 @@ Examples:
   worker-client stop --grace 1m a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
   worker-client stop nightly-backup report
   worker-client stop --label batch=7
+  worker-client stop --main nightly-backup    # for a wrapper that passes signals on, as timeout(1) does
   worker-client stop --grace 0 a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219    # SIGKILL at once`,
     );
   },
@@ -64,11 +68,14 @@ Examples:
     if (ids.length === 0) call.terminal.note("no running job matches");
     using pending = new PendingJobs(ids, {
       terminal: call.terminal,
-      describe: (jobs) => `waiting for ${jobs} to end; after the grace period the rest is killed`,
+      describe: (jobs) =>
+        `still waiting for ${jobs} to end; after the grace period the rest is killed`,
+      // Who waits for a process that nothing ends (in state D) should know for whom, also from a log.
+      always: true,
     });
     return await forEachJob(ids, call, async ({ session, jobID, name }) => {
       try {
-        await stopJob(session, { jobID, graceMs: options.grace });
+        await stopJob(session, { jobID, graceMs: options.grace, mainOnly: options.main });
       } finally {
         pending.settle(name);
       }

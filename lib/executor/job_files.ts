@@ -4,7 +4,7 @@ import { parseOomKills, parseUsage } from "../cgroup/counters.ts";
 import { isDiskFull, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
-import { type LaunchRecord, parseLaunchRecord } from "./launch_record.ts";
+import { type LaunchRecord, parseLaunchRecord, type ProcessIdentity } from "./launch_record.ts";
 
 /** The launch record. The process that creates it decides whether the job is launched. */
 export const LAUNCH_RECORD_FILE = "launch";
@@ -15,8 +15,11 @@ export const INPUT_FILE = "input";
 /** Exists while a server is stopping the job, and times the grace period in the launcher's place. */
 const STOPPING_FILE = "stopping";
 
-/** How long the mark is waited for; without it the launcher times its own grace period for what remains. */
-const MARK_TIMEOUT_MS = 200;
+/**
+ * How long a signal waits for the disk. Without the mark, the launcher times its own grace period for what
+ * remains; without the launch record, a main process that has left its groups is not signalled.
+ */
+const DISK_TIMEOUT_MS = 200;
 
 /** What a server writes into the launch record of a start that it withdraws. */
 const WITHDRAWN = "withdrawn\n";
@@ -97,10 +100,33 @@ export async function withdraw(folder: string): Promise<boolean> {
  * in any case: a stuck disk must not keep a stop signal back.
  */
 export async function markStopping(folder: string): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, MARK_TIMEOUT_MS);
-  await Promise.race([writeMark(folder), late]);
-  clearTimeout(timer);
+  await beforeLong(writeMark(folder));
+}
+
+/**
+ * Reads which process is a job's main process. Settles after a while in any case.
+ *
+ * @param folder The job's folder.
+ * @returns undefined where that cannot be told, also where the launcher is of an earlier version.
+ */
+export async function mainProcessOf(folder: string): Promise<ProcessIdentity | undefined> {
+  const text = await beforeLong(
+    // The host may have no descriptor left: the job's groups are signalled all the same.
+    Deno.readTextFile(join(folder, LAUNCH_RECORD_FILE)).catch(() => ""),
+  );
+  const { pid, startTime } = parseLaunchRecord(text ?? "").job ?? {};
+  return pid === undefined || startTime === undefined ? undefined : { pid, startTime };
+}
+
+/** @returns What is waited for; undefined where a stuck disk keeps it back. */
+async function beforeLong<T>(work: Promise<T>): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), DISK_TIMEOUT_MS);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function writeMark(folder: string): Promise<void> {

@@ -14,7 +14,8 @@ export interface ProcessIdentity {
 /** What the launcher has written so far. */
 export interface LaunchRecord {
   launcher?: ProcessIdentity & { bootId: string };
-  job?: { pid: number };
+  /** The main process. Launchers of earlier versions do not tell its start time. */
+  job?: { pid: number; startTime?: string };
   /** How the job ended; present when this part is complete. `status` is 0 to 255. */
   exit?: {
     status: number;
@@ -33,9 +34,9 @@ export function parseLaunchRecord(text: string): LaunchRecord {
   if (launcher === null) return launch;
   const [, pid = "", startTime = "", bootId = ""] = launcher;
   launch.launcher = { pid: Number(pid), startTime, bootId };
-  const job = /^job (\d+)$/.exec(lines[1] ?? "");
+  const job = /^job (\d+)(?: (\d+))?$/.exec(lines[1] ?? "");
   if (job === null) return launch;
-  launch.job = { pid: Number(job[1]) };
+  launch.job = { pid: Number(job[1]), ...(job[2] !== undefined && { startTime: job[2] }) };
   const exitLine = lines.findIndex((line) => /^exit \d+$/.test(line));
   const endLine = lines.indexOf("end", exitLine);
   if (exitLine === -1 || endLine === -1) return launch;

@@ -5,7 +5,17 @@ import { launchersGroup, parentGroups, planGroups } from "../cgroup.ts";
 import { parseUsage } from "../cgroup/counters.ts";
 import { type HostReport, parseHostReport, toCgroupHost } from "../cgroup/host.ts";
 import type { CgroupHost, Controller, Placement, Setting, Usage } from "../cgroup/types.ts";
-import type { Adoption, AdoptionRequest, Executor, LaunchRequest, Running } from "../executor.ts";
+import type {
+  Adoption,
+  AdoptionRequest,
+  Executor,
+  JobOnHost,
+  LaunchRequest,
+  ProcessState,
+  Running,
+  SignalOptions,
+} from "../executor.ts";
+import { JobError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
@@ -18,12 +28,13 @@ import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_fil
 import { whenConfirmed } from "./confirmed_end.ts";
 import { CounterReader } from "./counter_reader.ts";
 import { entryEnvironment, JOB_ENVIRONMENT } from "./job_environment.ts";
-import { markStopping, readLaunchRecord } from "./job_files.ts";
+import { mainProcessOf, markStopping, readLaunchRecord } from "./job_files.ts";
 import { RECORD_REFUSED_STATUS } from "./launcher.ts";
 import { parseLaunchReport, toLaunchError, withRoomNamed } from "./launch_report.ts";
 import { type Launched, Launchers } from "./launchers.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { prepareHost } from "./prepare_host.ts";
+import { nameOf } from "./processes.ts";
 import { ProgramCheck } from "./program_check.ts";
 import { SpareShell } from "./spare_shell.ts";
 
@@ -32,6 +43,9 @@ const GRACE_UNIT_MS = 50;
 
 /** A shell that takes longer to send signals is stuck, and a new one sends them again. */
 const SPARE_SHELL_TIMEOUT_MS = 1000;
+
+/** With processes of its own, a job's command is a child of a child of its main process (lib/shim/enter.sh). */
+const OWN_PROCESSES_LEVELS = 2;
 
 /** Signals after which no SIGCONT follows: they end a stopped process themselves, or stop one. */
 const ENDS_STOPPED: ReadonlySet<SignalName> = new Set(["KILL", "STOP", "CONT"]);
@@ -146,28 +160,42 @@ export class LocalExecutor implements Executor {
     return printed.split("\n").filter(isJobId);
   }
 
-  async terminate(
-    { placement, folder, owner }: { placement: Placement; folder: string; owner: string },
-    signal: SignalName,
-  ): Promise<void> {
-    await markStopping(folder);
-    const signals: SignalName[] = ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"];
-    await this.#sendAtOnce(signals, { placement, owner });
+  async terminate(job: JobOnHost, signal: SignalName, options: SignalOptions = {}): Promise<void> {
+    await markStopping(job.folder);
+    const signals = ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"] as const;
+    // Asking all of its processes to end is better than to kill those that nobody has asked.
+    const args = await signalArguments(signals, job, options)
+      .catch(() => signalArguments(signals, job));
+    await this.#sendAtOnce(args, job.owner);
   }
 
   async signal(
-    job: { placement: Placement; owner: string },
+    job: JobOnHost,
     signal: SignalName,
+    options: SignalOptions = {},
   ): Promise<boolean> {
+    const args = await signalArguments([signal], job, options);
     try {
-      return await this.#send([signal], job);
+      return await this.#send(args, job.owner);
     } catch (error) {
       throw withRoomNamed(error, "signal");
     }
   }
 
-  async kill(job: { placement: Placement; owner: string }): Promise<void> {
-    await this.#sendAtOnce(["KILL"], job);
+  async kill(job: JobOnHost): Promise<void> {
+    await this.#sendAtOnce(await signalArguments(["KILL"], job), job.owner);
+  }
+
+  async remaining(job: JobOnHost): Promise<ProcessState[]> {
+    const { groups } = job.placement;
+    const printed = await runScript(scripts.states, [...await mainArgument(job), ...groups], {
+      who: `jobs of ${job.owner}`,
+    });
+    // A process is in several groups on cgroup v1.
+    return [...new Set(printed.split("\n"))].filter((line) => line !== "").map((line) => {
+      const [pid, state = ""] = line.split(" ");
+      return { pid: Number(pid), state };
+    });
   }
 
   async holdDiskLimits(
@@ -191,11 +219,7 @@ export class LocalExecutor implements Executor {
   }
 
   /** Sends signals, one after the other. @returns Whether there was a process to send them to. */
-  async #send(
-    signals: readonly SignalName[],
-    { placement, owner }: { placement: Placement; owner: string },
-  ): Promise<boolean> {
-    const args = signalArguments(signals, placement);
+  async #send(args: readonly string[], owner: string): Promise<boolean> {
     let printed: string;
     try {
       printed = await runScript(scripts.signal, args, { who: `jobs of ${owner}` });
@@ -212,11 +236,7 @@ export class LocalExecutor implements Executor {
    * Sends signals that end a job, without a new process where that is possible: a job that forks without
    * end keeps the kernel from making one for seconds, and the whole server waits meanwhile.
    */
-  async #sendAtOnce(
-    signals: readonly SignalName[],
-    { placement, owner }: { placement: Placement; owner: string },
-  ): Promise<void> {
-    const args = signalArguments(signals, placement);
+  async #sendAtOnce(args: readonly string[], owner: string): Promise<void> {
     try {
       await this.#spareShell.send(args, SPARE_SHELL_TIMEOUT_MS);
     } catch {
@@ -247,14 +267,38 @@ export class LocalExecutor implements Executor {
   }
 }
 
-/** What lib/shim/signal.sh takes. */
-function signalArguments(
+/**
+ * What lib/shim/signal.sh takes.
+ *
+ * @throws {JobError} "precondition" when signals are for the main process alone, and that is not known.
+ */
+async function signalArguments(
   signals: readonly SignalName[],
-  { tracker, groups }: Placement,
-): string[] {
+  job: JobOnHost,
+  { mainOnly = false }: SignalOptions = {},
+): Promise<string[]> {
+  const [main] = await mainArgument(job);
+  if (mainOnly) {
+    if (main === undefined) {
+      throw new JobError(
+        "precondition",
+        "Cannot signal the main process alone: its identity is not on record (an earlier version of " +
+          "the server has started it, or the disk is stuck); signal all of the job's processes",
+      );
+    }
+    const levels = job.settings?.isolation.ownProcesses === true ? OWN_PROCESSES_LEVELS : 0;
+    return [signals.join(" "), `${main}:${levels}`];
+  }
+  const { tracker, groups } = job.placement;
   // A process that has left the tracker may still be in another of the job's groups.
   const others = signals[0] === "KILL" ? groups.filter((group) => group !== tracker) : [];
-  return [signals.join(" "), tracker, ...others];
+  return [signals.join(" "), ...(main === undefined ? [] : [main]), tracker, ...others];
+}
+
+/** A job's main process as scripts take it, where it is known. */
+async function mainArgument({ folder }: JobOnHost): Promise<string[]> {
+  const main = await mainProcessOf(folder);
+  return main === undefined ? [] : [nameOf(main)];
 }
 
 /**

@@ -16,7 +16,7 @@ export async function findAlive<T extends ProcessIdentity>(
   return new Set(processes.filter((process) => names.has(nameOf(process))));
 }
 
-/** As lib/shim/alive.sh takes and prints it. */
-function nameOf({ pid, startTime }: ProcessIdentity): string {
+/** A process as scripts take and print it. */
+export function nameOf({ pid, startTime }: ProcessIdentity): string {
   return `${pid}:${startTime}`;
 }

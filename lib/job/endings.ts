@@ -1,6 +1,6 @@
 /** How jobs come to an end: by themselves, by a Stop or by their timeout; and the record of it. */
 import { JobError, messageOf } from "../errors.ts";
-import type { AdoptionRequest, Executor, Running } from "../executor.ts";
+import type { AdoptionRequest, Executor, Running, SignalOptions } from "../executor.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import type { Ending } from "../model/ending.ts";
@@ -35,6 +35,12 @@ export interface EndingParts {
   readonly syncOutput: (output: OutputLog) => Promise<void>;
   /** Between the stop signal and SIGKILL, unless a Stop or the job's settings say another. */
   readonly graceMs: number;
+}
+
+/** How a job is stopped. */
+export interface StopOptions extends SignalOptions {
+  /** Milliseconds between the stop signal and SIGKILL. */
+  readonly graceMs?: number | undefined;
 }
 
 /** Watches jobs until they have ended, and ends them. */
@@ -75,22 +81,28 @@ export class Endings {
    * and its record says so. The processes are ended at once, whatever the disk does.
    *
    * @param options `graceMs`: 0 sends SIGKILL at once; undefined is the job's own, or the server's. A
-   * second Stop may make the grace period shorter, and never longer. `timedOut`: the reason.
+   * second Stop may make the grace period shorter, and never longer. `mainOnly`: the stop signal goes to
+   * the main process alone. `timedOut`: the reason.
    * @throws {JobError} "invalid" for a grace period above an hour.
    */
   async stop(
     job: ActiveJob,
-    options: { readonly graceMs?: number | undefined; readonly timedOut?: true } = {},
+    options: StopOptions & { readonly timedOut?: true } = {},
   ): Promise<void> {
     const { active, clock } = this.#parts;
     const { record: { id, state, settings } } = job;
-    const { graceMs = settings?.graceMs ?? this.#parts.graceMs, ...reason } = options;
+    const { graceMs = settings?.graceMs ?? this.#parts.graceMs, mainOnly, ...reason } = options;
     if (graceMs > MAX_GRACE_MS) {
       throw new JobError("invalid", `Cannot stop job ${id}: the grace period is above an hour`);
     }
     const killAtMs = clock.nowMs() + graceMs;
     if (state.kind === "running") {
-      void active.change(id, { ...state, kind: "stopping", killAtMs }, reason);
+      void active.change(id, {
+        ...state,
+        kind: "stopping",
+        killAtMs,
+        ...(mainOnly === true && { mainOnly }),
+      }, reason);
     } else if (state.kind === "stopping" && killAtMs < state.killAtMs) {
       void active.change(id, { ...state, killAtMs });
     }
@@ -121,7 +133,9 @@ export class Endings {
     this.#killLater(job, graceMs);
     if (!terminate) return;
     try {
-      await executor.terminate(this.#target(job), settings.stopSignal);
+      await executor.terminate(this.#target(job), settings.stopSignal, {
+        mainOnly: state.mainOnly,
+      });
     } catch (error) {
       // SIGKILL follows in any case.
       log.error("cannot send a job its stop signal", { job: id, error: messageOf(error) });
@@ -154,14 +168,23 @@ export class Endings {
     this.#kills.set(
       id,
       this.#parts.clock.after(KILL_AGAIN_MS, () => {
-        log.warn("a job has not ended although it was killed, killing it again", { job: id });
         void this.#kill(job);
+        void this.#warnOfRemains(job);
       }),
     );
   }
 
-  #target({ record: { id, placement, owner } }: ActiveJob) {
-    return { placement, folder: this.#parts.folders.pathOf(id), owner };
+  /** Tells who keeps a job from its end: a process in state D, say, waits for a file server that is dead. */
+  async #warnOfRemains(job: ActiveJob): Promise<void> {
+    const remaining = await this.#parts.executor.remaining(this.#target(job)).catch(() => []);
+    log.warn("a job has not ended although it was killed, killing it again", {
+      job: job.record.id,
+      processes: remaining.map(({ pid, state }) => `${pid} (${state})`).join(", ") || "unknown",
+    });
+  }
+
+  #target({ record: { id, placement, owner, settings } }: ActiveJob) {
+    return { placement, folder: this.#parts.folders.pathOf(id), owner, settings };
   }
 
   /** Stops a job when its timeout is over; an adopted one may be beyond it, and is stopped at once. */

@@ -15,8 +15,8 @@ import type { Limits } from "../limits.ts";
 export type JobState =
   | { readonly kind: "starting" }
   | ({ readonly kind: "running" } & Begun)
-  /** Stop was called: SIGKILL follows at `killAtMs`. */
-  | ({ readonly kind: "stopping"; readonly killAtMs: number } & Begun)
+  /** Stop was called: SIGKILL follows at `killAtMs`. `mainOnly`: its signal is for the main process alone. */
+  | ({ readonly kind: "stopping"; readonly killAtMs: number; readonly mainOnly?: true } & Begun)
   | (Begun & Ending);
 
 /** What is known of a job from its start on. */

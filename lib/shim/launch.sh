@@ -12,7 +12,7 @@
 # this launcher runs the job or a server has withdrawn the start. It is filled with blanks at once and
 # then written in place, so that an exit status can be written even when the disk is full:
 #   launcher PID START_TIME BOOT_ID
-#   job PID
+#   job PID START_TIME
 #   (the shell's message about the signal that ended the job; it prints nothing in other cases)
 #   unwritten BYTES, of the end of the output where the disk refused them
 #   exit STATUS, counter NAME and its lines, end
@@ -221,9 +221,12 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     done
     [ "$oom_adjustment" = 0 ] || echo 0 >/proc/self/oom_score_adj
     # The only way for a forked shell to learn its own process id without another fork.
-    cd -P /proc/self && pid=${PWD##*/} && cd /
-    unset OLDPWD
-    printf 'job %s\n' "$pid" >&9
+    IFS=' '
+    read -r stat </proc/self/stat
+    parse_stat "$stat"
+    IFS=$newline
+    pid=${stat%% *}
+    printf 'job %s\n' "$pid $start_time" >&9
     if [ -n "${job_worker_enter-}" ]; then
       export job_worker_started="$pid"
       exec 3>&1 </dev/null >&7 2>&1 7>&-

@@ -18,6 +18,8 @@ import ready from "./ready.sh" with { type: "text" };
 import remove from "./remove.sh" with { type: "text" };
 import signal from "./signal.sh" with { type: "text" };
 import signalAll from "./signal_all.sh" with { type: "text" };
+import signalMain from "./signal_main.sh" with { type: "text" };
+import states from "./states.sh" with { type: "text" };
 import strays from "./strays.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
 import weigh from "./weigh.sh" with { type: "text" };
@@ -38,7 +40,8 @@ export const scripts = {
   read: stripComments(read),
   ready: stripComments(ready),
   remove: `${stripComments(signalAll + remove)}remove_groups "$@"\n`,
-  signal: stripComments(signalAll + signal),
+  signal: stripComments(signalAll + parseStat + signalMain + signal),
+  states: stripComments(parseStat + signalMain + states),
   strays: stripComments(strays),
   user: stripComments(user),
   weigh: stripComments(weigh),

@@ -121,6 +121,14 @@ testClient(
   },
 );
 
+testClient("stop: --main asks for the main process alone", async ({ server, client }) => {
+  for (const main of [[], ["--main"]]) {
+    assert.equal((await client("stop", ...main, ID)).status, 0);
+  }
+  const asked = server.requestsOf("Stop").map((request) => request["mainOnly"]);
+  assert.deepEqual(asked, [false, true]);
+});
+
 testClient(
   "query: prints pid, exit code and whether it ended, to the letter",
   async ({ client }) => {
@@ -270,36 +278,39 @@ testClient(
   },
 );
 
-testClient("wait and stop: say on a terminal what is waited for, after a while", async (world) => {
-  const { server, environment } = world;
-  for (
-    const [args, method, text] of [
-      [
-        ["wait", ID, OTHER],
-        "Wait",
-        `waiting for jobs ${ID} and ${OTHER} to end; Ctrl-C ends the wait, not the jobs`,
-      ],
-      [
-        ["stop", ID],
-        "Stop",
-        `waiting for job ${ID} to end; after the grace period the rest is killed`,
-      ],
-    ] as const
-  ) {
-    for (const attended of [true, false]) {
-      server.script[method] = args.slice(1).map(() => () => undefined);
-      const terminal = new FakeTerminal(environment);
-      terminal.isAttended = attended;
-      const calls = server.requestsOf(method).length;
-      main([...args], terminal);
-      await until("the call", () => server.requestsOf(method).length > calls);
-      if (attended) {
-        await until("the note", () => terminal.notes.length > 0);
-        assert.deepEqual(terminal.notes, [text]);
-      } else assert.deepEqual(terminal.notes, []);
+testClient(
+  "wait and stop: say what is waited for, after a while; to a script only stop does",
+  async (world) => {
+    const { server, environment } = world;
+    for (
+      const [args, method, text] of [
+        [
+          ["wait", ID, OTHER],
+          "Wait",
+          `waiting for jobs ${ID} and ${OTHER} to end; Ctrl-C ends the wait, not the jobs`,
+        ],
+        [
+          ["stop", ID],
+          "Stop",
+          `still waiting for job ${ID} to end; after the grace period the rest is killed`,
+        ],
+      ] as const
+    ) {
+      for (const attended of [true, false]) {
+        server.script[method] = args.slice(1).map(() => () => undefined);
+        const terminal = new FakeTerminal(environment);
+        terminal.isAttended = attended;
+        const calls = server.requestsOf(method).length;
+        main([...args], terminal);
+        await until("the call", () => server.requestsOf(method).length > calls);
+        if (attended || method === "Stop") {
+          await until("the note", () => terminal.notes.length > 0);
+          assert.deepEqual(terminal.notes, [text]);
+        } else assert.deepEqual(terminal.notes, []);
+      }
     }
-  }
-});
+  },
+);
 
 testClient("wait: exits with the job's exit code and says nothing", async ({ server, client }) => {
   server.script.Wait = [0, 3, 143, 255].map(exitedJob);

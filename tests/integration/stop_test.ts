@@ -94,6 +94,67 @@ Deno.test("Stop: children that ignore SIGTERM keep the job until their grace per
   await assertGone(id);
 });
 
+Deno.test("Stop, Signal: a main process that has left its groups, as by su -l, is reached, and SIGKILL ends what it has started", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  // As PAM does for a new session; the first group of each hierarchy always exists.
+  const leave =
+    'cut -d: -f2,3 /proc/self/cgroup | while IFS=: read -r names path; do case $path in *"$JOB_ID"*) ' +
+    'for root in /sys/fs/cgroup /sys/fs/cgroup/unified "/sys/fs/cgroup/$names"; do ' +
+    '[ ! -d "$root$path" ] || echo $$ >"$root/cgroup.procs"; done ;; esac; done; ' +
+    'while read -r line; do case $line in *"$JOB_ID"*) exit 77 ;; esac; done </proc/self/cgroup; ';
+  const loop = "echo begin; while :; do sleep 0.05; done";
+  const heeds = await alice.shell(`${leave} trap 'echo last words; exit 9' TERM; ${loop}`);
+  await alice.untilOutput(heeds, /begin/);
+  await inTime("the end by SIGTERM", alice.stop(heeds), 5000);
+  assert.equal((await alice.query(heeds)).exitCode, 9);
+  assert.match(await alice.text(heeds), /last words\n$/);
+
+  const stubborn = await alice.shell(
+    `${leave} trap '' TERM; trap 'echo heard' USR1; sleep 1000 & echo child $! end; ${loop}`,
+  );
+  await alice.untilOutput(stubborn, /begin/);
+  await alice.signal(stubborn, "USR1");
+  await alice.untilOutput(stubborn, /heard/);
+  await inTime("the end by SIGKILL", alice.stop(stubborn, 100), 5000);
+  assert.equal((await alice.query(stubborn)).signal, 9);
+  const child = Number(/child (\d+) end/.exec(await alice.text(stubborn))?.[1]);
+  await until("the child to end", async () => {
+    const stat = await Deno.readTextFile(`/proc/${child}/stat`).catch(() => "gone");
+    return !/sleep\) [^Z]/.test(stat);
+  });
+});
+
+Deno.test("Stop, Signal: the main process alone hears a signal, where that is asked for, also in a namespace of its own", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const process = (name: string) =>
+    `trap 'echo ${name} USR1' USR1; trap 'echo ${name} TERM; exit 9' TERM; ` +
+    `echo ${name} begins; while kill -0 $$; do sleep 0.05; done`;
+  for (const ownProcesses of [false, true]) {
+    const script = `(${process("child")}) & ${process("main")}`;
+    const id = await alice.script(script, { isolation: { ownProcesses } });
+    await alice.untilOutput(id, /(?=[^]*main begins)[^]*child begins/);
+    await new Promise<void>((resolve, reject) =>
+      alice.raw.Signal(
+        { jobID: id, signal: "USR1", mainOnly: true },
+        (error) => error ? reject(error) : resolve(),
+      )
+    );
+    await alice.untilOutput(id, /main USR1/);
+    await new Promise<void>((resolve, reject) =>
+      alice.raw.Stop(
+        { jobID: id, gracePeriodMs: 5000, mainOnly: true },
+        (error) => error ? reject(error) : resolve(),
+      )
+    );
+    assert.equal((await alice.query(id)).exitCode, 9, await alice.text(id));
+    assert.match(await alice.text(id), /main TERM/);
+    assert.doesNotMatch(await alice.text(id), /child (?:USR1|TERM)/);
+    await assertGone(id);
+  }
+});
+
 Deno.test("Stop: with a grace period of 0 nobody is asked", async () => {
   await using server = await TestServer.start();
   const alice = server.client();

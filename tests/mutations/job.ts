@@ -567,6 +567,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["job_stop"],
   },
   {
+    name: "a stop for the main process alone is forgotten by the next server",
+    file: "lib/job/endings.ts",
+    from: "        ...(mainOnly === true && { mainOnly }),\n",
+    to: "",
+    tests: ["job_stop"],
+  },
+  {
+    name: "nobody is told which processes SIGKILL has not ended",
+    file: "lib/job/endings.ts",
+    from: "        void this.#warnOfRemains(job);\n",
+    to: "",
+    tests: ["job_stop"],
+  },
+  {
     name: "a job without processes is signalled while its end is stored",
     file: "lib/job/endings.ts",
     from: " || job.isOver) return;\n    const graceMs",

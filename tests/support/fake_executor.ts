@@ -8,6 +8,7 @@ import type {
   Executor,
   LaunchRequest,
   Running,
+  SignalOptions,
 } from "../../lib/executor.ts";
 import type { Ending } from "../../lib/model/ending.ts";
 import type { JobRecord } from "../../lib/model/record.ts";
@@ -77,16 +78,16 @@ export class FakeExecutor implements Executor {
     return this.strays;
   }
 
-  async terminate(job: Target, signal: SignalName): Promise<void> {
+  async terminate(job: Target, signal: SignalName, options: SignalOptions = {}): Promise<void> {
     await Promise.resolve();
-    this.calls.push(`terminate ${idOf(job)} ${signal}`);
+    this.calls.push(`terminate ${idOf(job)} ${signal}${audience(options)}`);
     await this.onTerminate();
     this.failures.check("terminate");
   }
 
-  async signal(job: Target, signal: SignalName): Promise<boolean> {
+  async signal(job: Target, signal: SignalName, options: SignalOptions = {}): Promise<boolean> {
     await Promise.resolve();
-    this.calls.push(`signal ${idOf(job)} ${signal}`);
+    this.calls.push(`signal ${idOf(job)} ${signal}${audience(options)}`);
     this.failures.check("signal");
     return this.reaches;
   }
@@ -102,6 +103,12 @@ export class FakeExecutor implements Executor {
     await Promise.resolve();
     this.calls.push(`holdDiskLimits ${JSON.stringify(jobs)}`);
     this.failures.check("holdDiskLimits");
+  }
+
+  async remaining() {
+    await Promise.resolve();
+    this.failures.check("remaining");
+    return [{ pid: FAKE_PID, state: "D" }, { pid: 1, state: "R" }];
   }
 
   async usages(placements: readonly Placement[]) {
@@ -150,6 +157,10 @@ export function placementOf(jobId: string): Placement {
     populatedFile: `/fake/${jobId}/cgroup.events`,
     counters: [],
   };
+}
+
+function audience({ mainOnly }: SignalOptions): string {
+  return mainOnly === true ? " main" : "";
 }
 
 function idOf({ placement }: Target): string {

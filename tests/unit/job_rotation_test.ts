@@ -141,7 +141,7 @@ Deno.test("rotate: a stop that comes during a job's last rotation signals nobody
   const timers = host.clock.pendingMs.length;
   host.executor.end(id);
   await soon("the rotation", () => host.manager.output(id).firstOffset > 0);
-  const stopped = host.manager.stop(id, 5000);
+  const stopped = host.manager.stop(id, { graceMs: 5000 });
   assert(!await isSettled(stopped), "answered before the end is on record");
   gate.resolve();
   await stopped;

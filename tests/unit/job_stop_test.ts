@@ -65,7 +65,7 @@ Deno.test("stop: the job's own signal and grace period come before the server's,
   const settings = { stopSignal: "INT", graceMs: 3000 } as const;
   const own = await host.start(requestOf(settings));
   const given = await host.start(requestOf(settings));
-  const stops = [host.manager.stop(own), host.manager.stop(given, 20_000)];
+  const stops = [host.manager.stop(own), host.manager.stop(given, { graceMs: 20_000 })];
   await untilAsked(host, 2);
   assert.deepEqual(asked(host).sort(), [`terminate ${own} INT`, `terminate ${given} INT`].sort());
   assert.deepEqual(host.clock.pendingMs, [3000, 20_000]);
@@ -76,14 +76,14 @@ Deno.test("stop: the job's own signal and grace period come before the server's,
 Deno.test("stop: a grace period of 0 kills at once, without the stop signal", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
-  await host.manager.stop(id, 0);
+  await host.manager.stop(id, { graceMs: 0 });
   assert.deepEqual(asked(host), [`kill ${id}`]);
 });
 
 Deno.test("stop: what cannot be stopped is refused, and nothing is sent", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
-  await assertJobError(host.manager.stop(id, 3_600_001), "invalid", /above an hour/);
+  await assertJobError(host.manager.stop(id, { graceMs: 3_600_001 }), "invalid", /above an hour/);
   assert.equal(host.stored(id).state.kind, "running");
   await host.end(id);
   await assertJobError(host.manager.stop(id), "precondition", /it has already exited/);
@@ -99,9 +99,9 @@ Deno.test("stop: a second one makes the grace period shorter, and does not repea
     const { state } = host.stored(id);
     return state.kind === "stopping" ? state.killAtMs - host.clock.nowMs() : undefined;
   };
-  const first = host.manager.stop(id, 60_000);
+  const first = host.manager.stop(id, { graceMs: 60_000 });
   await untilAsked(host, 1);
-  const second = host.manager.stop(id, 5000);
+  const second = host.manager.stop(id, { graceMs: 5000 });
   await soon("the shorter grace period", () => killAtMs() === 5000);
   await soon("its timer", () => host.clock.pendingMs[0] === 5000);
   assert.deepEqual(host.clock.pendingMs, [5000], "the longer timer is left");
@@ -113,10 +113,10 @@ Deno.test("stop: a second one makes the grace period shorter, and does not repea
 Deno.test("stop: a second one never makes the grace period longer", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
-  const stops = [host.manager.stop(id, 5000)];
+  const stops = [host.manager.stop(id, { graceMs: 5000 })];
   await untilAsked(host, 1);
   const recorded = host.stored(id).state;
-  stops.push(host.manager.stop(id, 60_000), host.manager.stop(id, 5000));
+  stops.push(host.manager.stop(id, { graceMs: 60_000 }), host.manager.stop(id, { graceMs: 5000 }));
   await soon("the timer", () => host.clock.pendingMs.length === 1);
   assert.deepEqual(host.stored(id).state, recorded);
   assert.deepEqual(host.clock.pendingMs, [5000]);
@@ -127,9 +127,9 @@ Deno.test("stop: a second one never makes the grace period longer", async () => 
 Deno.test("stop: a second one with 0 kills at once", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
-  const first = host.manager.stop(id, 60_000);
+  const first = host.manager.stop(id, { graceMs: 60_000 });
   await untilAsked(host, 1);
-  await host.manager.stop(id, 0);
+  await host.manager.stop(id, { graceMs: 0 });
   await first;
   assert.deepEqual(host.clock.pendingMs, []);
 });
@@ -139,7 +139,7 @@ Deno.test("stop: on a stuck disk the stop signal and SIGKILL come at their times
   const id = await host.start();
   const gate = Promise.withResolvers<void>();
   host.store.onSynced = () => gate.promise;
-  const stopped = host.manager.stop(id, 5000);
+  const stopped = host.manager.stop(id, { graceMs: 5000 });
   await untilAsked(host, 1);
   assert.deepEqual(asked(host), [`terminate ${id} TERM`]);
   host.clock.advance(5000);
@@ -157,9 +157,9 @@ Deno.test("stop: a second one on a stuck disk kills at once", async () => {
   const id = await host.start();
   const gate = Promise.withResolvers<void>();
   host.store.onSynced = () => gate.promise;
-  const stops = [host.manager.stop(id, 60_000)];
+  const stops = [host.manager.stop(id, { graceMs: 60_000 })];
   await untilAsked(host, 1);
-  stops.push(host.manager.stop(id, 0));
+  stops.push(host.manager.stop(id, { graceMs: 0 }));
   await untilAsked(host, 2);
   assert.deepEqual(asked(host), [`terminate ${id} TERM`, `kill ${id}`]);
   gate.resolve();
@@ -170,22 +170,41 @@ Deno.test("stop: a job that a kill has not ended is killed again, and the log sa
   await using host = await JobHost.open();
   const id = await host.start();
   host.executor.endsWhenKilled = false;
-  const stopped = host.manager.stop(id, 0);
+  const stopped = host.manager.stop(id, { graceMs: 0 });
   await soon("the next kill is set", () => host.clock.pendingMs[0] === 5000);
   assert.deepEqual(host.log.messages("warn"), []);
   host.executor.endsWhenKilled = true;
   host.clock.advance(5000);
   await stopped;
   assert.deepEqual(asked(host), [`kill ${id}`, `kill ${id}`]);
+  await soon("the warning", () => host.log.messages("warn").length > 0);
   assert.match(host.log.messages("warn").join(), /has not ended although it was killed/);
+  assert.equal(
+    host.log.entries.find(({ level }) => level === "warn")?.["processes"],
+    "4194305 (D), 1 (R)",
+  );
   assert.deepEqual(host.clock.pendingMs, []);
+});
+
+Deno.test("stop: a job that does not end is killed again also where nobody can tell what is left of it", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.endsWhenKilled = false;
+  host.executor.failures.inject("remaining");
+  const stopped = host.manager.stop(id, { graceMs: 0 });
+  await soon("the next kill is set", () => host.clock.pendingMs[0] === 5000);
+  host.executor.endsWhenKilled = true;
+  host.clock.advance(5000);
+  await stopped;
+  await soon("the warning", () => host.log.messages("warn").length > 0);
+  assert.deepEqual(asked(host), [`kill ${id}`, `kill ${id}`]);
 });
 
 Deno.test("stop: a kill that fails is repeated until it succeeds", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
   host.executor.failures.inject("kill", { times: 2 });
-  const stopped = host.manager.stop(id, 0);
+  const stopped = host.manager.stop(id, { graceMs: 0 });
   await untilAsked(host, 1);
   await soon("the next attempt is set", () => host.clock.pendingMs[0] === 500);
   host.clock.advance(500);
@@ -202,7 +221,7 @@ Deno.test("stop: a kill that failed is not repeated once the job has ended", asy
   await using host = await JobHost.open();
   const id = await host.start();
   host.executor.failures.inject("kill");
-  const stopped = host.manager.stop(id, 0);
+  const stopped = host.manager.stop(id, { graceMs: 0 });
   await soon("the next attempt is set", () => host.clock.pendingMs.length === 1);
   host.executor.end(id);
   await stopped;
@@ -215,7 +234,7 @@ Deno.test("stop: a kill that fails after the job has ended is not repeated", asy
   host.executor.failures.inject("kill");
   const gate = Promise.withResolvers<void>();
   host.executor.onKill = () => gate.promise;
-  const stopped = host.manager.stop(id, 0);
+  const stopped = host.manager.stop(id, { graceMs: 0 });
   await untilAsked(host, 1);
   host.executor.end(id);
   await host.manager.wait(id);
@@ -242,7 +261,7 @@ Deno.test("stop: it is carried out, and recorded later, while the disk is full",
     await using host = await JobHost.open();
     const id = await host.start();
     host.store.failures.inject(operation);
-    const stopped = host.manager.stop(id, 0);
+    const stopped = host.manager.stop(id, { graceMs: 0 });
     await stopped;
     assert.deepEqual(host.activeIds, []);
     // Its end is known before it is stored, and the job cannot be stopped again.
@@ -262,7 +281,7 @@ Deno.test("stop: a state that could not be stored never comes over a newer one",
   const started = host.start();
   await soon("the job", () => host.activeIds.length === 1);
   const [id = ""] = host.activeIds;
-  const stopped = host.manager.stop(id, 60_000);
+  const stopped = host.manager.stop(id, { graceMs: 60_000 });
   await untilAsked(host, 1);
   assert.equal(await started, id);
   const updates = () => host.store.calls.filter((call) => call === "update").length;
@@ -365,6 +384,20 @@ Deno.test("signal: is sent to a job that runs or is being stopped, and to no oth
   );
 });
 
+Deno.test("signal, stop: for the main process alone, where that is asked for; SIGKILL is for all", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  await host.manager.signal(id, "HUP", { mainOnly: true });
+  const stopped = host.manager.stop(id, { graceMs: 100, mainOnly: true });
+  await untilAsked(host, 2);
+  assert.deepEqual(asked(host), [`signal ${id} HUP main`, `terminate ${id} TERM main`]);
+  const { state } = host.stored(id);
+  assert(state.kind === "stopping" && state.mainOnly, "the next server would ask all processes");
+  host.clock.advance(100);
+  await stopped;
+  assert.equal(asked(host).at(-1), `kill ${id}`);
+});
+
 Deno.test("signal: one that reached nobody is an error that says why", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
@@ -434,7 +467,7 @@ Deno.test("timeout: a job that ends or is stopped before is not timed out", asyn
   await host.end(ended);
   assert.deepEqual(host.clock.pendingMs, []);
   const stopping = await host.start(requestOf({ timeoutMs: 1000, graceMs: 0 }));
-  const stopped = host.manager.stop(stopping, 5000);
+  const stopped = host.manager.stop(stopping, { graceMs: 5000 });
   await untilAsked(host, 1);
   const recorded = host.stored(stopping);
   host.clock.advance(2000);

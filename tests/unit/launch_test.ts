@@ -26,6 +26,14 @@ Deno.test("parseLaunchRecord: a line that is half written counts as not written"
   assert.equal(job, undefined);
 });
 
+Deno.test("parseLaunchRecord: the main process's start time, where the launcher tells it", () => {
+  const begun = `launcher 5498 270688 ${BOOT}\n`;
+  const jobOf = (line: string) => parseLaunchRecord(inPlace(begun + line)).job;
+  assert.deepEqual(jobOf("job 5499 270690\n"), { pid: 5499, startTime: "270690" });
+  assert.deepEqual(jobOf("job 5499\n"), { pid: 5499 });
+  assert.equal(jobOf("job 5499 2706"), undefined);
+});
+
 Deno.test("parseLaunchRecord: the end counts only with its last line", () => {
   const end =
     "Terminated\nexit 143\ncounter memory.events\noom_kill 1\ncounter pids.current\n0\nend\n";

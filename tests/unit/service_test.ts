@@ -113,9 +113,9 @@ interface Outcome {
 
 Deno.test("service: a job is looked up by any of its names, and its id is what is worked with", async () => {
   const calls: [Method, object, unknown[][]][] = [
-    ["Stop", {}, [["stop", ID, undefined]]],
-    ["Stop", { gracePeriodMs: 0 }, [["stop", ID, 0]]],
-    ["Signal", { signal: "SIGHUP" }, [["signal", ID, "HUP"]]],
+    ["Stop", { mainOnly: false }, [["stop", ID, { graceMs: undefined, mainOnly: false }]]],
+    ["Stop", { gracePeriodMs: 0, mainOnly: true }, [["stop", ID, { graceMs: 0, mainOnly: true }]]],
+    ["Signal", { signal: "SIGHUP", mainOnly: true }, [["signal", ID, "HUP", { mainOnly: true }]]],
     ["Query", {}, [["query", ID]]],
     ["Wait", {}, [["wait", ID], ["query", ID]]],
     ["Remove", {}, [["remove", ID]]],

@@ -18,7 +18,7 @@ import {
 } from "../../lib/shim/shell.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
 import { testUnless } from "../support/skip.ts";
-import { IdleProcess } from "../support/idle_process.ts";
+import { IdleProcess, readKernelFile } from "../support/idle_process.ts";
 import { inTime } from "../support/wait.ts";
 
 /** Prints what `parse_stat` makes of a line. */
@@ -143,6 +143,104 @@ Deno.test("signal.sh: a stopped process hears SIGTERM by the SIGCONT that follow
   assert.equal(process.ended, undefined);
   assert.equal(await runScript(scripts.signal, ["TERM CONT", group]), "reached\n");
   assert.equal(await process.signal(), "SIGTERM");
+});
+
+Deno.test("signal.sh: a main process that has left the job's groups has each signal once, and no other one has its id", async () => {
+  await using groups = await FakeGroups.make();
+  await using moved = new IdleProcess();
+  await using stays = new IdleProcess();
+  const group = await groups.group("job", { "cgroup.procs": `${stays.pid}\n` });
+  const mainOf = async (process: IdleProcess) => `${process.pid}:${await process.startTime()}`;
+  const send = (signals: string, main: string) => runScript(scripts.signal, [signals, main, group]);
+  const empty = await groups.group("empty", { "cgroup.procs": "" });
+  for (const signals of ["TERM CONT", "KILL"]) {
+    const args = [signals, `${moved.pid}:1`, empty];
+    assert.equal(await runScript(scripts.signal, args), "", "another process has that id now");
+  }
+  assert.equal(await send("USR1", await mainOf(moved)), "reached\n");
+  assert.equal(await moved.signal(), "SIGUSR1");
+  assert.equal(await stays.signal(), "SIGUSR1");
+});
+
+Deno.test("signal.sh: a main process in its groups is sent each signal once", async () => {
+  await using groups = await FakeGroups.make();
+  await using main = new IdleProcess();
+  const group = await groups.group("job");
+  await groups.group("job/inner", { "cgroup.procs": `${main.pid}\n` });
+  const script = `kill() { echo "$@"; }\n${scripts.signal}`;
+  for (const signals of ["USR1 CONT", "HUP"]) {
+    const args = [signals, `${main.pid}:${await main.startTime()}`, group];
+    const sent = signals.split(" ").map((signal) => `-s ${signal} ${main.pid}\n`);
+    assert.equal(await runScript(script, args), `${sent.join("")}reached\n`);
+  }
+});
+
+Deno.test("signal.sh: nobody but the main process, or the first one so many levels below it", async () => {
+  const script = "sh -c 'sleep 1000 & echo $!; sleep 1000 & wait' & echo $!; wait";
+  const main = new Deno.Command("setsid", { args: ["sh", "-c", script], stdout: "piped" }).spawn();
+  const output = main.stdout.pipeThrough(new TextDecoderStream());
+  let text = "";
+  try {
+    for await (const part of output) {
+      text += part;
+      if (/^\d+\n\d+\n$/.test(text)) break;
+    }
+    const stat = await readKernelFile(`/proc/${main.pid}/stat`);
+    const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[22 - 3];
+    const print = (levels: number, start = startTime) =>
+      runScript(`kill() { echo "$@"; }\n${scripts.signal}`, [
+        "KILL",
+        `${main.pid}:${start}:${levels}`,
+      ]);
+    assert.equal(await print(0), `-s KILL ${main.pid}\nreached\n`);
+    const pids = await Promise.all(
+      [print(1), print(2)].map(async (printed) =>
+        /^-s KILL (\d+)\nreached\n$/.exec(await printed)?.[1]
+      ),
+    );
+    assert.deepEqual(new Set(pids), new Set(text.trim().split("\n")));
+    assert.equal(await print(3), "");
+    assert.equal(await print(0, "1"), "");
+  } finally {
+    await new Deno.Command("kill", { args: ["-s", "KILL", "--", `-${main.pid}`] }).output();
+    await main.status;
+  }
+});
+
+Deno.test("signal.sh: SIGKILL ends all processes below a main process that has left the job's groups", async () => {
+  await using groups = await FakeGroups.make();
+  const script =
+    "trap '' TERM; sh -c 'echo $$; sleep 1000; :' & sh -c 'echo $$; sleep 1000; :' & wait";
+  const main = new Deno.Command("setsid", { args: ["sh", "-c", script], stdout: "piped" }).spawn();
+  const output = main.stdout.pipeThrough(new TextDecoderStream());
+  let text = "";
+  const group = await groups.group("job", { "cgroup.kill": "", "cgroup.events": "populated 0\n" });
+  for await (const part of output) {
+    text += part;
+    if (!/^\d+\n\d+\n$/.test(text)) continue;
+    const stat = await readKernelFile(`/proc/${main.pid}/stat`);
+    const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[22 - 3];
+    const args = ["KILL", `${main.pid}:${startTime}`, group];
+    assert.equal(await runScript(scripts.signal, args), "reached\n");
+  }
+  // The pipe has ended: the two shells and what they have started, which hold it, are gone.
+  assert.equal((await main.status).signal, "SIGKILL");
+});
+
+Deno.test("states.sh: prints what is left of a job and in which state, its main process also outside its groups", async () => {
+  await using groups = await FakeGroups.make();
+  await using main = new IdleProcess();
+  await using inner = new IdleProcess();
+  const startTime = await main.startTime();
+  await inner.startTime();
+  const group = await groups.group("job", { "cgroup.procs": "0\n999999999\n" });
+  await groups.group("job/inner", { "cgroup.procs": `${inner.pid}\n` });
+  const print = async (...args: string[]) =>
+    (await runScript(scripts.states, args)).replaceAll(" R\n", " S\n"); // Not yet asleep.
+  assert.equal(await print(`${main.pid}:${startTime}`, group), `${main.pid} S\n${inner.pid} S\n`);
+  assert.equal(await print(`${main.pid}:1`, group), `${inner.pid} S\n`);
+  const many = await groups.group("many", { "cgroup.procs": `${inner.pid}\n`.repeat(50) });
+  assert.equal(await print(many), `${inner.pid} S\n`.repeat(10));
 });
 
 Deno.test("SpareShell: sends signals without another process, one call after the other", async () => {
