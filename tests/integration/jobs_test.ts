@@ -670,7 +670,7 @@ Deno.test("Query: no job ends before it has started", async () => {
 Deno.test("Query: an unknown or malformed id is not found", async () => {
   await using server = await TestServer.start();
   const client = server.client();
-  const ids = ["", "x", "../x", ".", "00000000-0000-0000-0000-000000000000", "x".repeat(100_000)];
+  const ids = ["", "x", "../x", ".", "00000000-0000-0000-0000-000000000000", "x".repeat(10_000)];
   for (const id of ids) {
     await assertStatus(client.query(id), status.NOT_FOUND, /^No job has the id/);
   }

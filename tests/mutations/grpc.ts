@@ -537,7 +537,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "names that callers make up become series of their own",
     file: "lib/server/metrics.ts",
-    from: 'methodNameOf(path) ?? UNKNOWN',
+    from: "methodNameOf(path) ?? UNKNOWN",
     to: "methodNameOf(path) ?? path",
     tests: ["metrics"],
   },
