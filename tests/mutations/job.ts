@@ -548,8 +548,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a stop waits for the disk before it ends the processes",
     file: "lib/job/endings.ts",
-    from: 'void active.change(id, { ...state, kind: "stopping", killAtMs }, reason);',
-    to: 'await active.change(id, { ...state, kind: "stopping", killAtMs }, reason);',
+    from: 'void active.change(id, {\n        ...state,\n        kind: "stopping",',
+    to: 'await active.change(id, {\n        ...state,\n        kind: "stopping",',
     tests: ["job_stop"],
   },
   {
