@@ -9,6 +9,12 @@ import type { RefusedConnections } from "./refusals.ts";
 /** Where a ClientHello has its random bytes (RFC 8446, 4.1.2), behind two headers and a version. */
 const RANDOM = { begin: 5 + 4 + 2, end: 5 + 4 + 2 + 32 } as const;
 
+/**
+ * How long a connection stays whose handshake has failed: TLS closes it at once, and the alert that tells
+ * its client why would be lost with it.
+ */
+const ALERT_MS = 100;
+
 type ConnectionHandler = (socket: Socket) => void;
 
 /**
@@ -26,8 +32,9 @@ export function holdHandshakes(
 ): () => void {
   const handlers = server.listeners("connection") as ConnectionHandler[];
   server.removeAllListeners("connection");
-  server.on("secureConnection", ({ remoteAddress }: TLSSocket) => {
+  server.on("secureConnection", ({ remoteAddress, _parent }: TLSSocket & { _parent?: Socket }) => {
     if (remoteAddress !== undefined) turns.complete(remoteAddress);
+    if (_parent !== undefined) closeAtOnce(_parent);
   });
   return () =>
     server.on("connection", (socket: Socket) => {
@@ -36,6 +43,7 @@ export function holdHandshakes(
       socket.on("error", ignore);
       const begin = () => {
         socket.removeListener("error", ignore);
+        closeLater(socket);
         for (const handle of handlers) handle.call(server as Http2SecureServer, socket);
       };
       socket.once("readable", () => {
@@ -56,4 +64,18 @@ export function holdHandshakes(
         socket.destroy();
       });
     });
+}
+
+/** Has the socket closed a moment after it is told to. */
+function closeLater(socket: Socket): void {
+  socket.destroy = (error) => {
+    closeAtOnce(socket);
+    setTimeout(() => socket.destroy(error), ALERT_MS);
+    return socket;
+  };
+}
+
+/** Takes back {@linkcode closeLater}: the method of the socket's class is there again. */
+function closeAtOnce(socket: Socket): void {
+  Reflect.deleteProperty(socket, "destroy");
 }

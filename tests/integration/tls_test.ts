@@ -267,10 +267,8 @@ test("every refusal holds under load too, and whoever may call notices nothing",
     );
   }
   await t.step("without a certificate", async () => {
-    const { code, stderr } = await handshake(server, undefined, "-tls1_3", "-ign_eof");
-    assert.equal(code, 1, stderr);
-    // Under load the end of the connection can come before the alert.
-    assert.match(stderr, /certificate required|unexpected eof/);
+    const { stderr } = await handshake(server, undefined, "-tls1_3", "-ign_eof");
+    assert.match(stderr, /certificate required/);
   });
   await t.step("TLS 1.2", async () => {
     const { stderr } = await handshake(server, "alice", "-tls1_2");
