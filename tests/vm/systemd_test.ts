@@ -141,15 +141,32 @@ guestTest("systemd, install: the service takes calls when the script returns", a
   assert.equal(await client.text(jobId), "hello\n");
 });
 
-guestTest("systemd, units: only the server is in the server's group", async () => {
-  using client = await connect();
-  const jobId = await client.shell("sleep 600");
-  const { pid } = await client.query(jobId);
-  assert.deepEqual(await processesIn(WORKER), [String(await mainPid())]);
-  assert((await processesIn(`${JOBS}/jobs/${jobId}`)).includes(String(pid)));
-  assert.equal((await processesIn(`${JOBS}/jobs/launchers`)).length, 1);
-  await client.stop(jobId, 0);
-});
+guestTest(
+  "systemd, units: only the server and its shell for signals are in the server's group",
+  async () => {
+    using client = await connect();
+    const jobId = await client.shell("sleep 600");
+    const { pid } = await client.query(jobId);
+    const server = await mainPid();
+    const others = (await processesIn(WORKER)).filter((other) => other !== String(server));
+    for (const other of others) {
+      assert.match(await Deno.readTextFile(`/proc/${other}/cmdline`), /\0job-worker-signals\0/);
+    }
+    assert.equal(others.length, 1);
+    assert((await processesIn(`${JOBS}/jobs/${jobId}`)).includes(String(pid)));
+    const beside = await Promise.all((await processesIn(`${JOBS}/jobs/launchers`)).map(nameOf));
+    assert.deepEqual(
+      beside.sort(),
+      ["cat", "sh", "sh"],
+      "the launcher, and the copier of the output",
+    );
+    await client.stop(jobId, 0);
+  },
+);
+
+async function nameOf(pid: string): Promise<string> {
+  return (await Deno.readTextFile(`/proc/${pid}/comm`)).trim();
+}
 
 guestTest("systemd, restart: a job does not notice", async () => {
   const before = await mainPid();
