@@ -29,6 +29,8 @@ END
 # which there is always room: `unwritten BYTES`.
 copy_output() { # OUTPUT GAPS
   unset IFS
+  # Who looks for a job's processes by this must not find the copier.
+  unset JOB_ID
   # By exec, which, unlike a function's redirections, keeps no copies: of the pipe's other end, say.
   exec 7>&- 8<>"$1" >/dev/null
   is_over= is_drained= own_reads=0
