@@ -2,7 +2,7 @@
 import type { Placement } from "../cgroup/types.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
-import { isVacated, removeGroups, whenEmpty } from "./group_files.ts";
+import { isVacated, whenVacated } from "./group_files.ts";
 import { readLaunchRecord } from "./job_files.ts";
 
 /**
@@ -19,7 +19,6 @@ export async function whenConfirmed(
   log.warn("a launch record tells that a job has ended, and processes of it are left: it goes on", {
     job: jobId,
   });
-  await whenEmpty(placement);
-  await removeGroups(placement.groups);
+  await whenVacated(placement);
   return readLaunchRecord(folder)?.ending ?? ending;
 }

@@ -72,7 +72,16 @@ export async function isVacated(placement: Placement): Promise<boolean> {
   return true;
 }
 
-/** Removes a job's groups, with those that it has made in them; one with a process in it is left. */
+/** Waits until no process of a job is left, and removes its groups. */
+export async function whenVacated(placement: Placement): Promise<void> {
+  await whenEmpty(placement);
+  await removeGroups(placement.groups);
+}
+
+/**
+ * Removes the groups of a job that has ended, with those that it has made in them; a process that is in
+ * one all the same is killed.
+ */
 export async function removeGroups(groups: readonly string[]): Promise<void> {
   const left = await removeEmptyGroups(groups);
   // Where the host has no room for a process, groups stay until the server's next start.

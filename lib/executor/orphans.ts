@@ -1,7 +1,7 @@
 /** Jobs whose launcher is gone, and has left no exit status. */
 import type { Placement } from "../cgroup/types.ts";
 import type { Ending } from "../model/ending.ts";
-import { removeGroups, whenEmpty } from "./group_files.ts";
+import { whenVacated } from "./group_files.ts";
 import { readLaunchRecord, type StoredLaunchRecord } from "./job_files.ts";
 
 /** Why a job is lost. */
@@ -24,8 +24,7 @@ export async function whenOrphanEnds(
   { placement, folder }: { placement: Placement; folder: string },
   reason: string,
 ): Promise<Ending> {
-  await whenEmpty(placement);
-  await removeGroups(placement.groups);
+  await whenVacated(placement);
   const record = readLaunchRecord(folder);
   return record?.ending ?? lostBecause(reasonOf(record) ?? reason);
 }

@@ -1,7 +1,7 @@
 /** The disk of the log directory: whether it takes writes at all, before anything waits for it. */
 import { isDiskFull } from "../errors.ts";
 import { scripts } from "../shim/scripts.ts";
-import { runScript } from "../shim/shell.ts";
+import { runScript, ScriptTimeoutError } from "../shim/shell.ts";
 
 /** A disk that takes longer is frozen or stuck; one that only has much to do answers by then. */
 const DISK_TIMEOUT_MS = 10_000;
@@ -18,16 +18,14 @@ export async function requireDisk(
   folder: string,
   { timeoutMs = DISK_TIMEOUT_MS, script = scripts.writable } = {},
 ): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), timeoutMs);
-  const printed = await Promise.race([runScript(script, [folder]), late]);
-  clearTimeout(timer);
-  if (printed === undefined) {
+  const printed = await runScript(script, [folder], { timeoutMs }).catch((error: unknown) => {
+    if (!(error instanceof ScriptTimeoutError)) throw error;
     throw new Error(
       `the disk of the log directory ${folder} does not answer: it is frozen (fsfreeze -u) or stuck, or ` +
         "its file server is away; nothing can start before it does",
+      { cause: error },
     );
-  }
+  });
   const problem = printed.trim();
   if (problem === "" || isDiskFull(new Error(problem))) return;
   throw new Error(

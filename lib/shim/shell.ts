@@ -21,15 +21,19 @@ const SCRIPT_PROCESSOR_SECONDS = 30;
 /** Where a script hangs, others go on after its time-out. */
 const turns = new Turns(MAX_SCRIPTS, SCRIPT_TIMEOUT_MS);
 
+/** A script has taken too long, and is not waited for any more. */
+export class ScriptTimeoutError extends Error {}
+
 /**
  * Runs a one-shot script and returns what it prints.
  *
  * @param script The script's text, one of {@linkcode scripts}.
  * @param args Its arguments, from `$1` on.
  * @param options `who`: whom it is for. Where more scripts are asked for than may run at once, each of
- * those has its turn. The server's own work unless given. `timeoutMs`: tests shorten it.
- * @throws When the shell cannot be started, ends with another status than 0, or takes too long: then it
- * is not waited for any more (what hangs in the kernel does not end by a signal).
+ * those has its turn. The server's own work unless given. `timeoutMs`: half a minute unless given.
+ * @throws {ScriptTimeoutError} When it takes too long: it is not waited for any more (what hangs in the
+ * kernel does not end by a signal).
+ * @throws When the shell cannot be started, or ends with another status than 0.
  */
 export async function runScript(
   script: string,
@@ -39,7 +43,8 @@ export async function runScript(
   using _turn = await turns.take(who);
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => late.reject(new Error(`a script took longer than ${timeoutMs / 1000} seconds`)),
+    () =>
+      late.reject(new ScriptTimeoutError(`a script took longer than ${timeoutMs / 1000} seconds`)),
     timeoutMs,
   );
   try {

@@ -768,8 +768,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a disk that does not answer keeps the server silent",
     file: "lib/server/disk.ts",
-    from: "const timer = setTimeout(() => resolve(undefined), timeoutMs);",
-    to: "const timer = setTimeout(() => resolve, timeoutMs);",
+    from: "runScript(script, [folder], { timeoutMs })",
+    to: "runScript(script, [folder])",
     tests: ["disk"],
   },
   {
