@@ -4,7 +4,13 @@ import type { Rated } from "../jobs/usage.ts";
 import type { Isolation, Job, JobLimits, JobStats, JobUsage, ServerInfo } from "./types.ts";
 
 /** Fields of the contract with another name here, because they have another type. */
-type Renamed = "startedAtMs" | "endedAtMs" | "timeMs";
+type Renamed =
+  | "startedAtMs"
+  | "endedAtMs"
+  | "submittedAtMs"
+  | "estimatedStartMs"
+  | "asOfMs"
+  | "timeMs";
 
 /** The fields of a message that the library's type lacks: if there is one this does not compile. */
 type Missing<Message, Ours> = Exclude<keyof NonNullable<Message>, keyof Ours | Renamed>;
@@ -38,15 +44,28 @@ export function toJob(job: QueryResponse__Output): Job {
     owner: job.owner,
     user: job.user,
     workingDirectory: job.workingDirectory,
-    startedAt: new Date(job.startedAtMs),
-    endedAt: job.endedAtMs === 0 ? null : new Date(job.endedAtMs),
+    startedAt: new Date(job.startedAtMs || job.submittedAtMs),
+    endedAt: toDate(job.endedAtMs),
     timeoutMs: job.timeoutMs || null,
     limits: onlyKnown(job.limits),
     usage: onlyKnown(job.usage),
     isolation: job.isolation ?? { privateTmp: false, noNetwork: false, ownProcesses: false },
     outputBytes: job.outputBytes,
     outputFirstOffset: job.outputFirstOffset,
+    node: job.node || null,
+    pendingReason: job.pendingReason || null,
+    submittedAt: toDate(job.submittedAtMs),
+    estimatedStart: toDate(job.estimatedStartMs),
+    engineJob: job.engineJob || null,
+    engineState: job.engineState || null,
+    asOf: toDate(job.asOfMs),
+    partition: job.partition || null,
   };
+}
+
+/** A time of the contract, where 0 means that there is none. */
+function toDate(timeMs: number): Date | null {
+  return timeMs === 0 ? null : new Date(timeMs);
 }
 
 /** The fields of a message that the server has set. */
@@ -61,6 +80,6 @@ export function toStats({ job, rates }: Rated): JobStats {
 }
 
 /** The server's answer to `info`. */
-export function toServerInfo({ timeMs, ...info }: InfoResponse__Output): ServerInfo {
-  return { ...info, time: new Date(timeMs) };
+export function toServerInfo({ timeMs, engine, ...info }: InfoResponse__Output): ServerInfo {
+  return { ...info, engine: engine || null, time: new Date(timeMs) };
 }

@@ -1,8 +1,11 @@
 /** The library's arguments and results. */
 import type { Gap } from "./gap.ts";
 
-/** The state of a job; after `lost`, for instance by a crash of the host, its exit code is unknown. */
-export type JobState = "running" | "stopping" | "exited" | "lost";
+/**
+ * The state of a job. `pending`: it waits in the queue of a cluster. After `lost`, for instance by a
+ * crash of the host, its exit code is unknown. `never-ran`: it ended before its command began.
+ */
+export type JobState = "pending" | "running" | "stopping" | "exited" | "lost" | "never-ran";
 
 /** Ends a call before its answer. */
 export interface CallControl {
@@ -94,13 +97,13 @@ export interface Job {
   readonly title: string | null;
   /** The labels that it was started with. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The process id on the server's host. */
+  /** The process id on the host where it runs; 0 while it is pending. */
   readonly pid: number;
   /** Its state. */
   readonly state: JobState;
-  /** Whether it has ended; also true of one that is lost. */
+  /** Whether it has ended; also true of one that is lost or never ran. */
   readonly exited: boolean;
-  /** 128 + n when signal n ended it; null while it runs and when it is lost. */
+  /** 128 + n when signal n ended it; null before its end, and when it is lost or never ran. */
   readonly exitCode: number | null;
   /** The signal that ended it. */
   readonly signal: number | null;
@@ -108,7 +111,7 @@ export interface Job {
   readonly oomKilled: boolean;
   /** Whether it was stopped by its timeout. */
   readonly timedOut: boolean;
-  /** Why it is lost. */
+  /** Why it is lost, or never ran. */
   readonly reason: string | null;
   /** The program. */
   readonly name: string;
@@ -120,9 +123,9 @@ export interface Job {
   readonly user: string;
   /** Its working directory. */
   readonly workingDirectory: string;
-  /** When it was started, by the server's clock. */
+  /** When it was started, by the server's clock; while it is pending, when it was submitted. */
   readonly startedAt: Date;
-  /** When it ended, by the server's clock; null while it runs. */
+  /** When it ended, by the server's clock; null before. */
   readonly endedAt: Date | null;
   /** How long it may run; null: without limit. */
   readonly timeoutMs: number | null;
@@ -136,6 +139,22 @@ export interface Job {
   readonly outputBytes: number;
   /** Output before this offset was rotated away. */
   readonly outputFirstOffset: number;
+  /** The node of the cluster where it runs or ran. This field and those below are null elsewhere. */
+  readonly node: string | null;
+  /** Why it is pending, in the engine's words. */
+  readonly pendingReason: string | null;
+  /** When it was submitted to the cluster. */
+  readonly submittedAt: Date | null;
+  /** When it will start, as the engine estimates. */
+  readonly estimatedStart: Date | null;
+  /** Its number in the engine. */
+  readonly engineJob: string | null;
+  /** Its state in the engine, as it was at `asOf`. */
+  readonly engineState: string | null;
+  /** When the engine was last heard of the job. */
+  readonly asOf: Date | null;
+  /** The part of the cluster that it was submitted to. */
+  readonly partition: string | null;
 }
 
 /** The settings of a job. What is not given is the server's choice. */
@@ -245,7 +264,7 @@ export interface RunOptions extends StartOptions, RetryOptions {
 export interface RunResult {
   /** The job at its end. A job that failed is not an error: see `exitCode`. */
   readonly job: Job;
-  /** Its exit code; null where it was lost. */
+  /** Its exit code; null where it was lost or never ran. */
   readonly exitCode: number | null;
   /** The newest `maxOutputBytes` of what it has written; nothing where `onOutput` took it. */
   readonly output: Uint8Array;
@@ -289,6 +308,12 @@ export interface ServerInfo {
   readonly jobUser: string;
   /** How many jobs run. */
   readonly runningJobs: number;
+  /** What runs the jobs, such as `Slurm 22.05.8`; null: the server's own host. */
+  readonly engine: string | null;
+  /** The parts of the cluster that a start can choose, the default one first. */
+  readonly partitions: readonly string[];
+  /** Limits that a start may not ask for, each with the reason. */
+  readonly limitsNotHeld: readonly string[];
   /** The server's clock. */
   readonly time: Date;
 }

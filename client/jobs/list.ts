@@ -1,5 +1,10 @@
-import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
+import type {
+  ListRequest,
+  ListResponse__Output,
+  QueryResponse__Output,
+} from "../../proto/contract.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
+import { GrpcStatus, RefusedCallError } from "../errors.ts";
 
 /** Jobs in one answer; a longer list takes more calls. */
 const PAGE_SIZE = 500;
@@ -25,9 +30,37 @@ export async function* listJobs(
   do {
     // Also a limit of 0 makes a call: the server may refuse this caller.
     const pageSize = Math.max(1, Math.min(left, PAGE_SIZE));
-    const page = await session.call("List", { ...request, pageSize, pageToken }, options);
+    const page = await listPage(session, { ...request, pageSize, pageToken }, options);
     yield* page.jobs.slice(0, left);
     left -= page.jobs.length;
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && left > 0);
+}
+
+/** States that servers before clusters do not know; no job of theirs is in one of them. */
+const LATER_STATES: ReadonlySet<unknown> = new Set(["JOB_STATE_PENDING", "JOB_STATE_NEVER_RAN"]);
+
+/**
+ * One page of a list.
+ *
+ * @throws {ClientError} The server's refusal, or the connection's failure.
+ */
+export async function listPage(
+  session: Pick<Session, "call">,
+  request: ListRequest,
+  options: Omit<CallOptions, "probedJobID"> = {},
+): Promise<ListResponse__Output> {
+  const { states = [] } = request;
+  const known = states.filter((state) => !LATER_STATES.has(state));
+  try {
+    return await session.call("List", request, options);
+  } catch (error) {
+    if (known.length === states.length) throw error;
+    if (!isRefusedAsInvalid(error) || known.length === 0) throw error;
+    return await session.call("List", { ...request, states: known }, options);
+  }
+}
+
+function isRefusedAsInvalid(error: unknown): boolean {
+  return error instanceof RefusedCallError && error.code === GrpcStatus.invalidArgument;
 }

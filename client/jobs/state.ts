@@ -1,14 +1,24 @@
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
 
-/** The states of a job: the contract's names without their prefix. */
-export const JOB_STATES = ["running", "stopping", "exited", "lost"] as const;
+/** The states of a job: the contract's names without their prefix, with hyphens. */
+export const JOB_STATES = [
+  "pending",
+  "running",
+  "stopping",
+  "exited",
+  "lost",
+  "never-ran",
+] as const;
+
+/** The states of a job that has not ended. */
+export const ACTIVE_STATES = ["pending", "running", "stopping"] as const;
 
 /** One of {@linkcode JOB_STATES}. */
 export type JobState = typeof JOB_STATES[number];
 
 /** A job's state. */
 export function stateOf(job: Pick<QueryResponse__Output, "state" | "exited">): JobState {
-  const word = job.state.replace("JOB_STATE_", "").toLowerCase();
+  const word = job.state.replace("JOB_STATE_", "").replace("_", "-").toLowerCase();
   // A server that implements only the first fields of the contract does not send a state.
   return JOB_STATES.find((state) => state === word) ?? (job.exited ? "exited" : "running");
 }
@@ -18,11 +28,21 @@ export function isJobState(text: string): text is JobState {
   return (JOB_STATES as readonly string[]).includes(text);
 }
 
-/** The exit code; undefined for a job that runs or was lost. */
+/** A state by the contract's name. */
+export function contractState(state: JobState) {
+  // The type of `replace` is string; the type of the words is kept here.
+  const word = state.toUpperCase().replace("-", "_") as
+    | Exclude<Uppercase<JobState>, "NEVER-RAN">
+    | "NEVER_RAN";
+  return `JOB_STATE_${word}` as const;
+}
+
+/** The exit code; undefined for a job that has not ended, was lost or never ran. */
 export function exitCodeOf(
   job: Pick<QueryResponse__Output, "state" | "exited" | "exitCode">,
 ): number | undefined {
-  return job.exited && job.state !== "JOB_STATE_LOST" ? job.exitCode : undefined;
+  const hasCode = job.state !== "JOB_STATE_LOST" && job.state !== "JOB_STATE_NEVER_RAN";
+  return job.exited && hasCode ? job.exitCode : undefined;
 }
 
 /** Which jobs; a field that is not given matches all. */
@@ -41,9 +61,7 @@ export interface JobFilter {
 export function toListRequest(filter: JobFilter): ListRequest {
   const { states = [], labels = {}, owner, startedAfterMs, startedBeforeMs, withUsage } = filter;
   return {
-    states: states.map((state) =>
-      `JOB_STATE_${state.toUpperCase() as Uppercase<JobState>}` as const
-    ),
+    states: states.map(contractState),
     labels: { ...labels },
     ...(owner !== undefined && { owner }),
     ...(startedAfterMs !== undefined && { startedAfterMs }),

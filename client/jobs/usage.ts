@@ -1,5 +1,5 @@
 import type { QueryResponse__Output } from "../../proto/contract.ts";
-import { toListRequest } from "./state.ts";
+import { ACTIVE_STATES, toListRequest } from "./state.ts";
 import { listJobs, type ListOptions } from "./list.ts";
 import { pause } from "../connection/abort.ts";
 import type { Session } from "../connection/session.ts";
@@ -16,7 +16,7 @@ export async function sampleUsage(
   labels: Readonly<Record<string, string>>,
   options: ListOptions = {},
 ): Promise<Sample> {
-  const request = toListRequest({ states: ["running", "stopping"], labels, withUsage: true });
+  const request = toListRequest({ states: ACTIVE_STATES, labels, withUsage: true });
   const jobs: QueryResponse__Output[] = [];
   // The library also runs on runtimes without Array.fromAsync.
   for await (const job of listJobs(session, request, options)) jobs.push(job);

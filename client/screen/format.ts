@@ -5,7 +5,7 @@ import type {
 } from "../../proto/contract.ts";
 import { printableJson } from "../../common/printable.ts";
 import { oneLine } from "../errors.ts";
-import { exitCodeOf, stateOf } from "../jobs/state.ts";
+import { contractState, exitCodeOf, stateOf } from "../jobs/state.ts";
 import { binaryBytes } from "./quantities.ts";
 import { describeCommand } from "./command.ts";
 
@@ -37,7 +37,7 @@ export function toJson(
     pid: job.pid,
     exitCode: exitCodeOf(job) ?? null,
     exited: job.exited,
-    state: stateOf(job).toUpperCase(),
+    state: contractState(stateOf(job)).replace("JOB_STATE_", ""),
     signal: job.signal || null,
     oomKilled: job.oomKilled,
     name: job.name,
@@ -57,6 +57,17 @@ export function toJson(
     isolation: onlyKnown(job.isolation),
     startedAt: toTime(job.startedAtMs),
     endedAt: toTime(job.endedAtMs),
+    node: job.node || null,
+    partition: job.partition || null,
+    pendingReason: job.pendingReason || null,
+    submittedAtMs: job.submittedAtMs || null,
+    submittedAt: toTime(job.submittedAtMs),
+    estimatedStartMs: job.estimatedStartMs || null,
+    estimatedStart: toTime(job.estimatedStartMs),
+    engineJob: job.engineJob || null,
+    engineState: job.engineState || null,
+    asOfMs: job.asOfMs || null,
+    asOf: toTime(job.asOfMs),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import type { PlacedJob } from "../jobs/placed_job.ts";
 import { oneLine } from "../errors.ts";
+import { exitCodeOf } from "../jobs/state.ts";
 import { describeCommand } from "./command.ts";
 import { shortState } from "./format.ts";
 import { describeDuration } from "./quantities.ts";
@@ -138,5 +139,5 @@ async function loadWidthOf(): Promise<(text: string) => number> {
 }
 
 function exitOf(job: QueryResponse__Output): string {
-  return job.exited && job.state !== "JOB_STATE_LOST" ? String(job.exitCode) : "-";
+  return String(exitCodeOf(job) ?? "-");
 }

@@ -29,10 +29,12 @@ const SEARCH_TEXT = v.pipe(v.string(), v.maxLength(MAX_SEARCH_LENGTH, "the text 
 
 const JOBS = v.strictObject({
   states: v.array(v.picklist([
+    "JOB_STATE_PENDING",
     "JOB_STATE_RUNNING",
     "JOB_STATE_STOPPING",
     "JOB_STATE_EXITED",
     "JOB_STATE_LOST",
+    "JOB_STATE_NEVER_RAN",
   ])),
   /** KEY=VALUE texts. */
   labels: v.array(v.string()),

@@ -1,5 +1,6 @@
 /** Jobs for the page's table, with a text search, which the server does not have. */
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
+import { listPage } from "../jobs/list.ts";
 import { describeCommand } from "../screen/command.ts";
 import type { Session } from "../connection/session.ts";
 import type { FoundJobs } from "./protocol.ts";
@@ -29,7 +30,7 @@ export async function findJobs(
 ): Promise<FoundJobs> {
   // No retries: the page polls, and should show at once that the server cannot be reached.
   const list = async (pageSize: number, pageToken: string) =>
-    await session.call("List", { ...request, pageSize, pageToken }, { retryForMs: 0 });
+    await listPage(session, { ...request, pageSize, pageToken }, { retryForMs: 0 });
   if (text === "") {
     const { jobs, nextPageToken } = await list(pageSize, pageToken);
     return { jobs, nextPageToken, scannedJobs: jobs.length };

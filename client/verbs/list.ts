@@ -7,6 +7,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { formatJson } from "../screen/format.ts";
 import { formatTemplate } from "../screen/format_template.ts";
 import {
+  ACTIVE_STATES,
   isJobState,
   JOB_STATES,
   type JobFilter,
@@ -43,7 +44,7 @@ export const listVerb: Verb = {
   define(command) {
     command.summary("print jobs");
     command.description(
-      "Prints jobs, the newest first; without options only running ones.",
+      "Prints jobs, the newest first; without options only those that have not ended.",
     );
     command.addOption(new Option("-a, --all", "also jobs that have ended").conflicts("state"));
     command.addOption(
@@ -124,7 +125,7 @@ function parseState(text: string): JobState {
 }
 
 function toFilter({ all, state, label, owner, since }: ListOptions): JobFilter {
-  const states = state ?? (all ? [] : ["running", "stopping"]);
+  const states = state ?? (all ? [] : ACTIVE_STATES);
   return {
     states: states.map(parseState),
     labels: parsePairs(label, "--label"),

@@ -356,9 +356,30 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a lost job has an exit code",
     file: "client/jobs/state.ts",
-    from: 'job.exited && job.state !== "JOB_STATE_LOST" ? job.exitCode',
-    to: "job.exited ? job.exitCode",
+    from: 'job.state !== "JOB_STATE_LOST" &&',
+    to: "",
     tests: ["client_format", "client_jobs"],
+  },
+  {
+    name: "a job that never ran has an exit code",
+    file: "client/jobs/state.ts",
+    from: ' && job.state !== "JOB_STATE_NEVER_RAN"',
+    to: "",
+    tests: ["client_jobs"],
+  },
+  {
+    name: "a server that knows no queue refuses every list",
+    file: "client/jobs/list.ts",
+    from: "if (!isRefusedAsInvalid(error) || known.length === 0) throw error;",
+    to: "throw error;",
+    tests: ["client_jobs"],
+  },
+  {
+    name: "a list of pending jobs alone is one of all jobs",
+    file: "client/jobs/list.ts",
+    from: " || known.length === 0",
+    to: "",
+    tests: ["client_jobs"],
   },
   {
     name: "a start without an answer counts as not done",

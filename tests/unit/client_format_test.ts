@@ -30,6 +30,14 @@ const EXITED: QueryResponse__Output = {
   timedOut: false,
   isolation: null,
   timeoutMs: 0,
+  node: "",
+  pendingReason: "",
+  submittedAtMs: 0,
+  estimatedStartMs: 0,
+  engineJob: "",
+  engineState: "",
+  asOfMs: 0,
+  partition: "",
 };
 const RUNNING: QueryResponse__Output = {
   ...EXITED,
@@ -103,6 +111,17 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
     isolation: null,
     startedAt: "2026-05-04T10:00:00.000Z",
     endedAt: null,
+    node: null,
+    partition: null,
+    pendingReason: null,
+    submittedAtMs: null,
+    submittedAt: null,
+    estimatedStartMs: null,
+    estimatedStart: null,
+    engineJob: null,
+    engineState: null,
+    asOfMs: null,
+    asOf: null,
   });
 });
 

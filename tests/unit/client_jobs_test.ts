@@ -71,14 +71,17 @@ Deno.test("waitForExit: a lost job is a failure of the client, whatever its exit
   }
 });
 
-Deno.test("exitCodeOf: only a job that has ended and was not lost has one", () => {
+Deno.test("exitCodeOf: only a job that ran and has ended, and was not lost, has one", () => {
   assert.equal(exitCodeOf(jobWith({ exitCode: 3 })), 3);
   assert.equal(exitCodeOf(jobWith({ exited: false })), undefined);
   assert.equal(exitCodeOf(jobWith({ state: "JOB_STATE_LOST" })), undefined);
+  assert.equal(exitCodeOf(jobWith({ state: "JOB_STATE_NEVER_RAN", exitCode: 0 })), undefined);
 });
 
 Deno.test("stateOf: the contract's states, and what an old server says without them", () => {
   assert.equal(stateOf(jobWith({ state: "JOB_STATE_STOPPING" })), "stopping");
+  assert.equal(stateOf(jobWith({ state: "JOB_STATE_PENDING", exited: false })), "pending");
+  assert.equal(stateOf(jobWith({ state: "JOB_STATE_NEVER_RAN", exited: true })), "never-ran");
   assert.equal(stateOf(jobWith({ state: "JOB_STATE_UNSPECIFIED", exited: true })), "exited");
   assert.equal(stateOf(jobWith({ state: "JOB_STATE_UNSPECIFIED", exited: false })), "running");
 });
@@ -205,8 +208,8 @@ Deno.test("toStartRequest: what is not given is left to the server", () => {
 });
 
 Deno.test("toListRequest: names states as the contract does, and leaves out what is not given", () => {
-  assert.deepEqual(toListRequest({ states: ["running", "lost"] }), {
-    states: ["JOB_STATE_RUNNING", "JOB_STATE_LOST"],
+  assert.deepEqual(toListRequest({ states: ["running", "lost", "pending", "never-ran"] }), {
+    states: ["JOB_STATE_RUNNING", "JOB_STATE_LOST", "JOB_STATE_PENDING", "JOB_STATE_NEVER_RAN"],
     labels: {},
   });
   assert.deepEqual(toListRequest({ owner: "", startedAfterMs: 0 }), {
@@ -249,6 +252,40 @@ for (
     assert.deepEqual(requests.map(({ pageSize }) => pageSize), pageSizes);
   });
 }
+
+/** A server before clusters: a fake, since no release's binary is here. */
+function withoutQueue() {
+  return sessionWith((_method, request) => {
+    const { states = [] } = request as ListRequest;
+    if (states.includes("JOB_STATE_PENDING")) {
+      throw new RefusedCallError("5 is not a job state.", GrpcStatus.invalidArgument);
+    }
+    return { jobs: [jobWith({ pid: 7 })], nextPageToken: "" };
+  });
+}
+
+Deno.test("listJobs: a server that has no queue lists what else is asked for", async () => {
+  const { session, connection } = withoutQueue();
+  const request = toListRequest({ states: ["pending", "running"] });
+  const pids: number[] = [];
+  for await (const { pid } of listJobs(session, request)) pids.push(pid);
+  assert.deepEqual([pids, connection.calls], [[7], ["List", "List"]]);
+});
+
+Deno.test("listJobs: a server that has no queue refuses a list of pending jobs alone", async () => {
+  const { session } = withoutQueue();
+  const request = toListRequest({ states: ["pending", "never-ran"] });
+  await assert.rejects(listJobs(session, request).next(), /not a job state/);
+});
+
+Deno.test("listJobs: a refusal for another reason is not asked about twice", async () => {
+  const { session, connection } = sessionWith(() => {
+    throw new RefusedCallError("No.", GrpcStatus.permissionDenied);
+  });
+  const request = toListRequest({ states: ["pending", "running"] });
+  await assert.rejects(listJobs(session, request).next(), /No\./);
+  assert.deepEqual(connection.calls, ["List"]);
+});
 
 Deno.test("ratesOf: usage per second between two samples; null where it is unknown", () => {
   const usage = (cpuUsec: number, readBytes?: number) => ({

@@ -48,6 +48,14 @@ const ENDED: QueryResponse__Output = {
   timedOut: true,
   isolation: { privateTmp: true, noNetwork: false, ownProcesses: true },
   timeoutMs: 5,
+  node: "",
+  pendingReason: "",
+  submittedAtMs: 0,
+  estimatedStartMs: 0,
+  engineJob: "",
+  engineState: "",
+  asOfMs: 0,
+  partition: "",
 };
 
 const RUNNING: QueryResponse__Output = {
@@ -62,13 +70,28 @@ const RUNNING: QueryResponse__Output = {
   timeoutMs: 0,
 };
 
+const PENDING: QueryResponse__Output = {
+  ...RUNNING,
+  pid: 0,
+  state: "JOB_STATE_PENDING",
+  pendingReason: "Resources",
+  submittedAtMs: 1_700_000_000_000,
+  estimatedStartMs: 1_700_000_060_000,
+  engineJob: "42",
+  engineState: "PENDING",
+  asOfMs: 1_700_000_000_900,
+  partition: "main",
+};
+
 function print(job: QueryResponse__Output): Record<string, unknown> {
   return JSON.parse(JSON.stringify(toJson(job, ID)));
 }
 
 Deno.test("--json: every kind of job is as the schema promises, and no field is unsaid", () => {
   const lost = { ...ENDED, state: "JOB_STATE_LOST", exitCode: -1, reason: "gone" } as const;
-  for (const job of [ENDED, RUNNING, { ...RUNNING, state: "JOB_STATE_STOPPING" } as const, lost]) {
+  const stopping = { ...RUNNING, state: "JOB_STATE_STOPPING" } as const;
+  const neverRan = { ...lost, pid: 0, state: "JOB_STATE_NEVER_RAN", node: "n1" } as const;
+  for (const job of [ENDED, RUNNING, stopping, lost, PENDING, neverRan]) {
     const printed = print(job);
     assert(isJob(printed), JSON.stringify(isJob.errors));
     assert.deepEqual(Object.keys(printed).sort(), schema.required.toSorted());
