@@ -3,6 +3,7 @@
  * would silently turn NaN into 0.
  */
 import type { JobSpec } from "../jobs/start.ts";
+import { CPUS_RANGE, isGpuRequest, NICE_RANGE, type QueueSpec } from "../jobs/queue.ts";
 import { isJobState, JOB_STATES, type JobFilter } from "../jobs/state.ts";
 import { invalid } from "./error_mapping.ts";
 import type { CallControl, JobLimits, ListOptions, StartOptions, StreamOptions } from "./types.ts";
@@ -15,6 +16,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Which numbers are accepted. */
 interface NumberRange {
+  readonly min?: number;
   readonly max?: number;
   readonly isFraction?: boolean;
 }
@@ -23,13 +25,13 @@ interface NumberRange {
 export function checkNumber(
   name: string,
   value: unknown,
-  { max = Number.MAX_SAFE_INTEGER, isFraction = false }: NumberRange = {},
+  { min = 0, max = Number.MAX_SAFE_INTEGER, isFraction = false }: NumberRange = {},
 ): void {
   if (value === undefined) return;
   const isKind = isFraction ? Number.isFinite(value) : Number.isSafeInteger(value);
-  if (isKind && (value as number) >= 0 && (value as number) <= max) return;
+  if (isKind && (value as number) >= min && (value as number) <= max) return;
   const kind = isFraction ? "a number" : "a whole number";
-  throw invalid(`Cannot use ${name} ${String(value)}: expected ${kind} from 0 to ${max}.`);
+  throw invalid(`Cannot use ${name} ${String(value)}: expected ${kind} from ${min} to ${max}.`);
 }
 
 /** @throws {JobWorkerError} The value is not a string; undefined is accepted. */
@@ -86,6 +88,7 @@ export function toJobSpec(options: StartOptions): JobSpec {
   checkNumber("umask", options.umask, { max: 0o777 });
   checkNumber("timeoutMs", options.timeoutMs);
   checkGrace(options.graceMs);
+  const queue = toQueueSpec(options);
   const { idempotencyKey = "", stdin, limits, isolation } = options;
   return {
     title: options.title,
@@ -98,10 +101,30 @@ export function toJobSpec(options: StartOptions): JobSpec {
     stopSignal: options.stopSignal,
     graceMs: options.graceMs,
     idempotencyKey: idempotencyKey === "" ? crypto.randomUUID() : idempotencyKey,
+    queue,
     ...(stdin !== undefined && { stdin: toBytes(stdin) }),
     ...(limits !== undefined && { limits: toLimits(limits) }),
     ...(isolation !== undefined && { isolation: { ...isolation } }),
   };
+}
+
+function toQueueSpec(options: StartOptions): QueueSpec {
+  const { partition, account, qos, nice, cpus, gpus, constraint, begin, after } = options;
+  for (const name of ["partition", "account", "qos", "constraint"] as const) {
+    checkText(name, options[name]);
+  }
+  checkNumber("nice", nice, NICE_RANGE);
+  checkNumber("cpus", cpus, CPUS_RANGE);
+  const gpuText = gpus === undefined ? undefined : String(gpus);
+  if (gpuText !== undefined && !isGpuRequest(gpuText)) {
+    throw invalid(`Cannot use gpus ${gpuText}: expected a number, or "TYPE:NUMBER".`);
+  }
+  if (after !== undefined && !Array.isArray(after)) {
+    throw invalid(`Cannot use after: expected an array of jobs, not ${kindOf(after)}.`);
+  }
+  for (const jobID of after ?? []) checkJobID(jobID);
+  const beginAtMs = toMs("begin", begin);
+  return { partition, account, qos, nice, cpus, gpus: gpuText, constraint, beginAtMs, after };
 }
 
 function toBytes(stdin: string | Uint8Array): Uint8Array {

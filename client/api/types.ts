@@ -188,6 +188,24 @@ export interface StartOptions extends CallControl {
   readonly limits?: JobLimits | undefined;
   /** How it is isolated. */
   readonly isolation?: Partial<Isolation> | undefined;
+  /** The part of the cluster. This option and those below are for a server over a cluster. */
+  readonly partition?: string | undefined;
+  /** Whom the job is charged to. */
+  readonly account?: string | undefined;
+  /** Its quality of service. */
+  readonly qos?: string | undefined;
+  /** Its priority in the queue: a higher number waits longer. */
+  readonly nice?: number | undefined;
+  /** Whole cores; as many as `limits.cpuCores` needs unless given. */
+  readonly cpus?: number | undefined;
+  /** GPUs: a number, or `TYPE:NUMBER`. */
+  readonly gpus?: number | string | undefined;
+  /** What the node must have, in the cluster's notation. */
+  readonly constraint?: string | undefined;
+  /** Not before this time. */
+  readonly begin?: Date | undefined;
+  /** Not before these jobs have ended with exit code 0. */
+  readonly after?: readonly string[] | undefined;
 }
 
 /** How a job is stopped. */

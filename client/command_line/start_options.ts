@@ -5,11 +5,12 @@ import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { collectedOption, parsedOption, parsePairs } from "./options.ts";
+import { defineQueueOptions, type QueueOptions, toQueueSpec } from "./queue_options.ts";
 import type { JobSpec } from "../jobs/start.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The options of a start. */
-export interface StartOptions {
+export interface StartOptions extends QueueOptions {
   readonly idempotencyKey?: string;
   readonly name?: string;
   readonly label?: readonly string[];
@@ -103,6 +104,7 @@ export function defineStartOptions(command: Command): void {
   add(new Option("--private-tmp", "its own empty /tmp and /var/tmp"), isolation);
   add(new Option("--no-network", "no network except its own loopback interface"), isolation);
   add(new Option("--own-processes", "the job sees only its own processes"), isolation);
+  defineQueueOptions(command);
 }
 
 /**
@@ -136,6 +138,7 @@ export async function readJobSpec(
     timeoutMs: options.timeout,
     stopSignal: options.stopSignal,
     graceMs: options.grace,
+    queue: toQueueSpec(options),
     ...(Object.keys(limits).length > 0 && { limits }),
     ...(isIsolated && {
       isolation: {

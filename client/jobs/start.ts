@@ -3,6 +3,7 @@ import type { StartRequest } from "../../proto/contract.ts";
 import { ClientError, ConnectionLostError, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
+import { checkHasQueue, type QueueSpec, queueTexts, toQueueFields } from "./queue.ts";
 
 /** The settings of a job; what is not given is the server's choice. */
 export interface JobSpec {
@@ -20,6 +21,8 @@ export interface JobSpec {
   readonly graceMs?: number | undefined;
   readonly limits?: StartRequest["limits"];
   readonly isolation?: StartRequest["isolation"];
+  /** For a server over a cluster. */
+  readonly queue?: QueueSpec | undefined;
 }
 
 /** A start that can be repeated without starting a second job. */
@@ -58,6 +61,7 @@ export function toStartRequest(
     ...[name, ...args, spec.idempotencyKey, spec.title, spec.workingDirectory, spec.user],
     ...Object.entries({ ...spec.labels }).flat(),
     ...Object.entries({ ...spec.env }).flat(),
+    ...queueTexts({ ...spec.queue }),
   ];
   if (texts.some((text) => text?.isWellFormed() === false)) {
     throw new ClientError(
@@ -82,6 +86,7 @@ export function toStartRequest(
     ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
     ...(limits && { limits }),
     ...(isolation && { isolation }),
+    ...toQueueFields({ ...spec.queue }),
   };
 }
 
@@ -98,6 +103,7 @@ export async function startJob(
   request: KeyedStart,
   { signal }: Pick<CallOptions, "signal"> = {},
 ): Promise<string> {
+  await checkHasQueue(session, request, { signal });
   try {
     const { jobID } = await session.call("Start", request, { signal });
     return jobID;

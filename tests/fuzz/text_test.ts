@@ -5,6 +5,7 @@ import { strict as assert } from "node:assert";
 import { BadRequestError, parseHead } from "../../common/http_head.ts";
 import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
 import { parseBytes, parseCount, parseDurationMs } from "../../common/quantities.ts";
+import { parseBeginMs } from "../../client/command_line/begin_time.ts";
 import { AccessRules, parseRules } from "../../lib/access/rules.ts";
 import { parseHostReport, toCgroupHost } from "../../lib/cgroup/host.ts";
 import { JobError } from "../../lib/errors.ts";
@@ -21,6 +22,13 @@ const NUMBERS: Readonly<Record<string, [parse: (text: string) => unknown, ...goo
   "memory limits": [parseMemoryLimit, "256M", "1.5 GiB", "max", "1048576B"],
   "disk limits": [parseDiskIoLimit, "10MB/s", "read=50MiB/s write=10KB/s", "read=max"],
   "durations": [parseDurationMs, "500ms", "10s", "1.5h", "7d"],
+  "times to begin": [
+    (text) => parseBeginMs(text, Date.UTC(2026, 4, 4)),
+    "14:30",
+    "2026-05-04T14:30:00+02:00",
+    "in 2h",
+    "+90s",
+  ],
   "counts": [parseCount, "0", "4096", "9007199254740991"],
   "sizes": [parseBytes, "64M", "10 GiB", "0"],
 };

@@ -368,6 +368,35 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_jobs"],
   },
   {
+    name: "a server without a queue is sent a start that needs one",
+    file: "client/jobs/queue.ts",
+    from: 'if (engine !== "") return;',
+    to: "return;",
+    tests: ["client_queue"],
+  },
+  {
+    name: "every start asks what engine the server has",
+    file: "client/jobs/queue.ts",
+    from: "if (asked === undefined) return;",
+    to: "",
+    tests: ["client_queue"],
+  },
+  {
+    name: "a time of day that is over means today",
+    file: "client/command_line/begin_time.ts",
+    from: "if (today.getTime() > nowMs) return today.getTime();",
+    to: "return today.getTime();",
+    tests: ["client_queue"],
+  },
+  {
+    name: "30 February is 2 March",
+    file: "client/command_line/begin_time.ts",
+    from:
+      "if (midnight.toISOString().slice(0, 10) !== `${year}-${month}-${day}`) return undefined;",
+    to: "if (Number.isNaN(midnight.getTime())) return undefined;",
+    tests: ["client_queue"],
+  },
+  {
     name: "a server that knows no queue refuses every list",
     file: "client/jobs/list.ts",
     from: "if (!isRefusedAsInvalid(error) || known.length === 0) throw error;",

@@ -1,0 +1,87 @@
+/** What a start asks of the queue of a cluster. */
+import type { StartRequest } from "../../proto/contract.ts";
+import { GrpcStatus, RefusedCallError } from "../errors.ts";
+import type { CallOptions, Session } from "../connection/session.ts";
+
+/** What is not given is the cluster's choice. */
+export interface QueueSpec {
+  readonly partition?: string | undefined;
+  readonly account?: string | undefined;
+  readonly qos?: string | undefined;
+  /** Jobs with a higher number wait longer. */
+  readonly nice?: number | undefined;
+  /** Whole cores. */
+  readonly cpus?: number | undefined;
+  /** A number, or `TYPE:NUMBER`. */
+  readonly gpus?: string | undefined;
+  /** Features that the node must have, in the engine's notation. */
+  readonly constraint?: string | undefined;
+  /** Not before: milliseconds since 1970-01-01 UTC. */
+  readonly beginAtMs?: number | undefined;
+  /** Jobs, by id or name, that must have ended with exit code 0. */
+  readonly after?: readonly string[] | undefined;
+}
+
+/** The fields of the request, and the options that set them. */
+const FLAGS = {
+  partition: "--partition",
+  account: "--account",
+  qos: "--qos",
+  nice: "--nice",
+  cpus: "--cpus",
+  gpus: "--gpus",
+  constraint: "--constraint",
+  beginAtMs: "--begin",
+  after: "--after",
+} as const satisfies Record<keyof QueueSpec, string>;
+
+const FIELDS = Object.keys(FLAGS) as readonly (keyof QueueSpec)[];
+
+/** The least and the greatest number of `nice`, an int32 field. */
+export const NICE_RANGE = { min: -(2 ** 31), max: 2 ** 31 - 1 } as const;
+
+/** The same of `cpus`, a uint32 field in which 0 is no number. */
+export const CPUS_RANGE = { min: 1, max: 2 ** 32 - 1 } as const;
+
+/** Whether a text is a number of GPUs, 1 or more, perhaps with their type in front. */
+export function isGpuRequest(text: string): boolean {
+  return /^(?:[A-Za-z][\w.-]*:)?[1-9]\d{0,8}$/.test(text);
+}
+
+/** The fields of a start request; what is not given, or empty, is left out. */
+export function toQueueFields(queue: QueueSpec): Partial<StartRequest> {
+  const given = FIELDS.map((field) => [field, queue[field]] as const)
+    .filter(([, value]) => isGiven(value));
+  return Object.fromEntries(given) as Partial<StartRequest>;
+}
+
+/** The texts that a spec contains. */
+export function queueTexts({ after = [], ...rest }: QueueSpec): string[] {
+  return [...Object.values(rest).filter((value) => typeof value === "string"), ...after];
+}
+
+function isGiven(value: QueueSpec[keyof QueueSpec]): boolean {
+  return value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0);
+}
+
+/**
+ * Refuses a start that asks a server for a queue which it does not have: a server of an earlier version
+ * would ignore these fields, and start a job at once that has to wait for another one.
+ *
+ * @throws {ClientError} The server runs jobs on its own host, or cannot be asked.
+ */
+export async function checkHasQueue(
+  session: Session,
+  request: StartRequest,
+  { signal }: Pick<CallOptions, "signal"> = {},
+): Promise<void> {
+  const asked = FIELDS.find((field) => isGiven(request[field] as QueueSpec[typeof field]));
+  if (asked === undefined) return;
+  const { engine } = await session.call("Info", {}, { signal });
+  if (engine !== "") return;
+  throw new RefusedCallError(
+    `Cannot start the job: ${FLAGS[asked]} needs a server over a cluster (--engine slurm); ` +
+      `${session.server} runs jobs on its own host.`,
+    GrpcStatus.invalidArgument,
+  );
+}
