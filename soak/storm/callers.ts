@@ -3,6 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import type { TestClient } from "../../tests/support/client.ts";
 import type { Job, Ledger } from "./ledger.ts";
+import type { Watch } from "./watch.ts";
 
 /** Starts that are under way at the same time. */
 const CALLERS = 6;
@@ -14,6 +15,7 @@ const RUNNING_LONG = 3;
 export interface Surroundings {
   /** Whether it is time to end. */
   readonly isOver: boolean;
+  readonly watch: Watch;
   /** Resolves when the server is there. */
   up(): Promise<void>;
   /** A new connection. */
@@ -42,10 +44,11 @@ export class Callers {
 
   /** Gets an answer to every start, and ends what still runs. */
   async settle(): Promise<void> {
+    const { watch } = this.#surroundings;
     for (const job of [...this.#ledger.pending.values()]) {
-      while (this.#ledger.pending.has(job.key)) await this.#start(job);
+      await watch.inTime(`an answer to the start of ${job.key}`, this.#startUntilAnswered(job));
     }
-    while (this.#runningLong.length > 0) await this.#stop(this.#runningLong.shift() ?? "");
+    await watch.inTime("an answer to all stops", this.#stopAll());
     this.#client.raw.close();
   }
 
@@ -57,10 +60,19 @@ export class Callers {
     await this.#stop(this.#runningLong.shift() ?? "");
   }
 
+  async #startUntilAnswered(job: Job): Promise<void> {
+    while (this.#ledger.pending.has(job.key)) await this.#start(job);
+  }
+
+  async #stopAll(): Promise<void> {
+    while (this.#runningLong.length > 0) await this.#stop(this.#runningLong.shift() ?? "");
+  }
+
   async #start(job: Job): Promise<void> {
     const client = this.#client;
     try {
-      const id = await client.startWith(this.#ledger.request(job));
+      const starting = client.startWith(this.#ledger.request(job));
+      const id = await this.#surroundings.watch.inTime(`the start of ${job.key}`, starting);
       this.#ledger.accept(id, job);
       if (job.runsLong) this.#runningLong.push(id);
     } catch (error) {
@@ -74,7 +86,7 @@ export class Callers {
     if (this.#ledger.stopped.has(id)) this.#ledger.stoppedAgain.add(id);
     this.#ledger.stopped.add(id);
     try {
-      await client.stop(id);
+      await this.#surroundings.watch.inTime(`the stop of job ${id}`, client.stop(id));
     } catch (error) {
       // Of a stop whose answer was lost.
       if ((error as { code?: number }).code === status.FAILED_PRECONDITION) return;
@@ -86,6 +98,7 @@ export class Callers {
   /** Notes a call without an answer, and connects anew: the library would wait for long. */
   async #lost(client: TestClient, error: unknown): Promise<void> {
     const { code, details = "" } = error as { code?: number; details?: string };
+    if (code === undefined) throw error;
     // grpc-js says INTERNAL when the connection breaks while it writes.
     const isBroken = code === status.INTERNAL && /RST_STREAM.*(EPIPE|ECONNRESET)/.test(details);
     // Another caller has closed the connection.

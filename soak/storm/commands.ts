@@ -4,9 +4,12 @@ import { join } from "node:path";
 import { BIN_DIR } from "../../tests/support/binaries.ts";
 import { assertCounted } from "../../tests/support/load.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Watch } from "./watch.ts";
 
-/** Exit statuses of `worker-client` where it could not connect; `wait` has one for all its failures. */
+/** Exit status of `worker-client` where it could not connect. */
 const NO_CONNECTION = 3;
+
+/** Exit status of `wait` for each failure of its own: all others are its job's. */
 const OWN_FAILURE = 125;
 
 /** A storm has failed: no further command is run. */
@@ -15,15 +18,20 @@ export class BrokenOff extends Error {}
 /** Processes of `worker-client` that may be killed at any time. */
 export class Commands {
   readonly #environment: Record<string, string>;
+  readonly #up: () => Promise<void>;
   readonly #running = new Set<Deno.ChildProcess>();
   readonly #killed = new WeakSet<Deno.ChildProcess>();
   /** How many gave up because of the connection. */
   gaveUp = 0;
   #isBrokenOff = false;
 
-  /** @param environment What tells them where the server is and who calls. */
-  constructor(environment: Record<string, string>) {
+  /**
+   * @param environment What tells them where the server is and who calls.
+   * @param up Resolves when the server is there.
+   */
+  constructor(environment: Record<string, string>, up: () => Promise<void>) {
     this.#environment = environment;
+    this.#up = up;
   }
 
   /** Those that run, by their number in the order of their start. */
@@ -73,26 +81,37 @@ export class Commands {
     const [{ code, signal }, stderr] = await Promise.all([child.status, reading]);
     this.#running.delete(child);
     if (this.#killed.has(child) && signal === "SIGKILL") return undefined;
-    const isCut = code === NO_CONNECTION || code === OWN_FAILURE && /connect/.test(stderr);
-    if (!isCut) return { code, stderr };
+    if (!hasGivenUp(args, code, stderr)) return { code, stderr };
     this.gaveUp++;
+    await this.#up();
     return undefined;
   }
 }
 
+/** Whether a command that ended so gave up because of the connection. Pure. */
+export function hasGivenUp(args: readonly string[], code: number, stderr: string): boolean {
+  return args[0] === "wait"
+    ? code === OWN_FAILURE && /connect/.test(stderr)
+    : code === NO_CONNECTION;
+}
+
 /** Starts a job by `worker-client start`, and waits for it by `worker-client wait`. */
-export async function startAndWait(commands: Commands, ledger: Ledger): Promise<void> {
+export async function startAndWait(
+  { commands, ledger, watch }: { commands: Commands; ledger: Ledger; watch: Watch },
+): Promise<void> {
   const job = ledger.newJob({ mayRunLong: false });
   const { name = "", args = [], idempotencyKey = "" } = ledger.request(job);
   const isolation = job.isIsolated ? ["--env", "A=b", "--own-processes"] : [];
   const key = ["--idempotency-key", idempotencyKey];
-  const id = await untilDone(
-    commands,
-    ["start", "--quiet", ...key, ...isolation, name, ...args],
-    0,
+  const start = ["start", "--quiet", ...key, ...isolation, name, ...args];
+  const printed = await watch.inTime(
+    `the command that starts ${job.key}`,
+    untilDone(commands, start, 0),
   );
-  ledger.accept(id.trim(), job);
-  await untilDone(commands, ["wait", id.trim()], job.exitCode);
+  const id = printed.trim();
+  ledger.accept(id, job);
+  const waiting = untilDone(commands, ["wait", id], job.exitCode);
+  await watch.inTime(`the command that waits for job ${id}, ${job.key}`, waiting);
 }
 
 /** Runs a command until one ends by itself, as it should; returns what that one printed. */

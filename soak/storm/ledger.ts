@@ -6,6 +6,7 @@ import type { TestClient } from "../../tests/support/client.ts";
 import { groupsLeft } from "../../tests/support/groups_left.ts";
 import type { TestServer } from "../../tests/support/server.ts";
 import { runQueue } from "../../tools/test/lanes.ts";
+import type { Watch } from "./watch.ts";
 
 /** What one job is to do; its number decides all of it, so that a retry asks for the same. */
 export interface Job {
@@ -90,11 +91,13 @@ export class Ledger {
    *
    * @throws {AssertionError} Something was lost, doubled, or told falsely.
    */
-  async account(client: TestClient): Promise<void> {
+  async account(client: TestClient, watch: Watch): Promise<void> {
     assert.equal(this.pending.size, 0);
     await runQueue([...this.accepted], ACCOUNTED_AT_ONCE, async ([id, job]) => {
-      this.#judge(id, job, await client.wait(id));
-      assert.equal(await client.text(id), outputOf(job), `the output of job ${id}`);
+      const waiting = client.wait(id);
+      this.#judge(id, job, await watch.inTime(`the end of job ${id}`, waiting));
+      const text = await watch.inTime(`the output of job ${id}`, client.text(id));
+      assert.equal(text, outputOf(job), `the output of job ${id}`);
     });
     await this.#accountTraces();
     assert.equal(await groupsLeft(this.#server), 0, "groups are left");

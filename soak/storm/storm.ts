@@ -3,6 +3,7 @@
  * id, every exit status and every byte is accounted for.
  */
 import { strict as assert } from "node:assert";
+import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { TestClient } from "../../tests/support/client.ts";
 import { assertCounted } from "../../tests/support/load.ts";
@@ -13,16 +14,28 @@ import { BrokenOff, Commands, Follower, startAndWait } from "./commands.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Ledger } from "./ledger.ts";
 import { Random } from "./random.ts";
+import { Watch } from "./watch.ts";
 
-/** The longest time between two kills. */
-const LONGEST_CALM_MS = 300;
+/** The longest time between two strikes. */
+const LONGEST_CALM_MS = 200;
 
-/** How many kills wait for a start that was answered since the last one; others hit a server that begins. */
+/** After how many of its kills the server may answer a start before the next strike; else it only begins. */
 const SERVED_SHARE = 0.75;
 
-/** How many of the kills are the server's, and how many go with a cut of all connections. */
-const SERVER_SHARE = 0.5;
+/** How many of the strikes kill the server; the others kill clients. */
+const SERVER_SHARE = 0.65;
+
+/** How many of the clients that are there are killed at once where clients are. */
+const CLIENTS_SHARE = 0.5;
+
+/** How many of the strikes at the server kill clients with it, as the fall of a whole host does. */
+const BOTH_SHARE = 0.2;
+
+/** How many of the strikes go with a cut of all connections. */
 const CUT_SHARE = 0.5;
+
+/** Clients that start a job and wait for it, beside each other. */
+const STARTERS = 3;
 
 /** Ten lines at a time until the file is there. */
 const COUNTING = 'n=0; while [ ! -e "$1" ]; do for _ in 1 2 3 4 5 6 7 8 9 10; do ' +
@@ -64,19 +77,32 @@ export async function runStorm(
   try {
     await using server = await TestServer.start();
     using path = new NetworkPath(server.port);
-    return await new Storm(server, path, new Random(seed)).run(kills);
+    try {
+      return await new Storm(server, path, new Random(seed)).run(kills);
+    } catch (error) {
+      throw new Error(`${messageOf(error)}; kept in ${await keepTraces(server)}`, { cause: error });
+    }
   } catch (error) {
-    throw new Error(
-      `the storm of seed ${seed}: ${error instanceof Error ? error.message : error}`,
-      {
-        cause: error,
-      },
-    );
+    throw new Error(`the storm of seed ${seed}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** Kills the server, and copies its log and its log directory; returns where to. */
+async function keepTraces(server: TestServer): Promise<string> {
+  if (server.isRunning) await server.end("SIGKILL");
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-storm-" });
+  await Deno.writeTextFile(join(folder, "server.log"), server.log);
+  await cp(server.logDir, join(folder, "log"), { recursive: true });
+  return folder;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 class Storm implements Surroundings {
   isOver = false;
+  readonly watch = new Watch();
   readonly #server: TestServer;
   readonly #path: NetworkPath;
   readonly #random: Random;
@@ -90,10 +116,11 @@ class Storm implements Surroundings {
     this.#path = path;
     this.#random = random;
     this.#ledger = new Ledger(server);
-    this.#commands = new Commands({
+    const environment = {
       ...server.cliEnvironment(),
       JOB_WORKER_SERVER: `localhost:${path.port}`,
-    });
+    };
+    this.#commands = new Commands(environment, () => this.up());
   }
 
   up(): Promise<void> {
@@ -118,11 +145,14 @@ class Storm implements Surroundings {
     await this.#endTogether([
       following.then(
         () => assert(this.isOver, "a follower has ended before its job"),
-        (error) => this.#lostOnTheWay(error, countingID),
+        (error) => this.#lostOnTheWay(error, { countingID, gate }),
       ),
       callers.run(),
-      this.#startByCommand(),
-      this.#strike(kills).then(() => Deno.writeTextFile(gate, "")),
+      ...Array.from({ length: STARTERS }, () => this.#startByCommand()),
+      this.#strike(kills).then(async () => {
+        await Deno.writeTextFile(gate, "");
+        await this.watch.inTime("the follower's end", following);
+      }),
     ]);
     await callers.settle();
     await this.#account(countingID);
@@ -154,8 +184,15 @@ class Storm implements Surroundings {
   }
 
   /** Says of output that did not come whether the server has it. @throws Always. */
-  async #lostOnTheWay(error: unknown, countingID: string): Promise<never> {
-    const text = await this.#server.client().text(countingID).catch(String);
+  async #lostOnTheWay(
+    error: unknown,
+    { countingID, gate }: { countingID: string; gate: string },
+  ): Promise<never> {
+    if (error instanceof BrokenOff) throw error;
+    // Else its output has no end.
+    await Deno.writeTextFile(gate, "");
+    const reading = this.#server.client().text(countingID);
+    const text = await this.watch.inTime("what the server has", reading).catch(String);
     let kept = "all of it";
     try {
       assertCounted(text);
@@ -167,34 +204,43 @@ class Storm implements Surroundings {
 
   async #account(countingID: string): Promise<void> {
     const client = this.#server.client();
-    assert.equal((await client.wait(countingID)).exitCode, COUNTING_EXIT_CODE);
-    await client.remove(countingID);
-    await this.#ledger.account(client);
+    const { exitCode } = await this.watch.inTime("the counting job", client.wait(countingID));
+    assert.equal(exitCode, COUNTING_EXIT_CODE);
+    await this.watch.inTime("the removal of the counting job", client.remove(countingID));
+    await this.#ledger.account(client, this.watch);
   }
 
   async #startByCommand(): Promise<void> {
-    while (!this.isOver) await startAndWait(this.#commands, this.#ledger);
+    const { watch } = this;
+    while (!this.isOver) {
+      await startAndWait({ commands: this.#commands, ledger: this.#ledger, watch });
+    }
   }
 
   async #strike(kills: number): Promise<void> {
     while (this.#kills.server + this.#kills.clients < kills && !this.isOver) {
-      if (this.#random.next() < SERVED_SHARE) await this.#untilServed();
       await new Promise((resolve) => setTimeout(resolve, this.#random.next() * LONGEST_CALM_MS));
       if (this.#random.next() < CUT_SHARE) {
         this.#path.cut();
         this.#kills.cuts++;
       }
       const isServers = this.#random.next() < SERVER_SHARE;
-      const victim = this.#random.pick(this.#commands.running);
-      if (isServers || victim === undefined) await this.#killServer();
-      else this.#killClient(victim);
+      if (!isServers || this.#random.next() < BOTH_SHARE) this.#killClients();
+      if (!isServers) continue;
+      await this.watch.inTime("the next server", this.#killServer());
+      if (this.#random.next() < SERVED_SHARE) await this.#untilServed();
     }
     this.isOver = true;
   }
 
   async #untilServed(): Promise<void> {
     const before = this.#ledger.accepted.size;
-    await until("a start to be answered", () => this.isOver || this.#ledger.accepted.size > before);
+    await until(
+      "a start to be answered",
+      () => this.isOver || this.#ledger.accepted.size > before,
+    ).catch((error) => {
+      throw new Error(`${error.message}; under way: ${this.watch.describe()}`);
+    });
   }
 
   async #killServer(): Promise<void> {
@@ -204,7 +250,13 @@ class Storm implements Surroundings {
     await launched;
   }
 
-  #killClient(victim: Deno.ChildProcess): void {
-    if (this.#commands.kill(victim)) this.#kills.clients++;
+  /** Kills some of the clients that are there, and one at least. */
+  #killClients(): void {
+    const { running } = this.#commands;
+    const first = this.#random.pick(running);
+    for (const client of running) {
+      const isHit = client === first || this.#random.next() < CLIENTS_SHARE;
+      if (isHit && this.#commands.kill(client)) this.#kills.clients++;
+    }
   }
 }

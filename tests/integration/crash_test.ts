@@ -12,7 +12,7 @@ import { until } from "../support/wait.ts";
 /** Storms beside each other, each with a server of its own: a storm mostly waits. */
 const STORMS = 2;
 
-/** How many processes each storm kills: half of them are servers, the others clients. */
+/** How many processes each storm kills: more than a third of them are servers, the others clients. */
 const KILLS = 100;
 
 Deno.test("kill -9: running jobs go on and are adopted with everything that was known", async () => {

@@ -16,4 +16,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "return true ? attacks :",
     tests: ["test_attacks"],
   },
+  {
+    name: "the exit code of a job is taken for a wait that could not connect",
+    file: "soak/storm/commands.ts",
+    from: 'return args[0] === "wait"',
+    to: 'return args[0] === "no verb"',
+    tests: ["storm"],
+  },
 ];
