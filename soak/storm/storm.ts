@@ -22,6 +22,9 @@ const LONGEST_CALM_MS = 200;
 /** After how many of its kills the server may answer a start before the next strike; else it only begins. */
 const SERVED_SHARE = 0.75;
 
+/** Whoever has tried for so long is let through: on a busy host, a client takes seconds for a call. */
+const LONGEST_TRIAL_MS = 10_000;
+
 /** How many of the strikes kill the server; the others kill clients. */
 const SERVER_SHARE = 0.65;
 
@@ -219,6 +222,7 @@ class Storm implements Surroundings {
 
   async #strike(kills: number): Promise<void> {
     while (this.#kills.server + this.#kills.clients < kills && !this.isOver) {
+      await this.watch.calm(LONGEST_TRIAL_MS);
       await new Promise((resolve) => setTimeout(resolve, this.#random.next() * LONGEST_CALM_MS));
       if (this.#random.next() < CUT_SHARE) {
         this.#path.cut();

@@ -1,4 +1,5 @@
 /** No wait without an end: a storm that stands still fails, and says what was under way. */
+import { until } from "../../tests/support/wait.ts";
 
 /** What takes longer stands still: the slowest of it, the start of a server, fails after half of it. */
 const LONGEST_MS = 60_000;
@@ -34,6 +35,15 @@ export class Watch {
       clearTimeout(timer);
       this.#underWay.delete(entry);
     }
+  }
+
+  /** Waits until nothing has been under way for longer than that: on a busy host, some must be let through. */
+  async calm(longestMs: number): Promise<void> {
+    const isCalm = () => {
+      const latestMs = performance.now() - longestMs;
+      return [...this.#underWay.values()].every(({ beganMs }) => beganMs >= latestMs);
+    };
+    await until("what is under way to end", isCalm, this.#longestMs);
   }
 
   /** What is under way, the oldest first, each with its seconds. */

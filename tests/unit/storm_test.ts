@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { hasGivenUp } from "../../soak/storm/commands.ts";
 import { Watch } from "../../soak/storm/watch.ts";
+import { isSettled } from "../support/settled.ts";
 
 Deno.test("hasGivenUp: the exit status of a wait is its job's, also where start says so that it could not connect", () => {
   assert(hasGivenUp(["start", "true"], 3, ""));
@@ -33,4 +34,16 @@ Deno.test("Watch: what is not done in time fails, and names all that is under wa
     /It stands still. Under way: the start of key-3 \(0 s\), the stop of job 7 \(0 s\)/;
   await assert.rejects(other, expected);
   await assert.rejects(late, /Under way: the stop of job 7/);
+});
+
+Deno.test("Watch: calm comes when what has been under way for too long has ended", async () => {
+  const watch = new Watch();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const waiting = watch.inTime("a start", promise);
+  await watch.calm(1000);
+  const calm = watch.calm(-1);
+  assert(!await isSettled(calm));
+  resolve();
+  await waiting;
+  await calm;
 });
