@@ -6,23 +6,21 @@ import { runQueue } from "../tools/test/lanes.ts";
 /** A storm has a server of its own, whose jobs are accounted for at its end. */
 const KILLS_A_STORM = 100;
 
-/** Storms beside each other: a storm mostly waits. */
-const STORMS = 2;
-
 /**
  * Kills servers and clients, and cuts their connections, until the number is reached.
  *
+ * @param storms How many storms are beside each other: one mostly waits.
  * @param report Says how far it has come, after each storm.
  * @throws {Error} Something was lost, doubled or told falsely; the message has the storm's seed.
  */
 export async function soakKills(
-  { kills, seed }: { kills: number; seed: number },
+  { kills, storms, seed }: { kills: number; storms: number; seed: number },
   report: (line: string) => void,
 ): Promise<Damage> {
   const total = { ...NOTHING };
   const beganMs = performance.now();
   let failure: unknown;
-  await runQueue(planStorms(kills, seed), STORMS, async (storm) => {
+  await runQueue(planStorms(kills, seed), storms, async (storm) => {
     if (failure !== undefined) return;
     const damage = await runStorm(storm).catch((error) => void (failure ??= error));
     if (damage === undefined) return;

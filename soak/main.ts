@@ -4,7 +4,7 @@
  * every id, exit status and byte.
  *
  * Usage: deno task soak [--minutes N] [--memory-limit SIZE] [--out FILE.svg]
- *        deno task soak --kills N [--seed N]
+ *        deno task soak --kills N [--storms N] [--seed N]
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -25,6 +25,8 @@ interface Arguments {
   readonly out: string;
   /** How many processes to kill; undefined for a soak over time. */
   readonly kills: number | undefined;
+  /** Storms beside each other, each over a server of its own. */
+  readonly storms: number;
   readonly seed: number;
 }
 
@@ -37,15 +39,17 @@ function readArguments(args: string[]): Arguments {
       "memory-limit": { type: "string", default: "256M" },
       "out": { type: "string", default: join(ROOT, "build", "soak.svg") },
       "kills": { type: "string" },
+      "storms": { type: "string", default: "2" },
       "seed": { type: "string", default: `${Math.floor(Math.random() * 2 ** 32)}` },
     },
   });
   const minutes = Number(values.minutes);
   if (!(minutes > 0)) throw new Error(`Cannot soak for "${values.minutes}": give minutes above 0`);
   const kills = values.kills === undefined ? undefined : readCount("kills", values.kills, 1);
+  const storms = readCount("storms", values.storms, 1);
   const seed = readCount("seed", values.seed, 0);
   const limitBytes = parseBytes(values["memory-limit"]);
-  return { minutes, limitBytes, out: resolve(values.out), kills, seed };
+  return { minutes, limitBytes, out: resolve(values.out), kills, storms, seed };
 }
 
 function readCount(option: string, text: string, least: number): number {
@@ -67,13 +71,13 @@ async function soakOverTime({ minutes, limitBytes, out }: Arguments): Promise<st
 try {
   const options = readArguments(Deno.args);
   await runBuild(BIN_DIR, LOG_DIR);
-  const { kills, seed } = options;
+  const { kills, storms, seed } = options;
   let growth: string[] = [];
   if (kills === undefined) {
     growth = await soakOverTime(options);
   } else {
     console.log(`soak: ${kills} kills, seed ${seed}`);
-    const damage = await soakKills({ kills, seed }, (line) => console.log(`soak: ${line}`));
+    const damage = await soakKills({ kills, storms, seed }, (line) => console.log(`soak: ${line}`));
     console.log(`soak: ${describeDamage(damage)}; nothing lost`);
   }
   for (const line of growth) console.error(`soak: ${line}`);
