@@ -273,10 +273,15 @@ export class JobStore {
     return v.parse(v.array(ID_ROW), rows).map(({ id }) => id).filter((id) => !whole.has(id));
   }
 
-  /** @returns The ids of all jobs, also of those whose record is damaged. */
-  ids(): Set<string> {
-    const rows = reading(() => this.#statement("SELECT id FROM jobs").all());
-    return new Set(v.parse(v.array(ID_ROW), rows).map(({ id }) => id));
+  /** @returns Those of some ids that no record has, not even a damaged one. */
+  withoutRecord(ids: readonly string[]): string[] {
+    const rows = reading(() =>
+      this.#statement(
+        "SELECT value AS id FROM json_each(?) WHERE value NOT IN (SELECT id FROM jobs)",
+      )
+        .all(JSON.stringify(ids))
+    );
+    return v.parse(v.array(ID_ROW), rows).map(({ id }) => id);
   }
 
   /** @returns How many jobs have ended and are on record, and what their output takes on disk. */

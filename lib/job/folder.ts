@@ -1,6 +1,7 @@
 /** The folders of jobs, `jobs/<id>/` below the log directory. */
 import { join } from "node:path";
 import { OutputLog } from "../logs.ts";
+import { folderNames } from "../logs/folder_names.ts";
 import { findKeptPart } from "../logs/kept_part.ts";
 import type { JobRecord } from "../model/record.ts";
 import { parseRecord } from "../store/stored_record.ts";
@@ -66,9 +67,9 @@ export class JobFolders {
     Deno.openSync(this.outputPathOf(id), { write: true, createNew: true, mode: 0o600 }).close();
   }
 
-  /** The names of all folders and files where jobs' folders are. */
-  async list(): Promise<string[]> {
-    return (await Array.fromAsync(Deno.readDir(this.#root))).map(({ name }) => name);
+  /** The names of all folders and files where jobs' folders are, some at a time. */
+  names(): AsyncGenerator<string[]> {
+    return folderNames(this.#root);
   }
 
   /**

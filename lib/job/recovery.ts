@@ -23,12 +23,9 @@ interface RecoveryParts {
  * what became of them. A folder that nothing can be made of is told, and kept.
  */
 export async function recoverRecords({ store, folders }: RecoveryParts): Promise<void> {
-  const known = store.ids();
-  for (const id of store.damagedActiveIds()) known.delete(id);
-  const unknown = (await folders.list()).filter((name) => !known.has(name));
   let recovered = 0;
   let kept = 0;
-  for (const name of unknown) {
+  for await (const name of namesWithoutRecord({ store, folders })) {
     try {
       const record = await recordOf(name, folders);
       const uid = Number(record.settings?.user);
@@ -51,6 +48,15 @@ export async function recoverRecords({ store, folders }: RecoveryParts): Promise
     log.warn("records of jobs were lost, and are made again from the jobs' folders", {
       jobs: recovered,
     });
+  }
+}
+
+/** The names of folders that have no record, or the damaged one of a job that may run. */
+async function* namesWithoutRecord({ store, folders }: RecoveryParts): AsyncGenerator<string> {
+  const damaged = new Set(store.damagedActiveIds());
+  for await (const names of folders.names()) {
+    yield* store.withoutRecord(names);
+    yield* names.filter((name) => damaged.has(name));
   }
 }
 

@@ -804,7 +804,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a job that runs and whose record is damaged is left alone",
     file: "lib/job/recovery.ts",
-    from: "  for (const id of store.damagedActiveIds()) known.delete(id);\n",
+    from: "    yield* names.filter((name) => damaged.has(name));\n",
     to: "",
     tests: ["job_recovery"],
   },

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { folderNames } from "../../lib/logs/folder_names.ts";
 import { findKeptPart } from "../../lib/logs/kept_part.ts";
 import { exited } from "../support/fake_executor.ts";
 import { JobHost, recordOf, requestOf, soon } from "../support/job_host.ts";
@@ -162,6 +163,22 @@ Deno.test("recovery: a host that cannot tell which groups have processes keeps n
   host.executor.failures.inject("populated");
   await host.serve();
   assert.deepEqual(host.log.messages("warn"), ["cannot look for processes that no job has"]);
+});
+
+Deno.test("folderNames: each name once, in the order of bytes, in pieces of a folder with many; a folder that is gone is an error", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    assert.deepEqual(await Array.fromAsync(folderNames(folder)), []);
+    const names = [".hidden", "-a", "a b", "\u00e9"];
+    for (let index = 0; index < 3000; index++) names.push(crypto.randomUUID());
+    for (const name of names) await Deno.writeFile(join(folder, name), new Uint8Array());
+    const pieces = await Array.fromAsync(folderNames(folder));
+    assert.deepEqual(pieces.flat(), names.sort());
+    assert(pieces.length > 1, "all at once");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  await assert.rejects(Array.fromAsync(folderNames(folder)), /cannot list the folder/);
 });
 
 Deno.test("findKeptPart: the first byte behind the blocks that were freed, and 0 where none was", async () => {
