@@ -243,22 +243,30 @@ Deno.test("Stop: a stopped process is ended, too", async () => {
 });
 
 testUnless(await lacksPerl(), {
-  name: "Stop: a fork bomb stays within its bound, and is gone at once",
+  name: "Stop: a fork bomb stays within its bound, and is gone within a second",
   fn: async () => {
     await using server = await TestServer.start({ flags: ["--max-processes", "200"] });
     const alice = server.client();
-    const id = await alice.start("perl", "-e", '$| = 1; print "begin\\n"; fork while 1');
-    await alice.untilOutput(id, /begin/);
-    await until("the bomb to be at its bound", async () => {
-      return ((await alice.query(id)).usage?.processes ?? 0) >= 200;
-    });
-    // Others are served meanwhile.
-    const other = await alice.shell("echo fine");
-    assert.equal(await alice.text(other), "fine\n");
-    assert.equal((await alice.query(id)).usage?.processes, 200);
-    // Alone on two processors this takes a tenth of a second.
-    await inTime("the stop", alice.stop(id, 0), 5000);
-    await assertGone(id);
+    const stopsMs: number[] = [];
+    // Several, since other tests take the processor, too: alone on two processors each takes 50 to 350 ms.
+    for (const graceMs of [0, 0, 100]) {
+      const bomb = '$SIG{TERM} = "IGNORE"; $| = 1; print "begin\n"; fork while 1';
+      const id = await alice.start("perl", "-e", bomb);
+      await alice.untilOutput(id, /begin/);
+      await until("the bomb to be at its bound", async () => {
+        return ((await alice.query(id)).usage?.processes ?? 0) >= 200;
+      });
+      // Others are served meanwhile.
+      const other = await alice.shell("echo fine");
+      assert.equal(await alice.text(other), "fine\n");
+      assert.equal((await alice.query(id)).usage?.processes, 200);
+      const beganMs = performance.now();
+      await alice.stop(id, graceMs);
+      stopsMs.push(performance.now() - beganMs - graceMs);
+      await assertGone(id);
+    }
+    const [, median = Infinity] = stopsMs.toSorted((a, b) => a - b);
+    assert(median < 1000, `the stops took ${stopsMs.map(Math.round).join(", ")} ms`);
   },
 });
 
