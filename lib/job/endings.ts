@@ -20,6 +20,12 @@ const KILL_RETRY_MS = 500;
  */
 const KILL_AGAIN_MS = 5000;
 
+/**
+ * A kill is enough for all who ask for one until this long after it began, or until it is done: hundreds
+ * of Stops at once would otherwise keep the one shell that sends signals from other jobs.
+ */
+const KILL_SHARED_MS = 500;
+
 /** How long after the executor failed to tell how a job ended it is asked again. */
 const ENDING_RETRY_MS = 1000;
 
@@ -43,12 +49,22 @@ export interface StopOptions extends SignalOptions {
   readonly graceMs?: number | undefined;
 }
 
+/** A kill that was sent, or is being sent. */
+interface Kill {
+  readonly beganAtMs: number;
+  isUnderWay: boolean;
+  /** Settles when it has been sent, or has failed and will be repeated. */
+  readonly done: Promise<void>;
+}
+
 /** Watches jobs until they have ended, and ends them. */
 export class Endings {
   readonly #parts: EndingParts;
   /** What cancels the timers, by job id. */
   readonly #kills = new Map<string, () => void>();
   readonly #timeouts = new Map<string, () => void>();
+  /** The last kill of each job that has not ended, by job id. */
+  readonly #lastKills = new Map<string, Kill>();
 
   constructor(parts: EndingParts) {
     this.#parts = parts;
@@ -150,16 +166,31 @@ export class Endings {
 
   async #kill(job: ActiveJob): Promise<void> {
     const { id } = job.record;
+    const beganAtMs = this.#parts.clock.nowMs();
+    const last = this.#lastKills.get(id);
+    if (last?.isUnderWay === true) return await last.done;
+    // The host's clock may have been set back.
+    if (last !== undefined && Math.abs(beganAtMs - last.beganAtMs) < KILL_SHARED_MS) return;
+    const kill: Kill = { beganAtMs, isUnderWay: true, done: this.#sendKill(job) };
+    this.#lastKills.set(id, kill);
+    await kill.done;
+    kill.isUnderWay = false;
+  }
+
+  async #sendKill(job: ActiveJob): Promise<void> {
+    const { id } = job.record;
     cancel(this.#kills, id);
     try {
       await this.#parts.executor.kill(this.#target(job));
     } catch (error) {
+      this.#lastKills.delete(id);
       if (job.isOver) return;
       log.error("cannot kill a job, trying again", { job: id, error: messageOf(error) });
       this.#killLater(job, KILL_RETRY_MS);
       return;
     }
-    if (!job.isOver) this.#killAgain(job);
+    if (job.isOver) this.#lastKills.delete(id);
+    else this.#killAgain(job);
   }
 
   #killAgain(job: ActiveJob): void {
@@ -221,6 +252,7 @@ export class Endings {
     active.setOver(job);
     cancel(this.#timeouts, id);
     cancel(this.#kills, id);
+    this.#lastKills.delete(id);
     await rotate(job);
     await this.#syncOutput(job);
     const { state } = job.record;

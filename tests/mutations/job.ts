@@ -412,6 +412,27 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["job_stop"],
   },
   {
+    name: "each of many Stops sends a kill of its own while the first is being sent",
+    file: "lib/job/endings.ts",
+    from: "    if (last?.isUnderWay === true) return await last.done;\n",
+    to: "",
+    tests: ["job_stop"],
+  },
+  {
+    name: "each of many Stops sends a kill of its own",
+    file: "lib/job/endings.ts",
+    from: "Math.abs(beganAtMs - last.beganAtMs) < KILL_SHARED_MS",
+    to: "beganAtMs < 0",
+    tests: ["job_stop"],
+  },
+  {
+    name: "a clock that is set back keeps kills away",
+    file: "lib/job/endings.ts",
+    from: "Math.abs(beganAtMs - last.beganAtMs)",
+    to: "beganAtMs - last.beganAtMs",
+    tests: ["job_stop"],
+  },
+  {
     name: "a kill that failed is not repeated",
     file: "lib/job/endings.ts",
     from: "      this.#killLater(job, KILL_RETRY_MS);\n",
@@ -428,8 +449,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the timer of a kill stays when the job has ended",
     file: "lib/job/endings.ts",
-    from: "    cancel(this.#kills, id);\n    await rotate(job);",
-    to: "    await rotate(job);",
+    from: "    cancel(this.#kills, id);\n    this.#lastKills",
+    to: "    this.#lastKills",
     tests: ["job_stop"],
   },
   {
@@ -562,7 +583,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a job that a kill has not ended is not killed again",
     file: "lib/job/endings.ts",
-    from: "    if (!job.isOver) this.#killAgain(job);\n",
+    from: "    else this.#killAgain(job);\n",
     to: "",
     tests: ["job_stop"],
   },

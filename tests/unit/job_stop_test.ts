@@ -200,6 +200,36 @@ Deno.test("stop: a job that does not end is killed again also where nobody can t
   assert.deepEqual(asked(host), [`kill ${id}`, `kill ${id}`]);
 });
 
+Deno.test("stop: many at once share one kill, and one that comes later sends another", async () => {
+  await using host = await JobHost.open();
+  const id = await host.start();
+  host.executor.endsWhenKilled = false;
+  const gate = Promise.withResolvers<void>();
+  host.executor.onKill = () => gate.promise;
+  const stops = [host.manager.stop(id, { graceMs: 0 })];
+  await untilAsked(host, 1);
+  // However long it takes to send it.
+  host.clock.advance(10_000);
+  const stop = () => stops.push(host.manager.stop(id, { graceMs: 0 }));
+  for (let count = 0; count < 50; count++) stop();
+  gate.resolve();
+  await soon("the next kill is set", () => host.clock.pendingMs[0] === 5000);
+  assert.deepEqual(asked(host), [`kill ${id}`]);
+  stop();
+  await untilAsked(host, 2);
+  await soon("the next kill is set", () => host.clock.pendingMs[0] === 5000);
+  host.clock.advance(499);
+  for (let count = 0; count < 50; count++) stop();
+  assert.equal(asked(host).length, 2);
+  host.executor.endsWhenKilled = true;
+  // Set back, the clock must not keep a kill away.
+  host.clock.advance(-3_600_000);
+  stop();
+  await Promise.all(stops);
+  assert.deepEqual(asked(host), Array(3).fill(`kill ${id}`));
+  assert.deepEqual(host.clock.pendingMs, []);
+});
+
 Deno.test("stop: a kill that fails is repeated until it succeeds", async () => {
   await using host = await JobHost.open();
   const id = await host.start();
