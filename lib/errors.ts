@@ -48,9 +48,10 @@ export function isDiskFull(error: unknown): boolean {
 /** Whether something failed because the disk is read-only or broken, or SQLite's message for it. */
 export function isDiskRefusing(error: unknown): boolean {
   if (error instanceof JobError) return false;
-  return /\(os error (?:5|30)\)|EROFS|EIO\b|disk I\/O error|readonly database/.test(
-    messageOf(error),
-  );
+  return /\(os error (?:5|30)\)|EROFS|EIO\b|Read-only file system|Input\/output error|disk I\/O error|readonly database/
+    .test(
+      messageOf(error),
+    );
 }
 
 /**

@@ -1,6 +1,14 @@
 /** What a launcher reports on its standard output, and why a launch fails. */
 import { basename } from "node:path";
-import { JobError, messageOf, NO_SPACE, quoted } from "../errors.ts";
+import {
+  DISK_REFUSES,
+  isDiskFull,
+  isDiskRefusing,
+  JobError,
+  messageOf,
+  NO_SPACE,
+  quoted,
+} from "../errors.ts";
 
 /** Characters of a program's name that an error repeats. */
 const MAX_SHOWN_NAME = 200;
@@ -66,8 +74,8 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         "precondition",
         `Cannot start the job: the server's host cannot isolate it: ${details.join(" ")}`,
       );
-    case "no-space":
-      return new JobError("exhausted", NO_SPACE);
+    case "launch-record":
+      return recordRefusal(details[0] ?? "");
     case "limit": {
       const [file = "", value = "", reason = ""] = details;
       return new JobError(
@@ -81,6 +89,29 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         cause: new Error(JSON.stringify([kind, ...details])),
       });
   }
+}
+
+/** Why the launch record could not be made: the folder was there a moment before. */
+function recordRefusal(reason: string): JobError {
+  const error = new Error(reason);
+  if (isDiskFull(error)) return new JobError("exhausted", NO_SPACE);
+  if (isDiskRefusing(error)) {
+    return new JobError("precondition", `Cannot start the job. ${DISK_REFUSES}`);
+  }
+  // As bash and dash say it.
+  if (/No such file|Directory nonexistent/.test(reason)) {
+    return new JobError(
+      "precondition",
+      "Cannot start the job: its folder in the server's log directory was removed meanwhile; keep what " +
+        "cleans up on the server's host (tmpfiles.d, say) away from there, and start it again",
+    );
+  }
+  return new JobError(
+    "precondition",
+    `Cannot start the job: the server's log directory refuses a file: ${
+      reason || "no reason given"
+    }`,
+  );
 }
 
 /**

@@ -170,17 +170,6 @@ end_copying() {
   wait "$copier"
 }
 
-begin_launch_record() {
-  set -C
-  printf '%4096s' '' >"$folder/launch" || {
-    [ -s "$folder/launch" ] || refuse no-space
-    exit 0
-  }
-  set +C
-  exec 9<>"$folder/launch"
-  printf 'launcher %s\n' "$myself" >&9
-}
-
 launch() { # as named below, then the command. Lists have one entry a line; every path is absolute.
   # the job's folder, the file its output is copied to, its control groups
   folder=$1 output=$2 groups=$3

@@ -8,6 +8,7 @@ import enable from "./enable.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import findCommand from "./find_command.sh" with { type: "text" };
 import formats from "./formats.sh" with { type: "text" };
+import launchRecord from "./launch_record.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
 import parseStat from "./parse_stat.sh" with { type: "text" };
 import populated from "./populated.sh" with { type: "text" };
@@ -33,7 +34,9 @@ export const scripts = {
   enable: stripComments(enable),
   enter: stripComments(findCommand + enter),
   formats: stripComments(formats),
-  launch: stripComments(signalAll + remove + parseStat + copy + findCommand + launch),
+  launch: stripComments(
+    signalAll + remove + parseStat + copy + findCommand + launchRecord + launch,
+  ),
   populated: stripComments(populated),
   probe: stripComments(probe),
   punch: stripComments(punch),

@@ -2,6 +2,20 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a launcher whose record the disk refused tells no reason",
+    file: "lib/shim/launch_record.sh",
+    from: '"${reason##*: }"',
+    to: "unknown",
+    tests: ["shim"],
+  },
+  {
+    name: "a launcher takes a record that was cut short for another one's",
+    file: "lib/shim/launch_record.sh",
+    from: "*[!\\ ]*) exit 0",
+    to: "?*) exit 0",
+    tests: ["shim"],
+  },
+  {
     name: "an end on record is believed while a process of the job is left",
     file: "lib/executor/confirmed_end.ts",
     from: "if (await isVacated(placement).catch(() => false)) return ending;",

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { parseLaunchRecord } from "../../lib/executor/launch_record.ts";
 import { entryEnvironment } from "../../lib/executor/job_environment.ts";
 import { parseLaunchReport, toLaunchError } from "../../lib/executor/launch_report.ts";
-import { JobError, NO_SPACE } from "../../lib/errors.ts";
+import { DISK_REFUSES, JobError, NO_SPACE } from "../../lib/errors.ts";
 import { DEFAULT_SETTINGS, type JobSecrets, type JobSettings } from "../../lib/model/settings.ts";
 
 const BOOT = "9832c91b-1028-4bb3-bf34-8aefaa8b0122";
@@ -97,7 +97,34 @@ Deno.test("parseLaunchReport: each refusal says what to do, and shows no path of
     ["not-found", "invalid", /"ls": no such program.*full path/],
     ["not-executable", "invalid", /"ls": the file is not executable/],
     ["folder", "invalid", /"ls": it is a folder/],
-    ["no-space", "exhausted", new RegExp(RegExp.escape(NO_SPACE))],
+    [
+      "launch-record\nrefused No space left on device",
+      "exhausted",
+      new RegExp(RegExp.escape(NO_SPACE)),
+    ],
+    [
+      "launch-record\nrefused Disk quota exceeded",
+      "exhausted",
+      new RegExp(RegExp.escape(NO_SPACE)),
+    ],
+    [
+      "launch-record\nrefused Read-only file system",
+      "precondition",
+      new RegExp(RegExp.escape(`Cannot start the job. ${DISK_REFUSES}`)),
+    ],
+    ["launch-record\nrefused Input/output error", "precondition", /it is read-only, or fails/],
+    [
+      "launch-record\nrefused No such file or directory",
+      "precondition",
+      /removed meanwhile.*again/,
+    ],
+    ["launch-record\nrefused Directory nonexistent", "precondition", /removed meanwhile/],
+    [
+      "launch-record\nrefused Permission denied",
+      "precondition",
+      /refuses a file: Permission denied/,
+    ],
+    ["launch-record\nrefused ", "precondition", /refuses a file: no reason given/],
     [
       "limit\nrefused /sys/fs/cgroup/memory/job-worker/x/memory.max\nrefused 5\nrefused Invalid argument",
       "precondition",

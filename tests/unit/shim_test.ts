@@ -500,6 +500,42 @@ async function enter(
   return new TextDecoder().decode(stdout);
 }
 
+/** Prints what a launcher reports that begins its launch record in a folder. */
+async function beginRecord(folder: string): Promise<string> {
+  // The functions of the launcher, without what it does at its start.
+  const functions = scripts.launch.slice(0, scripts.launch.indexOf("\nexec 3>&-"));
+  return await runScript(
+    `set -- x y; ${functions}\nfolder=${quoteForShell(folder)} groups= myself='1 2 3'\n` +
+      "begin_launch_record\necho begun",
+  );
+}
+
+Deno.test("launch_record.sh: the record is begun, and a start that was withdrawn is not", async () => {
+  await using groups = await FakeGroups.make();
+  assert.equal(await beginRecord(groups.folder), "begun\n");
+  const record = await Deno.readTextFile(join(groups.folder, "launch"));
+  assert.equal(record.trimEnd(), "launcher 1 2 3");
+  assert.equal(record.length, 4096);
+  const withdrawn = await groups.group("withdrawn", { launch: "withdrawn\n" });
+  assert.equal(await beginRecord(withdrawn), "");
+  assert.equal(await Deno.readTextFile(join(withdrawn, "launch")), "withdrawn\n");
+});
+
+Deno.test("launch_record.sh: a record that cannot be made is a refusal with the kernel's reason", async () => {
+  await using groups = await FakeGroups.make();
+  assert.match(
+    await beginRecord(groups.path("gone")),
+    /^refused launch-record\nrefused (?:Directory nonexistent|No such file or directory)\n$/,
+  );
+  // A part of it was written: that is no record of another launcher.
+  const full = await groups.group("full", { launch: " ".repeat(1024) });
+  Deno.symlinkSync("/dev/full", join(full, "refused"));
+  assert.equal(
+    await beginRecord(full),
+    "refused launch-record\nrefused No space left on device\n",
+  );
+});
+
 Deno.test("enter.sh: a command gets its folder and variables, and none of the launcher's", async () => {
   const printed = await enter({
     job_worker_folder: "/usr",
