@@ -1,5 +1,5 @@
 /** The limits of a job, and how users write them: in the server's limit files and on command lines. */
-import { binaryBytesOf } from "./quantities.ts";
+import { binaryBytesOf, parseCount } from "./quantities.ts";
 import { MIB, RATE_UNITS_BYTES, TIB } from "./units.ts";
 
 /** The limits of one job. A field that is absent means unlimited. */
@@ -88,6 +88,16 @@ export function parseDiskIoLimit(
     if (!isUnlimited(match[2] ?? "")) limits[field] = parseRate(match[2] ?? "", text);
   }
   return limits;
+}
+
+/**
+ * Parses a limit of processes and threads: a number, or `max`.
+ *
+ * @returns Undefined for unlimited.
+ * @throws {RangeError} The text is neither.
+ */
+export function parseProcessLimit(text: string): number | undefined {
+  return isUnlimited(text.trim()) ? undefined : parseCount(text);
 }
 
 const RATE_EXPECTED = 'a rate such as "10MB/s" or "10MiB/s", "read=50MB/s write=10MB/s", or "max"';

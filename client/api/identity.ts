@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { type Identity, readIdentity } from "../endpoint/identity.ts";
 import { invalid } from "./error_mapping.ts";
 import { JobWorkerError } from "./errors.ts";
 import { checkText } from "./arguments.ts";
+import { NODE_FILES } from "./node_files.ts";
 import type { IdentityOptions } from "./types.ts";
 
 const PARTS = ["identity", "ca", "cert", "key"] as const;
@@ -50,10 +50,9 @@ function requireParts({ identity, ca, cert, key }: IdentityOptions): void {
   );
 }
 
-/** Uses node:fs, which other runtimes have, too. */
 function readText(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return NODE_FILES.readText(file);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     throw new JobWorkerError(`Cannot read ${file}: ${text}.`, "IDENTITY", { cause: error });

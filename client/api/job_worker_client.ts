@@ -28,7 +28,9 @@ import { JobWorkerError } from "./errors.ts";
 import type { Gap } from "./gap.ts";
 import { identityOf } from "./identity.ts";
 import { toJob, toServerInfo, toStats } from "./job.ts";
+import { checkOptions } from "./known_options.ts";
 import { toLines } from "./lines.ts";
+import { NODE_FILES } from "./node_files.ts";
 import { OutputStream } from "./output_stream.ts";
 import { runJob } from "./run_job.ts";
 import type {
@@ -58,18 +60,19 @@ const STATS_INTERVAL_MS = 1_000;
  *
  * Concurrent calls share one connection; each stream has its own. Connections are made when needed,
  * and made again when they broke. While one is open the program does not end by itself: close the
- * client, preferably by `using`.
+ * client, by `close` or, where the language has it, `using`.
  *
  * A job is named by its id, by the beginning of it, or by its title.
  *
  * @example
  * ```ts ignore
- * using client = await JobWorkerClient.connect({ server: "worker1:50051", identity: "alice.pem" });
+ * const client = await JobWorkerClient.connect({ server: "worker1:50051", identity: "alice.pem" });
  * const jobID = await client.start(["make", "test"], { workingDirectory: "/srv/app" });
  * for await (const chunk of client.stream(jobID)) {
- *   if (chunk instanceof Uint8Array) await Deno.stdout.write(chunk);
+ *   if (chunk instanceof Uint8Array) process.stdout.write(chunk);
  * }
  * const { exitCode } = await client.wait(jobID);
+ * client.close();
  * ```
  */
 export class JobWorkerClient implements Disposable {
@@ -90,6 +93,11 @@ export class JobWorkerClient implements Disposable {
    * @throws {JobWorkerError} `INVALID_ARGUMENT`, or `IDENTITY` with the reason.
    */
   static open(options: OpenOptions): JobWorkerClient {
+    checkOptions("open", options);
+    return JobWorkerClient.#open(options);
+  }
+
+  static #open(options: OpenOptions): JobWorkerClient {
     try {
       checkText("server", options.server);
       const address = parseAddress(options.server ?? DEFAULT_SERVER);
@@ -107,8 +115,9 @@ export class JobWorkerClient implements Disposable {
    * @throws {JobWorkerError} As `open`, and `UNAVAILABLE` where the server cannot be reached.
    */
   static async connect(options: OpenOptions & CallControl): Promise<JobWorkerClient> {
+    checkOptions("connect", options);
     checkControl(options);
-    const client = JobWorkerClient.open(options);
+    const client = JobWorkerClient.#open(options);
     try {
       await client.#do("connect", options, (signal) => client.#session.ready(signal));
       return client;
@@ -121,18 +130,19 @@ export class JobWorkerClient implements Disposable {
   /**
    * Finds server and identity as the command line does: in the options, the environment
    * (`JOB_WORKER_SERVER` and so on), the config file's contexts, and the default places. The first
-   * call makes the connection. Works on Deno only.
+   * call makes the connection.
    *
    * @param options Take precedence over all that. Parts of the identity are paths here.
    * @returns The client; the caller closes it.
    * @throws {JobWorkerError} As `open`.
    */
   static fromEnvironment(options: EnvironmentOptions = {}): JobWorkerClient {
+    checkOptions("fromEnvironment", options);
     try {
       const names = ["server", "context", "identity", "ca", "cert", "key"] as const;
       for (const name of names) checkText(name, options[name]);
       const environment = (name: string) => process.env[name] || undefined;
-      return new JobWorkerClient(chooseEndpoint(options, { environment }), options);
+      return new JobWorkerClient(chooseEndpoint(options, { environment }, NODE_FILES), options);
     } catch (error) {
       throw toJobWorkerError(error);
     }
@@ -164,6 +174,7 @@ export class JobWorkerClient implements Disposable {
    */
   async start(command: readonly string[], options: StartOptions = {}): Promise<string> {
     checkCommand(command);
+    checkOptions("start", options);
     const spec = toJobSpec(options);
     return await this.#do("start", options, async (signal) => {
       const request = toStartRequest(command, spec);
@@ -181,6 +192,7 @@ export class JobWorkerClient implements Disposable {
    * @throws {JobWorkerError} It could not be started or followed.
    */
   async run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    checkOptions("run", options);
     return await this.#do(
       "run",
       options,
@@ -199,6 +211,7 @@ export class JobWorkerClient implements Disposable {
    */
   async stop(jobID: string, options: StopOptions = {}): Promise<void> {
     checkJobID(jobID);
+    checkOptions("stop", options);
     checkGrace(options.graceMs);
     await this.#do("stop", options, async (signal) => {
       const whole = await resolveJobID(this.#session, jobID, signal);
@@ -216,6 +229,7 @@ export class JobWorkerClient implements Disposable {
    */
   async query(jobID: string, options: CallControl = {}): Promise<Job> {
     checkJobID(jobID);
+    checkOptions("call", options);
     return await this.#do(
       "query",
       options,
@@ -232,6 +246,7 @@ export class JobWorkerClient implements Disposable {
    * @throws {JobWorkerError} An option is not valid; the iteration throws everything else.
    */
   list(options: ListOptions = {}): AsyncGenerator<Job, void, void> {
+    checkOptions("list", options);
     checkControl(options);
     return this.#list(toListRequest(toJobFilter(options)), options);
   }
@@ -262,6 +277,7 @@ export class JobWorkerClient implements Disposable {
    */
   stream(jobID: string, options: StreamOptions = {}): OutputStream {
     checkJobID(jobID);
+    checkOptions("stream", options);
     checkControl(options);
     checkStreamOptions(options);
     return new OutputStream({ session: this.#session, life: this.#life.signal }, jobID, options);
@@ -290,6 +306,7 @@ export class JobWorkerClient implements Disposable {
    */
   async wait(jobID: string, options: WaitOptions = {}): Promise<Job> {
     checkJobID(jobID);
+    checkOptions("wait", options);
     const { retryForMs = DEFAULT_RETRY_FOR_MS, onLost } = options;
     checkNumber("retryForMs", retryForMs);
     return await this.#do("wait", options, async (signal) => {
@@ -314,6 +331,7 @@ export class JobWorkerClient implements Disposable {
   async signal(jobID: string, signal: string, options: SignalOptions = {}): Promise<void> {
     checkJobID(jobID);
     checkText("signal", signal ?? null);
+    checkOptions("signal", options);
     await this.#do("signal", options, async (end) => {
       const mainOnly = options.mainOnly === true;
       await this.#session.call("Signal", { jobID, signal, mainOnly }, { signal: end });
@@ -329,6 +347,7 @@ export class JobWorkerClient implements Disposable {
    */
   async remove(jobID: string, options: CallControl = {}): Promise<void> {
     checkJobID(jobID);
+    checkOptions("call", options);
     await this.#do("remove", options, async (signal) => {
       await this.#session.call("Remove", { jobID }, { signal });
     });
@@ -342,6 +361,7 @@ export class JobWorkerClient implements Disposable {
    * @throws {JobWorkerError} The server's refusal, or the connection's failure.
    */
   async stats(options: StatsOptions = {}): Promise<JobStats[]> {
+    checkOptions("stats", options);
     const { labels = {}, intervalMs = STATS_INTERVAL_MS } = options;
     checkRecord("labels", labels);
     checkNumber("intervalMs", intervalMs);
@@ -359,6 +379,7 @@ export class JobWorkerClient implements Disposable {
    * @throws {JobWorkerError} The server cannot be reached.
    */
   async info(options: CallControl = {}): Promise<ServerInfo> {
+    checkOptions("call", options);
     return await this.#do(
       "info",
       options,

@@ -1,7 +1,12 @@
 import { type Command, Option } from "commander";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
-import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
-import { parseCount, parseDurationMs } from "../../common/quantities.ts";
+import {
+  parseCpuLimit,
+  parseDiskIoLimit,
+  parseMemoryLimit,
+  parseProcessLimit,
+} from "../../common/limits.ts";
+import { parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { collectedOption, parsedOption, parsePairs } from "./options.ts";
@@ -25,11 +30,12 @@ export interface StartOptions extends QueueOptions {
   readonly stopSignal?: string;
   /** Milliseconds. */
   readonly grace?: number;
-  /** Cores. */
+  /** Cores; Infinity: none of its own. */
   readonly cpu?: number;
-  /** Bytes. */
+  /** Bytes; Infinity: none of its own. */
   readonly memory?: number;
   readonly diskIo?: ReturnType<typeof parseDiskIoLimit>;
+  /** Infinity: none of its own. */
   readonly processes?: number;
   readonly privateTmp?: true;
   readonly network: boolean;
@@ -87,9 +93,17 @@ export function defineStartOptions(command: Command): void {
     new Option("--stop-signal <signal>", "the signal that stop sends first (default: TERM)"),
     end,
   );
-  const limits = "Limits, at most the server's:";
-  add(parsedOption("--cpu <percent>", "of one core: 50%, 200%", { parse: parseCpuLimit }), limits);
-  add(parsedOption("--memory <size>", "such as 256M", { parse: parseMemoryLimit }), limits);
+  const limits = "Limits, at most the server's; max: the server's alone:";
+  add(
+    parsedOption("--cpu <percent>", "of one core: 50%, 200%", {
+      parse: orUnlimited(parseCpuLimit),
+    }),
+    limits,
+  );
+  add(
+    parsedOption("--memory <size>", "such as 256M", { parse: orUnlimited(parseMemoryLimit) }),
+    limits,
+  );
   add(
     parsedOption("--disk-io <rate>", 'such as 10MB/s, or "read=50MB/s write=10MB/s"', {
       parse: parseDiskIoLimit,
@@ -97,7 +111,9 @@ export function defineStartOptions(command: Command): void {
     limits,
   );
   add(
-    parsedOption("--processes <n>", "processes and threads at once", { parse: parseCount }),
+    parsedOption("--processes <n>", "processes and threads at once", {
+      parse: orUnlimited(parseProcessLimit),
+    }),
     limits,
   );
   const isolation = "Isolation:";
@@ -118,10 +134,10 @@ export async function readJobSpec(
 ): Promise<JobSpec> {
   const { cpu, memory, diskIo, processes, privateTmp, network, ownProcesses } = options;
   const limits = {
-    ...(cpu !== undefined && { cpuCores: cpu }),
-    ...(memory !== undefined && { memoryBytes: memory }),
+    ...(isLimit(cpu) && { cpuCores: cpu }),
+    ...(isLimit(memory) && { memoryBytes: memory }),
     ...diskIo,
-    ...(processes !== undefined && { processes }),
+    ...(isLimit(processes) && { processes }),
   };
   const isIsolated = privateTmp || !network || ownProcesses;
   return {
@@ -196,6 +212,18 @@ async function readFile(file: string, option: string, terminal: Terminal): Promi
   } catch (error) {
     throw new ClientError(`Cannot read ${option} ${file}: ${messageOf(error)}.`, ExitStatus.usage);
   }
+}
+
+/** The parser of a limit, with Infinity for none: for commander, undefined is the empty text. */
+function orUnlimited(
+  parse: (text: string) => number | undefined,
+): (text: string) => number {
+  return (text) => parse(text) ?? Infinity;
+}
+
+/** Whether a limit is to be sent; without one the server's own applies. */
+function isLimit(value: number | undefined): value is number {
+  return value !== undefined && value !== Infinity;
 }
 
 function parseUmask(text: string): number {

@@ -1,6 +1,7 @@
 import { DEFAULT_SERVER, parseAddress } from "./address.ts";
 import { type Config, configPath, contextOf, readConfig } from "./config_file.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { DENO_FILES, type Files } from "./files.ts";
 import { loadIdentity, namesAnyFile } from "./identity.ts";
 import { type IdentityFiles } from "./identity_files.ts";
 import type { Terminal } from "../terminal.ts";
@@ -67,10 +68,15 @@ export function destinationOf(
  *
  * @throws {ClientError} The address or the identity is not valid.
  */
-export function endpointOf({ server, files }: Destination, world: Environment): Endpoint {
+export function endpointOf(
+  { server, files: flags }: Destination,
+  world: Environment,
+  files: Files = DENO_FILES,
+): Endpoint {
   const address = parseAddress(server ?? DEFAULT_SERVER);
   const identity = loadIdentity({
-    flags: files,
+    flags,
+    files,
     environment: (name) => world.environment(name),
     nowMs: Date.now(),
   });
@@ -82,11 +88,15 @@ export function endpointOf({ server, files }: Destination, world: Environment): 
  *
  * @throws {ClientError} The address or the identity is not valid.
  */
-export function chooseEndpoint(options: EndpointOptions, world: Environment): Endpoint {
+export function chooseEndpoint(
+  options: EndpointOptions,
+  world: Environment,
+  files: Files,
+): Endpoint {
   const destination = destinationOf(options, {
-    config: readConfig(configPath(world)),
+    config: readConfig(configPath(world), files),
     chosen: options.context ?? world.environment("JOB_WORKER_CONTEXT"),
     environment: (name) => world.environment(name),
   });
-  return endpointOf(destination, world);
+  return endpointOf(destination, world, files);
 }

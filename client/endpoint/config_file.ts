@@ -1,6 +1,7 @@
 /** The config file: contexts, which are servers and identities under names. */
 import * as v from "valibot";
 import { parseAddress } from "./address.ts";
+import { codeOfFileError, DENO_FILES } from "./files.ts";
 import { configFolder } from "./config_folder.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
@@ -47,9 +48,12 @@ export function configPath(terminal: Pick<Terminal, "environment">): string | un
  *
  * @throws {ClientError} It cannot be read, or is not valid.
  */
-export function readConfig(path: string | undefined): Config {
+export function readConfig(
+  path: string | undefined,
+  { readText } = DENO_FILES,
+): Config {
   try {
-    return parseConfig(path === undefined ? "" : Deno.readTextFileSync(path));
+    return parseConfig(path === undefined ? "" : readText(path));
   } catch (error) {
     if (isAbsent(error)) return { contexts: {} };
     throw new ClientError(
@@ -114,8 +118,7 @@ export function checkName(name: string): void {
 
 /** A folder that this user may not read (another user's HOME, for instance) counts as absent. */
 function isAbsent(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
-    error instanceof Deno.errors.PermissionDenied;
+  return ["ENOENT", "ENOTDIR", "EACCES", "EPERM"].includes(codeOfFileError(error) ?? "");
 }
 
 function isAddress(text: string): boolean {

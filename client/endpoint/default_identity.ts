@@ -2,6 +2,7 @@ import { isCertificate, isPrivateKey, type PemBlock, scanPem } from "../../commo
 import { ClientError } from "../errors.ts";
 import { configFolder } from "./config_folder.ts";
 import { ExitStatus } from "../exit_status.ts";
+import type { Files } from "./files.ts";
 import type { IdentityFiles } from "./identity_files.ts";
 
 /**
@@ -15,10 +16,11 @@ import type { IdentityFiles } from "./identity_files.ts";
  */
 export function findDefaultIdentity(
   environment: (name: string) => string | undefined,
+  files: Files,
 ): IdentityFiles {
   const folders = defaultFolders(environment);
   for (const folder of folders) {
-    const candidates = findCandidates(folder);
+    const candidates = findCandidates(folder, files);
     const client = candidates.get("client");
     if (client !== undefined) return client;
     const [only, ...others] = candidates.values();
@@ -38,19 +40,19 @@ function defaultFolders(environment: (name: string) => string | undefined): stri
 }
 
 /** The identities of a folder by name; a bundle takes precedence over files of the same name. */
-function findCandidates(folder: string): Map<string, IdentityFiles> {
-  const files = new Set(listFiles(folder));
-  const ca = files.has("ca.crt") ? `${folder}/ca.crt` : undefined;
+function findCandidates(folder: string, files: Files): Map<string, IdentityFiles> {
+  const names = new Set(listFiles(folder, files));
+  const ca = names.has("ca.crt") ? `${folder}/ca.crt` : undefined;
   const candidates = new Map<string, IdentityFiles>();
   // Sorted, so that NAME.crt comes before NAME.pem, which then takes its place.
-  for (const file of [...files].sort()) {
+  for (const file of [...names].sort()) {
     const [, name, extension] = /^(.+)\.(crt|pem)$/.exec(file) ?? [];
     if (name === undefined || name === "ca" || name === "server") continue;
     const path = `${folder}/${file}`;
-    if (extension === "crt" && ca !== undefined && files.has(`${name}.key`)) {
+    if (extension === "crt" && ca !== undefined && names.has(`${name}.key`)) {
       candidates.set(name, { ca, cert: path, key: `${folder}/${name}.key` });
     } else if (extension === "pem") {
-      const blocks = blocksOf(path);
+      const blocks = blocksOf(path, files);
       if (!blocks.some(isPrivateKey)) continue;
       const hasAuthority = blocks.filter(isCertificate).length > 1;
       candidates.set(name, { identity: path, ca: hasAuthority ? undefined : ca });
@@ -60,17 +62,17 @@ function findCandidates(folder: string): Map<string, IdentityFiles> {
 }
 
 /** The blocks of a PEM file; none where it cannot be read, as it may belong to another user. */
-function blocksOf(file: string): readonly PemBlock[] {
+function blocksOf(file: string, files: Files): readonly PemBlock[] {
   try {
-    return scanPem(Deno.readTextFileSync(file)).blocks;
+    return scanPem(files.readText(file)).blocks;
   } catch {
     return [];
   }
 }
 
-function listFiles(folder: string): string[] {
+function listFiles(folder: string, files: Files): string[] {
   try {
-    return Array.from(Deno.readDirSync(folder), (entry) => entry.name);
+    return files.list(folder);
   } catch {
     // A default place that does not exist, or that this user may not read, is skipped.
     return [];

@@ -2,6 +2,7 @@ import { isCertificate, isPrivateKey, type PemContent, scanPem } from "../../com
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { findDefaultIdentity } from "./default_identity.ts";
+import { codeOfFileError, DENO_FILES, type Files } from "./files.ts";
 import { type CheckedIdentity, checkIdentity } from "./identity_check.ts";
 import type { IdentityFiles, IdentityParts } from "./identity_files.ts";
 
@@ -14,6 +15,8 @@ export interface IdentitySources {
   readonly environment: (name: string) => string | undefined;
   /** Milliseconds since 1970-01-01 UTC. */
   readonly nowMs: number;
+  /** Deno's unless given. */
+  readonly files?: Files;
 }
 
 /**
@@ -26,9 +29,10 @@ export interface IdentitySources {
  * the file.
  */
 export function loadIdentity(sources: IdentitySources): Identity {
+  const { nowMs, environment, files = DENO_FILES } = sources;
   const named = chooseNamedFiles(sources);
-  const files = named ?? findDefaultIdentity(sources.environment);
-  return readIdentity(files, { nowMs: sources.nowMs });
+  const chosen = named ?? findDefaultIdentity(environment, files);
+  return readIdentity(chosen, { nowMs, read: (file) => readText(file, files) });
 }
 
 /** How the files of an identity are read, and when that is. */
@@ -36,7 +40,7 @@ export interface IdentityReading {
   /** Milliseconds since 1970-01-01 UTC. */
   readonly nowMs: number;
   /** The text of a file. */
-  readonly read?: (file: string) => string;
+  readonly read: (file: string) => string;
 }
 
 /**
@@ -47,7 +51,7 @@ export interface IdentityReading {
  */
 export function readIdentity(
   files: IdentityFiles,
-  { nowMs, read = readText }: IdentityReading,
+  { nowMs, read }: IdentityReading,
 ): Identity {
   return checkIdentity(readParts(files, read), nowMs);
 }
@@ -141,9 +145,9 @@ function describeContent({ blocks, missingEnd }: PemContent): string {
   return `it holds only ${[...new Set(blocks.map(({ label }) => label))].join(", ")}`;
 }
 
-function readText(file: string): string {
+function readText(file: string, files: Files): string {
   try {
-    return Deno.readTextFileSync(file);
+    return files.readText(file);
   } catch (error) {
     const [why, hint] = explainReadError(error);
     throw new ClientError(`Cannot read ${file}: ${why}. ${hint}`, ExitStatus.refused);
@@ -152,10 +156,15 @@ function readText(file: string): string {
 
 function explainReadError(error: unknown): [why: string, hint: string] {
   const name = "Name the right one with --identity, or with --ca, --cert and --key.";
-  if (error instanceof Deno.errors.NotFound) return ["there is no such file", name];
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return ["permission denied", "Make it readable for your user, or name another file."];
+  switch (codeOfFileError(error)) {
+    case "ENOENT":
+      return ["there is no such file", name];
+    case "EACCES":
+    case "EPERM":
+      return ["permission denied", "Make it readable for your user, or name another file."];
+    case "EISDIR":
+      return ["it is a directory", name];
+    default:
+      return [messageOf(error), name];
   }
-  if (error instanceof Deno.errors.IsADirectory) return ["it is a directory", name];
-  return [messageOf(error), name];
 }

@@ -1,7 +1,12 @@
 /** Reads the page's form by the same rules as the options of `worker-client start`. */
 import * as v from "valibot";
-import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
-import { parseCount, parseDurationMs } from "../../common/quantities.ts";
+import {
+  parseCpuLimit,
+  parseDiskIoLimit,
+  parseMemoryLimit,
+  parseProcessLimit,
+} from "../../common/limits.ts";
+import { parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parsePairs } from "../command_line/options.ts";
@@ -38,7 +43,7 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
   const { stdin, stopSignal, privateTmp, noNetwork, ownProcesses } = form;
   const cpuCores = parsed(form.cpu, "CPU", parseCpuLimit);
   const memoryBytes = parsed(form.memory, "memory", parseMemoryLimit);
-  const processes = parsed(form.processes, "processes", parseCount);
+  const processes = parsed(form.processes, "processes", parseProcessLimit);
   const graceMs = parsed(form.grace, "grace period", parseDurationMs);
   const limits = {
     ...(cpuCores !== undefined && { cpuCores }),

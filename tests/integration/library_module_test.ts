@@ -31,7 +31,14 @@ async function documentProgram(): Promise<string> {
   const [first, ...others] = blocksOf(await readDocument("docs/library.md"))
     .filter(({ language }) => language === "ts");
   assert(first !== undefined && others.length > 8, "the document has lost its examples");
-  return [first.text, ...others.map(({ text }) => `{\n${text}}\n`)].join("");
+  const imports = ({ text }: { text: string }) => text.match(/^import .*\n/gm) ?? [];
+  return [
+    'import process from "node:process";\n',
+    ...others.flatMap(imports),
+    first.text,
+    ...others.map(({ text }) => `{\n${text.replaceAll(/^import .*\n/gm, "")}}\n`),
+    "client.close();\n",
+  ].join("");
 }
 
 Deno.test("docs/library.md: what it shows is what the types allow, and does what it says", async () => {
@@ -57,6 +64,11 @@ Deno.test("docs/library.md: what it shows is what the types allow, and does what
     env: ENVIRONMENT,
   });
   assert.equal(code, 0, stderr);
+  assertShown(stdout);
+});
+
+/** Asserts that the document's program has printed what it says. */
+function assertShown(stdout: string): void {
   const expected = [
     /^localhost:\d+ alice \d{4}-/,
     /^true (running|exited) \d{4}-/,
@@ -69,7 +81,7 @@ Deno.test("docs/library.md: what it shows is what the types allow, and does what
     /^job [0-9a-f-]{36}$/,
     /^3$/,
     /^[0-9a-f-]{36} alice (\d+|null)$/,
-    /^\d+\.\d+\.\d+ \[ "writer" \]$/,
+    /^\d+\.\d+\.\d+ \[ ["']writer["'] \]$/,
     /^NOT_FOUND No job /,
   ];
   const lines = stdout.split("\n");
@@ -78,7 +90,7 @@ Deno.test("docs/library.md: what it shows is what the types allow, and does what
     assert.notEqual(index, -1, `nothing like ${pattern} in its place:\n${stdout}`);
     lines.splice(0, index + 1);
   }
-});
+}
 
 /** What both runtimes are told to do. */
 const PROGRAM = `
@@ -143,7 +155,64 @@ async function nodeVersion(): Promise<number> {
   return Number(/^v(\d+)/.exec(found.stdout)?.[1] ?? 0);
 }
 
-testUnless(await nodeVersion() >= 20 ? undefined : "Node 20 or newer is not there", {
+const NODE_MISSING = await nodeVersion() >= 20 ? undefined : "Node 20 or newer is not there";
+
+testUnless(NODE_MISSING, {
+  name: "docs/library.md: what it shows also runs on Node",
+  async fn() {
+    await using server = await TestServer.start();
+    const program = (await documentProgram()).replaceAll("worker1:50051", server.address);
+    const bundle = await Deno.readTextFile(server.pki.file("alice.pem"));
+    await using home = await place({ "program.mjs": program, "alice.pem": bundle });
+    const { code, stdout, stderr } = await run("node", ["program.mjs"], { cwd: home.folder });
+    assert.equal(code, 0, stderr);
+    assertShown(stdout);
+  },
+});
+
+/** Finds the server and the identity without being told. */
+const SEARCHING_PROGRAM = `
+import { JobWorkerClient } from "./worker-client.js";
+const client = JobWorkerClient.fromEnvironment();
+console.log(client.server, (await client.info()).yourName);
+client.close();
+try {
+  JobWorkerClient.fromEnvironment({ identity: "/nowhere" });
+} catch ({ code, message }) {
+  console.log(code, message);
+}
+`;
+
+testUnless(NODE_MISSING, {
+  name: "library: fromEnvironment finds variables, contexts and default places on Node",
+  async fn() {
+    await using server = await TestServer.start();
+    const bundle = await Deno.readTextFile(server.pki.file("alice.pem"));
+    await using home = await place({ "program.mjs": SEARCHING_PROGRAM, "only.pem": bundle });
+    const settings = join(home.folder, "job-worker");
+    await Deno.mkdir(settings);
+    await Deno.rename(join(home.folder, "only.pem"), join(settings, "only.pem"));
+    const expected = `${server.address} alice\n` +
+      "IDENTITY Cannot read /nowhere: there is no such file. " +
+      'Name the right one with the option "identity", or with the option "ca", ' +
+      'the option "cert" and the option "key".\n';
+    const searched = async (env: Record<string, string>) => {
+      const withHome = { XDG_CONFIG_HOME: home.folder, ...env };
+      const { stdout, stderr } = await run("node", ["program.mjs"], {
+        cwd: home.folder,
+        env: withHome,
+      });
+      assert.equal(stdout, expected, stderr);
+    };
+    await searched({ JOB_WORKER_SERVER: server.address });
+    const contexts = { only: { server: server.address } };
+    const config = JSON.stringify({ current: "only", contexts });
+    await Deno.writeTextFile(join(settings, "config.json"), config);
+    await searched({});
+  },
+});
+
+testUnless(NODE_MISSING, {
   name: "library: the same module works on Node",
   async fn() {
     await using server = await TestServer.start();

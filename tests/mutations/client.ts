@@ -10,6 +10,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_jobs"],
   },
   {
+    name: "max is sent as a limit",
+    file: "client/command_line/start_options.ts",
+    from: "value !== undefined && value !== Infinity",
+    to: "value !== undefined",
+    tests: ["start_options"],
+  },
+  {
+    name: "an unknown limit of the library's is dropped",
+    file: "client/api/known_options.ts",
+    from: "if (!Object.hasOwn(inner, key)) throw",
+    to: "if (key === inner) throw",
+    tests: ["library"],
+  },
+  {
     name: "half of a character is sent as another one",
     file: "client/jobs/start.ts",
     from: "text?.isWellFormed() === false",
@@ -279,8 +293,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the default places go before named files",
     file: "client/endpoint/identity.ts",
-    from: "const files = named ?? findDefaultIdentity(sources.environment);",
-    to: "const files = findDefaultIdentity(sources.environment) ?? named;",
+    from: "const chosen = named ?? findDefaultIdentity(environment, files);",
+    to: "const chosen = findDefaultIdentity(environment, files) ?? named;",
     tests: ["client_identity"],
   },
   {

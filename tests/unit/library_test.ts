@@ -127,6 +127,48 @@ const BAD_CALLS: readonly (readonly [
   ["signal: no id", (c) => c.signal("", "HUP"), /which job/],
   ["signal: no signal", (c) => c.signal("x", undefined as Anything), /signal/],
   ["remove: no id", (c) => c.remove(""), /which job/],
+  [
+    "start: a limit among the options",
+    (c) => c.start(["ls"], { memory: "64M" } as Anything),
+    /no option "memory"\. Did you mean "limits\.memoryBytes"\?/,
+  ],
+  [
+    "start: an option without its unit",
+    (c) => c.start(["ls"], { timeout: 1000 } as Anything),
+    /no option "timeout"\. Did you mean "timeoutMs"\?/,
+  ],
+  [
+    "start: an unknown limit",
+    (c) => c.start(["ls"], { limits: { memory: 1 } as Anything }),
+    /no option "limits\.memory"\. Did you mean "limits\.memoryBytes"\?/,
+  ],
+  [
+    "start: an unknown isolation",
+    (c) => c.start(["ls"], { isolation: { privateTemp: true } as Anything }),
+    /no option "isolation\.privateTemp"\. Did you mean "isolation\.privateTmp"\?/,
+  ],
+  ["start: limits as a text", (c) => c.start(["ls"], { limits: "1M" as Anything }), /use limits/],
+  ["start: no options", (c) => c.start(["ls"], null as Anything), /use the options/],
+  [
+    "run: the command line's word",
+    (c) => c.run(["ls"], { cwd: "/tmp" } as Anything),
+    /Did you mean "workingDirectory"\?/,
+  ],
+  [
+    "run: an option that is nothing's",
+    (c) => c.run(["ls"], { zzzzzz: 1 } as Anything),
+    /The options are signal, .*limits\.memoryBytes/,
+  ],
+  ["stop: an unknown option", (c) => c.stop("x", { grace: 1 } as Anything), /"graceMs"/],
+  ["query: an unknown option", (c) => c.query("x", { timeoutMs: 1 } as Anything), /callTimeoutMs/],
+  ["list: an unknown option", (c) => c.list({ label: {} } as Anything), /"labels"/],
+  ["stream: an unknown option", (c) => c.stream("x", { tail: 5 } as Anything), /"tailLines"/],
+  ["lines: an unknown option", (c) => c.lines("x", { folow: true } as Anything), /"follow"/],
+  ["wait: an unknown option", (c) => c.wait("x", { retryFor: 1 } as Anything), /"retryForMs"/],
+  ["signal: an unknown option", (c) => c.signal("x", "HUP", { main: 1 } as Anything), /"mainOnly"/],
+  ["remove: an unknown option", (c) => c.remove("x", { force: true } as Anything), /"force"/],
+  ["stats: an unknown option", (c) => c.stats({ interval: 1 } as Anything), /"intervalMs"/],
+  ["info: an unknown option", (c) => c.info({ x: 1 } as Anything), /"x"/],
   ["stats: an invalid interval", (c) => c.stats({ intervalMs: -1 }), /intervalMs/],
 ];
 
@@ -168,6 +210,7 @@ const BAD_IDENTITIES: readonly (readonly [
   ],
   ["another CA", { ca: other.cert, cert: alice.cert, key: alice.key }, "IDENTITY", /did not sign/],
   ["an expired one", { identity: old.key + old.cert + authority.cert }, "IDENTITY", /expired/],
+  ["an unknown option", { identity: bundle, host: "x" } as Anything, "INVALID_ARGUMENT", /"host"/],
   ["a bad address", { identity: bundle, server: "a:b:c" }, "INVALID_ARGUMENT", /a:b:c/],
 ];
 

@@ -1,0 +1,196 @@
+/**
+ * Refuses options that the library does not know: dropped in silence, a limit would not be held. The
+ * compiler finds them only in TypeScript programs, and there only in literals.
+ */
+import { invalid } from "./error_mapping.ts";
+import type {
+  CallControl,
+  ConnectionOptions,
+  EnvironmentOptions,
+  IdentityOptions,
+  Isolation,
+  JobLimits,
+  ListOptions,
+  OpenOptions,
+  RetryOptions,
+  RunOptions,
+  SignalOptions,
+  StartOptions,
+  StatsOptions,
+  StopOptions,
+  StreamOptions,
+  WaitOptions,
+} from "./types.ts";
+
+/** Every option of a type by name; the compiler refuses one that is missing. */
+type Names<Options> = Readonly<Record<keyof Options, true>>;
+
+const CONTROL: Names<CallControl> = { signal: true, callTimeoutMs: true };
+const RETRY: Names<RetryOptions> = { retryForMs: true, onLost: true };
+const IDENTITY: Names<IdentityOptions> = { identity: true, ca: true, cert: true, key: true };
+const CONNECTION: Names<ConnectionOptions> = { server: true, retryFirst: true };
+const OPEN: Names<OpenOptions> = { ...IDENTITY, ...CONNECTION };
+const ENVIRONMENT: Names<EnvironmentOptions> = { ...OPEN, context: true };
+const LIMITS: Names<JobLimits> = {
+  cpuCores: true,
+  memoryBytes: true,
+  readBytesPerSecond: true,
+  writeBytesPerSecond: true,
+  processes: true,
+};
+const ISOLATION: Names<Isolation> = { privateTmp: true, noNetwork: true, ownProcesses: true };
+const START: Names<StartOptions> = {
+  ...CONTROL,
+  idempotencyKey: true,
+  title: true,
+  labels: true,
+  env: true,
+  workingDirectory: true,
+  user: true,
+  umask: true,
+  stdin: true,
+  timeoutMs: true,
+  stopSignal: true,
+  graceMs: true,
+  limits: true,
+  isolation: true,
+};
+const RUN: Names<RunOptions> = {
+  ...START,
+  ...RETRY,
+  onStart: true,
+  onOutput: true,
+  maxOutputBytes: true,
+  stopOnAbort: true,
+};
+const SIGNAL: Names<SignalOptions> = { ...CONTROL, mainOnly: true };
+const STOP: Names<StopOptions> = { ...SIGNAL, graceMs: true };
+const LIST: Names<ListOptions> = {
+  ...CONTROL,
+  states: true,
+  labels: true,
+  owner: true,
+  startedAfter: true,
+  startedBefore: true,
+  limit: true,
+  withUsage: true,
+};
+const STREAM: Names<StreamOptions> = {
+  ...CONTROL,
+  ...RETRY,
+  offset: true,
+  tailLines: true,
+  tailBytes: true,
+  follow: true,
+  onResumed: true,
+};
+const WAIT: Names<WaitOptions> = { ...CONTROL, ...RETRY };
+const STATS: Names<StatsOptions> = { ...CONTROL, labels: true, intervalMs: true };
+
+/** The options of each call. */
+const KNOWN = {
+  open: OPEN,
+  connect: { ...OPEN, ...CONTROL },
+  fromEnvironment: ENVIRONMENT,
+  start: START,
+  run: RUN,
+  stop: STOP,
+  signal: SIGNAL,
+  list: LIST,
+  stream: STREAM,
+  wait: WAIT,
+  stats: STATS,
+  call: CONTROL,
+} as const satisfies Readonly<Record<string, Readonly<Record<string, true>>>>;
+
+/** Options that are objects of options. */
+const NESTED: Readonly<Record<string, Readonly<Record<string, true>>>> = {
+  limits: LIMITS,
+  isolation: ISOLATION,
+};
+
+/** Names that other tools and the command line give to options. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  cpu: "limits.cpuCores",
+  cwd: "workingDirectory",
+  dir: "workingDirectory",
+  environment: "env",
+  input: "stdin",
+  network: "isolation.noNetwork",
+  pids: "limits.processes",
+  tail: "tailLines",
+};
+
+/** A name that differs by more letters is no slip. */
+const MOST_EDITS = 3;
+
+/**
+ * Checks that all options are known, those inside of `limits` and `isolation`, too.
+ *
+ * @param call Whose options; `call` where it takes only a signal and a timeout.
+ * @throws {JobWorkerError} One is not known; the message names it and the nearest known one.
+ */
+export function checkOptions(call: keyof typeof KNOWN, options: unknown): void {
+  const known: Readonly<Record<string, true>> = KNOWN[call];
+  checkObject("the options", options);
+  const nested = Object.entries(NESTED).filter(([name]) => Object.hasOwn(known, name));
+  const paths = [
+    ...Object.keys(known),
+    ...nested.flatMap(([name, inner]) => Object.keys(inner).map((key) => `${name}.${key}`)),
+  ];
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(known, name)) throw unknownOption(name, paths);
+  }
+  for (const [name, inner] of nested) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value === undefined) continue;
+    checkObject(name, value);
+    const innerPaths = paths.filter((path) => path.startsWith(`${name}.`));
+    for (const key of Object.keys(value)) {
+      if (!Object.hasOwn(inner, key)) throw unknownOption(`${name}.${key}`, innerPaths);
+    }
+  }
+}
+
+function checkObject(name: string, value: unknown): asserts value is object {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
+  throw invalid(`Cannot use ${name}: expected an object.`);
+}
+
+function unknownOption(name: string, known: readonly string[]) {
+  const nearest = nearestOption(name, known);
+  const hint = nearest === undefined
+    ? `The options are ${known.join(", ")}.`
+    : `Did you mean "${nearest}"?`;
+  return invalid(`There is no option "${name}". ${hint}`);
+}
+
+/** The known option that is most likely meant. */
+function nearestOption(name: string, known: readonly string[]): string | undefined {
+  const lastOf = (path: string) => path.slice(path.lastIndexOf(".") + 1).toLowerCase();
+  const word = lastOf(name);
+  const other = Object.hasOwn(OTHER_NAMES, word) ? OTHER_NAMES[word] : undefined;
+  if (other !== undefined && known.includes(other)) return other;
+  const byPart = known.find((path) => lastOf(path).startsWith(word)) ??
+    known.find((path) => word.length > 2 && lastOf(path).includes(word));
+  if (byPart !== undefined) return byPart;
+  const [nearest] = known
+    .map((path) => ({ path, edits: editsBetween(word, lastOf(path)) }))
+    .filter(({ edits }) => edits <= Math.min(MOST_EDITS, word.length / 2))
+    .sort((one, two) => one.edits - two.edits);
+  return nearest?.path;
+}
+
+/** How many letters must be added, removed or replaced to make one word of the other (Levenshtein). */
+function editsBetween(one: string, other: string): number {
+  let above = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (const [row, letter] of [...one].entries()) {
+    const line = [row + 1];
+    for (const [column, otherLetter] of [...other].entries()) {
+      const replaced = (above[column] ?? 0) + (letter === otherLetter ? 0 : 1);
+      line.push(Math.min(replaced, (above[column + 1] ?? 0) + 1, (line[column] ?? 0) + 1));
+    }
+    above = line;
+  }
+  return above[other.length] ?? 0;
+}
