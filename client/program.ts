@@ -1,6 +1,7 @@
 import { Argument, Command, CommanderError } from "commander";
 import config from "../deno.json" with { type: "json" };
 import { completionScript, type Shell, SHELLS } from "./command_line/completion.ts";
+import { fromHabits, hintOf } from "./command_line/habits.ts";
 import { addContextCommand } from "./verbs/context.ts";
 import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
@@ -10,7 +11,9 @@ import type { Terminal } from "./terminal.ts";
 import type { Verb } from "./command_line/verb.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { listVerb } from "./verbs/list.ts";
-import { queryVerb } from "./verbs/query.ts";
+import { killVerb } from "./verbs/kill.ts";
+import { logsVerb } from "./verbs/logs.ts";
+import { inspectVerb, queryVerb } from "./verbs/query.ts";
 import { removeVerb } from "./verbs/remove.ts";
 import { runVerb } from "./verbs/run.ts";
 import { signalVerb } from "./verbs/signal.ts";
@@ -38,6 +41,9 @@ const VERBS: readonly Verb[] = [
   removeVerb,
   doctorVerb,
   versionVerb,
+  inspectVerb,
+  killVerb,
+  logsVerb,
 ];
 
 /** How wide help is, unless the terminal is narrower. */
@@ -72,7 +78,9 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
   const call: Call = { exitStatus: ExitStatus.ok, verb: undefined };
   try {
     const program = createProgram({ call, terminal, verbs: namedVerbs(args) });
-    await program.parseAsync(withoutUnknownHelp(args, program), { from: "user" });
+    call.verb = VERBS.find(({ name }) => name === args[0]);
+    const words = withoutUnknownHelp(fromHabits(args), program);
+    await program.parseAsync(words, { from: "user" });
     return call.exitStatus;
   } catch (error) {
     return report(error, call, terminal);
@@ -92,8 +100,8 @@ interface Call {
 function namedVerbs(args: readonly string[]): readonly Verb[] {
   // The verb stands first, or behind options of which one may have a verb's name as its value.
   const words = args[0]?.startsWith("-") || args[0] === "help" ? args : args.slice(0, 1);
-  const named = VERBS.filter(({ name, alias = name }) =>
-    words.includes(name) || words.includes(alias)
+  const named = VERBS.filter(({ name, aliases = [] }) =>
+    [name, ...aliases].some((word) => words.includes(word))
   );
   return named.length > 0 ? named : VERBS;
 }
@@ -195,7 +203,7 @@ function addVerb(
   { call, terminal }: { call: Call; terminal: Terminal },
 ): void {
   const command = program.command(verb.name);
-  if (verb.alias !== undefined) command.alias(verb.alias);
+  command.aliases([...verb.aliases ?? []]);
   verb.define(command);
   addCommonOptions(command, verb);
   command.exitOverride((error) => {
@@ -204,6 +212,7 @@ function addVerb(
   });
   command.action(async () => {
     call.verb = verb;
+    requireJobs(command, verb);
     verb.check?.(command);
     // Options after the verb take precedence over those before it.
     const options: CommonOptions = { ...program.opts(), ...command.opts() };
@@ -211,6 +220,22 @@ function addVerb(
     using servers = new Servers({ options, verb: verb.name, terminal });
     call.exitStatus = await verb.run({ servers, terminal }, command);
   });
+}
+
+/**
+ * A negative number is an argument for commander, and no name of a job begins with a dash.
+ *
+ * @throws {ClientError} One stands in the place of a job; nothing has been done to the others.
+ */
+function requireJobs({ args, registeredArguments }: Command, { name, jobs }: Verb): void {
+  if (jobs === undefined) return;
+  const first = registeredArguments.findIndex((argument) => argument.name() === "id");
+  const wrong = args.slice(first).find((text) => text.startsWith("-"));
+  if (wrong === undefined) return;
+  const hint = name === "stop"
+    ? '"worker-client stop --grace 0 JOB" kills a job at once.'
+    : `See "worker-client ${name} --help".`;
+  throw new ClientError(`"${wrong}" is not a job. ${hint}`, ExitStatus.usage);
 }
 
 /** Reports an error in one line, and maps it to an exit status. */
@@ -230,35 +255,12 @@ function report(error: unknown, { verb }: Call, terminal: Terminal): number {
   return verb?.failureStatus ?? ExitStatus.failed;
 }
 
-/** Verbs of other tools, and what they are called here. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  attach: "stream",
-  cancel: "stop",
-  delete: "remove",
-  describe: "query",
-  exec: "run",
-  follow: "stream",
-  get: "list",
-  info: "query",
-  inspect: "query",
-  jobs: "list",
-  kill: "signal",
-  log: "stream",
-  logs: "stream",
-  ps: "list",
-  result: "query",
-  show: "query",
-  status: "query",
-  submit: "start",
-  tail: "stream",
-};
-
 function describeUsage(error: CommanderError, verb: Verb | undefined): string {
   const text = messageOf(error).replace(/^error: /, "").replace(/\.$/, "")
-    .replace(/^(unknown command '(\w+)').*/, (whole, problem, name) => {
-      const other = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : undefined;
-      return other === undefined ? whole : `${problem} (Did you mean ${other}?)`;
-    });
+    .replace(
+      /^(unknown command '([\w-]+)').*/,
+      (whole, problem, name) => `${problem}${hintOf(name) ?? whole.slice(problem.length)}`,
+    );
   const help = ["worker-client", ...(verb ? [verb.name] : []), "--help"].join(" ");
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}. See "${help}".`;
 }

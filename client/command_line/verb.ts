@@ -1,11 +1,16 @@
 import type { Command } from "commander";
 import type { VerbCall } from "./servers.ts";
 
+/** Which jobs a verb can do something with. */
+export type JobKind = "all" | "running" | "ended";
+
 /** One verb of the command line. */
 export interface Verb {
   readonly name: string;
-  /** Another name for it. */
-  readonly alias?: string;
+  /** Other names for it. */
+  readonly aliases?: readonly string[];
+  /** Which jobs its arguments `id` name, for completion; absent: it has none. */
+  readonly jobs?: JobKind;
   /** The exit status of all failures of a verb that otherwise exits with the job's exit code. */
   readonly failureStatus?: number;
   /** Whether it calls several servers where several contexts are named. */

@@ -4,6 +4,20 @@ import { ExitStatus } from "../exit_status.ts";
 import { toJson } from "./format.ts";
 
 /**
+ * Whether a text of `--format` stands for JSON, as with other tools.
+ *
+ * @throws {ClientError} It names no field: each line would be the same.
+ */
+export function isJsonFormat(template: string): boolean {
+  if (template === "json") return true;
+  if (/\{[^{}]+\}/.test(template)) return false;
+  throw new ClientError(
+    `--format ${JSON.stringify(template)} names no field: write "{jobID} {state}", or --json.`,
+    ExitStatus.usage,
+  );
+}
+
+/**
  * Fills in a line such as `{jobID} {state}`.
  *
  * @param context The server's context, where it has one.

@@ -49,7 +49,8 @@ function addAdd(parent: Command, terminal: Terminal): void {
   const command = parent.command("add");
   command.summary("add a context, or change it");
   command.description(
-    "Adds a context, or replaces it. The identity is checked; its files stay where they are.",
+    "Adds a context, or changes one: what is not named stays as it is. The identity is checked; its " +
+      "files stay where they are.",
   );
   command.addArgument(new Argument("<name>", "the name of the context"));
   command.addOption(new Option("--use", "make it the current context; the first one is anyway"));
@@ -63,15 +64,22 @@ Examples:
   );
   command.action((name: string) => {
     checkName(name);
-    const { use, server = DEFAULT_SERVER, ...rest } = command.optsWithGlobals<AddOptions>();
-    const files = absoluteFiles(rest);
-    if (Object.keys(files).length > 0) {
-      loadIdentity({ flags: files, environment: () => undefined, nowMs: Date.now() });
+    const { use, server: address, ...rest } = command.optsWithGlobals<AddOptions>();
+    const named = absoluteFiles(rest);
+    const namesFiles = Object.keys(named).length > 0;
+    if (namesFiles) {
+      loadIdentity({ flags: named, environment: () => undefined, nowMs: Date.now() });
     }
-    change(terminal, ({ current, contexts }) => ({
-      current: use || current === undefined ? name : current,
-      contexts: { ...contexts, [name]: { server: parseAddress(server).text, ...files } },
-    }));
+    change(terminal, ({ current, contexts }) => {
+      const { server: earlier = DEFAULT_SERVER, ...files } = Object.hasOwn(contexts, name)
+        ? contexts[name] ?? {}
+        : {};
+      const server = address === undefined ? earlier : parseAddress(address).text;
+      return {
+        current: use || current === undefined ? name : current,
+        contexts: { ...contexts, [name]: { server, ...(namesFiles ? named : files) } },
+      };
+    });
   });
 }
 

@@ -5,7 +5,7 @@ import { type PlacedJob } from "../jobs/placed_job.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { formatJson } from "../screen/format.ts";
-import { formatTemplate } from "../screen/format_template.ts";
+import { formatTemplate, isJsonFormat } from "../screen/format_template.ts";
 import {
   ACTIVE_STATES,
   isJobState,
@@ -38,7 +38,7 @@ const ENCODER = new TextEncoder();
 /** `list`: prints jobs, the newest first. */
 export const listVerb: Verb = {
   name: "list",
-  alias: "ls",
+  aliases: ["ls", "ps"],
   asksSeveral: true,
 
   define(command) {
@@ -63,7 +63,10 @@ export const listVerb: Verb = {
     command.addOption(new Option("-q, --quiet", "print ids alone").conflicts(["json", "format"]));
     command.addOption(new Option("--json", "one JSON object a line").conflicts("format"));
     command.addOption(
-      new Option("--format <text>", 'a line for each job, such as "{jobID} {state} {exitCode}"'),
+      new Option(
+        "--format <text>",
+        'a line for each job, such as "{jobID} {state} {exitCode}"; json: as --json',
+      ),
     );
     command.addHelpText(
       "after",
@@ -80,6 +83,11 @@ Examples:
   worker-client list -q --label batch=7 | xargs worker-client wait
   worker-client list --context prod,lab --state lost`,
     );
+  },
+
+  check(command) {
+    const { format } = command.opts<ListOptions>();
+    if (format !== undefined) isJsonFormat(format);
   },
 
   async run(call, command) {
@@ -108,7 +116,7 @@ function lineOf(
   withContext: boolean,
 ): ((job: PlacedJob) => string) | undefined {
   if (quiet) return ({ context, job }) => placedID(withContext ? context : undefined, job.jobID);
-  if (json) {
+  if (json || format !== undefined && isJsonFormat(format)) {
     return ({ context, job }) => formatJson(job, job.jobID, withContext ? context : undefined);
   }
   if (format === undefined) return undefined;

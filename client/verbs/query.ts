@@ -8,9 +8,31 @@ interface QueryOptions {
   readonly long?: true;
 }
 
+/** `inspect ID`: what docker calls `query --json`. */
+export const inspectVerb: Verb = {
+  name: "inspect",
+  jobs: "all",
+
+  define(command) {
+    command.summary("query --json");
+    command.description("Prints all fields of a job as JSON on one line, as query --json does.");
+    command.argument("<id>", "the job's id, the beginning of it, or its name");
+    command.addHelpText("after", "\nExamples:\n  worker-client inspect nightly | jq .exitCode");
+  },
+
+  async run({ servers, terminal }, command) {
+    const [text = ""] = command.args;
+    const { session, jobID } = await servers.ofJob(text);
+    const job = await session.call("Query", { jobID });
+    terminal.write(new TextEncoder().encode(`${formatJson(job, jobID)}\n`));
+    return ExitStatus.ok;
+  },
+};
+
 /** `query ID`: prints the state of a job. */
 export const queryVerb: Verb = {
   name: "query",
+  jobs: "all",
 
   define(command) {
     command.summary("print a job's state");

@@ -4,7 +4,8 @@ import type { Verb } from "../command_line/verb.ts";
 /** `remove ID...`: deletes jobs that have ended, and their output. */
 export const removeVerb: Verb = {
   name: "remove",
-  alias: "rm",
+  aliases: ["rm"],
+  jobs: "ended",
 
   define(command) {
     command.summary("delete jobs that have ended");

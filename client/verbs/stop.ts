@@ -25,6 +25,7 @@ const LONGEST_GRACE_MS = 2 ** 32 - 1;
 /** `stop ID`: stops a job and prints nothing. */
 export const stopVerb: Verb = {
   name: "stop",
+  jobs: "running",
 
   define(command) {
     command.summary("stop jobs");

@@ -7,6 +7,7 @@ import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Progress } from "../screen/progress.ts";
 import type { Session } from "../connection/session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
+import type { VerbCall } from "../command_line/servers.ts";
 import type { Verb } from "../command_line/verb.ts";
 
 /** How long a broken connection is tried again. */
@@ -17,7 +18,8 @@ export interface RetryOptions {
   readonly retryFor?: number;
 }
 
-interface StreamOptions extends RetryOptions {
+/** Which output of a job, and how it is followed. */
+export interface StreamOptions extends RetryOptions {
   readonly offset?: number;
   /** Lines. */
   readonly tail?: number;
@@ -30,6 +32,7 @@ interface StreamOptions extends RetryOptions {
 /** `stream ID`: writes a job's output until the job ends. */
 export const streamVerb: Verb = {
   name: "stream",
+  jobs: "all",
 
   define(command) {
     command.summary("write a job's output, live");
@@ -71,27 +74,41 @@ Examples:
     );
   },
 
-  async run({ servers, terminal }, command) {
+  async run(call, command) {
     const [text = ""] = command.args;
-    const { session, jobID: name } = await servers.ofJob(text);
-    const jobID = await resolveJobID(session, name);
-    const options = command.opts<StreamOptions>();
-    using progress = !options.quiet && terminal.isAttended && await terminal.isFile()
-      ? new Progress(terminal)
-      : undefined;
-    if (progress !== undefined) await expectTotal(progress, session, { ...options, jobID });
-    await follow({
-      jobID,
-      offset: options.offset,
-      tailLines: options.tail,
-      tailBytes: options.tailBytes,
-      follow: options.follow,
-      retryForMs: retryForMs(options),
-      onBytes: (length) => progress?.add(length),
-    }, { session, sink: terminal });
-    return ExitStatus.ok;
+    return await streamJob(call, text, command.opts<StreamOptions>());
   },
 };
+
+/**
+ * Writes a job's output to standard output.
+ *
+ * @param text The job's id, the beginning of it, or its name.
+ * @returns The exit status, however the job ended.
+ * @throws {ClientError} There is no such job, or its output cannot be read.
+ */
+export async function streamJob(
+  { servers, terminal }: VerbCall,
+  text: string,
+  options: StreamOptions,
+): Promise<number> {
+  const { session, jobID: name } = await servers.ofJob(text);
+  const jobID = await resolveJobID(session, name);
+  using progress = !options.quiet && terminal.isAttended && await terminal.isFile()
+    ? new Progress(terminal)
+    : undefined;
+  if (progress !== undefined) await expectTotal(progress, session, { ...options, jobID });
+  await follow({
+    jobID,
+    offset: options.offset,
+    tailLines: options.tail,
+    tailBytes: options.tailBytes,
+    follow: options.follow,
+    retryForMs: retryForMs(options),
+    onBytes: (length) => progress?.add(length),
+  }, { session, sink: terminal });
+  return ExitStatus.ok;
+}
 
 /** Finds out how many bytes will come, where that is known. */
 async function expectTotal(

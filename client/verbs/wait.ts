@@ -11,6 +11,7 @@ import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 /** `wait ID...`: returns when the jobs have ended, with their exit code. */
 export const waitVerb: Verb = {
   name: "wait",
+  jobs: "running",
   failureStatus: ExitStatus.ownFailure,
 
   define(command) {

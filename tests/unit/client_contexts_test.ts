@@ -38,6 +38,24 @@ const TWO = JSON.stringify({
   },
 });
 
+Deno.test("context: what is not named of one that is added again stays", async () => {
+  using home = new Home();
+  const identity = "/none/prod.pem";
+  const contexts = { prod: { server: "prod:50051", identity } };
+  Deno.mkdirSync(join(home.file, ".."), { recursive: true });
+  Deno.writeTextFileSync(home.file, JSON.stringify({ contexts }));
+  assert.equal((await home.run("context", "add", "prod", "--server", "new:1")).status, 0);
+  assert.deepEqual(JSON.parse(Deno.readTextFileSync(home.file)), {
+    current: "prod",
+    contexts: { prod: { server: "new:1", identity } },
+  });
+  assert.equal((await home.run("context", "add", "prod", "--use")).status, 0);
+  assert.deepEqual(JSON.parse(Deno.readTextFileSync(home.file)).contexts.prod, {
+    server: "new:1",
+    identity,
+  });
+});
+
 Deno.test("context: the first one that is added is used, another one when asked for", async () => {
   using home = new Home();
   assert.equal((await home.run("context", "add", "prod", "--server", "prod")).status, 0);

@@ -19,6 +19,9 @@ const VERBS = [
   "remove",
   "doctor",
   "version",
+  "inspect",
+  "kill",
+  "logs",
 ];
 const NO_IDENTITY = { JOB_WORKER_IDENTITY: "/nonexistent/me.pem" };
 
@@ -76,10 +79,35 @@ Deno.test("main: without a verb the help is shown, and the status is not 0", asy
 const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 const WRONG: readonly (readonly [args: string[], note: string])[] = [
   [["strat", "ls"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
-  [["logs", ID], `Unknown command 'logs' (Did you mean stream?). See "worker-client --help".`],
-  [["kill", ID], `Unknown command 'kill' (Did you mean signal?). See "worker-client --help".`],
+  [["exec", ID], `Unknown command 'exec' (Did you mean run?). See "worker-client --help".`],
   [["help", "strat"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
-  [["help", "ps"], `Unknown command 'ps' (Did you mean list?). See "worker-client --help".`],
+  [["help", "get"], `Unknown command 'get' (Did you mean list?). See "worker-client --help".`],
+  [
+    ["rename", ID, "other"],
+    `Unknown command 'rename': a job keeps the name that it was started with. ` +
+    `See "worker-client --help".`,
+  ],
+  [
+    ["stop", "-9", ID],
+    `"-9" is not a job. "worker-client stop --grace 0 JOB" kills a job at once.`,
+  ],
+  [["query", "-1"], `"-1" is not a job. See "worker-client query --help".`],
+  [["signal", "HUP", "-1"], `"-1" is not a job. See "worker-client signal --help".`],
+  [["remove", ID, "-5"], `"-5" is not a job. See "worker-client remove --help".`],
+  [
+    ["start", "-it", "sh"],
+    `There is no option -it: jobs have no terminal. "--stdin -" gives a job this command's ` +
+    `standard input.`,
+  ],
+  [
+    ["kill", ID],
+    'Say which signal: "worker-client kill -s TERM JOB". "worker-client stop JOB" ends a job, and ' +
+    "waits for that.",
+  ],
+  [
+    ["ls", "--format", "table"],
+    `--format "table" names no field: write "{jobID} {state}", or --json.`,
+  ],
   [["toString"], `Unknown command 'toString'. See "worker-client --help".`],
   [
     ["list", "--al"],
@@ -154,6 +182,7 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   doctor: [],
   version: [],
   signal: ["TERM", ID],
+  kill: ["-s", "TERM", ID],
 };
 
 Deno.test("main: an identity that cannot be used is exit status 4, and 125 of run and wait", async () => {

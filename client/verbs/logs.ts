@@ -1,0 +1,43 @@
+import { Option } from "commander";
+import { parseCount } from "../../common/quantities.ts";
+import { parsedOption } from "../command_line/options.ts";
+import type { Verb } from "../command_line/verb.ts";
+import { defineRetry, streamJob, type StreamOptions } from "./stream.ts";
+
+interface LogsOptions extends Omit<StreamOptions, "follow"> {
+  readonly follow?: true;
+}
+
+/** `logs ID`: a job's output as docker, kubectl and journalctl ask for it. */
+export const logsVerb: Verb = {
+  name: "logs",
+  jobs: "all",
+
+  define(command) {
+    command.summary("write a job's output up to now, or with -f live");
+    command.description(
+      "Writes a job's output up to now; with --follow until the job ends, as stream does.",
+    );
+    command.argument("<id>", "the job's id, the beginning of it, or its name");
+    command.addOption(new Option("-f, --follow", "until the job ends"));
+    command.addOption(
+      parsedOption("-n, --tail <n>", "the last n lines, of the last 64 MiB; all", {
+        parse: parseTail,
+      }),
+    );
+    command.addOption(new Option("-q, --quiet", "show no progress"));
+    defineRetry(command);
+    command.addHelpText("after", "\nExamples:\n  worker-client logs -f -n 20 nightly");
+  },
+
+  async run(call, command) {
+    const [text = ""] = command.args;
+    const { follow = false, tail = Infinity, ...options } = command.opts<LogsOptions>();
+    const lines = tail === Infinity ? {} : { tail };
+    return await streamJob(call, text, { ...options, ...lines, follow });
+  },
+};
+
+function parseTail(text: string): number {
+  return text === "all" ? Infinity : parseCount(text);
+}
