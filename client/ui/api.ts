@@ -13,9 +13,10 @@ import { readJson } from "./request_body.ts";
 import { findJobs } from "./find_jobs.ts";
 import { findText } from "./find_text.ts";
 import { feedOutput } from "./output_feed.ts";
-import type { About } from "./protocol.ts";
+import type { About, ReadJob } from "./protocol.ts";
 import { reply, replyJson } from "./replies.ts";
 import { START_FORM, toRequest } from "./start_form.ts";
+import { timed } from "./read_time.ts";
 
 /** Answers one kind of request. */
 type Handler = (request: Request, session: Session) => Promise<Response>;
@@ -81,7 +82,11 @@ export const API: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   }],
   ["/api/job", async (request, session) => {
     const { jobID } = await readJson(request, v.strictObject({ jobID: JOB_ID }));
-    return replyJson(await session.call("Query", { jobID }, { retryForMs: 0 }));
+    const { answer: job, readAt } = await timed(() =>
+      session.call("Query", { jobID }, { retryForMs: 0 })
+    );
+    const read: ReadJob = { job, readAt };
+    return replyJson(read);
   }],
   ["/api/start", async (request, session) => {
     const form = await readJson(request, START_FORM);

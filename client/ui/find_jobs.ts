@@ -3,7 +3,8 @@ import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts
 import { listPage } from "../jobs/list.ts";
 import { describeCommand } from "../screen/command.ts";
 import type { Session } from "../connection/session.ts";
-import type { FoundJobs } from "./protocol.ts";
+import type { FoundJobs, ReadJob } from "./protocol.ts";
+import { timed } from "./read_time.ts";
 
 /** Jobs in one answer of the server while searching. */
 const SCAN_PAGE_SIZE = 500;
@@ -30,17 +31,18 @@ export async function findJobs(
 ): Promise<FoundJobs> {
   // No retries: the page polls, and should show at once that the server cannot be reached.
   const list = async (pageSize: number, pageToken: string) =>
-    await listPage(session, { ...request, pageSize, pageToken }, { retryForMs: 0 });
+    await timed(() => listPage(session, { ...request, pageSize, pageToken }, { retryForMs: 0 }));
   if (text === "") {
-    const { jobs, nextPageToken } = await list(pageSize, pageToken);
-    return { jobs, nextPageToken, scannedJobs: jobs.length };
+    const { answer, readAt } = await list(pageSize, pageToken);
+    const jobs = answer.jobs.map((job) => ({ job, readAt }));
+    return { jobs, nextPageToken: answer.nextPageToken, scannedJobs: jobs.length };
   }
-  const found: QueryResponse__Output[] = [];
+  const found: ReadJob[] = [];
   let scannedJobs = 0;
   let nextPageToken = pageToken;
   do {
-    const page = await list(SCAN_PAGE_SIZE, nextPageToken);
-    found.push(...page.jobs.filter((job) => matches(job, text)));
+    const { answer: page, readAt } = await list(SCAN_PAGE_SIZE, nextPageToken);
+    for (const job of page.jobs) if (matches(job, text)) found.push({ job, readAt });
     scannedJobs += page.jobs.length;
     nextPageToken = page.nextPageToken;
   } while (nextPageToken !== "" && found.length < pageSize && scannedJobs < MAX_SCANNED_JOBS);

@@ -12,6 +12,20 @@ export interface About {
   readonly jobUser: string;
 }
 
+/** When the server was asked for a job's counters: in the middle between question and answer. */
+export interface ReadTime {
+  /** Milliseconds since 1970-01-01 UTC, by the clock of the machine that asked. */
+  readonly wallMs: number;
+  /** Milliseconds of a clock that nobody sets, but that stands still while the machine sleeps. */
+  readonly steadyMs: number;
+}
+
+/** A job as it was at a time. */
+export interface ReadJob {
+  readonly job: QueryResponse__Output;
+  readonly readAt: ReadTime;
+}
+
 /** Which jobs the table shows. */
 export interface JobsRequest {
   /** The contract's names; empty: all. */
@@ -37,7 +51,7 @@ export interface OutputRequest {
 
 /** A part of the jobs that match, the newest first. */
 export interface FoundJobs {
-  readonly jobs: readonly QueryResponse__Output[];
+  readonly jobs: readonly ReadJob[];
   /** Empty: there are no more. */
   readonly nextPageToken: string;
   /** How many jobs were searched for these. */

@@ -89,10 +89,13 @@ async function startByForm(page: Page, command: string, name: string): Promise<v
   await page.getByRole("button", { name: "Start", exact: true }).click();
 }
 
+/** Shell commands that keep a core busy for some ten milliseconds. */
+const BUSY = "j=0; while [ $j -lt 20000 ]; do j=$((j+1)); done";
+
 /** A job that counts, and keeps a core and a disk a bit busy. */
 const COUNTER =
   `sh -c 'i=0; while :; do i=$((i+1)); printf "\\033[32mtick\\033[0m %d <b>no</b>\\n" $i; ` +
-  `j=0; while [ $j -lt 20000 ]; do j=$((j+1)); done; done'`;
+  `${BUSY}; done'`;
 
 testUnless(reason, {
   ...BROWSER_TEST,
@@ -247,15 +250,33 @@ testUnless(reason, {
 
 testUnless(reason, {
   ...BROWSER_TEST,
-  name: "page: it goes on by itself when the server comes back, and says when the client has gone",
+  name:
+    "page: figures are the job's, it goes on by itself when the server comes back, and says when " +
+    "the client has gone",
   fn: () =>
     browse({}, async ({ server, host, page, picture }) => {
-      const id = await server.client().shell("while :; do echo tock; sleep 0.2; done");
+      const id = await server.client().script(`while :; do echo tock; ${BUSY}; done`, {
+        limits: { cpuCores: 0.2 },
+      });
       await page.goto(`${page.url()}#/job/${id}`);
       // The command above holds the word as well.
       await page.getByRole("log").getByText("tock").first().waitFor();
+      const cpu = page.locator(".plot", { hasText: "CPU" }).locator(".now");
+      const seen: string[] = [];
+      await until("some looks at the job", async () => {
+        const text = await cpu.textContent() ?? "";
+        if (/\d/.test(text) && text !== seen.at(-1)) seen.push(text);
+        const used = await page.getByText(/^\d+\.\d s used/).textContent() ?? "";
+        return seen.length >= 6 || seen.length > 0 && Number.parseFloat(used) > 1;
+      });
+      for (const text of seen) {
+        const percent = Number.parseInt(text);
+        // Never 0, as it works all the time; a host that is busy gives it less than its limit.
+        assert(percent >= 1 && percent <= 28, `held at 20 %, shown as ${seen.join(", ")}`);
+      }
       await server.end();
       await page.getByText("cannot be reached, trying again…").waitFor();
+      await cpu.getByText("-", { exact: true }).waitFor();
       await page.getByText(/connection lost at byte/).waitFor();
       await server.launch();
       await page.getByText(/resumed at byte/).waitFor();

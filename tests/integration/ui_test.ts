@@ -190,7 +190,7 @@ Deno.test("ui: a job's whole life, as the page asks for it", async () => {
   const { jobID } = await host.ask("start", form);
   assert.equal((await host.ask("start", form)).jobID, jobID, "the same start started two jobs");
   await server.client().untilOutput(jobID, /hello dark green {2}a {2}b /);
-  const job = await host.ask("job", { jobID });
+  const { job } = await host.ask("job", { jobID });
   assert.deepEqual([job.title, job.labels, job.timeoutMs], [
     "report",
     { team: "billing", batch: "7" },
@@ -198,7 +198,7 @@ Deno.test("ui: a job's whole life, as the page asks for it", async () => {
   ]);
   assert.equal(job.limits.memoryBytes, 64 * 1024 ** 2);
   const search = { states: [], labels: [], text: "BILLING report", pageSize: 50, pageToken: "" };
-  assert.equal((await host.ask("jobs", search)).jobs[0].jobID, jobID);
+  assert.equal((await host.ask("jobs", search)).jobs[0].job.jobID, jobID);
   assert.deepEqual((await host.ask("jobs", { ...search, text: "nothing" })).jobs, []);
   assert.deepEqual((await host.ask("jobs", { ...search, labels: ["team=x"] })).jobs, []);
   assert.equal((await host.ask("find", { jobID, text: "dark", offset: 0 })).offset, 6);
@@ -206,7 +206,7 @@ Deno.test("ui: a job's whole life, as the page asks for it", async () => {
   await host.ask("signal", { jobID, signal: "STOP" });
   await host.ask("signal", { jobID, signal: "CONT" });
   await host.ask("stop", { jobID, grace: "1s" });
-  assert.equal((await host.ask("job", { jobID })).exitCode, 143);
+  assert.equal((await host.ask("job", { jobID })).job.exitCode, 143);
   await host.ask("remove", { jobID });
   const gone = await host.post("job", { jobID });
   assert.equal(gone.status, 404);
@@ -219,7 +219,7 @@ Deno.test("ui: a reader reads, and hears why it may do nothing else", async () =
   await using host = await UiHost.start(server, { identity: "bob" });
   const about = await host.ask("about", {});
   assert.deepEqual([about.userName, about.roles], ["bob", ["reader"]]);
-  assert.equal((await host.ask("job", { jobID })).exited, false);
+  assert.equal((await host.ask("job", { jobID })).job.exited, false);
   for (
     const [path, body] of [
       ["start", { words: ["true"], idempotencyKey: "1" }],

@@ -552,6 +552,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["ui_access_check"],
   },
   {
+    name: "the page draws on through a time when the server was down",
+    file: "client/ui/page/usage_history.ts",
+    from: "for (const history of this.#byJob.values()) history.breakOff();",
+    to: "",
+    tests: ["ui_usage"],
+  },
+  {
+    name: "the page makes a figure of a machine's sleep",
+    file: "client/ui/page/usage_history.ts",
+    from: "&& Math.abs(wallMs - steadyMs) <= MAX_DISAGREEMENT_MS",
+    to: "",
+    tests: ["ui_usage"],
+  },
+  {
     name: "text of others turns the writing of a table",
     file: "client/screen/table.ts",
     from: "row.map(oneLine)",

@@ -4,7 +4,6 @@ import { OutputWindow, textOf } from "../../client/ui/page/output_window.ts";
 import { encodeFrame, FrameReader, MAX_PAYLOAD_BYTES } from "../../client/ui/output_frames.ts";
 import { MAX_WAITING_BYTES, OutputQueue } from "../../client/ui/output_queue.ts";
 import { ByteFinder } from "../../client/ui/find_text.ts";
-import { UsageHistory } from "../../client/ui/page/usage_history.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -167,19 +166,4 @@ Deno.test("ByteFinder: finds across pieces, and not across a gap", () => {
   assert.equal(other.look(bytes("nee"), 0), undefined);
   other.reset();
   assert.equal(other.look(bytes("dle needle"), 100), 104);
-});
-
-Deno.test("UsageHistory: rates between looks, and nothing made up", () => {
-  const history = new UsageHistory();
-  const usage = { cpuUsec: 1e6, memoryBytes: 5, readBytes: 0 } as never;
-  history.add(0, usage);
-  history.add(100, { cpuUsec: 9e9 } as never); // Too early to say anything.
-  history.add(2000, { cpuUsec: 2e6, memoryBytes: 7, readBytes: 4000 } as never);
-  history.add(3000, null);
-  assert.deepEqual(history.samples.map((sample) => Object.values(sample)), [
-    [0, null, 5, null, null],
-    [2000, 50, 7, 2000, null],
-  ]);
-  for (let at = 4; at < 700; at += 1) history.add(at * 1000, usage);
-  assert.equal(history.samples.length, 600);
 });

@@ -22,8 +22,7 @@ interface JobViewProps {
 export function JobView({ jobID, histories }: JobViewProps) {
   const [hasEnded, setHasEnded] = useState(false);
   const ask = useCallback(async () => {
-    const job = await requests.job(jobID);
-    histories.take(job, Date.now());
+    const { job } = await histories.record(requests.job(jobID), (read) => [read]);
     setHasEnded(job.exited);
     return job;
   }, [jobID]);
@@ -40,7 +39,7 @@ export function JobView({ jobID, histories }: JobViewProps) {
       </main>
     );
   }
-  const { samples } = histories.take(job, Date.now());
+  const samples = histories.samplesOf(job.jobID);
   const state = shortState(job);
   return (
     <main class="job">

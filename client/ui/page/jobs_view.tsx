@@ -47,16 +47,15 @@ export function JobsView({ filter, setFilter, histories }: JobsViewProps) {
     setTokens([""]);
     setFilter({ ...filter, ...part });
   };
-  const ask = useCallback(async () => {
-    const found = await requests.jobs({
+  const ask = useCallback(() => {
+    const request = requests.jobs({
       states: CHOICES.find(([name]) => name === choice)?.[1] ?? [],
       labels: labelsOf(label),
       text,
       pageSize: PAGE_SIZE,
       pageToken,
     });
-    for (const job of found.jobs) if (!job.exited) histories.take(job, Date.now());
-    return found;
+    return histories.record(request, ({ jobs }) => jobs);
   }, [choice, text, label, pageToken]);
   const { answer, error, again } = usePoll(ask, isRefreshed ? REFRESH_MS : 0);
   return (
@@ -106,7 +105,7 @@ export function JobsView({ filter, setFilter, histories }: JobsViewProps) {
         <p class="hint">A label is written KEY=VALUE; separate several by blanks.</p>
       )}
       {error && <p class="trouble" role="alert">{error.message}</p>}
-      {answer && <Table jobs={answer.jobs} histories={histories} />}
+      {answer && <Table jobs={answer.jobs.map(({ job }) => job)} histories={histories} />}
       {answer?.jobs.length === 0 && (
         <p class="empty">
           {choice === "All" && text === "" && label === ""
@@ -176,8 +175,7 @@ interface RowProps {
 }
 
 function Row({ job, nowMs, histories }: RowProps) {
-  const sample = job.exited ? undefined : histories.take(job, nowMs).samples.at(-1);
-  const cpu = sample?.cpuPercent;
+  const cpu = job.exited ? undefined : histories.samplesOf(job.jobID).at(-1)?.cpuPercent;
   return (
     <tr>
       <td>

@@ -1,7 +1,14 @@
 /** Requests to the local worker-client, which passes them on to the server. */
 import type { QueryResponse__Output } from "../../../proto/contract.ts";
 import { type Frame, FrameReader } from "../output_frames.ts";
-import type { About, FoundJobs, JobsRequest, OutputRequest, StartForm } from "../protocol.ts";
+import type {
+  About,
+  FoundJobs,
+  JobsRequest,
+  OutputRequest,
+  ReadJob,
+  StartForm,
+} from "../protocol.ts";
 
 /** A job as the server returns it. */
 export type Job = QueryResponse__Output;
@@ -57,7 +64,7 @@ async function ask<Answer>(path: string, body: object): Promise<Answer> {
 export const requests = {
   about: () => ask<About>("about", {}),
   jobs: (request: JobsRequest) => ask<FoundJobs>("jobs", request),
-  job: (jobID: string) => ask<Job>("job", { jobID }),
+  job: (jobID: string) => ask<ReadJob>("job", { jobID }),
   start: (form: StartForm) => ask<{ jobID: string }>("start", form),
   stop: (jobID: string, grace: string) => ask<object>("stop", { jobID, grace }),
   signal: (jobID: string, signal: string) => ask<object>("signal", { jobID, signal }),
