@@ -133,6 +133,57 @@ testUnless(reason, {
     }),
 });
 
+/** Windows of laptops and screens, and one of a phone. */
+const SIZES = [[1280, 720], [1600, 900], [1920, 1080], [390, 844]] as const;
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name:
+    "page: the newest line is in sight in windows of all sizes, and Follow says whether it follows",
+  fn: () =>
+    browse({}, async ({ server, page, picture }) => {
+      const id = await server.client().shell(
+        "i=0; while :; do i=$((i+1)); echo number $i; sleep 0.1; done",
+      );
+      await page.goto(`${page.url()}#/job/${id}`);
+      const pane = page.getByRole("log");
+      const last = pane.locator(".line").last();
+      await pane.getByText("number 40").waitFor();
+      for (const [width, height] of SIZES) {
+        await page.setViewportSize({ width, height });
+        await until(`the newest line in a window of ${width}x${height}`, async () => {
+          const { y = Infinity, height: high = 0 } = await last.boundingBox() ?? {};
+          return y + high <= height;
+        });
+        const { y = 0, height: high = 0 } = await pane.boundingBox() ?? {};
+        assert(high >= height * 0.55, `at ${width}x${height} the output is ${high} high`);
+        assert(y < height * 0.4, `at ${width}x${height} the output begins at ${y}`);
+        await picture(`follow-${width}x${height}`);
+      }
+      await page.setViewportSize({ width: 1280, height: 720 });
+      const follow = page.getByLabel("Follow");
+      assert(await follow.isChecked());
+      await pane.hover();
+      await page.mouse.wheel(0, -200);
+      await until("Follow to be off", async () => !await follow.isChecked());
+      const seen = await last.textContent();
+      await page.getByText(/ B after this are not shown/).waitFor();
+      assert.equal(await last.textContent(), seen, "it went on though Follow was off");
+      await page.mouse.wheel(0, 10_000);
+      await until("Follow to be on", () => follow.isChecked());
+      await until("new lines", async () => await last.textContent() !== seen);
+      await page.getByLabel("Search the output").fill("nothing like it");
+      await page.getByText("0/0").waitFor();
+      assert(await follow.isChecked(), "there is nothing to stay at");
+      await page.getByLabel("Search the output").fill("number 33");
+      await until("Follow to be off", async () => !await follow.isChecked());
+      await follow.check();
+      await page.getByText("live").waitFor();
+      await follow.uncheck();
+      await page.getByText("partial").waitFor();
+    }),
+});
+
 testUnless(reason, {
   ...BROWSER_TEST,
   name: "page: the table is filtered by state, text and label, in light, dark and narrow",

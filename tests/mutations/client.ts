@@ -566,6 +566,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["ui_usage"],
   },
   {
+    name: "new lines take the page away from where its reader has scrolled to",
+    file: "client/ui/page/end_pin.ts",
+    from: 'return belowPx < ROUNDING_PX ? undefined : "left";',
+    to: "return undefined;",
+    tests: ["ui_end_pin"],
+  },
+  {
     name: "text of others turns the writing of a table",
     file: "client/screen/table.ts",
     from: "row.map(oneLine)",

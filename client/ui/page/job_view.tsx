@@ -43,18 +43,21 @@ export function JobView({ jobID, histories }: JobViewProps) {
   const state = shortState(job);
   return (
     <main class="job">
-      <header class="title">
-        <a href={linkTo({ view: "jobs" })} aria-label="All jobs">←</a>
-        <h1>{job.title || job.jobID.slice(0, 8)}</h1>
-        <span class={`state ${toneOf(job)}`}>
-          {job.exited && job.state !== "JOB_STATE_LOST" ? `${state} ${exitText(job)}` : state}
-        </span>
-        <JobActions job={job} onDone={again} />
-      </header>
-      <p class="commandline code">{describeCommand(job)}</p>
-      {error && <p class="trouble" role="alert">{error.message}</p>}
-      <details class="about" open>
-        <summary>About this job</summary>
+      <div class="work">
+        <header class="title">
+          <a href={linkTo({ view: "jobs" })} aria-label="All jobs">←</a>
+          <h1>{job.title || job.jobID.slice(0, 8)}</h1>
+          <span class={`state ${toneOf(job)}`}>
+            {job.exited && job.state !== "JOB_STATE_LOST" ? `${state} ${exitText(job)}` : state}
+          </span>
+          <JobActions job={job} onDone={again} />
+        </header>
+        <p class="commandline code">{describeCommand(job)}</p>
+        {error && <p class="trouble" role="alert">{error.message}</p>}
+        <OutputView key={job.jobID} job={job} />
+      </div>
+      <aside class="about" aria-label="About this job">
+        {(!job.exited || samples.length > 1) && <Plots samples={samples} />}
         <dl class="facts">
           {factsOf(job, Date.now()).map(([name, text]) => (
             <div key={name}>
@@ -63,9 +66,7 @@ export function JobView({ jobID, histories }: JobViewProps) {
             </div>
           ))}
         </dl>
-      </details>
-      {(!job.exited || samples.length > 1) && <Plots samples={samples} />}
-      <OutputView key={job.jobID} job={job} />
+      </aside>
     </main>
   );
 }

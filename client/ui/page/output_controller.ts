@@ -19,8 +19,10 @@ const DRAW_AFTER_BYTES = 256 * 1024;
 /** The state of the fetching. */
 export type OutputState =
   | { readonly kind: "loading" }
-  /** Following the running job. */
+  /** Following the running job: the pane stands at its end, and new lines come. */
   | { readonly kind: "following" }
+  /** Following until the reader went up; it goes on when the reader is back at the end. */
+  | { readonly kind: "paused" }
   /** Showing a fixed part of the output. */
   | { readonly kind: "parked" }
   /** Complete: the job has ended. */
@@ -70,6 +72,24 @@ export class OutputController {
   park(): void {
     this.#leave.abort();
     this.#set({ kind: "parked" });
+  }
+
+  /** Stays where it is for a while, if it follows: what stands there must not be scrolled away. */
+  halt(): void {
+    if (this.#state.kind !== "following") return;
+    this.#leave.abort();
+    this.#set({ kind: "paused" });
+  }
+
+  /**
+   * Follows again after {@linkcode halt}.
+   *
+   * @param behindBytes What has been written since; if it is much, its end alone is shown.
+   */
+  rejoin(behindBytes: number): void {
+    if (this.#state.kind !== "paused") return;
+    if (behindBytes > STEP_BYTES) this.follow();
+    else this.#run({ offset: this.#window.end, follow: true }, {});
   }
 
   /** Shows the first part. */

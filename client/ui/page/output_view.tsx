@@ -1,17 +1,22 @@
 /** A job's output: live or any part of it, with search. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { EndPin } from "./end_pin.ts";
 import { bytesText } from "./facts.ts";
 import { OutputController } from "./output_controller.ts";
 import { OutputLines } from "./output_lines.ts";
 import type { Job } from "./requests.ts";
 
-/** The end counts as reached within this distance. */
-const NEAR_END_PX = 40;
-
 /** The drawing and the fetching of one job's output. */
 interface Machine {
   readonly controller: OutputController;
   readonly lines: OutputLines;
+  readonly pin: EndPin;
+}
+
+/** Scrolls a pane to its end. */
+function goToEnd(element: HTMLElement, pin: EndPin): void {
+  element.scrollTop = element.scrollHeight;
+  pin.placed(element);
 }
 
 /** The output of one job. */
@@ -19,6 +24,7 @@ export function OutputView({ job }: { readonly job: Job }) {
   const { jobID } = job;
   const pane = useRef<HTMLDivElement>(null);
   const machine = useRef<Machine>(undefined);
+  /** Whether the pane stays at its end when lines come, or when it changes its size. */
   const isPinned = useRef(true);
   const [, redraw] = useState(0);
   const [search, setSearch] = useState("");
@@ -30,11 +36,13 @@ export function OutputView({ job }: { readonly job: Job }) {
     const element = pane.current;
     if (element === null) return;
     const lines = new OutputLines(element);
+    const pin = new EndPin();
     let isDue = false;
     const draw = () => {
       isDue = false;
       lines.draw(controller.window.lines);
-      if (isPinned.current) element.scrollTop = element.scrollHeight;
+      if (isPinned.current) goToEnd(element, pin);
+      else pin.placed(element);
       redraw((count) => count + 1);
     };
     const controller = new OutputController(jobID, () => {
@@ -42,25 +50,36 @@ export function OutputView({ job }: { readonly job: Job }) {
       isDue = true;
       requestAnimationFrame(draw);
     });
-    machine.current = { controller, lines };
+    machine.current = { controller, lines, pin };
     controller.follow();
+    const size = new ResizeObserver(() => {
+      if (isPinned.current) goToEnd(element, pin);
+    });
+    size.observe(element);
     // A browser opens at most six connections to one address: hidden tabs close theirs.
     const look = () => document.hidden ? controller.pause() : controller.resume();
     document.addEventListener("visibilitychange", look);
     return () => {
       document.removeEventListener("visibilitychange", look);
+      size.disconnect();
       controller.pause();
       searching.current?.abort();
     };
   }, [jobID]);
 
-  const { controller, lines } = machine.current ?? {};
+  useLayoutEffect(() => {
+    const [element, pin] = [pane.current, machine.current?.pin];
+    if (element && pin && isPinned.current) goToEnd(element, pin);
+  }, [isWrapped]);
+
+  const { controller, lines, pin } = machine.current ?? {};
   const state = controller?.state ?? { kind: "loading" };
   const isFollowing = state.kind === "following";
   const begin = controller?.window.begin ?? 0;
   const end = controller?.window.end ?? 0;
   const hidden = begin - job.outputFirstOffset;
-  const behind = state.kind === "parked" ? job.outputBytes - end : 0;
+  const isStill = state.kind === "parked" || state.kind === "paused";
+  const behind = isStill ? Math.max(0, job.outputBytes - end) : 0;
 
   const follow = () => {
     isPinned.current = true;
@@ -70,32 +89,54 @@ export function OutputView({ job }: { readonly job: Job }) {
     isPinned.current = false;
     move();
   };
+  const rejoin = () => {
+    isPinned.current = true;
+    controller?.rejoin(behind);
+  };
+  /** Shows a place that must stay in sight, though lines come. */
+  const stayAt = (show: () => void) => {
+    if (lines === undefined || lines.count.all === 0) return;
+    isPinned.current = false;
+    controller?.halt();
+    show();
+    if (pane.current) pin?.placed(pane.current);
+  };
+  const scrolled = (element: HTMLElement) => {
+    const move = pin?.moved(element);
+    if (move === "left") {
+      isPinned.current = false;
+      controller?.halt();
+    }
+    const kind = controller?.state.kind;
+    if (move === "reached" && kind === "paused") rejoin();
+    if (move === "reached" && kind === "ended") isPinned.current = true;
+  };
   const find = (text: string) => {
     setSearch(text);
     setSearched(undefined);
     lines?.search(text);
-    if (text !== "") park(() => lines?.showCurrent());
+    if (text !== "") stayAt(() => lines?.showCurrent());
   };
-  const step = (direction: 1 | -1) =>
-    park(() => {
-      lines?.step(direction);
-      redraw((count) => count + 1);
-    });
+  const step = (direction: 1 | -1) => {
+    stayAt(() => lines?.step(direction));
+    redraw((count) => count + 1);
+  };
   const findInAll = async () => {
     if (controller === undefined || search === "") return;
     searching.current?.abort();
     const leave = searching.current = new AbortController();
     const from = lines?.currentOffset === undefined ? 0 : end;
     setSearched("Searching all of the output…");
-    isPinned.current = false;
     try {
       const place = await controller.find(search, from, leave.signal);
       setSearched(
         place === null ? "Not found in the output (upper and lower case matter)." : undefined,
       );
       if (place === null) return;
+      isPinned.current = false;
       lines?.draw(controller.window.lines);
       lines?.choose(place);
+      if (pane.current) pin?.placed(pane.current);
     } catch (error) {
       if (!leave.signal.aborted) setSearched(error instanceof Error ? error.message : `${error}`);
     }
@@ -137,18 +178,18 @@ export function OutputView({ job }: { readonly job: Job }) {
           />
           Wrap
         </label>
-        <label>
-          <input
-            type="checkbox"
-            id="follow"
-            checked={isFollowing || state.kind === "ended"}
-            onChange={(event) =>
-              event.currentTarget.checked ? follow() : park(() => {
-                controller?.park();
-              })}
-          />
-          Follow
-        </label>
+        {(isFollowing || !job.exited) && (
+          <label>
+            <input
+              type="checkbox"
+              id="follow"
+              checked={isFollowing}
+              onChange={(event) =>
+                event.currentTarget.checked ? follow() : park(() => controller?.park())}
+            />
+            Follow
+          </label>
+        )}
       </div>
       {searched && <p class="hint" role="status">{searched}</p>}
       {job.outputFirstOffset > 0 && (
@@ -171,10 +212,7 @@ export function OutputView({ job }: { readonly job: Job }) {
         role="log"
         aria-live="off"
         aria-label="Lines of output"
-        onScroll={(event) => {
-          const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
-          isPinned.current = isFollowing && scrollHeight - clientHeight - scrollTop < NEAR_END_PX;
-        }}
+        onScroll={(event) => scrolled(event.currentTarget)}
       />
       {end === begin && state.kind !== "loading" && state.kind !== "failed" && (
         <p class="empty">{job.exited ? "The job has printed nothing." : "Nothing yet."}</p>
@@ -201,6 +239,8 @@ function statusText(kind: string, hasEnded: boolean): string {
       return hasEnded ? "" : "live";
     case "loading":
       return "loading…";
+    case "paused":
+      return hasEnded ? "partial" : "paused";
     case "parked":
       return "partial";
     case "ended":

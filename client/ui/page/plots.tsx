@@ -54,7 +54,7 @@ const PLOTS: readonly PlotSpec[] = [
   },
 ];
 
-const HEIGHT_PX = 130;
+const HEIGHT_PX = 104;
 
 /** Plots of all counters. */
 export function Plots({ samples }: { readonly samples: readonly UsageSample[] }) {
