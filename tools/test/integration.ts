@@ -21,7 +21,17 @@ const TEST_TIMEOUT_MS = 10 * 60_000;
 /** What a test ended may take a moment to vanish from the process table. */
 const LEFTOVER_DEADLINE_MS = 5_000;
 
-const FOLDERS = ["tests/integration", "tests/fuzz"];
+/** The folders of each suite that runs on binaries. */
+const FOLDERS = {
+  integration: ["tests/integration", "tests/fuzz"],
+  cluster: ["tests/cluster"],
+} as const;
+
+/** A suite that runs on binaries. */
+export type BinarySuite = keyof typeof FOLDERS;
+
+/** Whether tests of a cluster also do what takes minutes: for themselves to read. */
+const LONG_VARIABLE = "JOB_WORKER_TEST_LONG";
 
 /** Files that measure shares of the processor, latencies or memory: what runs beside them would count. */
 const ALONE: ReadonlySet<string> = new Set(
@@ -56,6 +66,9 @@ export interface IntegrationOptions {
   readonly filter: string | undefined;
   /** Whether only attacks are run, the fuzzers for longer, and each is told in a line. */
   readonly onlyAttacks?: boolean;
+  readonly suites: readonly BinarySuite[];
+  /** Whether the longer forms of tests run. */
+  readonly isLong?: boolean;
 }
 
 /** Runs the integration tests and the fuzzers against binaries that are built for them. */
@@ -72,6 +85,7 @@ export async function runIntegration(report: Report, options: IntegrationOptions
     const env = {
       JOB_WORKER_TEST_PKI: pki,
       JOB_WORKER_TEST_TIMEOUT_MS: String(TEST_TIMEOUT_MS),
+      ...options.isLong ? { [LONG_VARIABLE]: "yes" } : {},
       ...options.onlyAttacks ? { JOB_WORKER_FUZZ_RUNS: String(ATTACK_FUZZ_RUNS) } : {},
     };
     await runFiles(report, options, env);
@@ -85,12 +99,13 @@ export async function runIntegration(report: Report, options: IntegrationOptions
 
 async function runFiles(
   report: Report,
-  { filter, onlyAttacks = false }: IntegrationOptions,
+  { filter, onlyAttacks = false, suites }: IntegrationOptions,
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
   const attacked = new Map<string, string>();
   const attacks = new Attacks();
-  const every = (await Promise.all(FOLDERS.map(testFiles))).flat();
+  const every = (await Promise.all(suites.flatMap((suite) => FOLDERS[suite]).map(testFiles)))
+    .flat();
   for (const file of every) {
     const what = attackedBy(await Deno.readTextFile(join(ROOT, file)));
     if (what !== undefined) attacked.set(file, what);
@@ -100,7 +115,7 @@ async function runFiles(
   const files = named.length > 0 ? named : all;
   const byName = named.length > 0 || filter === undefined ? [] : [`--filter=${filter}`];
   const lanes = navigator.hardwareConcurrency;
-  console.log(`\n== integration tests: ${files.length} files, ${lanes} at a time`);
+  console.log(`\n== ${suites.join(" and ")} tests: ${files.length} files, ${lanes} at a time`);
   const options = { lanes, alone: ALONE, longestFirst: LONGEST_FIRST };
   await runInLanes(files, options, async (file) => {
     const { ms, ...tests } = await runDeno(

@@ -7,6 +7,10 @@ import { basename, join } from "node:path";
 
 const OURS = /^job-worker/;
 
+/** Nodes of clusters of tests (tests/support/cluster): their control groups, and their networks. */
+const NODE_GROUPS = /^slurm_jw\d/;
+const NODE_NETWORKS = /^jw\d/;
+
 /**
  * Control groups of every hierarchy by the name of their folder, a group before those within it.
  *
@@ -35,6 +39,8 @@ export interface RunPlaces {
 export async function findLeftovers(places: RunPlaces): Promise<Set<string>> {
   return new Set([
     ...(await findGroups(OURS)).map((path) => `control group ${path}`),
+    ...(await findGroups(NODE_GROUPS)).map((path) => `control group ${path}`),
+    ...(await findNetworks()).map((name) => `network namespace ${name}`),
     ...await findProcesses(places),
     ...await findFolders(places),
   ]);
@@ -51,6 +57,12 @@ async function folderNames(folder: string): Promise<string[]> {
     if (!isGone(error)) throw error;
   }
   return names.sort();
+}
+
+/** Network namespaces are files. */
+async function findNetworks(): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir("/run/netns")).catch(() => []);
+  return entries.map(({ name }) => name).filter((name) => NODE_NETWORKS.test(name)).sort();
 }
 
 async function findProcesses(places: RunPlaces): Promise<string[]> {

@@ -14,7 +14,16 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "/usr/share/grpc-proto/grpc/health/v1/health.proto": "grpc-proto",
   "/usr/lib/python3/dist-packages/google/protobuf/__init__.py": "python3-protobuf",
   "/usr/lib/python3/dist-packages/grpc/__init__.py": "python3-grpcio",
+  // A cluster, and a file system with a cache of attributes.
+  slurmctld: "slurmctld",
+  slurmd: "slurmd",
+  sbatch: "slurm-client",
+  munged: "munge",
+  bindfs: "bindfs",
 };
+
+/** Folders of programs that not everybody's PATH leads to. */
+const FOLDERS = ["/usr/sbin", "/sbin"];
 
 /**
  * Installs what is missing, as root on a host with apt-get; elsewhere the tests that need a program
@@ -23,7 +32,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 export async function installPrograms(): Promise<void> {
   const missing = [];
   for (const [program, name] of Object.entries(PACKAGES)) {
-    if (!await isInstalled(program)) missing.push(name);
+    if (!await isInstalled(program, FOLDERS)) missing.push(name);
   }
   if (missing.length === 0 || Deno.uid() !== 0 || !await isInstalled("apt-get")) return;
   console.log(`\n== installing ${missing.join(", ")}`);
