@@ -54,6 +54,15 @@ const START: Names<StartOptions> = {
   graceMs: true,
   limits: true,
   isolation: true,
+  partition: true,
+  account: true,
+  qos: true,
+  nice: true,
+  cpus: true,
+  gpus: true,
+  constraint: true,
+  begin: true,
+  after: true,
 };
 const RUN: Names<RunOptions> = {
   ...START,
