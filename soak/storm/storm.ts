@@ -26,7 +26,7 @@ const SERVED_SHARE = 0.75;
 const LONGEST_TRIAL_MS = 10_000;
 
 /** How many of the strikes kill the server; the others kill clients. */
-const SERVER_SHARE = 0.65;
+const SERVER_SHARE = 0.75;
 
 /** How many of the clients that are there are killed at once where clients are. */
 const CLIENTS_SHARE = 0.5;

@@ -37,12 +37,11 @@ export class Watch {
     }
   }
 
-  /** Waits until nothing has been under way for longer than that: on a busy host, some must be let through. */
+  /** Waits for what has been under way for longer than that: on a busy host, some must be let through. */
   async calm(longestMs: number): Promise<void> {
-    const isCalm = () => {
-      const latestMs = performance.now() - longestMs;
-      return [...this.#underWay.values()].every(({ beganMs }) => beganMs >= latestMs);
-    };
+    const latestMs = performance.now() - longestMs;
+    const late = [...this.#underWay].filter(([, { beganMs }]) => beganMs < latestMs);
+    const isCalm = () => late.every(([entry]) => !this.#underWay.has(entry));
     await until("what is under way to end", isCalm, this.#longestMs);
   }
 

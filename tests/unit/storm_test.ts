@@ -37,13 +37,16 @@ Deno.test("Watch: what is not done in time fails, and names all that is under wa
 });
 
 Deno.test("Watch: calm comes when what has been under way for too long has ended", async () => {
-  const watch = new Watch();
+  const watch = new Watch(100);
   const { promise, resolve } = Promise.withResolvers<void>();
   const waiting = watch.inTime("a start", promise);
   await watch.calm(1000);
   const calm = watch.calm(-1);
+  const later = watch.inTime("a stop", new Promise<void>(() => {}));
   assert(!await isSettled(calm));
   resolve();
   await waiting;
+  // What has begun since is not waited for.
   await calm;
+  await assert.rejects(later);
 });
