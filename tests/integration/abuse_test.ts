@@ -201,6 +201,13 @@ for (const [what, frames] of Object.entries(ABUSES)) {
   });
 }
 
+/** A number that the server counts, of its metrics. */
+async function gauge(server: TestServer, name: string): Promise<number> {
+  const port = /"metricsPort":(\d+)/.exec(server.log)?.[1];
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
+}
+
 /** What a thousand strangers may cost while they wait for nothing. */
 const SILENT_CONNECTIONS = 1000;
 
@@ -209,7 +216,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {
-    await using server = await TestServer.start();
+    await using server = await TestServer.start({ flags: ["--metrics-listen", "127.0.0.1:0"] });
     const alice = server.client();
     await assertStatus(alice.query(UNKNOWN_JOB), status.NOT_FOUND);
     const before = await server.resources();
@@ -221,7 +228,7 @@ Deno.test({
     );
     await until(
       "all of them to be there",
-      async () => (await server.resources()).descriptors >= before.descriptors + SILENT_CONNECTIONS,
+      async () => await gauge(server, "job_worker_connections") >= SILENT_CONNECTIONS,
     );
     const late = server.client("bob");
     await assertStatus(late.query(UNKNOWN_JOB), status.NOT_FOUND);
@@ -246,11 +253,7 @@ Deno.test({
     await using server = await TestServer.start({
       flags: ["--max-streams", "5", "--metrics-listen", "127.0.0.1:0"],
     });
-    const port = /"metricsPort":(\d+)/.exec(server.log)?.[1];
-    const openStreams = async () => {
-      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-      return Number(/^job_worker_open_streams (\d+)$/m.exec(text)?.[1]);
-    };
+    const openStreams = () => gauge(server, "job_worker_open_streams");
     const owner = server.client();
     const job = await owner.shell("echo up; exec sleep 600");
     const greedy = server.client("bob");
