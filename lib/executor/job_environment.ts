@@ -5,6 +5,7 @@ import { DEFAULT_SETTINGS } from "../model/settings.ts";
 import { scripts } from "../shim/scripts.ts";
 import { PROGRAM_PATH } from "../shim/shell.ts";
 import { INPUT_FILE } from "./job_files.ts";
+import type { Finding } from "./program_check.ts";
 
 /** The environment of every job, independent of the server's. */
 export const JOB_ENVIRONMENT = {
@@ -42,10 +43,12 @@ function isForChildren(name: string): boolean {
  * stays on no disk, unlike files. Variables that a shell cannot set become arguments of env(1), for the
  * moment before it executes the command. Input for the job goes to a file of its folder.
  *
+ * @param finding About the program, where the launcher is to see whether it holds for the job's user.
  * @throws When the input cannot be written.
  */
 export async function entryEnvironment(
   { settings, secrets, folder }: Pick<LaunchRequest, "settings" | "secrets" | "folder">,
+  finding?: Pick<Finding, "file" | "unless">,
 ): Promise<Record<string, string>> {
   const { user, workingDirectory, umask, isolation } = settings;
   const { environment, input } = secrets;
@@ -74,6 +77,8 @@ export async function entryEnvironment(
     job_worker_isolation: namespaces.join(" "),
     job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
     job_worker_folder: workingDirectory,
+    job_worker_program: finding?.file ?? "",
+    job_worker_interpreter: finding?.unless ?? "",
     job_worker_umask: umask.toString(8).padStart(3, "0"),
     job_worker_input: input.length > 0 ? "yes" : "",
   };

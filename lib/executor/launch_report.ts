@@ -18,13 +18,24 @@ export type LaunchReport =
   | { kind: "started"; pid: number }
   | { kind: "refused"; error: JobError };
 
-/** Parses a launcher's report. Any other text is a defect, or a launcher that was killed. */
-export function parseLaunchReport(text: string, commandName: string): LaunchReport {
+/**
+ * Parses a launcher's report. Any other text is a defect, or a launcher that was killed.
+ *
+ * @param programError What was found about the program, and holds where the launcher says so.
+ */
+export function parseLaunchReport(
+  text: string,
+  commandName: string,
+  programError?: JobError,
+): LaunchReport {
   const pid = /^started (\d+)\n/m.exec(text)?.[1];
   if (pid !== undefined) return { kind: "started", pid: Number(pid) };
   const [kind = "", ...details] = [...text.matchAll(/^refused (.*)$/gm)].map((match) =>
     (match[1] ?? "").replace(/\p{Cc}/gu, " ")
   );
+  if (kind === "program" && programError !== undefined) {
+    return { kind: "refused", error: programError };
+  }
   return { kind: "refused", error: refusal(kind, commandName, details) };
 }
 

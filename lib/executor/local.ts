@@ -19,6 +19,7 @@ import { JobError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
+import { DEFAULT_SETTINGS } from "../model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
@@ -35,7 +36,7 @@ import { type Launched, Launchers } from "./launchers.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { prepareHost } from "./prepare_host.ts";
 import { nameOf } from "./processes.ts";
-import { ProgramCheck } from "./program_check.ts";
+import { type Finding, ProgramCheck } from "./program_check.ts";
 import { SpareShell } from "./spare_shell.ts";
 
 /** The unit in which the launcher is told the grace period. */
@@ -112,16 +113,19 @@ export class LocalExecutor implements Executor {
     const plan = planGroups(this.#host, jobId, limits);
     this.#spareShell.prepare();
     let launched: Launched;
+    let finding: Finding | undefined;
     try {
-      const [refusal] = await Promise.all([
-        this.#programs.refusal({
+      const isRoot = request.settings.user === DEFAULT_SETTINGS.user;
+      [finding] = await Promise.all([
+        this.#programs.find({
           name: command.name,
           path: request.secrets.environment["PATH"] ?? JOB_ENVIRONMENT.PATH,
           folder: request.settings.workingDirectory,
+          isRoot,
         }),
         this.#makeGroups(plan.groups),
       ]);
-      if (refusal !== undefined) throw refusal;
+      if (isRoot && finding !== undefined) throw finding.error;
       launched = await this.#launchers.launch({
         owner: request.owner,
         words: [
@@ -136,13 +140,13 @@ export class LocalExecutor implements Executor {
         ],
         command: [command.name, ...command.args],
         environment: { JOB_ID: jobId },
-        secrets: await entryEnvironment(request),
+        secrets: await entryEnvironment(request, finding),
       });
     } catch (error) {
       await insistOnDiscarding(plan.groups);
       throw toLaunchError(error);
     }
-    const report = parseLaunchReport(launched.report, command.name);
+    const report = parseLaunchReport(launched.report, command.name, finding?.error);
     if (report.kind === "refused") {
       await launched.done;
       await insistOnDiscarding(plan.groups);

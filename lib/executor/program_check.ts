@@ -6,7 +6,8 @@ import { resolve } from "node:path";
 import { JobError, quoted } from "../errors.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
-import { HEAD_BYTES, type Machine, parseHead, runsOn } from "./program_head.ts";
+import { programOfEnv } from "./env_line.ts";
+import { HEAD_BYTES, type Machine, parseHead, type ProgramHead, runsOn } from "./program_head.ts";
 
 /** A program of this host, which shows what its programs are like. */
 const HOST_PROGRAM = "/bin/sh";
@@ -24,7 +25,20 @@ export interface ProgramRequest {
   readonly path: string;
   /** The folder that the job is started in. */
   readonly folder: string;
+  /** Whether the job is root's. If not, what root sees is not the whole truth, and not the job's to know. */
+  readonly isRoot: boolean;
 }
+
+/** Why the kernel, or env(1), would refuse to execute a program. */
+export interface Finding {
+  /** The file that was looked at. */
+  readonly file: string;
+  /** It holds where this name is none of a program in the PATH of the job's user; undefined: always. */
+  readonly unless?: string;
+  readonly error: JobError;
+}
+
+type Problem = Pick<Finding, "unless"> & { readonly text: string };
 
 /** Checks programs, and remembers those that are sound until they change. */
 export class ProgramCheck {
@@ -32,17 +46,20 @@ export class ProgramCheck {
   #host: Promise<Machine | undefined> | undefined;
 
   /**
-   * @returns Why the kernel would refuse to execute the program. Undefined also where that cannot be
-   * told: the launcher says what else is wrong with it.
+   * Looks as root. For a job of another user, the launcher looks as that user whether the finding holds.
+   *
+   * @returns Why the program would not be executed. Undefined also where that cannot be told: the
+   * launcher says what else is wrong with it.
    */
-  async refusal({ name, path, folder }: ProgramRequest): Promise<JobError | undefined> {
-    for (const file of candidates({ name, path, folder })) {
+  async find(request: ProgramRequest): Promise<Finding | undefined> {
+    for (const file of candidates(request)) {
       const info = await statOf(file);
       if (info === undefined || !isProgram(info)) continue;
-      const problem = await this.#problemOf(file, info, folder);
-      return problem === undefined
-        ? undefined
-        : new JobError("invalid", `Cannot start ${quoted(name, 200)}: ${problem}`);
+      const problem = await this.#problemOf(file, info, request);
+      if (problem === undefined) return undefined;
+      const { text, ...unless } = problem;
+      const message = `Cannot start ${quoted(request.name, 200)}: ${text}`;
+      return { file, ...unless, error: new JobError("invalid", message) };
     }
     return undefined;
   }
@@ -50,9 +67,9 @@ export class ProgramCheck {
   async #problemOf(
     file: string,
     info: Deno.FileInfo,
-    folder: string,
+    request: ProgramRequest,
     depth = 0,
-  ): Promise<string | undefined> {
+  ): Promise<Problem | undefined> {
     const key = [info.dev, info.ino, info.size, info.mtime?.getTime(), info.ctime?.getTime()]
       .join();
     if (this.#known.has(key)) return undefined;
@@ -60,41 +77,22 @@ export class ProgramCheck {
     if (bytes === undefined) return undefined;
     const head = parseHead(bytes);
     switch (head.kind) {
-      case "script": {
-        if (head.isDos) {
-          return "its first line ends in a carriage return, as Windows ends lines; convert it with " +
-            "sed -i 's/\\r$//' FILE";
-        }
-        const path = resolve(folder, head.interpreter);
-        const interpreter = await statOf(path);
-        if (
-          head.interpreter === "" || interpreter !== undefined && !isProgram(interpreter) ||
-          await isMissing(path)
-        ) {
-          return `its first line names the interpreter ${
-            quoted(head.interpreter)
-          }, which is not a ` +
-            "program on the server";
-        }
-        if (interpreter === undefined) return undefined;
-        if (depth === MAX_DEPTH) return undefined;
-        const problem = await this.#problemOf(path, interpreter, folder, depth + 1);
+      case "script":
         // An interpreter may be replaced: so scripts are not remembered.
-        return problem === undefined ? undefined : `its interpreter: ${problem}`;
-      }
+        return await this.#problemOfScript(head, request, depth);
       case "machine-code": {
         const host = await (this.#host ??= hostMachine());
         if (host !== undefined && !runsOn(head.machine, host) && !await hasOtherFormats()) {
-          return "it is a program for another kind of processor";
+          return { text: "it is a program for another kind of processor" };
         }
-        if (head.loader !== undefined && await isMissing(resolve(folder, head.loader))) {
-          return `it needs the loader ${quoted(head.loader)}, which is not on the server`;
+        if (head.loader !== undefined && await isMissing(resolve(request.folder, head.loader))) {
+          return { text: `it needs the loader ${quoted(head.loader)}, which is not on the server` };
         }
         break;
       }
       case "data":
-        if (!await hasOtherFormats()) return "it is neither a program for Linux nor a script";
-        return undefined;
+        if (await hasOtherFormats()) return undefined;
+        return { text: "it is neither a program for Linux nor a script" };
       case "text":
         break;
     }
@@ -102,10 +100,53 @@ export class ProgramCheck {
     this.#known.add(key);
     return undefined;
   }
+
+  async #problemOfScript(
+    { interpreter, isDos, envArgument }: Extract<ProgramHead, { kind: "script" }>,
+    request: ProgramRequest,
+    depth: number,
+  ): Promise<Problem | undefined> {
+    if (isDos) {
+      return {
+        text: "its first line ends in a carriage return, as Windows ends lines; convert it with " +
+          "sed -i 's/\\r$//' FILE",
+      };
+    }
+    const path = resolve(request.folder, interpreter);
+    const info = await statOf(path);
+    if (interpreter === "" || info !== undefined && !isProgram(info) || await isMissing(path)) {
+      return {
+        text: `its first line names the interpreter ${quoted(interpreter)}, which is not a ` +
+          "program on the server",
+      };
+    }
+    if (info === undefined || depth === MAX_DEPTH) return undefined;
+    const problem = await this.#problemOf(path, info, request, depth + 1);
+    if (problem !== undefined) return { ...problem, text: `its interpreter: ${problem.text}` };
+    return await problemOfEnv(envArgument ?? "", request);
+  }
+}
+
+async function problemOfEnv(
+  argument: string,
+  { isRoot, ...request }: ProgramRequest,
+): Promise<Problem | undefined> {
+  const name = programOfEnv(argument);
+  if (name === undefined) return undefined;
+  const hint = name.includes(" ") ? "; arguments behind it take env -S" : "";
+  const text =
+    `its first line has env look for ${quoted(name)}, which is no program in the job's PATH on ` +
+    `the server, or not for the job's user${hint}`;
+  if (!isRoot) return { text, unless: name };
+  for (const file of candidates({ ...request, name })) {
+    const info = await statOf(file);
+    if (info === undefined ? !await isMissing(file) : isProgram(info)) return undefined;
+  }
+  return { text };
 }
 
 /** The files that execvp(3) would try. */
-function candidates({ name, path, folder }: ProgramRequest): string[] {
+function candidates({ name, path, folder }: Omit<ProgramRequest, "isRoot">): string[] {
   if (name.includes("/")) return [resolve(folder, name)];
   return path.split(":").map((entry) => resolve(folder, entry, name));
 }

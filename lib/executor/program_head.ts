@@ -7,8 +7,16 @@ export const HEAD_BYTES = 1024;
 export type ProgramHead =
   /** A program in machine code; `loader` is another file that it needs. */
   | { readonly kind: "machine-code"; readonly machine: Machine; readonly loader?: string }
-  /** A text with `#!`; `isDos`: the interpreter's name ends in a carriage return. */
-  | { readonly kind: "script"; readonly interpreter: string; readonly isDos: boolean }
+  /**
+   * A text with `#!`; `isDos`: the interpreter's name ends in a carriage return. `envArgument`: what
+   * follows, where the interpreter is env(1).
+   */
+  | {
+    readonly kind: "script";
+    readonly interpreter: string;
+    readonly isDos: boolean;
+    readonly envArgument?: string;
+  }
   /** A text: shells, and programs that start others, run it by /bin/sh. */
   | { readonly kind: "text" }
   /** The kernel refuses it, and it is no text either. */
@@ -41,11 +49,21 @@ export function parseHead(head: Uint8Array): ProgramHead {
   const [line = ""] = text.split("\n", 1);
   // The first line decides, as in bash: programs that unpack themselves have a script before their data.
   if (!text.startsWith("#!")) return { kind: line.includes("\0") ? "data" : "text" };
-  const [interpreter = "", argument = ""] = line.slice(2).trimStart().split(/[ \t\0]+/, 2);
-  const isEnv = interpreter.endsWith("/env");
+  const [, interpreter = "", argument = ""] =
+    /^[ \t]*([^ \t\0]*)[ \t\0]*(.*?)[ \t]*$/s.exec(line.slice(2)) ?? [];
+  const isEnv = /(?:^|\/)env$/.test(interpreter);
   const isDos = interpreter.endsWith("\r") || (isEnv && argument.endsWith("\r"));
-  const name = new TextDecoder().decode(Uint8Array.from(interpreter, (byte) => byte.charCodeAt(0)));
-  return { kind: "script", interpreter: name.replace(/\r$/, ""), isDos };
+  return {
+    kind: "script",
+    interpreter: decode(interpreter).replace(/\r$/, ""),
+    isDos,
+    ...(isEnv && { envArgument: decode(argument) }),
+  };
+}
+
+/** Reads characters that stand for bytes as UTF-8. */
+function decode(latin1: string): string {
+  return new TextDecoder().decode(Uint8Array.from(latin1, (byte) => byte.charCodeAt(0)));
 }
 
 /** Whether a processor runs the programs of another. */

@@ -6,6 +6,8 @@
 #   job_worker_enter (this text)    job_worker_started (PID)
 #   job_worker_isolation (of tmp, network, processes)    job_worker_folder
 #   job_worker_user, job_worker_group (numbers), job_worker_groups (setpriv's option); empty: stay root
+#   job_worker_program (a file with which something is wrong, as root sees it; or only if
+#   job_worker_interpreter, unless empty, is no program for the user)
 #   job_worker_names, and for each of them job_worker_env_NAME
 #   job_worker_others: how many variables a shell cannot set; job_worker_other_1 and so on, NAME=VALUE
 #
@@ -31,6 +33,13 @@ can_start() { # NAME; when not, $problem says why
   cd -- "$job_worker_folder" 2>/dev/null && find_command "$1" "${job_worker_env_PATH-$PATH}"
 }
 
+# Only who can start the program is told what is wrong with it.
+is_unsound() { # the program $found
+  [ -n "$job_worker_program" ] && [ "$found" -ef "$job_worker_program" ] || return
+  [ -z "$job_worker_interpreter" ] ||
+    ! find_command "$job_worker_interpreter" "${job_worker_env_PATH-$PATH}"
+}
+
 check_as_user() { # NAME
   timeout -s KILL "$job_worker_check_seconds" $job_worker_setpriv \
     -- /bin/sh -c "$job_worker_line" job-worker check "$1" </dev/null >/dev/null 2>&1 3>&- 8>&- 9>&-
@@ -41,6 +50,7 @@ check_as_user() { # NAME
     11) refuse not-found ;;
     12) refuse not-executable ;;
     13) refuse folder ;;
+    14) refuse program ;;
     124 | 137) refuse check-timeout "$job_worker_check_seconds" ;;
     *) refuse check "$job_worker_status" ;;
   esac
@@ -83,7 +93,10 @@ case $job_worker_stage in
     exit $?
     ;;
   check)
-    can_start "$1" && exit 0
+    if can_start "$1"; then
+      is_unsound && exit 14
+      exit 0
+    fi
     case $problem in
       working-directory) exit 10 ;;
       not-executable) exit 12 ;;
@@ -130,5 +143,5 @@ unset job_worker_line job_worker_stage job_worker_name job_worker_reason job_wor
   job_worker_check_seconds job_worker_status job_worker_words job_worker_set job_worker_env job_worker_nice \
   job_worker_enter job_worker_isolation job_worker_user job_worker_group job_worker_groups \
   job_worker_folder job_worker_names job_worker_others job_worker_started job_worker_input \
-  job_worker_umask
+  job_worker_umask job_worker_program job_worker_interpreter
 exec "$@"

@@ -6,9 +6,10 @@ can_run() { # FILE; when not, $problem says why
   return 1
 }
 
-find_command() { # NAME PATH, looked for as execvp(3) does; when it cannot be run, $problem says why
+find_command() { # NAME PATH, looked for as execvp(3) does: $found; when it cannot be run, $problem says why
   problem=not-found
   case $1 in */*)
+    found=$1
     can_run "$1"
     return
     ;;
@@ -21,6 +22,9 @@ find_command() { # NAME PATH, looked for as execvp(3) does; when it cannot be ru
   set -f
   set -- $entries
   IFS=$separators
-  for entry; do can_run "${entry:-.}/$name" && return; done
+  for entry; do
+    found=${entry:-.}/$name
+    can_run "$found" && return
+  done
   return 1
 }

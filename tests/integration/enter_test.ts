@@ -111,14 +111,27 @@ Deno.test("Start: --user does not tell of files that the user cannot see", async
   await Deno.mkdir(hidden, { mode: 0o700 });
   await Deno.writeTextFile(join(hidden, "program"), "#!/bin/sh\necho run\n", { mode: 0o755 });
   await Deno.writeTextFile(join(hidden, "plain"), "x");
+  for (const [name, line] of [["broken", "/no/such"], ["env", "/usr/bin/env no-such"]]) {
+    await Deno.writeTextFile(join(hidden, name!), `#!${line}\n`, { mode: 0o755 });
+    await Deno.writeTextFile(join(server.folder, name!), `#!${line}\n`, { mode: 0o755 });
+  }
+  await Deno.writeTextFile(join(server.folder, "look"), "#!/usr/bin/env program\n", {
+    mode: 0o755,
+  });
   const refusal = (request: Parameters<TestClient["startWith"]>[0]) =>
     assertStatus(client.startWith({ user: USER, ...request }), status.INVALID_ARGUMENT);
-  for (const name of ["program", "plain", "absent"]) {
+  for (const name of ["program", "plain", "absent", "broken", "env"]) {
     const { details } = await refusal({ name: join(hidden, name) });
     assert.match(details, /no such program on the server, or its user may not see it/, name);
     const byPath = await refusal({ name, env: { PATH: hidden } });
     assert.match(byPath.details, /no such program/, name);
   }
+  // What is wrong with a program is told to who may run it, and found as that user.
+  const told = (name: string) =>
+    refusal({ name: join(server.folder, name), env: { PATH: hidden } });
+  assert.match((await told("broken")).details, /names the interpreter "\/no\/such"/);
+  assert.match((await told("env")).details, /has env look for "no-such"/);
+  assert.match((await told("look")).details, /has env look for "program"/);
   const absent = await refusal({ name: "true", workingDirectory: join(hidden, "absent") });
   const folder = await refusal({ name: "true", workingDirectory: hidden });
   assert.equal(folder.details, absent.details);

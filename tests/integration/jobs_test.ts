@@ -168,6 +168,7 @@ Deno.test("Start: what the kernel would refuse to execute is refused, and is not
   const cases: [Uint8Array | string, RegExp][] = [
     ["#!/no/such/interpreter\n", /names the interpreter "\/no\/such\/interpreter", which is not/],
     ["#!/bin/sh\r\nexit 0\r\n", /carriage return, as Windows ends lines/],
+    ["#!/usr/bin/env no-such-thing\n", /has env look for "no-such-thing"/],
     [foreign, /another kind of processor/],
     ["touch ran\0\n", /neither a program for Linux nor a script/],
   ];

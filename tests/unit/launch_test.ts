@@ -141,6 +141,18 @@ Deno.test("parseLaunchReport: each refusal says what to do, and shows no path of
   }
 });
 
+Deno.test("parseLaunchReport: what was found about the program is told where the launcher says that it holds", () => {
+  const error = new JobError("invalid", "x");
+  const errorOf = (text: string, found?: JobError) => {
+    const report = parseLaunchReport(text, "ls", found);
+    assert(report.kind === "refused");
+    return report.error;
+  };
+  assert.equal(errorOf("refused program\n", error), error);
+  assert.equal(errorOf("refused program\n").kind, "internal");
+  assert.match(errorOf("refused not-found\n", error).message, /no such program/);
+});
+
 Deno.test("parseLaunchReport: an empty report and junk are the launcher's failure, never a start", () => {
   for (
     const text of ["", "\n", "started\n", "started x\n", "started 1 2\n", "start 1\n", "started 12"]

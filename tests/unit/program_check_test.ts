@@ -21,10 +21,11 @@ function loaderOf(bytes: Uint8Array): string {
   return head.loader;
 }
 
-async function refusalOf(
+/** What is found about a program in a folder that is in PATH, beside other files. */
+async function findingOf(
   bytes: Uint8Array | string,
-  { mode = 0o755, name = "program" } = {},
-): Promise<string | undefined> {
+  { mode = 0o755, name = "program", isRoot = true } = {},
+) {
   const folder = await Deno.makeTempDir();
   try {
     const file = join(folder, "program");
@@ -32,12 +33,18 @@ async function refusalOf(
     else await Deno.writeFile(file, bytes, { mode });
     await Deno.writeTextFile(join(folder, "no-program"), "");
     await Deno.writeTextFile(join(folder, "broken"), "#!/no/such/thing\n", { mode: 0o755 });
-    const error = await new ProgramCheck().refusal({ name, path: `/no/such:${folder}`, folder });
-    assert(error === undefined || error.kind === "invalid");
-    return error?.message;
+    const path = `/no/such:${folder}:/usr/bin:/bin`;
+    const finding = await new ProgramCheck().find({ name, path, folder, isRoot });
+    assert(finding === undefined || finding.error.kind === "invalid");
+    assert(finding === undefined || finding.file === file);
+    return finding;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+async function refusalOf(...args: Parameters<typeof findingOf>): Promise<string | undefined> {
+  return (await findingOf(...args))?.error.message;
 }
 
 /** A registered emulator may execute anything, and then nothing is refused. */
@@ -49,6 +56,14 @@ Deno.test("ProgramCheck: what the kernel executes, and texts that shells run, ar
     "#!/bin/sh\nexit 0\n",
     "#! /bin/sh -e\n",
     "#!/usr/bin/env sh\n",
+    "#!/usr/bin/env  program \t\n",
+    "#!/usr/bin/env -S A=1 sh -e\n",
+    // What env is to do there cannot be told, or it says itself what is wrong.
+    "#!/usr/bin/env -S PATH=/x no-such\n",
+    "#!/usr/bin/env -S -i no-such\n",
+    '#!/usr/bin/env -S "no-such"\n',
+    "#!/usr/bin/env -i no-such\n",
+    "#!/usr/bin/env\n",
     "#!/bin/sh\n\0 data behind the first line",
     "#!./program\n",
     "echo a text without an interpreter\n",
@@ -72,8 +87,37 @@ Deno.test("ProgramCheck: an interpreter that is not there, or not a program, is 
   assert.match(await refusalOf("#!./broken\n") ?? "", /its interpreter: its first line names/);
 });
 
+Deno.test("ProgramCheck: a program that env looks for in vain is named", async () => {
+  const names = (name: string) =>
+    new RegExp(`has env look for "${name}", which is no program in the job's PATH`);
+  for (const line of ["no-such", "no-plain", "./no-program", "/usr"]) {
+    assert.match(await refusalOf(`#!/usr/bin/env ${line}\n`) ?? "", names(line), line);
+  }
+  for (const line of ["-S no-such -u", "-Sno-such", "-vS A=1 B= no-such", "-S  no-such"]) {
+    assert.match(await refusalOf(`#!/usr/bin/env ${line}\n`) ?? "", names("no-such"), line);
+  }
+  assert.match(await refusalOf("#!/usr/bin/env sh -e\n") ?? "", /"sh -e".*take env -S$/);
+});
+
+Deno.test("ProgramCheck: for another user than root the launcher is told what to look for", async () => {
+  for (const name of ["sh", "no-such"]) {
+    const finding = await findingOf(`#!/usr/bin/env ${name}\n`, { isRoot: false });
+    assert.equal(finding?.unless, name);
+  }
+  const broken = await findingOf("#!/no/such\n", { isRoot: false });
+  assert(broken !== undefined && broken.unless === undefined);
+  assert.equal(await findingOf("#!/bin/sh\n", { isRoot: false }), undefined);
+});
+
 Deno.test("ProgramCheck: a script with Windows line ends says so", async () => {
-  for (const line of ["#!/bin/sh\r\n", "#!/bin/sh\r", "#!/usr/bin/env sh\r\n"]) {
+  for (
+    const line of [
+      "#!/bin/sh\r\n",
+      "#!/bin/sh\r",
+      "#!/usr/bin/env sh\r\n",
+      "#!/usr/bin/env -S sh -e\r\n",
+    ]
+  ) {
     assert.match(await refusalOf(line) ?? "", /carriage return, as Windows/, JSON.stringify(line));
   }
 });
@@ -118,7 +162,8 @@ Deno.test("ProgramCheck: a sound file that is changed is looked at again", async
   try {
     const check = new ProgramCheck();
     const file = join(folder, "program");
-    const refusal = () => check.refusal({ name: file, path: "", folder });
+    const refusal = async () =>
+      (await check.find({ name: file, path: "", folder, isRoot: true }))?.error;
     await Deno.writeFile(file, Deno.readFileSync("/bin/sh"), { mode: 0o755 });
     assert.equal(await refusal(), undefined);
     assert.equal(await refusal(), undefined);

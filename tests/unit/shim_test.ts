@@ -590,7 +590,13 @@ Deno.test("enter.sh: what cannot be started is a refusal, and nothing is run", a
  * Runs a command as enter.sh does as another user, but for setpriv(1), which takes root: a script in
  * its place notes its arguments and the descriptors that the user's process would have.
  */
-async function enterAs(user: string, command: readonly string[], setpriv: string, text?: string) {
+async function enterAs(
+  user: string,
+  command: readonly string[],
+  setpriv: string,
+  text?: string,
+  environment: Readonly<Record<string, string>> = {},
+) {
   await using groups = await FakeGroups.make();
   const notes = groups.path("notes");
   const fake = `#!/bin/sh
@@ -605,6 +611,7 @@ ${setpriv}`;
       job_worker_user: user,
       job_worker_group: "7",
       job_worker_groups: "--clear-groups",
+      ...environment,
     },
     command,
     ["/bin/sh"],
@@ -631,11 +638,31 @@ Deno.test("enter.sh: only the exit status of the look as the user is believed", 
     ["exit 11", "refused not-found\n"],
     ["exit 12", "refused not-executable\n"],
     ["exit 13", "refused folder\n"],
+    ["exit 14", "refused program\n"],
     ["exit 1", "refused check\nrefused 1\n"],
     ["kill -9 $$", "refused check-timeout\nrefused 10\n"],
   ];
   for (const [setpriv, printed] of cases) {
     assert.equal((await enterAs("5", ["env"], setpriv)).printed, printed, setpriv);
+  }
+});
+
+Deno.test("enter.sh: what is wrong with a program holds where the user would run that very file", async () => {
+  const sh = await Deno.realPath("/bin/sh");
+  const cases: [file: string, interpreter: string, printed: RegExp][] = [
+    [sh, "", /^refused program\n$/],
+    [sh, "no-such", /^refused program\n$/],
+    [sh, "env", /^started/],
+    ["/bin/ls", "", /^started/],
+    ["/no/such", "", /^started/],
+    ["", "no-such", /^started/],
+  ];
+  for (const [job_worker_program, job_worker_interpreter, expected] of cases) {
+    const found = { job_worker_program, job_worker_interpreter };
+    for (const name of ["sh", "/bin/sh"]) {
+      const { printed } = await enterAs("5", [name, "-c", ":"], EXECUTE, undefined, found);
+      assert.match(printed, expected, `${job_worker_program} ${job_worker_interpreter}`);
+    }
   }
 });
 
