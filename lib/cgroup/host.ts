@@ -13,6 +13,8 @@ export interface HostReport {
   missingPrograms: string[];
   /** Descriptors that the server has inherited, and jobs inherit too, since a shell cannot close them. */
   inheritedDescriptors: number[];
+  /** A list of all processors, where the server was started with fewer than its cpuset allows. */
+  processors?: string;
 }
 
 /** Parses the probe's lines. Mounts outside /sys/fs/cgroup and unknown lines are ignored. */
@@ -29,6 +31,7 @@ export function parseHostReport(text: string): HostReport {
     if (what === "boot") report.bootId = words[0] ?? "";
     else if (what === "missing" && words[0] !== undefined) report.missingPrograms.push(words[0]);
     else if (what === "descriptor") report.inheritedDescriptors.push(Number(words[0]));
+    else if (what === "processors") report.processors = words[0] ?? "";
     else if (what === "controllers") v2Controllers.set(words[0] ?? "", words.slice(1));
     else if (what === "mount") addMount(report.hierarchies, words);
   }

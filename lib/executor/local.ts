@@ -22,7 +22,7 @@ import type { Ending } from "../model/ending.ts";
 import { DEFAULT_SETTINGS } from "../model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
-import { runScript } from "../shim/shell.ts";
+import { quoteForShell, runScript } from "../shim/shell.ts";
 import { AdoptedJobs } from "./adoption.ts";
 import { DiskLimits } from "./disk_limits.ts";
 import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_files.ts";
@@ -73,7 +73,7 @@ export class LocalExecutor implements Executor {
       group: launchersGroup(host),
       environment: JOB_ENVIRONMENT,
       maxLaunching: maxLaunching(host),
-      script: launcherScript(maxDescriptors),
+      script: launcherScript(maxDescriptors, report.processors),
     });
     this.#spareShell.prepare();
   }
@@ -322,8 +322,20 @@ function lines(entries: readonly string[]): string {
   return entries.join("\n");
 }
 
-/** Programs that go through all numbers of descriptors are slow, or fail, where there are many. */
-function launcherScript(maxDescriptors: number | undefined): string {
-  if (maxDescriptors === undefined || !Number.isFinite(maxDescriptors)) return scripts.launch;
-  return `ulimit -Sn ${maxDescriptors}\n${scripts.launch}`;
+/**
+ * Gives launchers, and so jobs, what the server has otherwise: its first limit of descriptors, since programs
+ * that go through all numbers are slow, or fail, where there are many; and all processors.
+ */
+function launcherScript(
+  maxDescriptors: number | undefined,
+  processors: string | undefined,
+): string {
+  const limit = maxDescriptors === undefined || !Number.isFinite(maxDescriptors)
+    ? ""
+    : `ulimit -Sn ${maxDescriptors}\n`;
+  // The kernel leaves out those that the cpuset does not allow.
+  const affinity = processors === undefined
+    ? ""
+    : `taskset -pc ${quoteForShell(processors)} "$$" >/dev/null\n`;
+  return `${limit}${affinity}${scripts.launch}`;
 }

@@ -3,6 +3,7 @@
 import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { assertStatus } from "../support/client.ts";
+import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { inTime, until } from "../support/wait.ts";
 import { assertGone, lacksPerl, processesOf } from "../support/job_traces.ts";
@@ -270,11 +271,14 @@ testUnless(await lacksPerl(), {
   },
 });
 
-Deno.test("start: a job has limits and an OOM adjustment of its own, whatever the server has", async () => {
-  const prelude = "echo 300 >/proc/self/oom_score_adj; ulimit -Sc unlimited; renice -n 7 $$";
+Deno.test("start: a job has limits, an OOM adjustment and processors of its own, whatever the server has", async () => {
+  const prelude = "echo 300 >/proc/self/oom_score_adj; ulimit -Sc unlimited; renice -n 7 $$; " +
+    "taskset -pc 0 $$";
   await using server = await TestServer.start({ prelude });
-  const id = await server.client().shell("cat /proc/self/oom_score_adj; ulimit -Sc; nice");
-  assert.equal(await server.client().text(id), "0\n0\n0\n");
+  const id = await server.client().shell("cat /proc/self/oom_score_adj; ulimit -Sc; nice; nproc");
+  const allowed = 'taskset -c "$(cat /sys/devices/system/cpu/possible)" nproc';
+  const { stdout: processors } = await run("sh", ["-c", allowed]);
+  assert.equal(await server.client().text(id), `0\n0\n0\n${processors}`);
 });
 
 Deno.test("start: a server that is process 1 of a container warns that zombies stay", async () => {

@@ -23,6 +23,8 @@ Deno.test("parseHostReport: a hybrid host, as captured", () => {
   assert.equal(report.bootId, "9832c91b-1028-4bb3-bf34-8aefaa8b0122");
   assert.deepEqual(report.missingPrograms, []);
   assert.deepEqual(report.inheritedDescriptors, []);
+  assert.equal(report.processors, undefined);
+  assert.equal(parseHostReport("processors 0-3\n").processors, "0-3");
   assert.deepEqual(parseHostReport("descriptor 12\ndescriptor 113\n").inheritedDescriptors, [
     12,
     113,

@@ -428,6 +428,15 @@ Deno.test("probe.sh: says the boot and the descriptors that it has inherited, an
   assert.doesNotMatch(await runScript(script), /^descriptor 7$/m, "a shell can close that one");
 });
 
+testUnless(navigator.hardwareConcurrency < 2 ? "there is one processor" : undefined, {
+  name: "probe.sh: says all processors where the server was started with fewer",
+  fn: async () => {
+    assert.doesNotMatch(await runScript(scripts.probe), /^processors /m);
+    const restricted = `taskset -pc 0 "$$" >/dev/null\n${scripts.probe}`;
+    assert.match(await runScript(restricted), /^processors 0-\d+$/m);
+  },
+});
+
 Deno.test("probe.sh: names the programs that the host lacks", async () => {
   await using groups = await FakeGroups.make();
   const printed = await runScript(`PATH=${groups.folder}\n${scripts.probe}`);
