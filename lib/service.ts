@@ -92,7 +92,8 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     }, shutdown),
     Stop: unaryHandler(async (request: StopCall, context) => {
       const id = await authorize(request, context);
-      const stop = { graceMs: request.gracePeriodMs, mainOnly: request.mainOnly };
+      const { gracePeriodMs: graceMs, mainOnly } = request;
+      const stop = { graceMs, mainOnly, stoppedBy: context.caller.name };
       await manager.stop(id, stop, () => context.beginChange(id));
       return {};
     }, shutdown),

@@ -4,7 +4,8 @@
  */
 import type { JobSpec } from "../jobs/start.ts";
 import { CPUS_RANGE, isGpuRequest, NICE_RANGE, type QueueSpec } from "../jobs/queue.ts";
-import { isJobState, JOB_STATES, type JobFilter } from "../jobs/state.ts";
+import { isStateWord, type Selection, selectionOf, STATE_WORDS } from "../jobs/selection.ts";
+import type { JobFilter } from "../jobs/state.ts";
 import { invalid } from "./error_mapping.ts";
 import type { CallControl, JobLimits, ListOptions, StartOptions, StreamOptions } from "./types.ts";
 
@@ -81,7 +82,14 @@ export function checkCommand(command: readonly string[]): void {
  * @throws {JobWorkerError} A setting is not valid.
  */
 export function toJobSpec(options: StartOptions): JobSpec {
-  const texts = ["idempotencyKey", "title", "workingDirectory", "user", "stopSignal"] as const;
+  const texts = [
+    "idempotencyKey",
+    "name",
+    "title",
+    "workingDirectory",
+    "user",
+    "stopSignal",
+  ] as const;
   for (const name of texts) checkText(name, options[name]);
   checkRecord("labels", options.labels);
   checkRecord("env", options.env);
@@ -90,8 +98,11 @@ export function toJobSpec(options: StartOptions): JobSpec {
   checkGrace(options.graceMs);
   const queue = toQueueSpec(options);
   const { idempotencyKey = "", stdin, limits, isolation } = options;
+  if (options.name !== undefined && options.title !== undefined) {
+    throw invalid('Cannot use "name" together with "title", its earlier name: give the first.');
+  }
   return {
-    title: options.title,
+    title: options.name ?? options.title,
     labels: options.labels,
     env: options.env,
     workingDirectory: options.workingDirectory,
@@ -145,18 +156,18 @@ function toLimits(limits: JobLimits): JobSpec["limits"] {
 }
 
 /** @throws {JobWorkerError} The filter or the limit is not valid. */
-export function toJobFilter(options: ListOptions): JobFilter {
-  const { states, labels, owner, startedAfter, startedBefore, withUsage } = options;
-  for (const state of states ?? []) {
-    if (!isJobState(state)) {
-      throw invalid(`"${state}" is not a job state. Choose one of ${JOB_STATES.join(", ")}.`);
+export function toJobFilter(options: ListOptions): JobFilter & Pick<Selection, "matches"> {
+  const { states = [], labels, owner, startedAfter, startedBefore, withUsage } = options;
+  for (const state of states) {
+    if (!isStateWord(state)) {
+      throw invalid(`"${state}" is not a job state. Choose one of ${STATE_WORDS.join(", ")}.`);
     }
   }
   checkRecord("labels", labels);
   checkText("owner", owner);
   checkNumber("limit", options.limit);
   return {
-    states,
+    ...selectionOf(states),
     labels,
     owner,
     withUsage,

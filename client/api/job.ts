@@ -1,4 +1,5 @@
 import type { InfoResponse__Output, QueryResponse__Output } from "../../proto/contract.ts";
+import { describeEnding, endingOf } from "../jobs/ending.ts";
 import { exitCodeOf, stateOf } from "../jobs/state.ts";
 import type { Rated } from "../jobs/usage.ts";
 import type { Isolation, Job, JobLimits, JobStats, JobUsage, ServerInfo } from "./types.ts";
@@ -10,6 +11,7 @@ type Renamed =
   | "submittedAtMs"
   | "estimatedStartMs"
   | "asOfMs"
+  | "gracePeriodMs"
   | "timeMs";
 
 /** The fields of a message that the library's type lacks: if there is one this does not compile. */
@@ -29,6 +31,7 @@ export function toJob(job: QueryResponse__Output): Job {
   return {
     ...NOTHING_MISSING,
     jobID: job.jobID,
+    name: job.title || null,
     title: job.title || null,
     labels: job.labels,
     pid: job.pid,
@@ -38,8 +41,11 @@ export function toJob(job: QueryResponse__Output): Job {
     signal: job.signal || null,
     oomKilled: job.oomKilled,
     timedOut: job.timedOut,
+    stoppedBy: job.stoppedBy || null,
+    ending: endingOf(job) ?? null,
+    endingText: describeEnding(job) ?? null,
     reason: job.reason || null,
-    name: job.name,
+    program: job.name,
     args: job.args,
     owner: job.owner,
     user: job.user,
@@ -48,6 +54,11 @@ export function toJob(job: QueryResponse__Output): Job {
     endedAt: toDate(job.endedAtMs),
     timeoutMs: job.timeoutMs || null,
     limits: onlyKnown(job.limits),
+    askedLimits: onlyKnown(job.askedLimits),
+    umask: job.umask,
+    stopSignal: job.stopSignal,
+    graceMs: job.gracePeriodMs ?? null,
+    hasSecrets: job.hasSecrets,
     usage: onlyKnown(job.usage),
     isolation: job.isolation ?? { privateTmp: false, noNetwork: false, ownProcesses: false },
     outputBytes: job.outputBytes,

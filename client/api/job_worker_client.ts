@@ -1,4 +1,5 @@
 import process from "node:process";
+import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { DEFAULT_SERVER, parseAddress } from "../endpoint/address.ts";
 import { chooseEndpoint } from "../endpoint/choose_endpoint.ts";
 import { stopJob, waitForJob } from "../jobs/end.ts";
@@ -205,7 +206,7 @@ export class JobWorkerClient implements Disposable {
    * Stops a job: the stop signal, the grace period, then SIGKILL. Returns when all its processes have
    * ended.
    *
-   * @param jobID The job's id, the beginning of it, or its title.
+   * @param jobID The job's id, the beginning of it, or its name.
    * @param options The grace period, and who is sent the stop signal.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has already ended.
    */
@@ -222,7 +223,7 @@ export class JobWorkerClient implements Disposable {
   /**
    * Queries the state of a job.
    *
-   * @param jobID The job's id, the beginning of it, or its title.
+   * @param jobID The job's id, the beginning of it, or its name.
    * @param options A signal or a timeout for the call.
    * @returns The job as it is now.
    * @throws {JobWorkerError} `NOT_FOUND`.
@@ -248,17 +249,20 @@ export class JobWorkerClient implements Disposable {
   list(options: ListOptions = {}): AsyncGenerator<Job, void, void> {
     checkOptions("list", options);
     checkControl(options);
-    return this.#list(toListRequest(toJobFilter(options)), options);
+    const { matches, ...filter } = toJobFilter(options);
+    return this.#list(toListRequest(filter), options, matches);
   }
 
   async *#list(
     request: Parameters<typeof listJobs>[1],
     options: ListOptions,
+    matches: (job: QueryResponse__Output) => boolean,
   ): AsyncGenerator<Job, void, void> {
     using scope = new CallScope("list", this.#life.signal, options);
     const { signal } = scope;
     try {
-      for await (const job of listJobs(this.#session, request, { limit: options.limit, signal })) {
+      const { limit } = options;
+      for await (const job of listJobs(this.#session, request, { limit, matches, signal })) {
         signal.throwIfAborted();
         yield toJob(job);
       }
@@ -270,7 +274,7 @@ export class JobWorkerClient implements Disposable {
   /**
    * A job's output until the job ends.
    *
-   * @param jobID The job's id, the beginning of it, or its title.
+   * @param jobID The job's id, the beginning of it, or its name.
    * @param options Where to start, whether to follow, and what happens when the connection breaks.
    * @returns To be iterated once: bytes, and a `Gap` in place of what is missing.
    * @throws {JobWorkerError} An option is not valid; the iteration throws everything else.
@@ -287,7 +291,7 @@ export class JobWorkerClient implements Disposable {
    * A job's output as lines of text without their ends. Invalid UTF-8 becomes U+FFFD, and a line of
    * more than 1,048,576 characters is split.
    *
-   * @param jobID The job's id, the beginning of it, or its title.
+   * @param jobID The job's id, the beginning of it, or its name.
    * @param options As for `stream`.
    * @returns To be iterated once: lines, and a `Gap` in place of what is missing.
    * @throws {JobWorkerError} As `stream`.
@@ -299,7 +303,7 @@ export class JobWorkerClient implements Disposable {
   /**
    * Waits until a job has ended, also over broken connections.
    *
-   * @param jobID The job's id, the beginning of it, or its title.
+   * @param jobID The job's id, the beginning of it, or its name.
    * @param options How long to retry, and what ends the wait.
    * @returns The job at its end; its `exitCode` is null where it was lost.
    * @throws {JobWorkerError} `NOT_FOUND`, or `UNAVAILABLE` after `retryForMs`.
@@ -323,7 +327,7 @@ export class JobWorkerClient implements Disposable {
   /**
    * Sends a signal to all processes of a running job, or to its main process alone.
    *
-   * @param jobID The job's id, the beginning of it, or its title.
+   * @param jobID The job's id, the beginning of it, or its name.
    * @param signal Such as `SIGHUP` or `HUP`.
    * @param options A signal or a timeout for the call.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has already ended.
@@ -341,7 +345,7 @@ export class JobWorkerClient implements Disposable {
   /**
    * Deletes a job that has ended, and its output.
    *
-   * @param jobID The job's id, the beginning of it, or its title.
+   * @param jobID The job's id, the beginning of it, or its name.
    * @param options A signal or a timeout for the call.
    * @throws {JobWorkerError} `FAILED_PRECONDITION` where it still runs.
    */

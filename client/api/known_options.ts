@@ -42,6 +42,7 @@ const ISOLATION: Names<Isolation> = { privateTmp: true, noNetwork: true, ownProc
 const START: Names<StartOptions> = {
   ...CONTROL,
   idempotencyKey: true,
+  name: true,
   title: true,
   labels: true,
   env: true,

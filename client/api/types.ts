@@ -7,6 +7,15 @@ import type { Gap } from "./gap.ts";
  */
 export type JobState = "pending" | "running" | "stopping" | "exited" | "lost" | "never-ran";
 
+/**
+ * Why a job has ended: `exit`, by itself; `signal`, by one that nobody's stop sent; `stopped`, by a
+ * user; `timeout`; `oom`, out of memory; `lost`, nobody knows how; `never-ran`, before its command began.
+ */
+export type JobEnding = "exit" | "signal" | "stopped" | "timeout" | "oom" | "lost" | "never-ran";
+
+/** What jobs are listed by: states, and how jobs that are `exited` have ended. */
+export type StateWord = JobState | "oom" | "timeout" | "stopped" | "signal";
+
 /** Ends a call before its answer. */
 export interface CallControl {
   /** Cancels the call; the signal's reason is thrown. */
@@ -94,6 +103,12 @@ export interface Job {
   /** The whole id. */
   readonly jobID: string;
   /** The name that can be used in place of the id, where it has one. */
+  readonly name: string | null;
+  /**
+   * The same.
+   *
+   * @deprecated The earlier word for `name`.
+   */
   readonly title: string | null;
   /** The labels that it was started with. */
   readonly labels: Readonly<Record<string, string>>;
@@ -111,10 +126,16 @@ export interface Job {
   readonly oomKilled: boolean;
   /** Whether it was stopped by its timeout. */
   readonly timedOut: boolean;
+  /** The common name of the certificate that stopped it; null: none has. */
+  readonly stoppedBy: string | null;
+  /** Why it has ended; null while it has not. */
+  readonly ending: JobEnding | null;
+  /** The same in words, such as `stopped by alice`; null where it has ended by itself, or not. */
+  readonly endingText: string | null;
   /** Why it is lost, or never ran. */
   readonly reason: string | null;
   /** The program. */
-  readonly name: string;
+  readonly program: string;
   /** Its arguments. */
   readonly args: readonly string[];
   /** The common name of the certificate that started it. */
@@ -129,8 +150,18 @@ export interface Job {
   readonly endedAt: Date | null;
   /** How long it may run; null: without limit. */
   readonly timeoutMs: number | null;
-  /** Its limits. */
+  /** Its limits: those that its start asked for, within the server's. */
   readonly limits: JobLimits;
+  /** The limits that its start asked for. */
+  readonly askedLimits: JobLimits;
+  /** Permissions that its new files do not get. */
+  readonly umask: number;
+  /** The signal that a stop sends first, such as `TERM`. */
+  readonly stopSignal: string;
+  /** Milliseconds between that signal and SIGKILL; null: the server's default. */
+  readonly graceMs: number | null;
+  /** Whether it was given variables or an input; these are kept nowhere. */
+  readonly hasSecrets: boolean;
   /** What it has used. Empty in a list without `withUsage`. */
   readonly usage: JobUsage;
   /** How it is isolated. */
@@ -164,7 +195,13 @@ export interface StartOptions extends CallControl {
    * answer does not start a job twice.
    */
   readonly idempotencyKey?: string | undefined;
-  /** A name that can be used in place of the job's id: `--name` of the command line. */
+  /** A name that can be used in place of the job's id. */
+  readonly name?: string | undefined;
+  /**
+   * The same.
+   *
+   * @deprecated The earlier word for `name`.
+   */
   readonly title?: string | undefined;
   /** Labels to find the job by. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
@@ -222,8 +259,8 @@ export interface SignalOptions extends CallControl {
 
 /** Which jobs are listed; an option that is not given matches all. */
 export interface ListOptions extends CallControl {
-  /** In one of these states. */
-  readonly states?: readonly JobState[] | undefined;
+  /** In one of these states, or ended so. */
+  readonly states?: readonly StateWord[] | undefined;
   /** With all of these labels. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Started by this certificate's common name. */

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { ServerOptions } from "../endpoint/choose_endpoint.ts";
+import { isStateWord, STATE_WORDS } from "../jobs/selection.ts";
 import { splitContexts } from "../endpoint/context_names.ts";
 
 /** Options that every verb has, before its name or after it. */
@@ -84,6 +85,16 @@ export function collectedOption(flags: string, description: string): Option {
     ...earlier,
     text,
   ]);
+}
+
+/** The option `--state` of verbs that select jobs; its value is a list of words. */
+export function stateOption(): Option {
+  return new Option("--state <state>", `${STATE_WORDS.join(", ")}; may be repeated`)
+    .argParser((text: string, earlier: readonly string[] = []) => {
+      const word = text.toLowerCase();
+      if (isStateWord(word)) return [...earlier, word];
+      throw new InvalidArgumentError(`Choose one of ${STATE_WORDS.join(", ")}.`);
+    });
 }
 
 /** The option `--label` of verbs that select jobs. */

@@ -13,6 +13,8 @@ const PAGE_SIZE = 500;
 export interface ListOptions extends Omit<CallOptions, "probedJobID"> {
   /** At most so many, the newest. */
   readonly limit?: number | undefined;
+  /** Which of the server's answers are meant; all unless given. */
+  readonly matches?: (job: QueryResponse__Output) => boolean;
 }
 
 /**
@@ -23,16 +25,17 @@ export interface ListOptions extends Omit<CallOptions, "probedJobID"> {
 export async function* listJobs(
   session: Session,
   request: ListRequest,
-  { limit = Infinity, ...options }: ListOptions = {},
+  { limit = Infinity, matches, ...options }: ListOptions = {},
 ): AsyncGenerator<QueryResponse__Output> {
   let left = limit;
   let pageToken = "";
   do {
     // Also a limit of 0 makes a call: the server may refuse this caller.
-    const pageSize = Math.max(1, Math.min(left, PAGE_SIZE));
+    const pageSize = Math.max(1, Math.min(matches === undefined ? left : Infinity, PAGE_SIZE));
     const page = await listPage(session, { ...request, pageSize, pageToken }, options);
-    yield* page.jobs.slice(0, left);
-    left -= page.jobs.length;
+    const jobs = matches === undefined ? page.jobs : page.jobs.filter(matches);
+    yield* jobs.slice(0, left);
+    left -= jobs.length;
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && left > 0);
 }

@@ -23,11 +23,6 @@ export function stateOf(job: Pick<QueryResponse__Output, "state" | "exited">): J
   return JOB_STATES.find((state) => state === word) ?? (job.exited ? "exited" : "running");
 }
 
-/** Whether a text is the name of a state. */
-export function isJobState(text: string): text is JobState {
-  return (JOB_STATES as readonly string[]).includes(text);
-}
-
 /** A state by the contract's name. */
 export function contractState(state: JobState) {
   // The type of `replace` is string; the type of the words is kept here.

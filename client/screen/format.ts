@@ -5,7 +5,8 @@ import type {
 } from "../../proto/contract.ts";
 import { printableJson } from "../../common/printable.ts";
 import { oneLine } from "../errors.ts";
-import { contractState, exitCodeOf, stateOf } from "../jobs/state.ts";
+import { describeEnding, endingOf } from "../jobs/ending.ts";
+import { exitCodeOf, stateOf } from "../jobs/state.ts";
 import { binaryBytes } from "./quantities.ts";
 import { describeCommand } from "./command.ts";
 
@@ -32,15 +33,18 @@ export function toJson(
   return {
     ...(context !== undefined && { context }),
     jobID: job.jobID || jobID,
-    title: job.title || null,
+    name: job.title || null,
     labels: job.labels,
     pid: job.pid,
     exitCode: exitCodeOf(job) ?? null,
     exited: job.exited,
-    state: contractState(stateOf(job)).replace("JOB_STATE_", ""),
+    state: stateOf(job),
+    ending: endingOf(job) ?? null,
+    endingText: describeEnding(job) ?? null,
+    stoppedBy: job.stoppedBy || null,
     signal: job.signal || null,
     oomKilled: job.oomKilled,
-    name: job.name,
+    program: job.name,
     args: job.args,
     owner: job.owner,
     startedAtMs: job.startedAtMs,
@@ -68,6 +72,13 @@ export function toJson(
     engineState: job.engineState || null,
     asOfMs: job.asOfMs || null,
     asOf: toTime(job.asOfMs),
+    askedLimits: onlyKnown(job.askedLimits),
+    umask: job.umask,
+    stopSignal: job.stopSignal || null,
+    gracePeriodMs: job.gracePeriodMs ?? null,
+    hasSecrets: job.hasSecrets,
+    // The name that `name` had first: for one release more.
+    title: job.title || null,
   };
 }
 
@@ -78,10 +89,8 @@ function toTime(timeMs: number): string | null {
 
 /** The state in one word, with the reason of an early end. */
 export function shortState(job: QueryResponse__Output): string {
-  const state = stateOf(job);
-  if (job.oomKilled) return "oom";
-  if (job.timedOut && job.exited) return "timeout";
-  return state;
+  const ending = endingOf(job);
+  return ending === undefined || ending === "exit" ? stateOf(job) : ending;
 }
 
 /** `query --long`: one fact a line. */
@@ -94,7 +103,7 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     ["Directory", job.workingDirectory || undefined],
     ["User", job.user || undefined],
     ["Isolation", describeIsolation(job)],
-    ["State", `${stateOf(job)}${job.timedOut ? " (stopped by its timeout)" : ""}`],
+    ["State", describeState(job)],
     ["Pid", String(job.pid)],
     ["Exit code", describeExit(job)],
     ["Reason", job.reason || undefined],
@@ -109,6 +118,18 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     .filter(([, fact]) => fact !== undefined)
     .map(([label, fact = ""]) => `${`${label}:`.padEnd(13)}${oneLine(fact)}`)
     .join("\n");
+}
+
+function describeState(job: QueryResponse__Output): string {
+  const ending = describeEnding(job);
+  if (ending !== undefined) return `${stateOf(job)} (${ending})`;
+  if (job.exited) return stateOf(job);
+  const why = job.timedOut
+    ? " (its timeout is over)"
+    : job.stoppedBy
+    ? ` (by ${job.stoppedBy})`
+    : "";
+  return `${stateOf(job)}${why}`;
 }
 
 function describeLabels(labels: Readonly<Record<string, string>>): string | undefined {

@@ -2,27 +2,20 @@ import { Option } from "commander";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import { askAll, newestFirst } from "../command_line/ask_all.ts";
 import { type PlacedJob } from "../jobs/placed_job.ts";
-import { ClientError } from "../errors.ts";
-import { ExitStatus } from "../exit_status.ts";
 import { formatJson } from "../screen/format.ts";
 import { formatTemplate, isJsonFormat } from "../screen/format_template.ts";
-import {
-  ACTIVE_STATES,
-  isJobState,
-  JOB_STATES,
-  type JobFilter,
-  type JobState,
-  toListRequest,
-} from "../jobs/state.ts";
+import { FAILED, type Selection, selectionOf, type StateWord } from "../jobs/selection.ts";
+import { ACTIVE_STATES, type JobFilter, toListRequest } from "../jobs/state.ts";
 import { listJobs } from "../jobs/list.ts";
-import { collectedOption, labelOption, parsedOption, parsePairs } from "../command_line/options.ts";
+import { labelOption, parsedOption, parsePairs, stateOption } from "../command_line/options.ts";
 import { placedID } from "../jobs/placed_job.ts";
 import { formatTable } from "../screen/table.ts";
 import type { Verb } from "../command_line/verb.ts";
 
 interface ListOptions {
   readonly all?: true;
-  readonly state?: readonly string[];
+  readonly state?: readonly StateWord[];
+  readonly failed?: true;
   readonly label?: readonly string[];
   readonly owner?: string;
   /** Milliseconds. */
@@ -46,9 +39,12 @@ export const listVerb: Verb = {
     command.description(
       "Prints jobs, the newest first; without options only those that have not ended.",
     );
-    command.addOption(new Option("-a, --all", "also jobs that have ended").conflicts("state"));
     command.addOption(
-      collectedOption("--state <state>", `${JOB_STATES.join(", ")}; may be repeated`),
+      new Option("-a, --all", "also jobs that have ended").conflicts(["state", "failed"]),
+    );
+    command.addOption(stateOption().conflicts("failed"));
+    command.addOption(
+      new Option("--failed", "jobs that have ended otherwise than with exit code 0"),
     );
     command.addOption(labelOption());
     command.addOption(new Option("--owner <name>", "started by the user with this name"));
@@ -93,11 +89,12 @@ Examples:
   async run(call, command) {
     const options = command.opts<ListOptions>();
     const { limit } = options;
-    const request = toListRequest(toFilter(options));
+    const { states, matches } = toSelection(options);
+    const request = toListRequest({ ...toFilter(options), states });
     const { answers, exitStatus } = await askAll(
       call,
       async (session) =>
-        await Array.fromAsync(listJobs(session, request, { limit }), (job) => ({ job })),
+        await Array.fromAsync(listJobs(session, request, { limit, matches }), (job) => ({ job })),
     );
     const jobs = newestFirst(answers).slice(0, limit);
     const { areSeveral: withContext } = call.servers;
@@ -123,19 +120,13 @@ function lineOf(
   return ({ context, job }) => formatTemplate(format, job, context);
 }
 
-function parseState(text: string): JobState {
-  const word = text.toLowerCase();
-  if (isJobState(word)) return word;
-  throw new ClientError(
-    `"${text}" is not a job state. Choose one of ${JOB_STATES.join(", ")}.`,
-    ExitStatus.usage,
-  );
+function toSelection({ all, state, failed }: ListOptions): Selection {
+  if (failed) return FAILED;
+  return selectionOf(state ?? (all ? [] : ACTIVE_STATES));
 }
 
-function toFilter({ all, state, label, owner, since }: ListOptions): JobFilter {
-  const states = state ?? (all ? [] : ACTIVE_STATES);
+function toFilter({ label, owner, since }: ListOptions): JobFilter {
   return {
-    states: states.map(parseState),
     labels: parsePairs(label, "--label"),
     owner,
     ...(since !== undefined && { startedAfterMs: Date.now() - since }),

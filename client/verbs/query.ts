@@ -1,5 +1,6 @@
 import { Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
+import { describeEnding } from "../jobs/ending.ts";
 import { formatJson, formatLine, formatLong } from "../screen/format.ts";
 import type { Verb } from "../command_line/verb.ts";
 
@@ -65,6 +66,8 @@ Examples:
     if (job.state === "JOB_STATE_LOST" && !json) {
       terminal.note(`Job ${jobID} was lost: ${job.reason || "its end was not observed"}.`);
     }
+    const ending = describeEnding(job);
+    if (ending !== undefined && !json && !long) terminal.note(`${text}: ${ending}`);
     return ExitStatus.ok;
   },
 };

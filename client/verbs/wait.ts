@@ -1,5 +1,6 @@
 import { ClientError } from "../errors.ts";
 import { waitForJob } from "../jobs/end.ts";
+import { describeEnding } from "../jobs/ending.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { placedMessage } from "../command_line/for_each_job.ts";
@@ -42,7 +43,8 @@ Examples:
       try {
         const { session, jobID } = await servers.ofJob(name);
         const whole = await resolveJobID(session, jobID);
-        return await waitForExit({ session, terminal }, whole, { retryForMs: retry });
+        const what = command.args.length > 1 ? `${name}: ` : "";
+        return await waitForExit({ session, terminal }, whole, { retryForMs: retry, what });
       } catch (error) {
         if (!(error instanceof ClientError)) throw error;
         terminal.note(placedMessage(name, error));
@@ -56,15 +58,16 @@ Examples:
 };
 
 /**
- * Waits until a job has ended.
+ * Waits until a job has ended, and notes why where it has not ended by itself.
  *
+ * @param options `what`: stands in front of the note.
  * @returns Its exit code, 0 to 255.
  * @throws {ClientError} There is no such job, its exit code is unknown, or the server cannot be reached.
  */
 export async function waitForExit(
   { session, terminal }: SessionContext,
   jobID: string,
-  { retryForMs }: { retryForMs: number },
+  { retryForMs, what = "" }: { retryForMs: number; what?: string },
 ): Promise<number> {
   const job = await waitForJob(session, jobID, {
     retryForMs,
@@ -77,5 +80,7 @@ export async function waitForExit(
       ExitStatus.ownFailure,
     );
   }
+  const ending = describeEnding(job);
+  if (ending !== undefined) terminal.note(`${what}${ending}`);
   return job.exitCode & 0xff;
 }

@@ -113,10 +113,8 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
 /** The answer to a Query; fields that a job in its state does not have are left out. */
 export function toQueryResponse({ record, usage, outputBytes }: JobView): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
-  const { settings: { title, labels, user, workingDirectory, isolation, timeoutMs } } = {
-    settings: DEFAULT_SETTINGS,
-    ...record,
-  };
+  const { settings = DEFAULT_SETTINGS, askedLimits = limits, stoppedBy = "" } = record;
+  const { title, labels, user, workingDirectory, isolation, timeoutMs, graceMs } = settings;
   const common = {
     jobID: record.id,
     title,
@@ -126,6 +124,12 @@ export function toQueryResponse({ record, usage, outputBytes }: JobView): QueryR
     isolation,
     timeoutMs,
     timedOut,
+    stoppedBy,
+    umask: settings.umask,
+    stopSignal: settings.stopSignal,
+    ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
+    askedLimits,
+    hasSecrets: settings.secretsDigest !== "",
     name: command.name,
     args: [...command.args],
     owner,

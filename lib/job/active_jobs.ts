@@ -26,6 +26,8 @@ export interface ActiveJob {
 export interface ChangeOptions {
   /** The job is being stopped because its timeout is over. */
   readonly timedOut?: true;
+  /** The common name of the certificate that stops it. */
+  readonly stoppedBy?: string;
   /** What the output of a job that has ended takes on disk, in bytes. */
   readonly diskBytes?: number;
   /** The size of the whole output of a job that has ended, with what is missing in it. */

@@ -43,8 +43,10 @@ export interface EndingParts {
   readonly graceMs: number;
 }
 
-/** How a job is stopped. */
+/** How a job is stopped, and by whom. */
 export interface StopOptions extends SignalOptions {
+  /** The common name of the caller's certificate. */
+  readonly stoppedBy?: string;
   /** Milliseconds between the stop signal and SIGKILL. */
   readonly graceMs?: number | undefined;
 }
@@ -98,7 +100,7 @@ export class Endings {
    *
    * @param options `graceMs`: 0 sends SIGKILL at once; undefined is the job's own, or the server's. A
    * second Stop may make the grace period shorter, and never longer. `mainOnly`: the stop signal goes to
-   * the main process alone. `timedOut`: the reason.
+   * the main process alone. `timedOut`, `stoppedBy`: the reason; that of the first Stop is kept.
    * @throws {JobError} "invalid" for a grace period above an hour.
    */
   async stop(

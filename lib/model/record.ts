@@ -37,6 +37,8 @@ export interface JobRecord {
   readonly settings?: JobSettings;
   /** Whether it was stopped because its timeout was over. */
   readonly timedOut?: boolean;
+  /** The common name of the certificate that stopped it; absent: none has. */
+  readonly stoppedBy?: string;
   /** The common name of the certificate that started the job. */
   readonly owner: string;
   /** Empty: the client gave none. */

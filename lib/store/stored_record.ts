@@ -68,6 +68,7 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
   command: v.object({ name: v.string(), args: v.array(v.string()) }),
   settings: v.exactOptional(SETTINGS),
   timedOut: v.exactOptional(v.boolean()),
+  stoppedBy: v.exactOptional(v.string()),
   outputBytes: v.exactOptional(INTEGER),
   owner: v.string(),
   idempotencyKey: v.string(),

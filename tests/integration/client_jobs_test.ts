@@ -63,7 +63,7 @@ Deno.test("worker-client start: every option arrives at the job", async () => {
   assert.deepEqual(output, ["nobody", "/usr", "0077", "from the file", "y z|one two|flag"]);
   const [text = ""] = await lines(server, "query", "--json", "probe");
   const job = JSON.parse(text);
-  assert.equal(job.title, "probe");
+  assert.deepEqual([job.name, job.title, job.program], ["probe", "probe", "sh"]);
   assert.deepEqual(job.labels, { a: "b", c: "" });
   assert.deepEqual([job.user, job.workingDirectory, job.timeoutMs], ["nobody", "/usr", 3_600_000]);
   assert.deepEqual(job.limits, { cpuCores: 0.5, memoryBytes: 64 * 1024 ** 2, processes: 50 });
@@ -146,8 +146,8 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   assert.deepEqual(await lines(server, "list", "-aq", "--since", "0ms"), [""]);
   assert.deepEqual(await lines(server, "list", "-aq", "--owner", "nobody"), [""]);
   assert.deepEqual(
-    await lines(server, "list", "-a", "--format", "{title}\\t{state} {exitCode} {labels.t}"),
-    ["two\tRUNNING - 2", "-\tRUNNING - 1", "ended\tEXITED 1 -"],
+    await lines(server, "list", "-a", "--format", "{name}\\t{state} {exitCode} {labels.t}"),
+    ["two\trunning - 2", "-\trunning - 1", "ended\texited 1 -"],
   );
   const jobs = (await lines(server, "list", "-a", "--json")).map((line) => JSON.parse(line));
   assert.deepEqual(jobs.map(({ jobID }) => jobID), [second, first, ended]);
@@ -155,12 +155,60 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
     (await failure(server, "list", "--format", "{nothing}"))[1],
     /"nothing" is not a field of a job/,
   );
-  assert.match((await failure(server, "list", "--state", "dead"))[1], /"dead" is not a job state/);
+  assert.match(
+    (await failure(server, "list", "--state", "dead"))[1],
+    /'dead' is invalid\. Choose one of running,/,
+  );
   assert.match((await failure(server, "list", "-q", "--json"))[1], /cannot be used with/);
+  const failed = await lines(server, "ps", "--failed", "--format=json");
+  assert.deepEqual(failed.map((line) => JSON.parse(line).jobID), [ended]);
   const [strange = ""] = await lines(server, "start", "-q", "true", "a\nb", "\u202ex", "日本");
   const [, row = ""] = await lines(server, "list", "-a", "-n", "1");
   assert(row.startsWith(strange.slice(0, 8)));
   assert(row.endsWith("true $'a\\nb' $'\\u202ex' '日本'"), row);
+});
+
+Deno.test("worker-client run, wait, query, list: say why a job has not ended by itself", async () => {
+  await using server = await TestServer.start();
+  await server.pki.issue("dora", "writer");
+  const told = async (...args: string[]) => {
+    const { code, stderr } = await server.cli(args);
+    return [code, stderr];
+  };
+  const hungry = ["sh", "-c", "head -c 200000000 /dev/zero | tail; exit 9"];
+  const [code, text] = await told("run", "-q", "--memory", "16M", ...hungry);
+  // On cgroup v1 the kernel kills one process, and the job goes on.
+  assert(code === 137 || code === 9, `${code}`);
+  assert.equal(text, "worker-client: killed: out of memory (limit 16M)\n");
+  assert.deepEqual(await told("run", "-q", "--timeout", "300ms", "sleep", "600"), [
+    143,
+    "worker-client: stopped: timeout of 300ms\n",
+  ]);
+  await told("start", "--name", "web", "sleep", "600");
+  await server.client("dora").stop("web");
+  assert.deepEqual(await told("wait", "web"), [143, "worker-client: stopped by dora\n"]);
+  await told("start", "--name", "api", "sleep", "600");
+  assert.deepEqual(await told("kill", "-15", "api"), [0, ""]);
+  const [, both = ""] = await told("wait", "web", "api");
+  assert.deepEqual(`${both}`.trim().split("\n").sort(), [
+    "worker-client: api: ended by signal 15 (SIGTERM)",
+    "worker-client: web: stopped by dora",
+  ]);
+  const why = await lines(server, "list", "-a", "--format", "{ending} {stoppedBy} {endingText}");
+  assert.deepEqual(why, [
+    "signal - ended by signal 15 (SIGTERM)",
+    "stopped dora stopped by dora",
+    "timeout - stopped: timeout of 300ms",
+    "oom - killed: out of memory (limit 16M)",
+  ]);
+  assert.deepEqual(await lines(server, "list", "--state", "timeout", "--format", "{ending}"), [
+    "timeout",
+  ]);
+  assert(
+    (await lines(server, "query", "--long", "web")).includes(
+      "State:       exited (stopped by dora)",
+    ),
+  );
 });
 
 Deno.test("worker-client stop: several jobs, all of one's own, or those with a label", async () => {

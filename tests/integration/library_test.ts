@@ -82,7 +82,7 @@ async function readAll(
 test("a job's whole life: start, query, signal, stop, list, remove", async ({ client }) => {
   const before = new Date();
   const jobID = await client.start(["sh", "-c", "cat; echo $A; exec sleep 600"], {
-    title: "whole-life",
+    name: "whole-life",
     labels: { team: "a" },
     env: { A: "b" },
     stdin: "input\n",
@@ -95,7 +95,7 @@ test("a job's whole life: start, query, signal, stop, list, remove", async ({ cl
   for await (const line of client.lines(jobID)) if (line === "b") break;
   const job = await client.query("whole-life");
   assert.deepEqual(
-    [job.jobID, job.state, job.exitCode, job.title, job.labels, job.owner, job.workingDirectory],
+    [job.jobID, job.state, job.exitCode, job.name, job.labels, job.owner, job.workingDirectory],
     [jobID, "running", null, "whole-life", { team: "a" }, "alice", "/tmp"],
   );
   assert.deepEqual([job.timeoutMs, job.limits, job.isolation.privateTmp], [500_000, {

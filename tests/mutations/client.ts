@@ -10,6 +10,27 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_jobs"],
   },
   {
+    name: "who stopped a job is told as one that ended by itself",
+    file: "client/jobs/ending.ts",
+    from: 'if (job.stoppedBy) return "stopped";',
+    to: "",
+    tests: ["client_ending"],
+  },
+  {
+    name: "a limit counts jobs that are not meant",
+    file: "client/jobs/list.ts",
+    from: "left -= jobs.length;",
+    to: "left -= page.jobs.length;",
+    tests: ["client_ending"],
+  },
+  {
+    name: "a job stopped by 'stop -9' hears SIGTERM",
+    file: "client/program.ts",
+    from: "if (wrong === undefined) return;",
+    to: "if (wrong !== undefined || wrong === undefined) return;",
+    tests: ["client_program"],
+  },
+  {
     name: "max is sent as a limit",
     file: "client/command_line/start_options.ts",
     from: "value !== undefined && value !== Infinity",
@@ -434,8 +455,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a list ends one job too late",
     file: "client/jobs/list.ts",
-    from: "yield* page.jobs.slice(0, left);",
-    to: "yield* page.jobs;",
+    from: "yield* jobs.slice(0, left);",
+    to: "yield* jobs;",
     tests: ["client_jobs"],
   },
   {

@@ -38,6 +38,11 @@ const EXITED: QueryResponse__Output = {
   engineState: "",
   asOfMs: 0,
   partition: "",
+  stoppedBy: "",
+  umask: 0o022,
+  stopSignal: "TERM",
+  askedLimits: null,
+  hasSecrets: false,
 };
 const RUNNING: QueryResponse__Output = {
   ...EXITED,
@@ -89,10 +94,14 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
     pid: 896581,
     exitCode: null,
     exited: false,
-    state: "RUNNING",
+    state: "running",
+    ending: null,
+    endingText: null,
+    stoppedBy: null,
     signal: null,
     oomKilled: false,
-    name: "ls",
+    name: null,
+    program: "ls",
     args: ["a\nb"],
     owner: "alice",
     startedAtMs: Date.UTC(2026, 4, 4, 10),
@@ -109,6 +118,11 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
     timeoutMs: null,
     timedOut: false,
     isolation: null,
+    askedLimits: null,
+    umask: 0o022,
+    stopSignal: "TERM",
+    gracePeriodMs: null,
+    hasSecrets: false,
     startedAt: "2026-05-04T10:00:00.000Z",
     endedAt: null,
     node: null,
@@ -127,7 +141,7 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
 
 Deno.test("formatJson: a lost job has a reason and no exit code", () => {
   const { exitCode, exited, state, reason } = JSON.parse(formatJson(LOST, ID));
-  assert.deepEqual([exitCode, exited, state, reason], [null, true, "LOST", "the host went down"]);
+  assert.deepEqual([exitCode, exited, state, reason], [null, true, "lost", "the host went down"]);
 });
 
 Deno.test("formatLong: says what is known, and nothing of what is not", () => {

@@ -20,6 +20,17 @@ async function untilEnded(host: JobHost, id: string): Promise<JobRecord> {
   return host.stored(id);
 }
 
+Deno.test("stop: who stopped a job first stays on record, over the end and over a server", async () => {
+  await using host = await JobHost.open({ graceMs: 10_000 });
+  const id = await host.start();
+  const first = host.manager.stop(id, { stoppedBy: "alice" });
+  await untilAsked(host, 1);
+  assert.equal(host.stored(id).stoppedBy, "alice");
+  await Promise.all([first, host.manager.stop(id, { stoppedBy: "bob", graceMs: 0 })]);
+  const { state, stoppedBy, timedOut } = host.stored(id);
+  assert.deepEqual([state.kind, stoppedBy, timedOut], ["exited", "alice", undefined]);
+});
+
 Deno.test("stop: the stop signal, and SIGKILL exactly when the grace period is over", async () => {
   await using host = await JobHost.open({ graceMs: 10_000 });
   const id = await host.start();

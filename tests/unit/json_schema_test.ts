@@ -56,6 +56,11 @@ const ENDED: QueryResponse__Output = {
   engineState: "",
   asOfMs: 0,
   partition: "",
+  stoppedBy: "",
+  umask: 0o022,
+  stopSignal: "TERM",
+  askedLimits: null,
+  hasSecrets: false,
 };
 
 const RUNNING: QueryResponse__Output = {
@@ -113,7 +118,7 @@ Deno.test("the schema: takes nothing that is no job", () => {
     assert(!isJob(rest), `${name} may be missing`);
   }
   for (
-    const change of [{ state: "running" }, { jobID: "x" }, { pid: -1 }, { args: "x" }, {
+    const change of [{ state: "RUNNING" }, { jobID: "x" }, { pid: -1 }, { args: "x" }, {
       exited: 1,
     }]
   ) {

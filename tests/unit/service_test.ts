@@ -113,8 +113,12 @@ interface Outcome {
 
 Deno.test("service: a job is looked up by any of its names, and its id is what is worked with", async () => {
   const calls: [Method, object, unknown[][]][] = [
-    ["Stop", { mainOnly: false }, [["stop", ID, { graceMs: undefined, mainOnly: false }]]],
-    ["Stop", { gracePeriodMs: 0, mainOnly: true }, [["stop", ID, { graceMs: 0, mainOnly: true }]]],
+    ["Stop", { mainOnly: false }, [
+      ["stop", ID, { graceMs: undefined, mainOnly: false, stoppedBy: "alice" }],
+    ]],
+    ["Stop", { gracePeriodMs: 0, mainOnly: true }, [
+      ["stop", ID, { graceMs: 0, mainOnly: true, stoppedBy: "alice" }],
+    ]],
     ["Signal", { signal: "SIGHUP", mainOnly: true }, [["signal", ID, "HUP", { mainOnly: true }]]],
     ["Query", {}, [["query", ID]]],
     ["Wait", {}, [["wait", ID], ["query", ID]]],

@@ -23,7 +23,11 @@ Deno.test("toRecord: a record of each state is read as it was stored, with its c
     { ...begun, kind: "lost", reason: "x", endedAtMs: 2 },
   ] as const;
   for (const state of states) {
-    const record = recordOf(state, { timedOut: true, askedLimits: { cpuCores: 1 } });
+    const record = recordOf(state, {
+      timedOut: true,
+      stoppedBy: "bob",
+      askedLimits: { cpuCores: 1 },
+    });
     assert.deepEqual(toRecord(rowOf(record)), { ...record, firstOffset: 4096 });
   }
 });
@@ -87,6 +91,7 @@ const DAMAGE: readonly Readonly<Record<string, unknown>>[] = [
   { settings: { ...DEFAULT_SETTINGS, isolation: {} } },
   { settings: { ...DEFAULT_SETTINGS, labels: { a: 1 } } },
   { timedOut: "yes" },
+  { stoppedBy: 5 },
 ];
 
 Deno.test("RecordReader: a damaged record is passed over, and told once with its id", () => {

@@ -273,6 +273,11 @@ const COMMON = {
   isolation: { privateTmp: false, noNetwork: false, ownProcesses: false },
   timeoutMs: 0,
   timedOut: false,
+  stoppedBy: "",
+  umask: 0o022,
+  stopSignal: "TERM",
+  askedLimits: { cpuCores: 2 },
+  hasSecrets: false,
   name: "sh",
   args: ["-c", "true"],
   owner: "alice",
@@ -370,14 +375,23 @@ Deno.test("toQueryResponse: the settings that the job was started with", () => {
     workingDirectory: "/srv",
     timeoutMs: 9,
     isolation: { privateTmp: true, noNetwork: false, ownProcesses: true },
-  };
-  const { secretsDigest: _digest, umask: _umask, stopSignal: _signal, ...shown } = settings;
-  const record = { settings, timedOut: true };
+    umask: 0o027,
+    stopSignal: "INT",
+    graceMs: 5,
+    secretsDigest: "ab",
+  } as const;
+  const { secretsDigest: _digest, graceMs: _graceMs, ...shown } = settings;
+  const askedLimits = { memoryBytes: 7 };
+  const record = { settings, timedOut: true, stoppedBy: "bob", askedLimits };
   const response = toQueryResponse(view({ kind: "running", ...BEGUN }, record));
   assert.deepEqual(response, {
     ...COMMON,
     ...shown,
     timedOut: true,
+    stoppedBy: "bob",
+    gracePeriodMs: 5,
+    askedLimits,
+    hasSecrets: true,
     ...BEGUN,
     exited: false,
     state: "JOB_STATE_RUNNING",
