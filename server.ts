@@ -23,6 +23,7 @@ import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.
 import { serveMetrics } from "./lib/server/metrics_server.ts";
 import { tellReady } from "./lib/server/readiness.ts";
 import { untilGrown, untilSignal } from "./lib/server/stop_reasons.ts";
+import { readUnitSettings } from "./lib/server/unit_settings.ts";
 import { logUncaughtErrors } from "./lib/server/uncaught_errors.ts";
 import { requireHolePunching } from "./lib/logs/rotation.ts";
 import { RuleFile } from "./lib/access/rule_file.ts";
@@ -213,19 +214,22 @@ async function exit(status: number): Promise<never> {
 }
 
 /**
- * Prints what this host has and lacks.
+ * Prints what this host has and lacks for the server as its unit starts it; what the command line and
+ * this shell's environment say goes before that.
  *
  * @returns The exit status.
  */
-async function doctor(config: ServerConfig): Promise<number> {
-  const { text, isHealthy } = formatFindings(await examine(config));
+async function doctor(): Promise<number> {
+  const unit = await readUnitSettings();
+  const { config } = readConfig(Deno.args, {}, unit?.variables);
+  const { text, isHealthy } = formatFindings(await examine(config, unit));
   console.log(text);
   return isHealthy ? SUCCESS_STATUS : FAILURE_STATUS;
 }
 
 try {
   const { verb, config } = readConfig(Deno.args);
-  if (verb === "doctor") Deno.exit(await doctor(config));
+  if (verb === "doctor") Deno.exit(await doctor());
   await exit(await run(config));
 } catch (error) {
   await fail(error);

@@ -58,14 +58,21 @@ export class LocalExecutor implements Executor {
   readonly #adopted: AdoptedJobs;
   readonly #launchers: Launchers;
   readonly #diskLimits = new DiskLimits();
+  /** Groups for all jobs that were not there before. */
+  readonly #madeGroups: readonly string[];
   readonly #programs = new ProgramCheck();
   readonly #spareShell = new SpareShell();
   readonly #counters = new CounterReader(readCounters);
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
   readonly inheritedDescriptors: readonly number[];
 
-  private constructor(host: CgroupHost, report: HostReport, maxDescriptors: number | undefined) {
+  private constructor(
+    { host, made }: Awaited<ReturnType<typeof prepareHost>>,
+    report: HostReport,
+    maxDescriptors: number | undefined,
+  ) {
     this.#host = host;
+    this.#madeGroups = made;
     this.#bootId = report.bootId;
     this.inheritedDescriptors = report.inheritedDescriptors;
     this.#adopted = new AdoptedJobs(report.bootId);
@@ -216,10 +223,13 @@ export class LocalExecutor implements Executor {
   }
 
   /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
-  async close(): Promise<void> {
+  async close({ keepsFoundGroups = false } = {}): Promise<void> {
     this.#adopted.close();
     await Promise.all([this.#launchers.close(), this.#spareShell.close()]);
-    await removeEmptyGroups([launchersGroup(this.#host), ...parentGroups(this.#host)]);
+    const groups = [launchersGroup(this.#host), ...parentGroups(this.#host)];
+    await removeEmptyGroups(
+      keepsFoundGroups ? groups.filter((group) => this.#madeGroups.includes(group)) : groups,
+    );
   }
 
   /** Sends signals, one after the other. @returns Whether there was a process to send them to. */

@@ -1,5 +1,5 @@
 /** Makes the control groups that jobs' groups are made in. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { launchersGroup, parentGroups, parentWeights } from "../cgroup.ts";
 import { v2ControllersOf } from "../cgroup/host.ts";
 import type { CgroupHost, Hierarchy } from "../cgroup/types.ts";
@@ -10,17 +10,22 @@ import { runScript } from "../shim/shell.ts";
 /**
  * Makes the parent groups, enables the controllers of cgroup v2 in them, and gives them their weights.
  *
- * @returns The host with the controllers that could be enabled.
+ * @returns The host with the controllers that could be enabled, and the groups that were not there.
  * @throws {Error} When a group cannot be made.
  */
-export async function prepareHost(host: CgroupHost): Promise<CgroupHost> {
-  for (const group of [...parentGroups(host), launchersGroup(host)]) await makeParentGroup(group);
+export async function prepareHost(
+  host: CgroupHost,
+): Promise<{ host: CgroupHost; made: readonly string[] }> {
+  const made: string[] = [];
+  for (const group of [...parentGroups(host), launchersGroup(host)]) {
+    if (await makeParentGroup(group)) made.push(group);
+  }
   const hierarchies = await Promise.all(
     host.hierarchies.map((hierarchy) => enableControllers(host, hierarchy)),
   );
   const weights = parentWeights({ ...host, hierarchies });
   await runScript(scripts.weigh, weights.flatMap(({ file, value }) => [file, value]));
-  return { ...host, hierarchies };
+  return { host: { ...host, hierarchies }, made };
 }
 
 /** On cgroup v2 controllers are enabled level by level; each level offers only its parent's. */
@@ -36,10 +41,14 @@ async function enableControllers(host: CgroupHost, hierarchy: Hierarchy): Promis
   return { ...hierarchy, controllers };
 }
 
-async function makeParentGroup(group: string): Promise<void> {
+/** @returns Whether it was not there. */
+async function makeParentGroup(group: string): Promise<boolean> {
   try {
-    await Deno.mkdir(group, { recursive: true });
+    await Deno.mkdir(dirname(group), { recursive: true });
+    await Deno.mkdir(group);
+    return true;
   } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
     throw new Error(
       `cannot make the control group ${group}: ${messageOf(error)}; run as root, and where ` +
         "control groups may be written",

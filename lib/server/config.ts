@@ -103,11 +103,13 @@ Exit status: 0 after SIGTERM or SIGINT (running jobs go on, and the next server 
  *
  * @param args The command line without the program's name.
  * @param output Where help and errors are written; the process's own streams unless given.
+ * @param unit Variables of the server's unit: they go before the defaults alone.
  * @throws {CommanderError} Help was printed (its exit code is 0), or an error.
  */
 export function readConfig(
   args: readonly string[],
   output: Pick<OutputConfiguration, "writeOut" | "writeErr"> = {},
+  unit: Readonly<Record<string, string>> = {},
 ): { verb: "serve" | "doctor"; config: ServerConfig } {
   const command = new Command("worker-server")
     .description(
@@ -126,10 +128,23 @@ export function readConfig(
     new Argument("[verb]", "doctor: check what this host has and lacks, and exit")
       .choices(["doctor"]),
   );
-  for (const option of options()) command.addOption(option);
+  for (const option of options()) {
+    const text = unit[option.envVar ?? ""];
+    command.addOption(text === undefined ? option : withDefault(command, option, text));
+  }
   command.parse([...args], { from: "user" });
   const config = toConfig(command.opts());
   return { verb: command.args[0] === "doctor" ? "doctor" : "serve", config };
+}
+
+/** @throws {CommanderError} The text is not a value of the option. */
+function withDefault(command: Command, option: Option, text: string): Option {
+  try {
+    return option.default(option.parseArg === undefined ? text : option.parseArg(text, undefined));
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    return command.error(`error: ${option.envVar} of the unit is "${text}": ${error.message}`);
+  }
 }
 
 const amount = v.pipe(v.number(), v.minValue(0));

@@ -17,6 +17,7 @@ import { runScript } from "../shim/shell.ts";
 import { requireHolePunching } from "../logs/rotation.ts";
 import { formatTimeLeft, isExpirySoon } from "../tls/expiry.ts";
 import { readServerIdentity } from "../tls/server_identity.ts";
+import { UNIT, type UnitSettings } from "./unit_settings.ts";
 import { readRevocationFile } from "../tls/revocation_file.ts";
 
 /** One line of the report. */
@@ -44,10 +45,15 @@ const CONTROLLER_USES: Record<Exclude<Controller, "cpuacct">, string> = {
 /**
  * Examines the host with the server's own settings.
  *
+ * @param unit Where some of them come from; undefined: the server has no unit here.
  * @returns One finding for each thing that the server needs.
  */
-export async function examine(config: ServerConfig): Promise<Finding[]> {
+export async function examine(
+  config: ServerConfig,
+  unit: UnitSettings | undefined,
+): Promise<Finding[]> {
   return [
+    { state: "ok", subject: "settings", text: describeSettings(unit) },
     ...await examineHost(config),
     await check("log directory", async () => {
       await requireDisk(config.logDir);
@@ -73,6 +79,12 @@ export async function examine(config: ServerConfig): Promise<Finding[]> {
   ];
 }
 
+function describeSettings(unit: UnitSettings | undefined): string {
+  const own = "of the command line and the environment";
+  if (unit === undefined) return `${own}: systemd has no ${UNIT} here`;
+  return `${own}, then of ${[UNIT, ...unit.files].join(", ")}`;
+}
+
 /** The report as text, and whether the server can run. */
 export function formatFindings(findings: readonly Finding[]): { text: string; isHealthy: boolean } {
   const width = Math.max(...findings.map(({ subject }) => subject.length));
@@ -91,7 +103,8 @@ async function examineHost({ cgroupParent, maxProcesses }: ServerConfig): Promis
   try {
     const executor = await LocalExecutor.open(cgroupParent);
     host = executor.host;
-    await executor.close();
+    // A server that runs, or its unit, may need those that were there.
+    await executor.close({ keepsFoundGroups: true });
   } catch (error) {
     return [{ state: "missing", subject: "control groups", text: messageOf(error) }];
   }

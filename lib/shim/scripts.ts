@@ -22,6 +22,7 @@ import signalAll from "./signal_all.sh" with { type: "text" };
 import signalMain from "./signal_main.sh" with { type: "text" };
 import states from "./states.sh" with { type: "text" };
 import strays from "./strays.sh" with { type: "text" };
+import unit from "./unit.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
 import weigh from "./weigh.sh" with { type: "text" };
 import writable from "./writable.sh" with { type: "text" };
@@ -46,6 +47,7 @@ export const scripts = {
   signal: stripComments(signalAll + parseStat + signalMain + signal),
   states: stripComments(parseStat + signalMain + states),
   strays: stripComments(strays),
+  unit: stripComments(unit),
   user: stripComments(user),
   weigh: stripComments(weigh),
   writable: stripComments(writable),

@@ -542,6 +542,44 @@ Deno.test("worker-server: what an earlier one left open is closed, and what othe
   assert.equal((await server.end()).code, 0);
 });
 
+Deno.test("worker-server doctor: looks at what the server's unit says, and leaves its groups alone", async () => {
+  await using place = await Place.make();
+  const file = join(place.folder, "server.env");
+  await Deno.writeTextFile(file, `JOB_WORKER_LIMITS_DIR="${place.folder}"\n`);
+  for (const limit of ["cpu", "memory", "disk_io"]) {
+    await Deno.writeTextFile(join(place.folder, `${limit}_limit.txt`), "max\n");
+  }
+  const fake = join(place.folder, "systemctl");
+  const shown = [
+    "LoadState=loaded",
+    `Environment=JOB_WORKER_CGROUP_PARENT=${place.group} JOB_WORKER_JOB_USER=nobody`,
+    `EnvironmentFiles=${file} (ignore_errors=yes)`,
+  ];
+  await Deno.writeTextFile(fake, `#!/bin/sh\nprintf '%s\\n' '${shown.join("' '")}'\n`);
+  await Deno.chmod(fake, 0o755);
+  // In a namespace of mounts of its own, the host has this systemctl.
+  const script = 'mount --bind "$0" "$(command -v systemctl)" && exec "$@"';
+  const flags = ["ca", "cert", "key", "log-dir"]
+    .flatMap((flag) => [`--${flag}`, place.settings[flag] ?? ""]);
+  // The group of a server that runs.
+  const [found = ""] = ["unified", "."].map((tree) => join("/sys/fs/cgroup", tree))
+    .filter((tree) => Deno.readTextFileSync("/proc/self/mounts").includes(` ${tree} cgroup2 `))
+    .map((tree) => join(tree, place.group));
+  await Deno.mkdir(found);
+  const args = ["-m", "sh", "-c", script, fake, SERVER, "doctor", ...flags];
+  const { stdout } = await ended("unshare", { args });
+  await Deno.remove(found);
+  await place.assertNothingLeft();
+  for (
+    const line of [
+      `settings +of the command line and the environment, then of job-worker.service, ${file}`,
+      `control groups +cgroup \\S+, jobs below ${place.group}`,
+      "job user +jobs run as nobody",
+      `limit files +${place.folder}: no limits`,
+    ]
+  ) assert.match(stdout, new RegExp(`^ok +${line}$`, "m"), stdout);
+});
+
 Deno.test("worker-server --log-dir: a file in its place is named", async () => {
   await using place = await Place.make();
   await Deno.mkdir(LOG_DIR, { recursive: true, mode: 0o700 });

@@ -3,6 +3,13 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "doctor passes over what the unit says",
+    file: "lib/server/config.ts",
+    from: "text === undefined ? option : withDefault(command, option, text)",
+    to: "option",
+    tests: ["config"],
+  },
+  {
     name: "clientAuth is not checked",
     file: "lib/tls/client_trust.ts",
     from: 'if (!isFor(certificate, "client"))',

@@ -56,6 +56,22 @@ function assertRefused(
   assert.match(err, message);
 }
 
+Deno.test("readConfig: what the unit says goes before defaults, and after the rest", () => {
+  const unit = {
+    JOB_WORKER_LISTEN: "1.1.1.1:1",
+    JOB_WORKER_MAX_JOBS: "7",
+    JOB_WORKER_CGROUP_PARENT: "a/b",
+    OTHER: "x",
+  };
+  using _environment = environment({ JOB_WORKER_MAX_JOBS: "8" });
+  const { config } = readConfig(["doctor", "--cgroup-parent", "c"], {}, unit);
+  assert.deepEqual([config.listen, config.maxJobs, config.cgroupParent], ["1.1.1.1:1", 8, "c"]);
+  let err = "";
+  const writeErr = (text: string) => err += text;
+  assert.throws(() => readConfig(["doctor"], { writeErr }, { JOB_WORKER_MAX_JOBS: "many" }));
+  assert.match(err, /^worker-server: JOB_WORKER_MAX_JOBS of the unit is "many": [^\n]+\n$/);
+});
+
 const KIB = 1024;
 const MIB = 1024 ** 2;
 
