@@ -29,7 +29,7 @@ export function parseHostReport(text: string): HostReport {
   for (const line of text.split("\n")) {
     const [what, ...words] = line.split(" ");
     if (what === "boot") report.bootId = words[0] ?? "";
-    else if (what === "missing" && words[0] !== undefined) report.missingPrograms.push(words[0]);
+    else if (what === "missing") report.missingPrograms.push(words.join(" "));
     else if (what === "descriptor") report.inheritedDescriptors.push(Number(words[0]));
     else if (what === "processors") report.processors = words[0] ?? "";
     else if (what === "controllers") v2Controllers.set(words[0] ?? "", words.slice(1));

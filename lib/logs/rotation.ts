@@ -61,6 +61,8 @@ export async function requireHolePunching(folder: string): Promise<void> {
   } finally {
     await Deno.remove(file).catch(() => {});
   }
+  const [, missing] = /^missing (fallocate.*)$/m.exec(await runScript(scripts.probe)) ?? [];
+  if (missing !== undefined) throw new Error(`a program is missing on this host: ${missing}`);
   throw new Error(
     `the filesystem of ${folder} cannot free the start of a file, so output cannot be limited there; ` +
       "use ext4, XFS, Btrfs or tmpfs, or turn the limit off with --max-output max",

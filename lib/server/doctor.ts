@@ -147,16 +147,17 @@ async function check(
 
 async function examineUser({ jobUser, ownerUids }: ServerConfig): Promise<string | Warning> {
   const lines = (await runScript(scripts.user, [jobUser])).trim().split("\n");
-  if (!lines.some((line) => line.startsWith("user "))) {
+  const missing = lines.flatMap((line) => /^missing (.+)$/.exec(line)?.[1] ?? []);
+  const canTell = !missing.some((program) => program.startsWith("getent"));
+  if (canTell && !lines.some((line) => line.startsWith("user "))) {
     throw new Error(`this host has no user ${jobUser}: make it, or name another with --job-user`);
   }
-  const missing = lines.flatMap((line) => /^missing (.+)$/.exec(line)?.[1] ?? []);
   if (missing.length === 0) {
     return ownerUids === undefined
       ? `jobs run as ${jobUser}`
       : `jobs run as a uid of their owner's, ${ownerUids.first} to ${ownerUids.last}`;
   }
-  const problem = `not installed: ${missing.join(", ")} (Debian's util-linux and libc-bin)`;
+  const problem = `missing: ${missing.join(", ")} (Debian's util-linux and libc-bin)`;
   // Every start would fail.
   if (jobUser !== "root" || ownerUids !== undefined) throw new Error(problem);
   return { warning: `${problem}: jobs cannot run as another user or be isolated` };

@@ -106,7 +106,8 @@ drop_for_a_moment() { # succeeds when nothing more will come
 
 # Whether the disk takes more. Where the filesystem cannot tell, the next copying does.
 make_room() { # OUTPUT
-  reason=$(LC_ALL=C fallocate --keep-size --offset "$((position + lost))" --length 262144 "$1" 2>&1) && return
+  [ -n "${fallocate-}" ] || { own_program fallocate && fallocate=$program; } || fallocate=fallocate
+  reason=$(LC_ALL=C "$fallocate" --keep-size --offset "$((position + lost))" --length 262144 "$1" 2>&1) && return
   case $reason in *'not supported'*) ;; *) return 1 ;; esac
 }
 

@@ -18,7 +18,9 @@ job_worker_stage=$1
 shift
 # Short, since process lists show it. Every name has the prefix, so that none can be the job's variable.
 job_worker_line='eval "$job_worker_enter"'
-job_worker_setpriv="setpriv --reuid=$job_worker_user --regid=$job_worker_group $job_worker_groups
+program=setpriv
+[ -z "$job_worker_user" ] || [ "$job_worker_stage" = command ] || own_program setpriv
+job_worker_setpriv="$program --reuid=$job_worker_user --regid=$job_worker_group $job_worker_groups
   --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all"
 # Other processes of the user can suspend the check, and file servers can be slow.
 job_worker_check_seconds=10

@@ -69,14 +69,13 @@ prepare_entry() {
   case $job_worker_isolation in *network*) namespaces=$namespaces$newline--net ;; esac
   [ -z "$namespaces" ] || reason=$(unshare $namespaces -- true 2>&1) || refuse isolation "$reason"
   if [ -n "$job_worker_user" ]; then
-    for program in setpriv getent timeout; do
-      command -v "$program" >/dev/null || refuse missing "$program"
-    done
+    command -v timeout >/dev/null || refuse missing timeout
+    for entry in setpriv getent; do own_program "$entry" || refuse missing "$problem"; done
     case $job_worker_user in
       # A uid of --owner-uids, which no user has.
       [0-9]*) entry="$job_worker_user::$job_worker_user:$job_worker_user::/:" job_worker_groups=--clear-groups ;;
       *)
-        entry=$(getent passwd -- "$job_worker_user") || refuse user "$job_worker_user"
+        entry=$("$program" passwd -- "$job_worker_user") || refuse user "$job_worker_user"
         job_worker_groups=--init-groups
         ;;
     esac

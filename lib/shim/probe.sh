@@ -13,7 +13,7 @@ while read -r device folder type options rest; do
     ;;
   esac
 done </proc/self/mounts
-for program in setsid sleep rmdir env fallocate; do
+for program in setsid sleep rmdir env; do
   command -v "$program" >/dev/null || echo "missing $program"
 done
 read -r processors </sys/devices/system/cpu/possible &&
@@ -23,6 +23,7 @@ read -r processors </sys/devices/system/cpu/possible &&
   own=${affinity%%"$newline"*}
   [ "${own##*: }" = "${affinity##*: }" ] || echo "processors $processors"
 } 2>/dev/null
+own_program fallocate || echo "missing $problem"
 set +f
 for descriptor in /proc/$$/fd/*; do
   number=${descriptor##*/}

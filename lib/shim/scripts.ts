@@ -10,6 +10,7 @@ import findCommand from "./find_command.sh" with { type: "text" };
 import formats from "./formats.sh" with { type: "text" };
 import launchRecord from "./launch_record.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
+import ownProgram from "./own_program.sh" with { type: "text" };
 import parseStat from "./parse_stat.sh" with { type: "text" };
 import populated from "./populated.sh" with { type: "text" };
 import probe from "./probe.sh" with { type: "text" };
@@ -33,14 +34,14 @@ export const scripts = {
   descriptors: stripComments(descriptors),
   disks: stripComments(disks),
   enable: stripComments(enable),
-  enter: stripComments(findCommand + enter),
+  enter: stripComments(findCommand + ownProgram + enter),
   formats: stripComments(formats),
   launch: stripComments(
-    signalAll + remove + parseStat + copy + findCommand + launchRecord + launch,
+    signalAll + remove + parseStat + copy + findCommand + ownProgram + launchRecord + launch,
   ),
   populated: stripComments(populated),
-  probe: stripComments(probe),
-  punch: stripComments(punch),
+  probe: stripComments(ownProgram + probe),
+  punch: stripComments(ownProgram + punch),
   read: stripComments(read),
   ready: stripComments(ready),
   remove: `${stripComments(signalAll + remove)}remove_groups "$@"\n`,
@@ -48,7 +49,7 @@ export const scripts = {
   states: stripComments(parseStat + signalMain + states),
   strays: stripComments(strays),
   unit: stripComments(unit),
-  user: stripComments(user),
+  user: stripComments(ownProgram + user),
   weigh: stripComments(weigh),
   writable: stripComments(writable),
 } as const;

@@ -52,6 +52,8 @@ Deno.test("parseHostReport: a pure v2 host has all in one tree", () => {
 
 Deno.test("parseHostReport: a pure v1 host kills by the freezer; joined controllers share a group", () => {
   assert.deepEqual(parseHostReport(fixture("probe_v1.txt")).missingPrograms, ["fallocate"]);
+  const why = "fallocate (busybox's cannot)";
+  assert.deepEqual(parseHostReport(`missing ${why}\n`).missingPrograms, [why]);
   const host = hostOf("probe_v1.txt");
   assert.equal(host.kind, "v1");
   const plan = planGroups(host, ID, {});

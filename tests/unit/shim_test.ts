@@ -444,6 +444,47 @@ Deno.test("probe.sh: names the programs that the host lacks", async () => {
   assert.deepEqual(missing, ["setsid", "sleep", "rmdir", "env", "fallocate"]);
 });
 
+/** A folder with these programs, which are busybox's, before or behind those of the host. */
+async function withBusybox(
+  programs: readonly string[],
+  script: string,
+  args: readonly string[] = [],
+  path = (folder: string) => folder,
+): Promise<string> {
+  await using groups = await FakeGroups.make();
+  // Every host has some program that can stand in for busybox; the links are what is recognized.
+  await Deno.writeTextFile(groups.path("busybox"), "#!/bin/sh\necho wrong\nexit 1\n", {
+    mode: 0o755,
+  });
+  for (const program of programs) await Deno.symlink("busybox", groups.path(program));
+  const busybox = script.replace("/bin/busybox", groups.path("busybox"));
+  return await runScript(`PATH=${path(groups.folder)}\n${busybox}`, args);
+}
+
+Deno.test("busybox: a program of the same name that can do less is named, not the filesystem or the user", async () => {
+  const why = String.raw`\(busybox's cannot do what the one of util-linux or libc-bin can\)`;
+  const probed = await withBusybox(["fallocate"], scripts.probe);
+  assert.match(probed, new RegExp(`^missing fallocate ${why}$`, "m"));
+  const user = await withBusybox(["getent", "setpriv"], scripts.user, ["root"]);
+  assert.doesNotMatch(user, /^user /m);
+  for (const program of ["getent", "setpriv"]) {
+    assert.match(user, new RegExp(`^missing ${program} ${why}$`, "m"));
+  }
+});
+
+Deno.test("busybox: util-linux's own programs are taken, wherever they are in the PATH", async () => {
+  const both = (folder: string) => `${folder}:${PROGRAM_PATH}`;
+  const programs = ["fallocate", "getent", "setpriv"];
+  assert.doesNotMatch(await withBusybox(programs, scripts.probe, [], both), /^missing/m);
+  const user = await withBusybox(programs, scripts.user, ["root"], both);
+  assert.match(user, /^user root:/m);
+  assert.doesNotMatch(user, /^missing/m);
+  const file = await Deno.makeTempFile();
+  await Deno.writeFile(file, new Uint8Array(8192));
+  assert.equal(await withBusybox(programs, scripts.punch, ["4096", file], both), "");
+  await Deno.remove(file);
+});
+
 Deno.test("punch.sh: says which files it could not cut", async () => {
   await using groups = await FakeGroups.make();
   const file = groups.path("output");
