@@ -1,7 +1,12 @@
 /** What a job finds in its environment, and how it gets there. */
 import { join } from "node:path";
 import type { LaunchRequest } from "../executor.ts";
-import { DEFAULT_SETTINGS } from "../model/settings.ts";
+import {
+  DEFAULT_SETTINGS,
+  type Isolation,
+  type JobSecrets,
+  type JobSettings,
+} from "../model/settings.ts";
 import { scripts } from "../shim/scripts.ts";
 import { PROGRAM_PATH } from "../shim/shell.ts";
 import { INPUT_FILE } from "./job_files.ts";
@@ -40,8 +45,7 @@ function isForChildren(name: string): boolean {
 /**
  * What lib/shim/enter.sh needs for a job with settings or secrets of its own; nothing for most jobs.
  * It goes by the launcher's environment, which other users cannot read, unlike arguments, and which
- * stays on no disk, unlike files. Variables that a shell cannot set become arguments of env(1), for the
- * moment before it executes the command. Input for the job goes to a file of its folder.
+ * stays on no disk, unlike files. Input for the job goes to a file of its folder.
  *
  * @param finding About the program, where the launcher is to see whether it holds for the job's user.
  * @throws When the input cannot be written.
@@ -52,18 +56,30 @@ export async function entryEnvironment(
 ): Promise<Record<string, string>> {
   const { user, workingDirectory, umask, isolation } = settings;
   const { environment, input } = secrets;
-  const namespaces = [
-    ...(isolation.privateTmp ? ["tmp"] : []),
-    ...(isolation.noNetwork ? ["network"] : []),
-    ...(isolation.ownProcesses ? ["processes"] : []),
-  ];
   const isPlain = user === DEFAULT_SETTINGS.user && umask === DEFAULT_SETTINGS.umask &&
-    workingDirectory === DEFAULT_SETTINGS.workingDirectory && namespaces.length === 0 &&
+    workingDirectory === DEFAULT_SETTINGS.workingDirectory && namespacesOf(isolation) === "" &&
     Object.keys(environment).length === 0 && input.length === 0;
   if (isPlain) return {};
   if (input.length > 0) {
     await Deno.writeFile(join(folder, INPUT_FILE), input, { createNew: true, mode: 0o444 });
   }
+  return {
+    ...entryVariables(settings, secrets),
+    job_worker_enter: scripts.enter,
+    job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
+    job_worker_input: input.length > 0 ? "yes" : "",
+  };
+}
+
+/**
+ * What lib/shim/enter.sh takes of a job's settings and secrets, but for its user and its input.
+ * Variables that a shell cannot set become arguments of env(1), for the moment before it executes the
+ * command.
+ */
+export function entryVariables(
+  { workingDirectory, umask, isolation }: JobSettings,
+  { environment }: JobSecrets,
+): Record<string, string> {
   const variables = Object.entries(environment).filter(([name]) => isForChildren(name));
   const others = Object.entries(environment).filter(([name]) => !isForChildren(name));
   return {
@@ -71,15 +87,20 @@ export async function entryEnvironment(
     ...Object.fromEntries(
       others.map(([name, value], index) => [`job_worker_other_${index + 1}`, `${name}=${value}`]),
     ),
-    job_worker_enter: scripts.enter,
     job_worker_names: variables.map(([name]) => name).join("\n"),
     job_worker_others: String(others.length),
-    job_worker_isolation: namespaces.join(" "),
-    job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
+    job_worker_isolation: namespacesOf(isolation),
     job_worker_folder: workingDirectory,
     job_worker_program: finding?.file ?? "",
     job_worker_interpreter: finding?.unless ?? "",
     job_worker_umask: umask.toString(8).padStart(3, "0"),
-    job_worker_input: input.length > 0 ? "yes" : "",
   };
+}
+
+function namespacesOf({ privateTmp, noNetwork, ownProcesses }: Isolation): string {
+  return [
+    ...(privateTmp ? ["tmp"] : []),
+    ...(noNetwork ? ["network"] : []),
+    ...(ownProcesses ? ["processes"] : []),
+  ].join(" ");
 }

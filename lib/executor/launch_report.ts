@@ -87,6 +87,32 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
       );
     case "launch-record":
       return recordRefusal(details[0] ?? "");
+    // The following are refusals of a cluster's node (lib/shim/batch.sh).
+    case "step":
+      return new JobError(
+        "precondition",
+        "Cannot start the job: its node does not keep the processes of a job together; the site has to set ProctrackType=proctrack/cgroup",
+      );
+    case "controller":
+      return new JobError(
+        "precondition",
+        `Cannot start the job: its node cannot hold one of its limits (no ${
+          details[0]
+        } controller); enable it there, or set that limit to "max"`,
+      );
+    case "file":
+      return new JobError(
+        "precondition",
+        "Cannot start the job: what it was given (environment, standard input) did not come to its node; look whether the shared file system is mounted there",
+      );
+    case "stopped":
+      return new JobError("precondition", "The job was stopped before its command began");
+    case "launcher":
+      return new JobError(
+        "precondition",
+        "Cannot start the job: its launcher was killed before the command began",
+        { cause: new Error(`status ${details[0]}`) },
+      );
     case "limit": {
       const [file = "", value = "", reason = ""] = details;
       return new JobError(

@@ -117,3 +117,16 @@ skip_gap() { # OUTPUT
   position=$((position + lost)) lost=0
   truncate --size=">$position" "$1"
 }
+
+# Waits until all output is in its file. A process outside of the job's groups may hold the pipe (one
+# that PAM has moved, say): what it writes after a second is not the job's any more.
+end_copying() {
+  pause=0.001
+  waited=0
+  while [ -e "/proc/$copier/exe" ]; do
+    [ "$waited" -lt 20 ] || kill -s USR1 "$copier"
+    sleep "$pause"
+    case $pause in 0.001) pause=0.005 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
+  done
+  wait "$copier"
+}

@@ -3,7 +3,7 @@
 #
 # $1 the stage: namespaces, parent, first, user, check or command; then the command.
 # In the environment, and removed from the command's:
-#   job_worker_enter (this text)    job_worker_started (PID)
+#   job_worker_enter (this text)    job_worker_started (the line that tells the launcher of the start)
 #   job_worker_isolation (of tmp, network, processes)    job_worker_folder
 #   job_worker_user, job_worker_group (numbers), job_worker_groups (setpriv's option); empty: stay root
 #   job_worker_program (a file with which something is wrong, as root sees it; or only if
@@ -110,7 +110,7 @@ case $job_worker_stage in
     if [ -n "$job_worker_user" ]; then check_as_user "$1"; else can_start "$1" || refuse "$problem"; fi
     # The server may have died meanwhile; the job runs all the same.
     trap '' PIPE
-    printf 'started %s\n' "$job_worker_started" >&3 2>/dev/null
+    printf '%s\n' "$job_worker_started" >&3 2>/dev/null
     trap - PIPE
     exec 3>&- 8>&- 9>&-
     # Now, since a process of the user would have a pipe for the answer, which others could write into.

@@ -39,29 +39,6 @@ refuse() { # KIND DETAIL...
   exit 0
 }
 
-# The shell's echo hides the kernel's reason, so a program repeats the write to get it.
-set_file() { # [?]FILE VALUE
-  case $1 in \?*)
-    [ -e "${1#\?}" ] || return 0
-    set -- "${1#\?}" "$2"
-    ;;
-  esac
-  echo "$2" >"$1" && return
-  reason=$({ env printf '%s' "$2" >"$1"; } 2>&1) && return
-  refuse limit "$1" "$2" "${reason##*: }"
-}
-
-set_disks() {
-  set +f
-  for device in /sys/block/*/dev; do
-    case $device in /sys/block/ram* | /sys/block/zram*) continue ;; esac
-    read -r sectors <"${device%dev}size" && [ "$sectors" != 0 ] || continue
-    read -r number <"$device" || continue
-    for setting in $disk_settings; do set_file "${setting%% *}" "$number ${setting#* }"; done
-  done
-  set -f
-}
-
 # Finds out what enter.sh needs to know, and whether it can do its work.
 prepare_entry() {
   namespaces=
@@ -145,30 +122,6 @@ clear_remains() {
   done
 }
 
-set_record() { # STATUS
-  record="exit $1$newline"
-  for counter in $counters; do
-    record=${record}counter\ ${counter%% *}$newline
-    while read -r line; do
-      record=$record$line$newline
-    done <"${counter#* }"
-  done
-  record=${record}end
-}
-
-# Waits until all output is in its file. A process outside of the job's groups may hold the pipe (one
-# that PAM has moved, say): what it writes after a second is not the job's any more.
-end_copying() {
-  pause=0.001
-  waited=0
-  while [ -e "/proc/$copier/exe" ]; do
-    [ "$waited" -lt 20 ] || kill -s USR1 "$copier"
-    sleep "$pause"
-    case $pause in 0.001) pause=0.005 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
-  done
-  wait "$copier"
-}
-
 launch() { # as named below, then the command. Lists have one entry a line; every path is absolute.
   # the job's folder, the file its output is copied to, its control groups
   folder=$1 output=$2 groups=$3
@@ -216,7 +169,7 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     pid=${stat%% *}
     printf 'job %s\n' "$pid $start_time" >&9
     if [ -n "${job_worker_enter-}" ]; then
-      export job_worker_started="$pid"
+      export job_worker_started="started $pid"
       exec 3>&1 </dev/null >&7 2>&1 7>&-
       [ -z "$job_worker_input" ] || exec <"$folder/input"
       umask "$job_worker_umask"

@@ -1,15 +1,19 @@
 /** The shell scripts, as the texts that /bin/sh is given: the only code that touches kernel files. */
 import { stripComments } from "./shell.ts";
 import alive from "./alive.sh" with { type: "text" };
+import batch from "./batch.sh" with { type: "text" };
+import cleanEnvironment from "./clean_environment.sh" with { type: "text" };
 import copy from "./copy.sh" with { type: "text" };
 import descriptors from "./descriptors.sh" with { type: "text" };
 import disks from "./disks.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
+import ending from "./ending.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import findCommand from "./find_command.sh" with { type: "text" };
 import formats from "./formats.sh" with { type: "text" };
 import launchRecord from "./launch_record.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
+import listen from "./listen.sh" with { type: "text" };
 import ownProgram from "./own_program.sh" with { type: "text" };
 import parseStat from "./parse_stat.sh" with { type: "text" };
 import populated from "./populated.sh" with { type: "text" };
@@ -18,10 +22,13 @@ import punch from "./punch.sh" with { type: "text" };
 import read from "./read.sh" with { type: "text" };
 import ready from "./ready.sh" with { type: "text" };
 import remove from "./remove.sh" with { type: "text" };
+import setLimits from "./set_limits.sh" with { type: "text" };
 import signal from "./signal.sh" with { type: "text" };
 import signalAll from "./signal_all.sh" with { type: "text" };
 import signalMain from "./signal_main.sh" with { type: "text" };
 import states from "./states.sh" with { type: "text" };
+import step from "./step.sh" with { type: "text" };
+import stepGroups from "./step_groups.sh" with { type: "text" };
 import strays from "./strays.sh" with { type: "text" };
 import unit from "./unit.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
@@ -30,6 +37,10 @@ import writable from "./writable.sh" with { type: "text" };
 
 /** One script for each task. Each file says what it takes and prints. */
 export const scripts = {
+  batch: stripComments(
+    parseStat + signalMain + setLimits + ending + copy + ownProgram + step + stepGroups + listen + batch,
+  ),
+  cleanEnvironment: stripComments(cleanEnvironment),
   alive: stripComments(parseStat + alive),
   descriptors: stripComments(descriptors),
   disks: stripComments(disks),
@@ -37,7 +48,8 @@ export const scripts = {
   enter: stripComments(findCommand + ownProgram + enter),
   formats: stripComments(formats),
   launch: stripComments(
-    signalAll + remove + parseStat + copy + findCommand + ownProgram + launchRecord + launch,
+    signalAll + remove + parseStat + setLimits + ending + copy + findCommand + ownProgram +
+      launchRecord + launch,
   ),
   populated: stripComments(populated),
   probe: stripComments(ownProgram + probe),

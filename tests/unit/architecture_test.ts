@@ -38,6 +38,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       "lib/server",
       "lib/grpc",
       "lib/job",
+      "lib/executor/slurm",
       "lib/executor",
       "lib/store",
       "lib/access",
@@ -93,6 +94,9 @@ const ROOMS: Readonly<Record<string, Room>> = {
       "lib/logs",
       ...BASE,
     ],
+  },
+  "lib/executor/slurm": {
+    imports: ["lib/executor", "lib/model", "lib/cgroup", "lib/limits", "lib/shim", ...BASE],
   },
   "lib/executor": {
     imports: ["lib/model", "lib/cgroup", "lib/limits", "lib/shim", ...BASE],

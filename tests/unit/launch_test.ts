@@ -130,6 +130,11 @@ Deno.test("parseLaunchReport: each refusal says what to do, and shows no path of
       "precondition",
       /kernel refused memory\.max = 5: Invalid argument/,
     ],
+    ["step", "precondition", /ProctrackType=proctrack\/cgroup/],
+    ["controller\nrefused io", "precondition", /no io controller.*"max"/],
+    ["file\nrefused secrets", "precondition", /did not come to its node/],
+    ["stopped", "precondition", /stopped before its command began/],
+    ["launcher\nrefused 137", "precondition", /launcher was killed before/],
     ["something-else", "internal", /its launcher failed/],
   ];
   for (const [text, kind, message] of cases) {

@@ -542,7 +542,7 @@ async function enter(
     env: {
       PATH: PROGRAM_PATH,
       job_worker_folder: "/",
-      job_worker_started: "12",
+      job_worker_started: "started 12",
       job_worker_others: "0",
       ...environment,
     },

@@ -1,0 +1,122 @@
+/**
+ * What a job's node is given: the batch script, and files that must not be in it. Pure.
+ *
+ * The script (lib/shim/batch.sh) lies in Slurm's own folders, where others may read it; so what may be
+ * secret, a job's environment and its standard input, goes into files of the job's folder, which its
+ * launcher removes. They are written, and belong to the job's user, before the script is submitted.
+ */
+import type { Command } from "../../model/ending.ts";
+import type { JobSecrets, JobSettings } from "../../model/settings.ts";
+import type { Limits } from "../../limits.ts";
+import { scripts } from "../../shim/scripts.ts";
+import { PROGRAM_PATH, quoteForShell } from "../../shim/shell.ts";
+import { CPU_PERIOD_USEC } from "../../cgroup/types.ts";
+import { entryVariables } from "../job_environment.ts";
+import { INPUT_FILE } from "../job_files.ts";
+
+/** What is run on a node, and how. */
+export interface BatchRequest {
+  readonly jobId: string;
+  /** The job's own folder, on the shared file system. */
+  readonly folder: string;
+  /** The file that the job's output is appended to. */
+  readonly output: string;
+  readonly command: Command;
+  readonly settings: JobSettings;
+  readonly secrets: JobSecrets;
+  /** What the node has to hold by groups of the job's own: where it runs as root. */
+  readonly limits: Limits;
+  /** Between the stop signal and SIGKILL at a timeout, and for what the main process leaves behind. */
+  readonly graceMs: number;
+  readonly runsAsRoot: boolean;
+}
+
+/** A file of the job's folder that has to be there before the script is submitted. */
+export interface BatchFile {
+  readonly name: string;
+  readonly mode: number;
+  readonly content: string | Uint8Array;
+}
+
+/** The variables that a job is given. The launcher reads it, and removes it. */
+const SECRETS_FILE = "secrets";
+
+/** What a launcher leaves no trace of; where it has not run, the server removes these. */
+export const SECRET_FILES: readonly string[] = [SECRETS_FILE, INPUT_FILE];
+
+/** With processes of its own, a job's command is a child of a child of its main process (lib/shim/enter.sh). */
+const OWN_PROCESSES_LEVELS = 2;
+
+/** The batch script and the private files of a job. */
+export function batchOf(request: BatchRequest): { script: string; files: BatchFile[] } {
+  const { folder, command, settings, secrets } = request;
+  const { secret, plain } = splitVariables(entryVariables(settings, secrets));
+  const hasInput = secrets.input.length > 0;
+  const hasSecrets = Object.keys(secret).length > 0;
+  const variables = {
+    folder,
+    output: request.output,
+    job_id: request.jobId,
+    is_root: yes(request.runsAsRoot),
+    has_secrets: yes(hasSecrets),
+    has_input: yes(hasInput),
+    ...limitVariables(request),
+    timeout_ms: String(settings.timeoutMs),
+    grace_ms: String(request.graceMs),
+    stop_signal: settings.stopSignal,
+    main_levels: String(settings.isolation.ownProcesses ? OWN_PROCESSES_LEVELS : 0),
+    enter: scripts.enter,
+    ...plain,
+  };
+  const script = [
+    "#!/bin/sh",
+    `PATH=${PROGRAM_PATH}`,
+    "export PATH",
+    scripts.cleanEnvironment,
+    `script=$0 mode=\${1-} group_name="job-worker-$SLURM_JOB_ID-"${quoteForShell(request.jobId)}`,
+    ...assignments(variables),
+    `set -- ${[command.name, ...command.args].map(quoteForShell).join(" ")}`,
+    scripts.batch,
+  ].join("\n");
+  return {
+    script,
+    files: [
+      ...(hasSecrets
+        ? [{ name: SECRETS_FILE, mode: 0o600, content: `${assignments(secret).join("\n")}\n` }]
+        : []),
+      ...(hasInput ? [{ name: INPUT_FILE, mode: 0o600, content: secrets.input }] : []),
+    ],
+  };
+}
+
+/** What may be secret, of the variables that lib/shim/enter.sh takes, and what need not be. */
+function splitVariables(variables: Readonly<Record<string, string>>) {
+  const isSecret = ([name]: [string, string]) => /^job_worker_(?:env|other)_/.test(name);
+  const entries = Object.entries(variables);
+  return {
+    secret: Object.fromEntries(entries.filter(isSecret)),
+    plain: Object.fromEntries(entries.filter((entry) => !isSecret(entry))),
+  };
+}
+
+/** Empty: no limit. */
+function limitVariables({ limits }: BatchRequest): Record<string, string> {
+  const { cpuCores, memoryBytes, readBytesPerSecond, writeBytesPerSecond, processes } = limits;
+  const text = (value: number | undefined) => value === undefined ? "" : String(value);
+  return {
+    cpu_period: String(CPU_PERIOD_USEC),
+    cpu_quota: cpuCores === undefined ? "" : String(Math.round(cpuCores * CPU_PERIOD_USEC)),
+    memory_bytes: text(memoryBytes),
+    read_rate: text(readBytesPerSecond),
+    write_rate: text(writeBytesPerSecond),
+    processes: text(processes),
+  };
+}
+
+function assignments(variables: Readonly<Record<string, string>>): string[] {
+  return Object.entries(variables).map(([name, value]) => `${name}=${quoteForShell(value)}`);
+}
+
+function yes(value: boolean): string {
+  return value ? "yes" : "";
+}

@@ -1,0 +1,12 @@
+# The first part of a job's batch script: removes what the environment of the one who submitted it, or of
+# the node, has left. The engine's own variables stay, those of devices that it has chosen too.
+for job_worker_line in $(env -0 | LC_ALL=C tr -sc '=0-9A-Z_a-z\0' . | tr '\0' '\n'); do
+  case ${job_worker_line%%=*} in
+    SLURM* | CUDA_VISIBLE_DEVICES | ROCR_VISIBLE_DEVICES | ZE_AFFINITY_MASK | GPU_DEVICE_ORDINAL | TMPDIR) ;;
+    # The PATH is set already; shells do not let go of the others.
+    PATH | _ | UID | EUID | PPID | BASH* | SHELLOPTS | PWD | IFS) ;;
+    '' | [0-9]* | *[!0-9A-Z_a-z]*) ;;
+    *) unset "${job_worker_line%%=*}" ;;
+  esac
+done
+unset job_worker_line

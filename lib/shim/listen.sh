@@ -1,0 +1,144 @@
+# Part of the scripts that run on a cluster's node: the listener, the process that the engine has started. It
+# starts the launcher in a session of its own, does what the server orders, and keeps the job's timeout,
+# also while no server runs. It ends with the launcher, and with its status: that of the command.
+#
+# SIGUSR1 says that there is an order in the file `control` of the job's folder, one line:
+#   NUMBER stop SIGNAL GRACE_MS main|all    NUMBER kill    NUMBER signal SIGNAL main|all
+# What became of it goes to `control.done`: NUMBER reached, or NUMBER nobody. Numbers only grow.
+# SIGTERM comes from the engine: somebody cancels the job, or its time there is over.
+
+# An order may become visible on this node later than the signal. So often, every 0.1 s, is it looked for.
+order_looks=20
+# Between two rounds of killing, in milliseconds.
+kill_pause=200
+
+listen() {
+  woken='' cancelled='' due='' timer='' timer_is_for='' stopping='' kill_at='' handled=0 main=0 main_start=0
+  trap 'woken=yes' USR1
+  trap 'cancelled=yes' TERM
+  trap 'due=yes' ALRM
+  trap '' HUP INT QUIT PIPE
+  listener=$$
+  find_step || step=''
+  setsid /bin/sh "$script" launch </dev/null >/dev/null 2>&1 &
+  launcher=$!
+  find_sessions "$listener" "$launcher"
+  [ "$timeout_ms" = 0 ] || set_timer timeout "$timeout_ms"
+  status=1
+  while :; do
+    wait "$launcher"
+    # A shell forgets a child that it has told the end of.
+    result=$?
+    [ "$result" = 127 ] || status=$result
+    [ -n "$woken$cancelled$due" ] || break
+    obey
+  done
+  [ -z "$timer" ] || kill -s TERM "$timer"
+  exit "$status"
+} 2>/dev/null
+
+obey() {
+  if [ -n "$due" ]; then
+    due='' timer=''
+    case $timer_is_for in
+      timeout) begin_stop timed-out "$stop_signal" "$grace_ms" all ;;
+      kill) kill_again ;;
+    esac
+  fi
+  if [ -n "$cancelled" ]; then
+    cancelled=''
+    begin_stop cancelled "$stop_signal" "$grace_ms" all
+  fi
+  if [ -n "$woken" ]; then
+    woken=''
+    read_order
+  fi
+}
+
+read_order() {
+  looks=0
+  until
+    number='' verb='' first='' second='' third=''
+    IFS=' ' read -r number verb first second third <"$folder/control"
+    case $number in '' | *[!0-9]*) number=0 ;; esac
+    [ "$number" -gt "$handled" ]
+  do
+    looks=$((looks + 1))
+    [ "$looks" -lt "$order_looks" ] || return 0
+    sleep 0.1
+  done
+  handled=$number reached=''
+  case $verb in
+    stop) begin_stop asked "$first" "$second" "$third" ;;
+    kill) begin_stop asked KILL 0 all ;;
+    signal) send "$first" "$second" ;;
+  esac
+  if [ -n "$reached" ]; then answer=reached; else answer=nobody; fi
+  echo "$number $answer" >"$folder/control.done"
+}
+
+# The signal, once, and SIGKILL after the grace period; another order can only bring SIGKILL forward.
+begin_stop() { # WHY SIGNAL GRACE_MS main|all
+  set_now
+  if [ -z "$stopping" ]; then
+    stopping=$1
+    # The launcher looks at it before it starts the command, and leaves what remains at the end to this.
+    echo "$1" >"$folder/stopping"
+    case $2 in
+      KILL) ;;
+      *)
+        reached=''
+        send "$2" "$4"
+        # To ask all of its processes is better than to kill those that nobody has asked.
+        set -- "$1" "$2" "$3" "${reached:+$4}"
+        [ -n "$4" ] || send "$2" all
+        case $2 in STOP | CONT) ;; *) send CONT "$4" ;; esac
+        ;;
+    esac
+  fi
+  if [ -z "$kill_at" ] || [ "$((now + $3))" -lt "$kill_at" ]; then
+    kill_at=$((now + $3))
+    if [ "$3" = 0 ]; then kill_again; else set_timer kill "$3"; fi
+  fi
+}
+
+kill_again() {
+  find_main
+  kill_step
+  set_timer kill "$kill_pause"
+}
+
+send() { # SIGNAL main|all
+  find_main
+  case $2 in
+    main) [ "$main" = 0 ] || signal_main "$1" ;;
+    *) passed=0 && signal_step "$1" ;;
+  esac
+}
+
+signal_main() { # SIGNAL
+  IFS=' '
+  set +f
+  signal_command "$main" "$main_start" "$1" "$main_levels"
+  set -f
+  IFS=$newline
+}
+
+set_now() { # in milliseconds since the boot
+  IFS=' .' read -r seconds hundredths rest </proc/uptime
+  now=$((seconds * 1000 + 1$hundredths * 10 - 1000))
+}
+
+# There is one timer: for the timeout, until a stop has begun.
+set_timer() { # PURPOSE MILLISECONDS
+  [ -z "$timer" ] || kill -s TERM "$timer"
+  timer_is_for=$1
+  (
+    trap 'kill "$sleep"; exit' TERM
+    trap '' USR1
+    sleep "$(($2 / 1000)).$(printf '%03d' "$(($2 % 1000))")" &
+    sleep=$!
+    wait "$sleep" && kill -s ALRM "$listener"
+  ) &
+  timer=$!
+}

@@ -1,0 +1,136 @@
+/** A job on the cluster by its batch script alone: what a node does, without our server. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { batchOf, type BatchRequest } from "../../../lib/executor/slurm/batch.ts";
+import {
+  answerTo,
+  type Order,
+  order,
+  type OrderAnswer,
+} from "../../../lib/executor/slurm/control.ts";
+import { DEFAULT_SETTINGS, type JobSettings } from "../../../lib/model/settings.ts";
+import { until } from "../wait.ts";
+import type { Cluster } from "./cluster.ts";
+
+/** What a job of a test is; the rest is as by default. */
+export interface BatchJobOptions {
+  readonly command: readonly string[];
+  readonly settings?: Partial<JobSettings>;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  readonly limits?: BatchRequest["limits"];
+  readonly graceMs?: number;
+  /** Further arguments of sbatch. */
+  readonly flags?: readonly string[];
+  /** The Unix user that it runs as. */
+  readonly uid?: number;
+}
+
+/** A job that was submitted. */
+export class BatchJob {
+  readonly #cluster: Cluster;
+  readonly folder: string;
+  /** Slurm's number of it. */
+  readonly number: string;
+
+  private constructor(cluster: Cluster, folder: string, number: string) {
+    this.#cluster = cluster;
+    this.folder = folder;
+    this.number = number;
+  }
+
+  static async submit(cluster: Cluster, options: BatchJobOptions): Promise<BatchJob> {
+    const { command: [name = "", ...args], uid = 0 } = options;
+    const jobId = crypto.randomUUID();
+    const folder = join(cluster.folder, "jobs", jobId);
+    await Deno.mkdir(folder, { recursive: true, mode: 0o755 });
+    const { script, files } = batchOf({
+      jobId,
+      folder,
+      output: join(folder, "output"),
+      command: { name, args },
+      settings: { ...DEFAULT_SETTINGS, ...options.settings },
+      secrets: {
+        environment: options.environment ?? {},
+        input: new TextEncoder().encode(options.input ?? ""),
+      },
+      limits: options.limits ?? {},
+      graceMs: options.graceMs ?? 1000,
+      runsAsRoot: uid === 0,
+    });
+    for (
+      const { name, mode, content } of [...files, { name: "output", mode: 0o600, content: "" }]
+    ) {
+      const path = join(folder, name);
+      if (typeof content === "string") await Deno.writeTextFile(path, content, { mode });
+      else await Deno.writeFile(path, content, { mode });
+      await Deno.chown(path, uid, uid);
+    }
+    await Deno.chown(folder, uid, uid);
+    const scriptFile = join(folder, "script");
+    await Deno.writeTextFile(scriptFile, script);
+    const { code, stdout, stderr } = await cluster.run([
+      "sbatch",
+      "--parsable",
+      "--no-requeue",
+      "--chdir=/",
+      "--export=NONE",
+      "--propagate=NONE",
+      "--open-mode=append",
+      `--job-name=${jobId}`,
+      `--output=${folder}/engine.out`,
+      ...uid === 0 ? [] : [`--uid=${uid}`],
+      ...options.flags ?? [],
+      scriptFile,
+    ]);
+    assert.equal(code, 0, stderr);
+    return new BatchJob(cluster, folder, stdout.trim());
+  }
+
+  /** A file of its folder; empty where there is none. */
+  async text(name: string): Promise<string> {
+    return await Deno.readTextFile(join(this.folder, name)).catch(() => "");
+  }
+
+  /** The lines of the launch record, without the blanks that it was filled with. */
+  async record(): Promise<string[]> {
+    return (await this.text("launch")).split("\n").slice(0, -1);
+  }
+
+  /** Waits until the output has a text. */
+  async hasPrinted(text: string): Promise<void> {
+    await until(
+      `the output to have ${text}`,
+      async () => (await this.text("output")).includes(text),
+    );
+  }
+
+  /** Waits for the end as the launch record tells it. @returns The record's lines. */
+  async ended(): Promise<string[]> {
+    return await until("the job's end", async () => {
+      const lines = await this.record();
+      return lines.at(-1) === "end" && lines;
+    });
+  }
+
+  /** Waits until Slurm, too, has done with it. @returns Its last state, and its exit status. */
+  async left(): Promise<string> {
+    return await until("Slurm to have done with the job", async () => {
+      const { stdout } = await this.#cluster.run(["scontrol", "-o", "show", "job", this.number]);
+      const [, state = "", status] = /JobState=(\S+).* ExitCode=(\S+)/.exec(stdout) ?? [];
+      return !/PENDING|RUNNING|COMPLETING|^$/.test(state) && `${state} ${status}`;
+    });
+  }
+
+  /** Gives an order, wakes the listener, and waits for its answer. */
+  async order(what: Order): Promise<OrderAnswer> {
+    const number = await order(this.folder, what);
+    await this.#cluster.run(["scancel", "--full", "--signal=USR1", this.number]);
+    return await until("an answer to the order", () => answerTo(this.folder, number));
+  }
+}
+
+/** The line of a record that begins with a word, without the word. */
+export function lineOf(record: readonly string[], word: string): string | undefined {
+  return record.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1);
+}
