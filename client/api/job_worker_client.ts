@@ -305,7 +305,7 @@ export class JobWorkerClient implements Disposable {
    *
    * @param jobID The job's id, the beginning of it, or its name.
    * @param options How long to retry, and what ends the wait.
-   * @returns The job at its end; its `exitCode` is null where it was lost.
+   * @returns The job at its end; its `exitCode` is null where it was lost or never ran.
    * @throws {JobWorkerError} `NOT_FOUND`, or `UNAVAILABLE` after `retryForMs`.
    */
   async wait(jobID: string, options: WaitOptions = {}): Promise<Job> {
@@ -358,10 +358,10 @@ export class JobWorkerClient implements Disposable {
   }
 
   /**
-   * Measures the resource usage of running jobs between two samples.
+   * Measures the resource usage of running jobs between two samples; pending ones come without.
    *
    * @param options Which jobs, and the time between the samples.
-   * @returns One entry for each job that runs at the second sample, the newest first.
+   * @returns One entry for each job that has not ended at the second sample, the newest first.
    * @throws {JobWorkerError} The server's refusal, or the connection's failure.
    */
   async stats(options: StatsOptions = {}): Promise<JobStats[]> {

@@ -335,7 +335,7 @@ export interface StatsOptions extends CallControl {
   readonly intervalMs?: number | undefined;
 }
 
-/** A running job, and its resource usage. Null where the host does not count it. */
+/** A running or pending job, and its resource usage. Null where the host does not count it. */
 export interface JobStats {
   /** The job, with `usage`. */
   readonly job: Job;

@@ -52,5 +52,10 @@ export function newestFirst<Entry extends { readonly job: QueryResponse__Output 
   );
   // One server's list is sorted already, more exactly than by milliseconds.
   if (answers.length < 2) return entries;
-  return entries.sort((one, other) => other.job.startedAtMs - one.job.startedAtMs);
+  return entries.sort((one, other) => beginOf(other.job) - beginOf(one.job));
+}
+
+/** When a job began, or was submitted to a queue. */
+function beginOf({ startedAtMs, submittedAtMs }: QueryResponse__Output): number {
+  return submittedAtMs || startedAtMs;
 }

@@ -6,6 +6,7 @@ import type {
 import { printableJson } from "../../common/printable.ts";
 import { oneLine } from "../errors.ts";
 import { describeEnding, endingOf } from "../jobs/ending.ts";
+import { describeAge } from "../jobs/queued.ts";
 import { exitCodeOf, stateOf } from "../jobs/state.ts";
 import { binaryBytes } from "./quantities.ts";
 import { describeCommand } from "./command.ts";
@@ -104,9 +105,10 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     ["User", job.user || undefined],
     ["Isolation", describeIsolation(job)],
     ["State", describeState(job)],
-    ["Pid", String(job.pid)],
+    ["Pid", job.pid === 0 ? undefined : String(job.pid)],
     ["Exit code", describeExit(job)],
     ["Reason", job.reason || undefined],
+    ...describePlace(job),
     ["Owner", job.owner || undefined],
     ["Started", job.startedAtMs ? new Date(job.startedAtMs).toISOString() : undefined],
     ["Ended", describeEnd(job)],
@@ -130,6 +132,25 @@ function describeState(job: QueryResponse__Output): string {
     ? ` (by ${job.stoppedBy})`
     : "";
   return `${stateOf(job)}${why}`;
+}
+
+/** Where a job of a cluster is, and what the engine says of it. */
+function describePlace(job: QueryResponse__Output): [string, string | undefined][] {
+  const isPending = stateOf(job) === "pending";
+  const engine = [
+    job.engineJob === "" ? undefined : `job ${job.engineJob}`,
+    job.engineState === "" ? undefined : job.engineState,
+  ];
+  const age = job.exited ? "" : describeAge(job, Date.now());
+  const facts = joinFacts(engine);
+  return [
+    ["Waits for", isPending && job.pendingReason || undefined],
+    ["Expected", isPending ? toTime(job.estimatedStartMs) ?? undefined : undefined],
+    ["Node", job.node || undefined],
+    ["Partition", job.partition || undefined],
+    ["Engine", facts && `${facts}${age}`],
+    ["Submitted", toTime(job.submittedAtMs) ?? undefined],
+  ];
 }
 
 function describeLabels(labels: Readonly<Record<string, string>>): string | undefined {
@@ -163,6 +184,7 @@ function describeExit(job: QueryResponse__Output): string {
 
 function describeEnd(job: QueryResponse__Output): string | undefined {
   if (!job.endedAtMs) return undefined;
+  if (!job.startedAtMs) return new Date(job.endedAtMs).toISOString();
   const seconds = ((job.endedAtMs - job.startedAtMs) / 1000).toFixed(1);
   return `${new Date(job.endedAtMs).toISOString()} (after ${seconds} s)`;
 }

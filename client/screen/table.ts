@@ -16,7 +16,7 @@ const GAP = "  ";
 const SHORTEST_LAST_COLUMN = 16;
 
 /** Columns that are left out on a narrow terminal, the first one first. */
-const EXPENDABLE = ["OWNER", "USER", "TOOK", "EXIT", "STARTED"];
+const EXPENDABLE = ["OWNER", "USER", "NODE", "TOOK", "EXIT", "STARTED"];
 
 /** Characters that take one column each: most text. */
 const ASCII = /^[\x20-\x7e]*$/;
@@ -38,16 +38,20 @@ export async function formatTable(
   jobs: readonly PlacedJob[],
   { surface, nowMs, withContext }: { surface: Surface; nowMs: number; withContext: boolean },
 ): Promise<string> {
-  const head = ["ID", "NAME", "STATE", "EXIT", "USER", "OWNER", "STARTED", "TOOK", "COMMAND"];
+  const isOfCluster = jobs.some(({ job }) => placeOf(job) !== "-");
+  const head = [
+    ...["ID", "NAME", "STATE", ...isOfCluster ? ["NODE"] : [], "EXIT", "USER", "OWNER"],
+    ...["STARTED", "TOOK", "COMMAND"],
+  ];
   const rows = jobs.map(({ job }) => [
     job.jobID.slice(0, SHORT_ID_CHARACTERS),
     job.title || "-",
     shortState(job),
+    ...isOfCluster ? [placeOf(job)] : [],
     exitOf(job),
     job.user || "-",
     job.owner || "-",
-    `${describeDuration(nowMs - job.startedAtMs)} ago`,
-    describeDuration((job.endedAtMs || nowMs) - job.startedAtMs),
+    ...describeTimes(job, nowMs),
     describeCommand(job),
   ]);
   const cells = [head, ...rows];
@@ -136,6 +140,20 @@ export async function fitLines(
 async function loadWidthOf(): Promise<(text: string) => number> {
   const { default: stringWidth } = await import("string-width");
   return (text) => ASCII.test(text) ? text.length : stringWidth(text);
+}
+
+/** Where a job of a cluster runs or ran, or what it waits for: `(Resources)`. */
+function placeOf(job: QueryResponse__Output): string {
+  return job.node || (job.pendingReason ? `(${job.pendingReason})` : "-");
+}
+
+/** When a job began, and how long it took; of one that has not begun, neither. */
+function describeTimes({ startedAtMs, endedAtMs }: QueryResponse__Output, nowMs: number): string[] {
+  if (!startedAtMs) return ["-", "-"];
+  return [
+    `${describeDuration(nowMs - startedAtMs)} ago`,
+    describeDuration((endedAtMs || nowMs) - startedAtMs),
+  ];
 }
 
 function exitOf(job: QueryResponse__Output): string {

@@ -1,5 +1,6 @@
 import { describeCommand } from "./command.ts";
 import { binaryBytes } from "./quantities.ts";
+import { stateOf } from "../jobs/state.ts";
 import type { Rated } from "../jobs/usage.ts";
 
 /** The columns of a job's resource usage. */
@@ -25,7 +26,7 @@ export function usageCells({ job, rates }: Rated): string[] {
   return [
     job.jobID.slice(0, 8),
     job.title || "-",
-    rates.cpuPercent === null ? "-" : `${rates.cpuPercent} %`,
+    rates.cpuPercent === null ? idleText(job) : `${rates.cpuPercent} %`,
     bytes(job.usage?.memoryBytes),
     bytes(job.usage?.memoryPeakBytes),
     bytes(rates.readBytesPerSecond),
@@ -33,4 +34,9 @@ export function usageCells({ job, rates }: Rated): string[] {
     String(job.usage?.processes ?? "-"),
     describeCommand(job),
   ];
+}
+
+/** What stands in place of the use of a processor. */
+function idleText(job: Rated["job"]): string {
+  return stateOf(job) === "pending" ? "pending" : "-";
 }

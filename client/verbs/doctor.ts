@@ -75,6 +75,17 @@ Examples:
       "jobs",
       `${info.runningJobs} running; the default user is ${info.jobUser}`,
     );
+    if (info.engine !== "") {
+      const partitions = info.partitions.length === 0 ? "" : `: ${info.partitions.join(", ")}`;
+      print("ok", "cluster", `${info.engine}${partitions}`);
+      const isHeld = info.limitsNotHeld.length === 0;
+      print(
+        isHeld ? "ok" : "warning",
+        "limits",
+        isHeld ? "all are held" : `not held: ${info.limitsNotHeld.join("; ")}`,
+      );
+      return ExitStatus.ok;
+    }
     const limits = info.controllers.filter((name) => name !== "cpuacct").join(", ");
     const lacks = ["cpu", "memory", "io", "pids"].filter((name) =>
       !info.controllers.includes(name)

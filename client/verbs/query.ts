@@ -2,6 +2,9 @@ import { Option } from "commander";
 import { ExitStatus } from "../exit_status.ts";
 import { describeEnding } from "../jobs/ending.ts";
 import { formatJson, formatLine, formatLong } from "../screen/format.ts";
+import { describeNeverRan, describeQueued } from "../jobs/queued.ts";
+import { stateOf } from "../jobs/state.ts";
+import type { QueryResponse__Output } from "../../proto/contract.ts";
 import type { Verb } from "../command_line/verb.ts";
 
 interface QueryOptions {
@@ -47,7 +50,8 @@ export const queryVerb: Verb = {
       "after",
       `
 The exit code of a job that was ended by a signal is 128 + the signal's number.
-A job that still runs, or whose exit code is unknown, has the exit code "-".
+A job that has not ended, never ran, or whose exit code is unknown, has the exit
+code "-".
 
 Examples:
   worker-client query a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
@@ -63,11 +67,26 @@ Examples:
     const job = await session.call("Query", { jobID });
     const format = json ? formatJson : long ? formatLong : formatLine;
     terminal.write(new TextEncoder().encode(`${format(job, jobID)}\n`));
-    if (job.state === "JOB_STATE_LOST" && !json) {
-      terminal.note(`Job ${jobID} was lost: ${job.reason || "its end was not observed"}.`);
-    }
+    const note = json ? undefined : describeTrouble(job);
+    if (note !== undefined) terminal.note(`Job ${jobID} ${note}.`);
     const ending = describeEnding(job);
     if (ending !== undefined && !json && !long) terminal.note(`${text}: ${ending}`);
     return ExitStatus.ok;
   },
 };
+
+/** Why a job has no exit code, though it does not run. */
+function describeTrouble(job: QueryResponse__Output): string | undefined {
+  switch (stateOf(job)) {
+    case "lost":
+      return `was lost: ${job.reason || "its end was not observed"}`;
+    case "never-ran":
+      return describeNeverRan(job);
+    case "pending": {
+      const { text, asOf } = describeQueued(job, Date.now());
+      return `is ${text}${asOf}`;
+    }
+    default:
+      return undefined;
+  }
+}

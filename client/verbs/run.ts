@@ -4,11 +4,12 @@ import { ClientError, ClosedOutputError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../jobs/follow.ts";
 import type { SessionContext } from "../connection/session.ts";
+import { QueueNotes } from "../jobs/queue_notes.ts";
 import type { Verb } from "../command_line/verb.ts";
 import { defineProgram, startProgram } from "./start.ts";
 import type { StopOptions } from "./stop.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
-import { waitForExit } from "./wait.ts";
+import { NoExitCodeError, waitForExit } from "./wait.ts";
 
 interface RunOptions extends RetryOptions, StopOptions {
   readonly quiet?: true;
@@ -27,7 +28,9 @@ export const runVerb: Verb = {
     );
     defineProgram(command);
     defineRetry(command);
-    command.addOption(new Option("-q, --quiet", "do not print the job's id"));
+    command.addOption(
+      new Option("-q, --quiet", "print neither the job's id nor what it waits for in a queue"),
+    );
     command.addHelpText(
       "after",
       `
@@ -36,7 +39,7 @@ the program.
 
 Ctrl-C (or SIGTERM) stops the job; a second one leaves the job running and exits
 with 130. The job is also stopped when standard output is closed (as by head).
-Exits with 125 when the job cannot be started or followed.
+Exits with 125 when the job cannot be started or followed, or never ran.
 
 Examples:
   worker-client run make -j2 test
@@ -94,7 +97,7 @@ class Run {
     try {
       return await this.#followStarted(jobID);
     } catch (error) {
-      if (!(error instanceof ClientError)) throw error;
+      if (!(error instanceof ClientError) || error instanceof NoExitCodeError) throw error;
       throw new ClientError(`${error.message} Job ${jobID} was not stopped.`, error.exitStatus);
     }
   }
@@ -102,6 +105,8 @@ class Run {
   async #followStarted(jobID: string): Promise<number> {
     const { session, terminal: sink } = this.#context;
     const retry = retryForMs(this.#options);
+    using notes = new QueueNotes(sink, { isQuiet: this.#options.quiet ?? false });
+    notes.add({ session, jobID, name: undefined });
     try {
       await follow({ jobID, offset: 0, follow: true, retryForMs: retry }, { session, sink });
     } catch (error) {

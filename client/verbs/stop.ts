@@ -37,9 +37,13 @@ export const stopVerb: Verb = {
     defineGrace(command);
     command.option("--main", "the stop signal to the main process alone; SIGKILL to all");
     command.addOption(
-      new Option("--all", "all running jobs that you have started").conflicts("label"),
+      new Option("--all", "all jobs that you have started and that have not ended").conflicts(
+        "label",
+      ),
     );
-    command.addOption(collectedOption("-l, --label <key=value>", "running jobs with this label"));
+    command.addOption(
+      collectedOption("-l, --label <key=value>", "jobs with this label that have not ended"),
+    );
     command.addHelpText(
       "after",
       `
@@ -101,7 +105,7 @@ async function selectJobs(
   // --all is restricted to the user's own jobs; only a label selects those of others.
   const owner = all ? session.userName : "";
   const jobs = await Array.fromAsync(
-    listJobs(session, toListRequest({ states: ["running"], labels, owner })),
+    listJobs(session, toListRequest({ states: ["pending", "running"], labels, owner })),
   );
   return jobs.map(({ jobID }) => jobID);
 }

@@ -1,11 +1,15 @@
 import { type Command, Option } from "commander";
+import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../jobs/follow.ts";
+import { describeNeverRan } from "../jobs/queued.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
+import { stateOf } from "../jobs/state.ts";
 import { parsedOption } from "../command_line/options.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Progress } from "../screen/progress.ts";
-import type { Session } from "../connection/session.ts";
+import { QueueNotes } from "../jobs/queue_notes.ts";
+import type { Session, SessionContext } from "../connection/session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import type { VerbCall } from "../command_line/servers.ts";
 import type { Verb } from "../command_line/verb.ts";
@@ -58,7 +62,9 @@ export const streamVerb: Verb = {
       parsedOption("--tail-bytes <n>", "start with the last n bytes", { parse: parseCount }),
     );
     command.addOption(new Option("--no-follow", "end with the output that there is now"));
-    command.addOption(new Option("-q, --quiet", "show no progress"));
+    command.addOption(
+      new Option("-q, --quiet", "show no progress, nor what the job waits for in a queue"),
+    );
     defineRetry(command);
     command.addHelpText(
       "after",
@@ -98,6 +104,9 @@ export async function streamJob(
     ? new Progress(terminal)
     : undefined;
   if (progress !== undefined) await expectTotal(progress, session, { ...options, jobID });
+  using notes = new QueueNotes(terminal, { isQuiet: options.quiet ?? false });
+  if (options.follow) notes.add({ session, jobID, name: undefined });
+  let isEmpty = true;
   await follow({
     jobID,
     offset: options.offset,
@@ -105,9 +114,24 @@ export async function streamJob(
     tailBytes: options.tailBytes,
     follow: options.follow,
     retryForMs: retryForMs(options),
-    onBytes: (length) => progress?.add(length),
+    onBytes: (length) => {
+      isEmpty = false;
+      progress?.add(length);
+    },
   }, { session, sink: terminal });
+  if (isEmpty) await noteNeverRan({ session, terminal }, jobID);
   return ExitStatus.ok;
+}
+
+/** Says why a job that has never run has no output. */
+async function noteNeverRan({ session, terminal }: SessionContext, jobID: string): Promise<void> {
+  try {
+    const job = await session.call("Query", { jobID }, { retryForMs: 0, isQuiet: true });
+    if (stateOf(job) === "never-ran") terminal.note(`Job ${jobID} ${describeNeverRan(job)}.`);
+  } catch (error) {
+    // The whole output was written; the note is an extra.
+    if (!(error instanceof ClientError)) throw error;
+  }
 }
 
 /** Finds out how many bytes will come, where that is known. */

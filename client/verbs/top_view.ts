@@ -1,4 +1,5 @@
 import type { PlacedJob } from "../jobs/placed_job.ts";
+import { stateOf } from "../jobs/state.ts";
 import { oneLine } from "../errors.ts";
 import { addContexts, fitLines, formatRows } from "../screen/table.ts";
 import type { Terminal } from "../terminal.ts";
@@ -79,7 +80,7 @@ export class View {
       USAGE_EXPENDABLE,
     );
     const time = new Date().toTimeString().slice(0, 8);
-    const count = `${jobs.length} ${jobs.length === 1 ? "job" : "jobs"} running`;
+    const count = countJobs(jobs);
     const lines = [
       `${count}   ${time}   ${place}   (q quits)`,
       ...problems.map(oneLine),
@@ -95,6 +96,14 @@ export class View {
   #write(text: string): void {
     this.#terminal.write(new TextEncoder().encode(text));
   }
+}
+
+/** `3 jobs running, 2 pending`. */
+function countJobs(jobs: readonly TopJob[]): string {
+  const pendingCount = jobs.filter(({ job }) => stateOf(job) === "pending").length;
+  const count = jobs.length - pendingCount;
+  const pending = pendingCount === 0 ? "" : `, ${pendingCount} pending`;
+  return `${count} ${count === 1 ? "job" : "jobs"} running${pending}`;
 }
 
 /** The last values as bars; the highest value, or a whole core, has the tallest bar. */

@@ -66,6 +66,8 @@ export async function entryEnvironment(
   return {
     ...entryVariables(settings, secrets),
     job_worker_enter: scripts.enter,
+    job_worker_program: finding?.file ?? "",
+    job_worker_interpreter: finding?.unless ?? "",
     job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
     job_worker_input: input.length > 0 ? "yes" : "",
   };
@@ -91,8 +93,6 @@ export function entryVariables(
     job_worker_others: String(others.length),
     job_worker_isolation: namespacesOf(isolation),
     job_worker_folder: workingDirectory,
-    job_worker_program: finding?.file ?? "",
-    job_worker_interpreter: finding?.unless ?? "",
     job_worker_umask: umask.toString(8).padStart(3, "0"),
   };
 }

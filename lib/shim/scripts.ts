@@ -38,7 +38,8 @@ import writable from "./writable.sh" with { type: "text" };
 /** One script for each task. Each file says what it takes and prints. */
 export const scripts = {
   batch: stripComments(
-    parseStat + signalMain + setLimits + ending + copy + ownProgram + step + stepGroups + listen + batch,
+    parseStat + signalMain + setLimits + ending + copy + ownProgram + step + stepGroups + listen +
+      batch,
   ),
   cleanEnvironment: stripComments(cleanEnvironment),
   alive: stripComments(parseStat + alive),

@@ -161,6 +161,97 @@ testClient("query: says of a lost job why, on standard error", async ({ server, 
   });
 });
 
+/** A job in a cluster's queue. The server is a fake: no cluster is needed for the client. */
+const PENDING = { state: "JOB_STATE_PENDING", pendingReason: "Resources", engineJob: "42" };
+
+/** One that has left it without having run. */
+const NEVER_RAN = {
+  exitCode: -1,
+  exited: true,
+  state: "JOB_STATE_NEVER_RAN",
+  reason: "there is no program nosuch",
+};
+
+testClient(
+  "query: says of a pending job what it waits for, and why one never ran",
+  async (world) => {
+    world.server.script.Query = [PENDING, NEVER_RAN, PENDING];
+    assert.deepEqual(await world.client("query", ID), {
+      status: 0,
+      text: "Pid: 0 Exit code: - Exited: false\n",
+      notes: [`Job ${ID} is waiting in the queue: Resources.`],
+    });
+    assert.deepEqual(await world.client("query", ID), {
+      status: 0,
+      text: "Pid: 0 Exit code: - Exited: true\n",
+      notes: [`Job ${ID} never ran: there is no program nosuch.`],
+    });
+    const { text, notes } = await world.client("query", "--json", ID);
+    const { state, pendingReason, exitCode, engineJob } = JSON.parse(text);
+    assert.deepEqual([state.toUpperCase(), pendingReason, exitCode, engineJob, notes], [
+      "PENDING",
+      "Resources",
+      null,
+      "42",
+      [],
+    ]);
+  },
+);
+
+testClient(
+  "wait, stream, run: say of a pending job what it waits for, and go on",
+  async (world) => {
+    const { server, environment } = world;
+    const ended = Promise.withResolvers<object>();
+    server.script.Wait = [ended.promise, ended.promise];
+    let isPending = true;
+    server.script.Query = Array.from(
+      { length: 20 },
+      () => () => isPending ? PENDING : exitedJob(3),
+    );
+    const job = new FakeJob();
+    server.jobs.set(ID, job);
+    const calls = [["wait", ID], ["stream", ID], ["run", "ls"]].map((args) => {
+      const terminal = new FakeTerminal(environment);
+      terminal.isAttended = true;
+      return { terminal, args, status: main(args, terminal) };
+    });
+    const hasNote = (terminal: FakeTerminal) =>
+      terminal.notes.includes("waiting in the queue: Resources");
+    await until("the notes of all", () => calls.every(({ terminal }) => hasNote(terminal)));
+    isPending = false;
+    job.write("done\n");
+    job.end();
+    ended.resolve(exitedJob(3));
+    const statuses = await Promise.all(calls.map(({ status }) => status));
+    assert.deepEqual(statuses, [3, 0, 3]);
+    assert.deepEqual(calls.map(({ terminal }) => terminal.text), ["", "done\n", "done\n"]);
+  },
+);
+
+testClient(
+  "wait, run: a job that never ran is 125, with the reason",
+  async ({ server, client }) => {
+    const note = `Job ${ID} never ran: there is no program nosuch.`;
+    server.script.Wait = [NEVER_RAN, NEVER_RAN];
+    server.jobs.set(ID, new FakeJob());
+    server.jobs.get(ID)?.end();
+    assert.deepEqual(await client("wait", ID), { status: 125, text: "", notes: [note] });
+    assert.deepEqual(await client("run", "-q", "ls"), { status: 125, text: "", notes: [note] });
+  },
+);
+
+testClient("stream: says of a job without output that it never ran", async ({ server, client }) => {
+  server.jobs.set(ID, new FakeJob());
+  server.jobs.get(ID)?.end();
+  server.script.Query = [NEVER_RAN, exitedJob(0), refusal(5, "removed meanwhile")];
+  const note = `Job ${ID} never ran: there is no program nosuch.`;
+  assert.deepEqual(await client("stream", ID), { status: 0, text: "", notes: [note] });
+  for (const _answer of ["exited", "removed"]) {
+    assert.deepEqual(await client("stream", ID), { status: 0, text: "", notes: [] });
+  }
+});
+
 testClient("query: --json is one object on one line, --long is for people", async (world) => {
   const json = await world.client("query", "--json", ID);
   assert.equal(json.text.indexOf("\n"), json.text.length - 1);

@@ -115,7 +115,7 @@ export function refusal(code: number, details: string): ServiceError {
   return Object.assign(new Error(details), { code, details, metadata: new Metadata() });
 }
 
-/** What a scripted call does instead of its ordinary answer. */
+/** What a scripted call does instead of its ordinary answer, which may also be a promise of it. */
 export type Scripted = object | ServiceError | (() => object | ServiceError | undefined);
 
 /** The server. */
@@ -215,9 +215,13 @@ export class FakeServer implements AsyncDisposable {
       const scripted = this.script[method]?.shift();
       const answer = typeof scripted === "function" ? scripted() : scripted ?? ordinary();
       // Nothing scripted as an answer is an answer that never comes.
-      if (answer === undefined) return;
-      if (answer instanceof Error) respond(answer as ServiceError);
-      else respond(null, answer);
+      const give = (given: object | undefined) => {
+        if (given === undefined) return;
+        if (given instanceof Error) respond(given as ServiceError);
+        else respond(null, given);
+      };
+      if (answer instanceof Promise) answer.then(give);
+      else give(answer);
     };
   }
 

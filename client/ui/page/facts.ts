@@ -12,12 +12,14 @@ export function bytesText(bytes: number | null | undefined): string {
 
 /** How a job has ended; `-` while it has not. */
 export function exitText(job: Job): string {
-  if (!job.exited || job.state === "JOB_STATE_LOST") return "-";
+  const hasRun = job.state !== "JOB_STATE_LOST" && job.state !== "JOB_STATE_NEVER_RAN";
+  if (!job.exited || !hasRun) return "-";
   return job.signal ? `${job.exitCode} (signal ${job.signal})` : String(job.exitCode);
 }
 
-/** How long it has run. */
+/** How long it has run; `-` where it has not begun. */
 export function tookText(job: Job, nowMs: number): string {
+  if (job.startedAtMs === 0) return "-";
   return describeDuration((job.endedAtMs || nowMs) - job.startedAtMs);
 }
 
@@ -38,7 +40,13 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
   const facts: readonly (readonly [string, string])[] = [
     ["State", `${shortState(job)}${job.reason ? `: ${job.reason}` : ""}`],
     ["Exit code", list([exitText(job), job.oomKilled && "out of memory"])],
-    ["Started", timeText(job.startedAtMs)],
+    ["Waits for", job.pendingReason],
+    ["Expected", job.estimatedStartMs ? timeText(job.estimatedStartMs) : ""],
+    ["Node", job.node],
+    ["Partition", job.partition],
+    ["Engine", list([job.engineJob && `job ${job.engineJob}`, job.engineState])],
+    ["Submitted", job.submittedAtMs ? timeText(job.submittedAtMs) : ""],
+    ["Started", job.startedAtMs ? timeText(job.startedAtMs) : ""],
     ["Ended", job.endedAtMs ? timeText(job.endedAtMs) : ""],
     ["Took", tookText(job, nowMs)],
     ["Timeout", job.timeoutMs ? describeDuration(job.timeoutMs) : ""],

@@ -48,7 +48,7 @@ export function JobView({ jobID, histories }: JobViewProps) {
           <a href={linkTo({ view: "jobs" })} aria-label="All jobs">←</a>
           <h1>{job.title || job.jobID.slice(0, 8)}</h1>
           <span class={`state ${toneOf(job)}`}>
-            {job.exited && job.state !== "JOB_STATE_LOST" ? `${state} ${exitText(job)}` : state}
+            {exitText(job) !== "-" ? `${state} ${exitText(job)}` : state}
           </span>
           <JobActions job={job} onDone={again} />
         </header>

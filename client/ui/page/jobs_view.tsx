@@ -17,8 +17,8 @@ const REFRESH_MS = 2_000;
 /** The choices, and the states that they mean; an empty list means all. */
 const CHOICES: readonly (readonly [label: string, states: readonly string[]])[] = [
   ["All", []],
-  ["Running", ["JOB_STATE_RUNNING", "JOB_STATE_STOPPING"]],
-  ["Ended", ["JOB_STATE_EXITED"]],
+  ["Running", ["JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STATE_STOPPING"]],
+  ["Ended", ["JOB_STATE_EXITED", "JOB_STATE_NEVER_RAN"]],
   ["Lost", ["JOB_STATE_LOST"]],
 ];
 
@@ -188,8 +188,8 @@ function Row({ job, nowMs, histories }: RowProps) {
       </td>
       <td class="command" title={describeCommand(job)}>{describeCommand(job)}</td>
       <td class="wide">{escapeUnprintable(job.owner)}</td>
-      <td class="time" title={new Date(job.startedAtMs).toLocaleString()}>
-        {describeDuration(nowMs - job.startedAtMs)} ago
+      <td class="time" title={new Date(job.startedAtMs || job.submittedAtMs).toLocaleString()}>
+        {describeDuration(nowMs - (job.startedAtMs || job.submittedAtMs))} ago
       </td>
       <td class="wide">{tookText(job, nowMs)}</td>
       <td class="wide number">
@@ -208,5 +208,5 @@ function labelsOf(text: string): string[] {
 /** The state, with the exit code of a job that has ended. */
 function stateText(job: Job): string {
   const state = shortState(job);
-  return job.exited && job.state !== "JOB_STATE_LOST" ? `${state} ${exitText(job)}` : state;
+  return exitText(job) !== "-" ? `${state} ${exitText(job)}` : state;
 }
