@@ -8,6 +8,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { LocalExecutor } from "../lib/executor/local.ts";
+import { placementIn } from "../lib/executor/placement.ts";
+import { DEFAULT_SETTINGS } from "../lib/model/settings.ts";
 
 /** Enough to keep the processors busy. */
 const SHELLS = 3 * navigator.hardwareConcurrency;
@@ -44,7 +46,8 @@ export class BareStarts implements AsyncDisposable {
 
   /** Starts one; returns when it runs. */
   async start(): Promise<void> {
-    const { groups } = this.#executor.place(crypto.randomUUID(), {});
+    const handle = this.#executor.plan(crypto.randomUUID(), {}, DEFAULT_SETTINGS);
+    const { groups } = placementIn(handle)!;
     for (const group of groups) await Deno.mkdir(group);
     const shell = this.#idle.pop() ??
       await new Promise<Shell>((resolve) => this.#queue.push(resolve));

@@ -85,7 +85,7 @@ function finishedJob(endedAtMs: number): JobRecord {
     idempotencyKey: crypto.randomUUID(),
     createdAtMs: startedAtMs,
     limits: {},
-    placement: { groups: [], tracker: "", populatedFile: "", counters: [] },
+    handle: { groups: [], tracker: "", populatedFile: "", counters: [] },
     state: {
       kind: "exited",
       pid: 4711,

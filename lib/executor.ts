@@ -1,48 +1,123 @@
-/** How jobs are run: the interface. The local one is lib/executor/local.ts. */
-import type { Placement, Usage } from "./cgroup/types.ts";
+/**
+ * How jobs are run: the interface. On this host: lib/executor/local.ts. Both this and a cluster's hold
+ * what tests/conformance/ asks of them.
+ */
+import type { Usage } from "./cgroup/types.ts";
 import type { Limits } from "./limits.ts";
 import type { Command, Ending } from "./model/ending.ts";
+import type { EngineStatus } from "./model/engine.ts";
+import type { Handle } from "./model/record.ts";
 import type { SignalName } from "../common/signals.ts";
 import type { JobSecrets, JobSettings } from "./model/settings.ts";
 
-/** A job that runs. */
-export interface Running {
-  pid: number;
+export type { EngineStatus, Handle };
+
+/** A limit that a start may ask for. */
+export type LimitName = keyof Limits;
+
+/** What becomes of a limit: the kernel holds it, an engine's own limit stands for it, or it is refused. */
+export type LimitSupport = "held" | "mapped" | { readonly refused: string };
+
+/** What an executor can do, for callers that behave differently by it, and for those who are told. */
+export interface Capabilities {
+  /** What runs the jobs, such as "Slurm 22.05.8"; empty: this host. */
+  readonly engine: string;
+  /** Whether a job may wait for its turn. If not, a job that was submitted runs. */
+  readonly queues: boolean;
+  /** Whether the timeouts of jobs are kept by the executor, also while no server runs. */
+  readonly keepsTime: boolean;
+  readonly output: {
+    /** How readers learn that an output has grown. */
+    readonly news: "events" | "polling";
+    /** How the beginning of an output that is too long is freed; none: it cannot be. */
+    readonly bound: "holes" | "segments" | "none";
+  };
+  readonly limits: Readonly<Record<LimitName, LimitSupport>>;
+  /** Whether a job may have a /tmp, a network or processes of its own. */
+  readonly isolation: boolean;
+  /** Whether a start may name the user that its job runs as. */
+  readonly users: boolean;
+  /** Where jobs may be put, the default one first; empty: there is no choice. */
+  readonly partitions: readonly string[];
+}
+
+/** A job, for its executor. */
+export interface JobRef {
+  readonly jobId: string;
+  /** From {@linkcode Executor.plan}. */
+  readonly handle: Handle;
+  /** The job's own folder. */
+  readonly folder: string;
+  /** Whose job it is: much work for one owner does not hold up that of another. */
+  readonly owner: string;
+  readonly settings: JobSettings;
+}
+
+/** Everything needed to run a job. */
+export interface SubmitRequest extends JobRef {
+  readonly command: Command;
+  readonly secrets: JobSecrets;
+  readonly limits: Limits;
+  /** The file that the job's output is appended to; it exists. */
+  readonly output: string;
+  /**
+   * Between SIGTERM and SIGKILL for the processes that the main process leaves behind; and between the
+   * stop signal and SIGKILL of a timeout that the executor keeps.
+   */
+  readonly graceMs: number;
+  /** Jobs that must have exited with 0 before this one begins: those of `settings.queue` that are active. */
+  readonly after: readonly string[];
+}
+
+/** What is known of a job once its command runs. */
+export interface Begun {
+  /** The process id of its main process. */
+  readonly pid: number;
+  /** Absent: it has begun just now, as far as the executor knows. */
+  readonly startedAtMs?: number;
+  /** The cluster's node that it runs on. */
+  readonly node?: string;
+}
+
+/** A job that its executor has taken. */
+export interface Tracked {
+  /**
+   * Settles when its command runs, and never later than `ended`. Where the job ends without having run it
+   * never settles. Never rejects.
+   */
+  readonly whenBegun: Promise<Begun>;
   /**
    * Settles when no process of the job is left and its last byte of output is written. Rejects where the
    * executor cannot find out how the job ended; {@linkcode Executor.adopt} is then asked later.
    */
-  ended: Promise<Ending>;
+  readonly ended: Promise<Ending>;
+  /** The engine's number of the job, where it is known. */
+  readonly engineJob?: string;
 }
 
-/** Everything needed to launch a job. */
-export interface LaunchRequest {
-  jobId: string;
-  /** Whose job it is: many starts of one owner do not hold up those of another. */
-  owner: string;
-  command: Command;
-  settings: JobSettings;
-  secrets: JobSecrets;
-  limits: Limits;
-  /** From {@linkcode Executor.place}. */
-  placement: Placement;
-  /** The job's own folder; it exists. */
-  folder: string;
-  /** The file that the job's output is appended to; it exists. */
-  output: string;
-  /** Between SIGTERM and SIGKILL for the processes that the main process leaves behind. */
-  graceMs: number;
+/** How far a job is, as its record has it. */
+export type Phase =
+  /** It is being submitted: nobody was told of it. */
+  | "starting"
+  /** It was submitted, and has not begun as far as the record knows. */
+  | "pending"
+  /** It has run. */
+  | "begun";
+
+/** A job that had not ended when an earlier server stopped, or whose end could not be told. */
+export interface AdoptionRequest extends JobRef {
+  readonly command: Command;
+  readonly phase: Phase;
+  readonly submittedAtMs: number;
 }
 
-/** Where the processes and files of a job are. */
-export interface JobOnHost {
-  placement: Placement;
-  /** The job's own folder. */
-  folder: string;
-  /** Whose job it is. */
-  owner: string;
-  settings?: JobSettings | undefined;
-}
+/** What became of such a job. */
+export type Adoption =
+  | ({ readonly kind: "tracked" } & Tracked)
+  /** `begun`: absent where it is not known, or the job never ran. */
+  | { readonly kind: "ended"; readonly begun?: Begun; readonly ending: Ending }
+  /** It did not start, and nothing can start it any more. */
+  | { readonly kind: "never-started" };
 
 /** To whom a signal goes. */
 export interface SignalOptions {
@@ -50,85 +125,78 @@ export interface SignalOptions {
   readonly mainOnly?: boolean | undefined;
 }
 
+/** How a job is stopped. */
+export interface StopOrder extends SignalOptions {
+  /** What asks the job to end; SIGCONT follows it, so that stopped processes hear it. */
+  readonly signal: SignalName;
+  /** When SIGKILL follows; a time that is over: at once, and without the signal. */
+  readonly killAtMs: number;
+}
+
 /** A process, and what it does. */
 export interface ProcessState {
-  pid: number;
+  readonly pid: number;
   /** A letter of proc(5), such as D: in the kernel, where nothing but the end of its wait ends it. */
-  state: string;
+  readonly state: string;
 }
 
-/** A job that had not ended when an earlier server stopped. */
-export interface AdoptionRequest {
-  jobId: string;
-  placement: Placement;
-  folder: string;
-  /** Whether the job's record says that it was running. */
-  wasRunning: boolean;
-}
-
-/** What became of such a job. */
-export type Adoption =
-  | ({ kind: "running" } & Running)
-  | { kind: "ended"; pid: number; ending: Ending }
-  /** It did not start, and no launcher can start it any more. */
-  | { kind: "never-started" };
-
-/** Runs jobs. Does not depend on job records, clients or streams. */
+/** Runs jobs. Does not depend on clients or streams. */
 export interface Executor {
+  readonly capabilities: Capabilities;
+
   /**
    * Decides where a job will run, before anything exists.
    *
-   * @throws {JobError} "precondition" when a limit cannot be held.
+   * @throws {JobError} "precondition" when a limit cannot be held; "invalid" for settings that only
+   * another executor has.
    */
-  place(jobId: string, limits: Limits): Placement;
+  plan(jobId: string, limits: Limits, settings: JobSettings): Handle;
 
   /**
-   * Starts a job. Its limits hold from its first instruction on.
+   * Starts a job, or hands it to the engine. Its limits hold from its first instruction on.
    *
-   * @throws {JobError} When the command cannot be run or a limit cannot be set; then no process and no
-   * group of the job is left.
+   * @returns Settles when the job runs; where jobs queue, when the engine has taken it.
+   * @throws {JobError} When the command cannot be run or a limit cannot be set. Then nothing of the job
+   * runs, nothing will, and no process and no group of it is left.
    */
-  launch(request: LaunchRequest): Promise<Running>;
+  submit(request: SubmitRequest): Promise<Tracked>;
 
   /**
    * Takes over the jobs that had not ended when an earlier server stopped, or whose end it failed to
-   * tell.
+   * tell. A "starting" one that nothing has taken can be started by nothing afterwards.
    *
    * @returns What became of each, by the job's id.
    */
   adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>>;
 
-  /** The ids of all jobs that have a process on this host, whoever has started them. */
+  /** The ids of jobs that have a process, whoever has started them. */
   populated(): Promise<string[]>;
 
   /**
-   * Sends a signal that asks every process of a job to end, and SIGCONT after it, so that stopped ones
-   * hear it. The caller then times the grace period.
+   * Stops a job: the signal, SIGKILL at its time, and again until the job has ended. A job that waits is
+   * taken back, and ends as one that never ran. A second call may make SIGKILL come earlier, never later,
+   * and does not repeat the signal; one after the job's end does nothing.
+   *
+   * @returns Settles when what was due at once is done. Never rejects: what fails is logged, and tried
+   * again.
    */
-  terminate(job: JobOnHost, signal: SignalName, options?: SignalOptions): Promise<void>;
+  stop(job: JobRef, order: StopOrder): Promise<void>;
 
   /**
-   * Sends every process of a job a signal. Its main process is sent it, here and in the other methods,
-   * also where it has left the job's groups.
+   * Sends every process of a job that has begun a signal.
    *
    * @returns Whether there was a process.
    * @throws {JobError} "exhausted" when the host has no room for the process that sends it;
-   * "precondition" when it is for the main process alone, and that is not known.
+   * "precondition" when it is for the main process alone, and that is not known, or cannot be told now.
    */
-  signal(job: JobOnHost, signal: SignalName, options?: SignalOptions): Promise<boolean>;
-
-  /**
-   * Kills every process of a job (SIGKILL), also those in groups and sessions of their own; where the main
-   * process has left the job's groups, the processes below it too.
-   */
-  kill(job: JobOnHost): Promise<void>;
+  signal(job: JobRef, signal: SignalName, options?: SignalOptions): Promise<boolean>;
 
   /**
    * Which processes of a job are left: for whoever looks why it does not end.
    *
    * @returns At most some ten of them.
    */
-  remaining(job: JobOnHost): Promise<ProcessState[]>;
+  remaining(job: JobRef): Promise<ProcessState[]>;
 
   /** Holds the disk limits of running jobs also on disks that have come since their start. */
   holdDiskLimits(
@@ -136,8 +204,14 @@ export interface Executor {
   ): Promise<void>;
 
   /**
-   * What running jobs use now, in the order of their placements; nothing of a job whose counters cannot
-   * be read now.
+   * What running jobs use now, in the order of the jobs; nothing of a job whose counters cannot be read
+   * now.
    */
-  usages(placements: readonly Placement[]): Promise<Usage[]>;
+  usages(jobs: readonly JobRef[]): Promise<Usage[]>;
+
+  /** What the engine said last of each job, in their order; from memory, at once. */
+  statuses(jobIds: readonly string[]): (EngineStatus | undefined)[];
+
+  /** Stops watching jobs. They go on. */
+  close(): Promise<void>;
 }

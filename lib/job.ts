@@ -4,11 +4,12 @@ import type { Executor, SignalOptions } from "./executor.ts";
 import { type ActiveJob, ActiveJobs } from "./job/active_jobs.ts";
 import { adoptJobs } from "./job/adopt.ts";
 import type { JobBounds } from "./job/bounds.ts";
-import { type Clock, SYSTEM_CLOCK } from "./job/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../common/clock.ts";
 import { type EndingParts, Endings, type StopOptions } from "./job/endings.ts";
 import { JobFolders } from "./job/folder.ts";
 import { type JobQuery, listPage } from "./job/list.ts";
 import { type IsVisible, Lookup } from "./job/lookup.ts";
+import { refOf } from "./job/refs.ts";
 import { removeJob } from "./job/removal.ts";
 import { rotate, type RotationParts } from "./job/rotate.ts";
 import { type StartOptions, Starts } from "./job/starts.ts";
@@ -16,7 +17,7 @@ import { type JobView, viewJobs } from "./job/views.ts";
 import type { OutputLog } from "./logs.ts";
 import { freeHeads } from "./logs/rotation.ts";
 import type { UidRange } from "./model/owner_uids.ts";
-import { hasEnded, type JobRecord } from "./model/record.ts";
+import { hasEnded, isRunning, type JobRecord } from "./model/record.ts";
 import type { JobRequest } from "./model/request.ts";
 import type { SignalName } from "../common/signals.ts";
 import type { JobStore } from "./store.ts";
@@ -125,7 +126,8 @@ export class JobManager {
   /**
    * Sends a signal to all processes of a job, or to its main process alone.
    *
-   * @throws {JobError} "not-found", or "precondition" when the job has ended, or the signal reached nobody.
+   * @throws {JobError} "not-found", or "precondition" when the job has ended or not begun, or the signal
+   * reached nobody.
    */
   async signal(
     id: string,
@@ -133,10 +135,13 @@ export class JobManager {
     options: SignalOptions = {},
     onBegin = () => {},
   ): Promise<void> {
-    const job = this.#lookup.running(id, "signal");
+    const { record } = this.#lookup.running(id, "signal");
+    if (!isRunning(record.state)) {
+      throw new JobError("precondition", `Cannot signal job ${id}: it has not begun`);
+    }
     onBegin();
-    const folder = this.#parts.folders.pathOf(id);
-    if (await this.#parts.executor.signal({ ...job.record, folder }, signal, options)) return;
+    const { executor, folders } = this.#parts;
+    if (await executor.signal(refOf(record, folders), signal, options)) return;
     throw new JobError(
       "precondition",
       `Cannot signal job ${id}: none of its processes is left in its control groups; it is ending, or ` +
@@ -194,12 +199,14 @@ export class JobManager {
   /**
    * Removes a job that has ended, with its output.
    *
-   * @throws {JobError} "not-found", or "precondition" while the job runs.
+   * @throws {JobError} "not-found", or "precondition" while the job runs or waits.
    * @throws When the disk fails; the job may then be removed again.
    */
   async remove(id: string, onBegin = () => {}): Promise<void> {
-    if (!hasEnded(this.#lookup.begun(id).state)) {
-      throw new JobError("precondition", `Cannot remove job ${id}: it is running; stop it first`);
+    const { state } = this.#lookup.begun(id);
+    if (!hasEnded(state)) {
+      const what = state.kind === "pending" ? "waits for its turn" : "is running";
+      throw new JobError("precondition", `Cannot remove job ${id}: it ${what}; stop it first`);
     }
     onBegin();
     await removeJob(this.#parts, id);
@@ -208,7 +215,8 @@ export class JobManager {
 
   /** Cuts the output of the jobs that have written beyond the bound. Never rejects. */
   async rotate(): Promise<void> {
-    await rotate(this.#parts.active, this.#parts);
+    const begun = [...this.#parts.active].filter(({ record }) => isRunning(record.state));
+    await rotate(begun, this.#parts);
   }
 
   /**
@@ -218,13 +226,13 @@ export class JobManager {
    */
   async holdDiskLimits(): Promise<void> {
     const jobs: { jobId: string; limits: JobRecord["limits"] }[] = [];
-    for (const { record: { id, limits }, isOver } of this.#parts.active) {
+    for (const { record: { id, limits, state }, isOver } of this.#parts.active) {
       const { readBytesPerSecond, writeBytesPerSecond } = limits;
       const diskLimits = {
         ...(readBytesPerSecond === undefined ? {} : { readBytesPerSecond }),
         ...(writeBytesPerSecond === undefined ? {} : { writeBytesPerSecond }),
       };
-      if (!isOver && Object.keys(diskLimits).length > 0) {
+      if (!isOver && isRunning(state) && Object.keys(diskLimits).length > 0) {
         jobs.push({ jobId: id, limits: diskLimits });
       }
     }
@@ -235,7 +243,7 @@ export class JobManager {
     records: readonly JobRecord[],
     { withUsage }: { readonly withUsage: boolean },
   ): Promise<JobView[]> {
-    const { executor } = this.#parts;
-    return viewJobs(records, { withUsage, lookup: this.#lookup, executor });
+    const { executor, folders } = this.#parts;
+    return viewJobs(records, { withUsage, lookup: this.#lookup, folders, executor });
   }
 }

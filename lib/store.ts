@@ -8,7 +8,7 @@ import type { UidRange } from "./model/owner_uids.ts";
 import { DATABASE_FILE, openDatabase, reading } from "./store/database.ts";
 import { RecordReader } from "./store/record_reader.ts";
 import { Reserve } from "./store/reserve.ts";
-import { COLUMNS, ROW } from "./store/stored_record.ts";
+import { COLUMNS, ROW, storedText } from "./store/stored_record.ts";
 import { WalSync } from "./store/wal_sync.ts";
 
 /** A job that has ended, as retention sees it. */
@@ -128,7 +128,7 @@ export class JobStore {
       hasEnded(record.state) ? 0 : 1,
       endedAtMs(record.state),
       safe(firstOffset),
-      JSON.stringify(record),
+      storedText(record),
       safe(record.createdAtMs),
       record.settings?.title || null,
       record.state.kind,
@@ -154,7 +154,7 @@ export class JobStore {
     const active = hasEnded(state) ? 0 : 1;
     const bytes = safe(outputBytes);
     const endedMs = endedAtMs(state);
-    const text = JSON.stringify(record);
+    const text = storedText(record);
     this.#insist(() => this.#update.run(active, endedMs, bytes, text, state.kind, id));
   }
 

@@ -1,13 +1,13 @@
 /** Takes over the jobs that an earlier server left on this host. */
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
-import type { Adoption, AdoptionRequest } from "../executor.ts";
 import { log } from "../log.ts";
 import { EndingWatch } from "./ending_watch.ts";
 import { whenConfirmed } from "./confirmed_end.ts";
 import { discardGroups, isVacated, removeEmptyGroups } from "./group_files.ts";
 import { readLaunchRecord, withdraw } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
+import type { LeftJob, Outcome } from "./left_job.ts";
 import { LOST_BECAUSE, lostBecause, whenOrphanEnds } from "./orphans.ts";
 import { findAlive } from "./processes.ts";
 import { Turns } from "../../common/turns.ts";
@@ -59,11 +59,11 @@ export class AdoptedJobs {
   }
 
   /** Finds out what became of each job, and watches those that run. */
-  async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
+  async adopt(requests: readonly LeftJob[]): Promise<Map<string, Outcome>> {
     // One clock for all: after the host's crash there may be many jobs to wait for.
     const beganAtMs = Date.now();
     const isOver = (timeoutMs: number) => Date.now() - beganAtMs > timeoutMs;
-    const adoptions = new Map<string, Adoption>();
+    const adoptions = new Map<string, Outcome>();
     let open = requests;
     let launcherless: ReadonlySet<string> = new Set();
     for (
@@ -98,9 +98,9 @@ export class AdoptedJobs {
    * @returns Why not, by job id, where something failed.
    */
   async #look(
-    requests: readonly AdoptionRequest[],
+    requests: readonly LeftJob[],
     round: Round,
-    adoptions: Map<string, Adoption>,
+    adoptions: Map<string, Outcome>,
   ): Promise<Map<string, string>> {
     const turns = new Turns(MAX_AT_ONCE, this.#times.settleTimeoutMs);
     const errors = new Map<string, string>();
@@ -119,9 +119,9 @@ export class AdoptedJobs {
 
   /** @returns undefined: it cannot be told yet. */
   async #adopt(
-    request: AdoptionRequest,
+    request: LeftJob,
     { launcherless, isFirstLineDue }: Round,
-  ): Promise<Adoption | undefined> {
+  ): Promise<Outcome | undefined> {
     const { jobId, folder, placement, wasRunning } = request;
     if (!wasRunning && await withdraw(folder)) return await neverStarted(request);
     const record = readLaunchRecord(folder);
@@ -152,7 +152,7 @@ export class AdoptedJobs {
   }
 
   /** A job of which it cannot be told in time what became of it. */
-  #unsettled(request: AdoptionRequest, error?: string): Adoption {
+  #unsettled(request: LeftJob, error?: string): Outcome {
     log.warn("cannot tell yet what became of a job: it counts as running", {
       job: request.jobId,
       error: error ?? "its launcher has not started it yet",
@@ -166,7 +166,7 @@ export class AdoptedJobs {
 }
 
 /** A job that has run, and whose files tell no more of it: its processes may live on. */
-async function orphaned(request: AdoptionRequest): Promise<Adoption> {
+async function orphaned(request: LeftJob): Promise<Outcome> {
   const reason = LOST_BECAUSE.filesDamaged;
   if (await isVacated(request.placement)) {
     return { kind: "ended", pid: 0, ending: lostBecause(reason) };
@@ -174,13 +174,13 @@ async function orphaned(request: AdoptionRequest): Promise<Adoption> {
   return { kind: "running", pid: 0, ended: whenOrphanEnds(request, reason) };
 }
 
-async function neverStarted({ placement }: AdoptionRequest): Promise<Adoption> {
+async function neverStarted({ placement }: LeftJob): Promise<Outcome> {
   await discardGroups(placement.groups);
   return { kind: "never-started" };
 }
 
 /** @returns Ids of those jobs whose launcher has ended; none where the host has no process to find out. */
-async function findLauncherless(requests: readonly AdoptionRequest[]): Promise<Set<string>> {
+async function findLauncherless(requests: readonly LeftJob[]): Promise<Set<string>> {
   const launchers = requests.flatMap((request) => {
     const launcher = launcherOf(request);
     return launcher === undefined ? [] : [{ ...launcher, jobId: request.jobId }];
@@ -189,7 +189,7 @@ async function findLauncherless(requests: readonly AdoptionRequest[]): Promise<S
   return new Set(launchers.filter((one) => !alive.has(one)).map(({ jobId }) => jobId));
 }
 
-function launcherOf({ folder }: AdoptionRequest): ProcessIdentity | undefined {
+function launcherOf({ folder }: LeftJob): ProcessIdentity | undefined {
   try {
     return readLaunchRecord(folder)?.launcher;
   } catch {

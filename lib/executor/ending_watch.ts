@@ -1,17 +1,17 @@
 /** Watches for the ends of jobs whose launchers an earlier server started. */
 import { join } from "node:path";
-import type { AdoptionRequest } from "../executor.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
 import { whenConfirmed } from "./confirmed_end.ts";
 import { LAUNCH_RECORD_FILE, readLaunchRecord } from "./job_files.ts";
 import type { ProcessIdentity } from "./launch_record.ts";
+import type { LeftJob } from "./left_job.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { findAlive } from "./processes.ts";
 
 interface Watched {
-  request: AdoptionRequest;
+  request: LeftJob;
   launcher: ProcessIdentity;
   end: (ending: Ending | Promise<Ending>) => void;
   fail: (error: unknown) => void;
@@ -37,7 +37,7 @@ export class EndingWatch {
    * Adds a job; to be called before {@linkcode start}. Settles when the job has ended; rejects where the
    * executor cannot find out how.
    */
-  whenEnded(request: AdoptionRequest, launcher: ProcessIdentity): Promise<Ending> {
+  whenEnded(request: LeftJob, launcher: ProcessIdentity): Promise<Ending> {
     return new Promise((end, fail) => {
       this.#watched.set(join(request.folder, LAUNCH_RECORD_FILE), { request, launcher, end, fail });
     });
@@ -124,7 +124,7 @@ export class EndingWatch {
   }
 
   /** A record that cannot be read now (the host has no descriptor left, say) may be read later. */
-  #endingOf({ jobId, folder }: AdoptionRequest): Ending | undefined {
+  #endingOf({ jobId, folder }: LeftJob): Ending | undefined {
     try {
       return readLaunchRecord(folder)?.ending;
     } catch (error) {

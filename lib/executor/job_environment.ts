@@ -1,6 +1,6 @@
 /** What a job finds in its environment, and how it gets there. */
 import { join } from "node:path";
-import type { LaunchRequest } from "../executor.ts";
+import type { SubmitRequest } from "../executor.ts";
 import {
   DEFAULT_SETTINGS,
   type Isolation,
@@ -51,7 +51,7 @@ function isForChildren(name: string): boolean {
  * @throws When the input cannot be written.
  */
 export async function entryEnvironment(
-  { settings, secrets, folder }: Pick<LaunchRequest, "settings" | "secrets" | "folder">,
+  { settings, secrets, folder }: Pick<SubmitRequest, "settings" | "secrets" | "folder">,
   finding?: Pick<Finding, "file" | "unless">,
 ): Promise<Record<string, string>> {
   const { user, workingDirectory, umask, isolation } = settings;

@@ -1,25 +1,33 @@
 /** Runs jobs on this host: control groups, a launcher for each job, and one-shot scripts. */
 import { dirname } from "node:path";
+import { SYSTEM_CLOCK } from "../../common/clock.ts";
 import { isJobId } from "../../common/job_id.ts";
-import { launchersGroup, parentGroups, planGroups } from "../cgroup.ts";
+import { hasController, launchersGroup, parentGroups, planGroups } from "../cgroup.ts";
 import { parseUsage } from "../cgroup/counters.ts";
 import { type HostReport, parseHostReport, toCgroupHost } from "../cgroup/host.ts";
 import type { CgroupHost, Controller, Placement, Setting, Usage } from "../cgroup/types.ts";
 import type {
   Adoption,
   AdoptionRequest,
+  Capabilities,
+  EngineStatus,
   Executor,
-  JobOnHost,
-  LaunchRequest,
+  Handle,
+  JobRef,
+  LimitName,
+  LimitSupport,
   ProcessState,
-  Running,
   SignalOptions,
+  StopOrder,
+  SubmitRequest,
+  Tracked,
 } from "../executor.ts";
 import { JobError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
-import { DEFAULT_SETTINGS } from "../model/settings.ts";
+import { requireNoQueue } from "../model/queue.ts";
+import { DEFAULT_SETTINGS, type JobSettings } from "../model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { quoteForShell, runScript } from "../shim/shell.ts";
@@ -34,10 +42,12 @@ import { RECORD_REFUSED_STATUS } from "./launcher.ts";
 import { parseLaunchReport, toLaunchError, withRoomNamed } from "./launch_report.ts";
 import { type Launched, Launchers } from "./launchers.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
+import { placementIn } from "./placement.ts";
 import { prepareHost } from "./prepare_host.ts";
 import { nameOf } from "./processes.ts";
 import { type Finding, ProgramCheck } from "./program_check.ts";
 import { SpareShell } from "./spare_shell.ts";
+import { Stopping } from "./stopping.ts";
 
 /** The unit in which the launcher is told the grace period. */
 const GRACE_UNIT_MS = 50;
@@ -63,6 +73,8 @@ export class LocalExecutor implements Executor {
   readonly #programs = new ProgramCheck();
   readonly #spareShell = new SpareShell();
   readonly #counters = new CounterReader(readCounters);
+  readonly #stopping: Stopping;
+  readonly capabilities: Capabilities;
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
   readonly inheritedDescriptors: readonly number[];
 
@@ -82,6 +94,13 @@ export class LocalExecutor implements Executor {
       maxLaunching: maxLaunching(host),
       script: launcherScript(maxDescriptors, report.processors),
     });
+    this.#stopping = new Stopping({
+      clock: SYSTEM_CLOCK,
+      terminate: (job, signal, options) => this.#terminate(job, signal, options),
+      kill: (job) => this.#kill(job),
+      remaining: (job) => this.remaining(job),
+    });
+    this.capabilities = capabilitiesOf(host);
     this.#spareShell.prepare();
   }
 
@@ -110,12 +129,12 @@ export class LocalExecutor implements Executor {
     return { kind, controllers: hierarchies.flatMap(({ controllers }) => controllers) };
   }
 
-  place(jobId: string, limits: Limits): Placement {
-    const { groups, tracker, populatedFile, counters } = planGroups(this.#host, jobId, limits);
-    return { groups, tracker, populatedFile, counters, bootId: this.#bootId };
+  plan(jobId: string, limits: Limits, settings: JobSettings): Handle {
+    requireNoQueue(settings.queue);
+    return { ...this.#place(jobId, limits) };
   }
 
-  async launch(request: LaunchRequest): Promise<Running> {
+  async submit(request: SubmitRequest): Promise<Tracked> {
     const { jobId, limits, command, folder } = request;
     const plan = planGroups(this.#host, jobId, limits);
     this.#spareShell.prepare();
@@ -159,11 +178,32 @@ export class LocalExecutor implements Executor {
       await insistOnDiscarding(plan.groups);
       throw report.error;
     }
-    return { pid: report.pid, ended: this.#ending(request, launched.done) };
+    return this.#tracked(jobId, report.pid, this.#ending(request, launched.done));
   }
 
-  adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
-    return this.#adopted.adopt(requests);
+  async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
+    const found = await this.#adopted.adopt(requests.map((request) => ({
+      jobId: request.jobId,
+      folder: request.folder,
+      placement: this.#placementOf(request),
+      wasRunning: request.phase === "begun",
+    })));
+    const adoptions = new Map<string, Adoption>();
+    for (const [jobId, outcome] of found) {
+      if (outcome.kind === "running") {
+        const { pid, ended } = outcome;
+        adoptions.set(jobId, { kind: "tracked", ...this.#tracked(jobId, pid, ended) });
+        continue;
+      }
+      this.#stopping.forget(jobId);
+      adoptions.set(
+        jobId,
+        outcome.kind === "ended"
+          ? { kind: "ended", begun: { pid: outcome.pid }, ending: outcome.ending }
+          : outcome,
+      );
+    }
+    return adoptions;
   }
 
   async populated(): Promise<string[]> {
@@ -171,21 +211,16 @@ export class LocalExecutor implements Executor {
     return printed.split("\n").filter(isJobId);
   }
 
-  async terminate(job: JobOnHost, signal: SignalName, options: SignalOptions = {}): Promise<void> {
-    await markStopping(job.folder);
-    const signals = ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"] as const;
-    // Asking all of its processes to end is better than to kill those that nobody has asked.
-    const args = await signalArguments(signals, job, options)
-      .catch(() => signalArguments(signals, job));
-    await this.#sendAtOnce(args, job.owner);
+  async stop(job: JobRef, order: StopOrder): Promise<void> {
+    await this.#stopping.stop(job, order);
   }
 
   async signal(
-    job: JobOnHost,
+    job: JobRef,
     signal: SignalName,
     options: SignalOptions = {},
   ): Promise<boolean> {
-    const args = await signalArguments([signal], job, options);
+    const args = await signalArguments([signal], this.#onHost(job), options);
     try {
       return await this.#send(args, job.owner);
     } catch (error) {
@@ -193,12 +228,8 @@ export class LocalExecutor implements Executor {
     }
   }
 
-  async kill(job: JobOnHost): Promise<void> {
-    await this.#sendAtOnce(await signalArguments(["KILL"], job), job.owner);
-  }
-
-  async remaining(job: JobOnHost): Promise<ProcessState[]> {
-    const { groups } = job.placement;
+  async remaining(job: JobRef): Promise<ProcessState[]> {
+    const { groups } = this.#placementOf(job);
     const printed = await runScript(scripts.states, [...await mainArgument(job), ...groups], {
       who: `jobs of ${job.owner}`,
     });
@@ -218,18 +249,60 @@ export class LocalExecutor implements Executor {
     if (settings.length > 0) await this.#diskLimits.hold(settings);
   }
 
-  async usages(placements: readonly Placement[]): Promise<Usage[]> {
+  async usages(jobs: readonly JobRef[]): Promise<Usage[]> {
+    const placements = jobs.map((job) => this.#placementOf(job));
     return (await this.#counters.read(placements)).map(parseUsage);
   }
 
-  /** Stops watching adopted jobs and removes the parent groups that are empty. Jobs go on. */
+  statuses(jobIds: readonly string[]): (EngineStatus | undefined)[] {
+    return jobIds.map(() => undefined);
+  }
+
+  /** Also removes the parent groups that are empty. */
   async close({ keepsFoundGroups = false } = {}): Promise<void> {
+    this.#stopping.close();
     this.#adopted.close();
     await Promise.all([this.#launchers.close(), this.#spareShell.close()]);
     const groups = [launchersGroup(this.#host), ...parentGroups(this.#host)];
     await removeEmptyGroups(
       keepsFoundGroups ? groups.filter((group) => this.#madeGroups.includes(group)) : groups,
     );
+  }
+
+  #place(jobId: string, limits: Limits): Placement {
+    const { groups, tracker, populatedFile, counters } = planGroups(this.#host, jobId, limits);
+    return { groups, tracker, populatedFile, counters, bootId: this.#bootId };
+  }
+
+  /** A handle that was damaged is made again: the groups of a job on this host are known by its id. */
+  #placementOf({ jobId, handle }: Pick<JobRef, "jobId" | "handle">): Placement {
+    const placement = placementIn(handle);
+    if (placement !== undefined) return placement;
+    const { bootId: _, ...made } = this.#place(jobId, {});
+    return made;
+  }
+
+  #onHost(job: JobRef): JobOnHost {
+    return { ...job, placement: this.#placementOf(job) };
+  }
+
+  #tracked(jobId: string, pid: number, ended: Promise<Ending>): Tracked {
+    this.#stopping.watch(jobId, ended);
+    return { whenBegun: Promise.resolve({ pid }), ended };
+  }
+
+  async #terminate(job: JobRef, signal: SignalName, options: SignalOptions): Promise<void> {
+    await markStopping(job.folder);
+    const signals = ENDS_STOPPED.has(signal) ? [signal] : [signal, "CONT"] as const;
+    const target = this.#onHost(job);
+    // Asking all of its processes to end is better than to kill those that nobody has asked.
+    const args = await signalArguments(signals, target, options)
+      .catch(() => signalArguments(signals, target));
+    await this.#sendAtOnce(args, job.owner);
+  }
+
+  async #kill(job: JobRef): Promise<void> {
+    await this.#sendAtOnce(await signalArguments(["KILL"], this.#onHost(job)), job.owner);
   }
 
   /** Sends signals, one after the other. @returns Whether there was a process to send them to. */
@@ -269,16 +342,48 @@ export class LocalExecutor implements Executor {
     }
   }
 
-  async #ending(request: LaunchRequest, done: Promise<number>): Promise<Ending> {
+  async #ending(request: SubmitRequest, done: Promise<number>): Promise<Ending> {
     const status = await done;
-    const ending = readLaunchRecord(request.folder)?.ending;
-    if (ending !== undefined) return await whenConfirmed(request, ending);
-    log.warn("the launcher of a job is gone, and has left no exit status", { job: request.jobId });
+    const { jobId, folder } = request;
+    const job = { jobId, folder, placement: this.#placementOf(request) };
+    const ending = readLaunchRecord(folder)?.ending;
+    if (ending !== undefined) return await whenConfirmed(job, ending);
+    log.warn("the launcher of a job is gone, and has left no exit status", { job: jobId });
     return await whenOrphanEnds(
-      request,
+      job,
       status === RECORD_REFUSED_STATUS ? LOST_BECAUSE.diskRefused : LOST_BECAUSE.launcherKilled,
     );
   }
+}
+
+/** A job, and where its processes are. */
+interface JobOnHost extends JobRef {
+  readonly placement: Placement;
+}
+
+/** What this host can do. */
+function capabilitiesOf(host: CgroupHost): Capabilities {
+  const support = (controller: Controller): LimitSupport =>
+    hasController(host, controller)
+      ? "held"
+      : { refused: `the ${controller} controller is not available to the worker` };
+  const limits: Record<LimitName, LimitSupport> = {
+    cpuCores: support("cpu"),
+    memoryBytes: support("memory"),
+    readBytesPerSecond: support("io"),
+    writeBytesPerSecond: support("io"),
+    processes: support("pids"),
+  };
+  return {
+    engine: "",
+    queues: false,
+    keepsTime: false,
+    output: { news: "events", bound: "holes" },
+    limits,
+    isolation: true,
+    users: true,
+    partitions: [],
+  };
 }
 
 /**
@@ -300,7 +405,7 @@ async function signalArguments(
           "the server has started it, or the disk is stuck); signal all of the job's processes",
       );
     }
-    const levels = job.settings?.isolation.ownProcesses === true ? OWN_PROCESSES_LEVELS : 0;
+    const levels = job.settings.isolation.ownProcesses ? OWN_PROCESSES_LEVELS : 0;
     return [signals.join(" "), `${main}:${levels}`];
   }
   const { tracker, groups } = job.placement;
@@ -310,7 +415,7 @@ async function signalArguments(
 }
 
 /** A job's main process as scripts take it, where it is known. */
-async function mainArgument({ folder }: JobOnHost): Promise<string[]> {
+async function mainArgument({ folder }: JobRef): Promise<string[]> {
   const main = await mainProcessOf(folder);
   return main === undefined ? [] : [nameOf(main)];
 }

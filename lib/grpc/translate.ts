@@ -11,6 +11,7 @@ import type { JobView } from "../job.ts";
 import type { JobQuery } from "../job/list.ts";
 import type { Limits } from "../limits.ts";
 import type { ReadRange } from "../logs.ts";
+import type { EngineStatus } from "../model/engine.ts";
 import { hasEnded, type JobRecord } from "../model/record.ts";
 import type { JobRequest } from "../model/request.ts";
 import { DEFAULT_SETTINGS, readSettings } from "../model/settings.ts";
@@ -78,6 +79,8 @@ const STATES: ReadonlyMap<string, JobRecord["state"]["kind"]> = new Map([
   ["JOB_STATE_STOPPING", "stopping"],
   ["JOB_STATE_EXITED", "exited"],
   ["JOB_STATE_LOST", "lost"],
+  ["JOB_STATE_PENDING", "pending"],
+  ["JOB_STATE_NEVER_RAN", "never-ran"],
 ]);
 
 /**
@@ -111,7 +114,7 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
 }
 
 /** The answer to a Query; fields that a job in its state does not have are left out. */
-export function toQueryResponse({ record, usage, outputBytes }: JobView): QueryResponse {
+export function toQueryResponse({ record, usage, outputBytes, engine }: JobView): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
   const { settings = DEFAULT_SETTINGS, askedLimits = limits, stoppedBy = "" } = record;
   const { title, labels, user, workingDirectory, isolation, timeoutMs, graceMs } = settings;
@@ -138,8 +141,26 @@ export function toQueryResponse({ record, usage, outputBytes }: JobView): QueryR
     outputBytes,
     outputFirstOffset: firstOffset,
   };
-  if (state.kind === "starting") return common;
-  const running: QueryResponse = { ...common, pid: state.pid, startedAtMs: state.startedAtMs };
+  const answer: QueryResponse = { ...common, ...engineFields(record, engine) };
+  switch (state.kind) {
+    case "starting":
+      return answer;
+    case "pending":
+      return { ...answer, pid: 0, exited: false, state: "JOB_STATE_PENDING" };
+    case "never-ran": {
+      const { endedAtMs, reason } = state;
+      return {
+        ...answer,
+        pid: 0,
+        exited: true,
+        exitCode: -1,
+        state: "JOB_STATE_NEVER_RAN",
+        endedAtMs,
+        reason,
+      };
+    }
+  }
+  const running: QueryResponse = { ...answer, pid: state.pid, startedAtMs: state.startedAtMs };
   if (!hasEnded(state)) {
     const name = state.kind === "running" ? "JOB_STATE_RUNNING" : "JOB_STATE_STOPPING";
     return { ...running, exited: false, state: name };
@@ -150,4 +171,25 @@ export function toQueryResponse({ record, usage, outputBytes }: JobView): QueryR
     return { ...ended, state: "JOB_STATE_EXITED", exitCode, signal, oomKilled };
   }
   return { ...ended, state: "JOB_STATE_LOST", exitCode: -1, reason: state.reason };
+}
+
+/** What is told of a job of a cluster engine; nothing of another one. */
+function engineFields(
+  { state, createdAtMs, settings }: JobRecord,
+  engine: EngineStatus | undefined,
+): QueryResponse {
+  if (engine === undefined && state.kind !== "pending") return {};
+  const node = "node" in state ? state.node : engine?.node;
+  return {
+    submittedAtMs: createdAtMs,
+    node: node ?? "",
+    partition: engine?.partition ?? settings?.queue?.partition ?? "",
+    engineJob: engine?.engineJob ?? "",
+    engineState: engine?.engineState ?? "",
+    asOfMs: engine?.asOfMs ?? 0,
+    ...(state.kind === "pending" && {
+      pendingReason: engine?.pendingReason ?? "",
+      estimatedStartMs: engine?.estimatedStartMs ?? 0,
+    }),
+  };
 }

@@ -2,9 +2,10 @@
 import { isDiskFull, isDiskRefusing, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
+import type { EngineStatus } from "../model/engine.ts";
 import { hasEnded, type JobRecord, type JobState, requireTransition } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../common/clock.ts";
 
 /** How long after a record could not be stored (the disk may be full) the next attempt is made. */
 const STORE_RETRY_MS = 1000;
@@ -16,7 +17,7 @@ export interface ActiveJob {
   readonly output: OutputLog;
   /** Whether none of its processes is left: it takes no room, also while the disk keeps its end back. */
   readonly isOver: boolean;
-  /** Settles when the disk has the record of a job that has begun; rejects where the disk is full. */
+  /** Settles when the disk has the record of a job that has begun or waits; rejects where the disk is full. */
   readonly stored: Promise<void>;
   /** Settles when the job has ended and its record says so; never rejects. */
   readonly ended: Promise<void>;
@@ -24,10 +25,12 @@ export interface ActiveJob {
 
 /** What changes with a job's state, besides the state. */
 export interface ChangeOptions {
-  /** The job is being stopped because its timeout is over. */
+  /** The job is being stopped, or was, because its timeout is over. */
   readonly timedOut?: true;
   /** The common name of the certificate that stops it. */
   readonly stoppedBy?: string;
+  /** What the engine has said of the job. */
+  readonly engine?: EngineStatus;
   /** What the output of a job that has ended takes on disk, in bytes. */
   readonly diskBytes?: number;
   /** The size of the whole output of a job that has ended, with what is missing in it. */
@@ -66,7 +69,7 @@ export class ActiveJobs {
   }
 
   /**
-   * Adds a job that runs.
+   * Adds a job that its executor has taken.
    *
    * @param whenEnded Settles when the job's end is recorded by {@linkcode change}; must not reject.
    */

@@ -1,15 +1,16 @@
 /** Jobs that an earlier server left. */
-import type { Adoption, Executor, Running } from "../executor.ts";
+import type { Adoption, Executor, Tracked } from "../executor.ts";
 import { Turns } from "../../common/turns.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { JobRecord } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
-import type { Clock } from "./clock.ts";
-import { type Endings, filesLost, toAdoptionRequest } from "./endings.ts";
+import type { Clock } from "../../common/clock.ts";
+import { type Endings, nothingFound } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
 import { recoverRecords } from "./recovery.ts";
+import { toAdoptionRequest } from "./refs.ts";
 import { discardStart } from "./removal.ts";
 
 /** Jobs that are sent their stop signal at once: each takes a process. */
@@ -52,30 +53,18 @@ export async function adoptJobs(parts: AdoptionParts): Promise<void> {
   const settling: Promise<void>[] = [];
   for (const record of records) {
     const adoption = adoptions.get(record.id) ?? { kind: "never-started" };
-    if (adoption.kind === "running") {
-      const job = endings.watch(withPid(record, adoption.pid), adoption, record.createdAtMs);
-      if (record.state.kind === "stopping") settling.push(goOnStopping(job, endings, turns));
-    } else if (adoption.kind === "never-started" && record.state.kind === "starting") {
+    if (adoption.kind === "never-started" && record.state.kind === "starting") {
       await discardStart(parts, record.id);
-    } else {
-      const running = asEnded(adoption, clock);
-      settling.push(
-        endings.watch(withPid(record, running.pid), running, record.createdAtMs).ended,
-      );
+      continue;
     }
+    const job = endings.watch(record, trackedOf(adoption, record, clock), record.createdAtMs);
+    if (adoption.kind !== "tracked") settling.push(job.ended);
+    else if (record.state.kind === "stopping") settling.push(goOnStopping(job, endings, turns));
   }
   // Together, since one wait for the disk stores them all.
   await settled(settling, clock);
   await tellUntracked(parts);
   if (records.length > 0) log.info("adopted jobs of an earlier server", { jobs: records.length });
-}
-
-/** A record that was made again does not know the process id. */
-function withPid(record: JobRecord, pid: number): JobRecord {
-  const { state } = record;
-  return state.kind === "running" && state.pid === 0
-    ? { ...record, state: { ...state, pid } }
-    : record;
 }
 
 /** Where records and folders of jobs were removed together, their processes are all that is left. */
@@ -95,7 +84,7 @@ async function tellUntracked({ executor, active }: AdoptionParts): Promise<void>
 
 async function goOnStopping(job: ActiveJob, endings: Endings, turns: Turns): Promise<void> {
   using _turn = await turns.take();
-  await endings.endProcesses(job, { terminate: true });
+  await endings.goOnStopping(job);
 }
 
 async function settled(settling: readonly Promise<void>[], clock: Clock): Promise<void> {
@@ -108,9 +97,14 @@ async function settled(settling: readonly Promise<void>[], clock: Clock): Promis
   cancel();
 }
 
-/** A job that has run and of which nothing is found is lost; its record is kept. */
-function asEnded(adoption: Exclude<Adoption, { kind: "running" }>, clock: Clock): Running {
-  return adoption.kind === "ended"
-    ? { pid: adoption.pid, ended: Promise.resolve(adoption.ending) }
-    : { pid: 0, ended: Promise.resolve(filesLost(clock.nowMs())) };
+/** What is known of a job that has ended is told as of one that ends now. */
+function trackedOf(adoption: Adoption, record: JobRecord, clock: Clock): Tracked {
+  if (adoption.kind === "tracked") return adoption;
+  const { begun, ending } = adoption.kind === "ended"
+    ? adoption
+    : { begun: undefined, ending: nothingFound(record, clock.nowMs()) };
+  return {
+    whenBegun: begun === undefined ? new Promise(() => {}) : Promise.resolve(begun),
+    ended: Promise.resolve(ending),
+  };
 }

@@ -1,30 +1,16 @@
 /** How jobs come to an end: by themselves, by a Stop or by their timeout; and the record of it. */
 import { JobError, messageOf } from "../errors.ts";
-import type { AdoptionRequest, Executor, Running, SignalOptions } from "../executor.ts";
+import type { Begun, Executor, SignalOptions, Tracked } from "../executor.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import type { Ending } from "../model/ending.ts";
-import type { JobRecord } from "../model/record.ts";
+import { hasEnded, isRunning, type JobRecord, type JobState, NOT_BEGUN } from "../model/record.ts";
 import { DEFAULT_SETTINGS, MAX_GRACE_MS } from "../model/settings.ts";
-import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
-import { type Clock, LONGEST_TIMER_MS } from "./clock.ts";
+import type { ActiveJob, ActiveJobs, ChangeOptions } from "./active_jobs.ts";
+import { type Clock, LONGEST_TIMER_MS } from "../../common/clock.ts";
 import type { JobFolders } from "./folder.ts";
+import { refOf, toAdoptionRequest } from "./refs.ts";
 import { sizeOf } from "./rotate.ts";
-
-/** How long after a kill that failed (the host may have no process left for it) the next one is sent. */
-const KILL_RETRY_MS = 500;
-
-/**
- * How long after a kill a job that has not ended is killed again: a process may have forked its way out,
- * or be stuck in the kernel (on a dead file server, say), or a launcher may have started the job since.
- */
-const KILL_AGAIN_MS = 5000;
-
-/**
- * A kill is enough for all who ask for one until this long after it began, or until it is done: hundreds
- * of Stops at once would otherwise keep the one shell that sends signals from other jobs.
- */
-const KILL_SHARED_MS = 500;
 
 /** How long after the executor failed to tell how a job ended it is asked again. */
 const ENDING_RETRY_MS = 1000;
@@ -51,46 +37,30 @@ export interface StopOptions extends SignalOptions {
   readonly graceMs?: number | undefined;
 }
 
-/** A kill that was sent, or is being sent. */
-interface Kill {
-  readonly beganAtMs: number;
-  isUnderWay: boolean;
-  /** Settles when it has been sent, or has failed and will be repeated. */
-  readonly done: Promise<void>;
-}
-
 /** Watches jobs until they have ended, and ends them. */
 export class Endings {
   readonly #parts: EndingParts;
-  /** What cancels the timers, by job id. */
-  readonly #kills = new Map<string, () => void>();
+  /** What cancels the timers of timeouts, by job id. */
   readonly #timeouts = new Map<string, () => void>();
-  /** The last kill of each job that has not ended, by job id. */
-  readonly #lastKills = new Map<string, Kill>();
 
   constructor(parts: EndingParts) {
     this.#parts = parts;
   }
 
   /**
-   * Makes a job that runs an active one, records that it runs, and its end when it comes.
+   * Makes a job that the executor has taken an active one, and records what becomes of it.
    *
-   * @param startedAtMs Where the record does not say it yet.
+   * @param startedAtMs When it has begun, where the executor does not say it.
    */
-  watch(
-    record: JobRecord,
-    { pid, ended }: Running,
-    startedAtMs: number,
-  ): ActiveJob {
-    const { active, folders } = this.#parts;
+  watch(record: JobRecord, tracked: Tracked, startedAtMs: number): ActiveJob {
+    const { active, folders, executor } = this.#parts;
     const job = active.add(record, {
       output: folders.outputOf(record, { finished: false }),
-      whenEnded: (added) => this.#recordEnd(added, ended),
+      whenEnded: (added) => this.#follow(added, tracked, startedAtMs),
     });
-    if (record.state.kind === "starting") {
-      void active.change(record.id, { kind: "running", pid, startedAtMs });
+    if (record.state.kind === "starting" && executor.capabilities.queues) {
+      void this.#change(job, { kind: "pending" }, {}, tracked.engineJob);
     }
-    this.#startTimeout(job);
     return job;
   }
 
@@ -107,124 +77,56 @@ export class Endings {
     job: ActiveJob,
     options: StopOptions & { readonly timedOut?: true } = {},
   ): Promise<void> {
-    const { active, clock } = this.#parts;
+    const { clock } = this.#parts;
     const { record: { id, state, settings } } = job;
     const { graceMs = settings?.graceMs ?? this.#parts.graceMs, mainOnly, ...reason } = options;
     if (graceMs > MAX_GRACE_MS) {
       throw new JobError("invalid", `Cannot stop job ${id}: the grace period is above an hour`);
     }
     const killAtMs = clock.nowMs() + graceMs;
-    if (state.kind === "running") {
-      void active.change(id, {
-        ...state,
+    if (state.kind === "running" || state.kind === "pending") {
+      const begun = state.kind === "running" ? state : NOT_BEGUN;
+      void this.#change(job, {
+        ...begun,
         kind: "stopping",
         killAtMs,
         ...(mainOnly === true && { mainOnly }),
       }, reason);
     } else if (state.kind === "stopping" && killAtMs < state.killAtMs) {
-      void active.change(id, { ...state, killAtMs });
+      void this.#change(job, { ...state, killAtMs });
     }
-    await this.endProcesses(job, { terminate: state.kind === "running" });
+    await this.goOnStopping(job);
     await job.ended;
   }
 
-  /** Kills a job. Settles when none of its processes is left. */
+  /** Kills a job, whatever its state. Settles when none of its processes is left. */
   async kill(job: ActiveJob): Promise<void> {
-    await this.#kill(job);
+    await this.#stop(job, { killAtMs: this.#parts.clock.nowMs() });
     await job.ended;
   }
 
-  /**
-   * Sends a job that is being stopped its stop signal, and SIGKILL when its grace period is over.
-   *
-   * @param options `terminate`: whether the stop signal is sent.
-   */
-  async endProcesses(
+  /** Has a job that is being stopped stopped by the executor. Settles when what was due at once is done. */
+  async goOnStopping(job: ActiveJob): Promise<void> {
+    const { state } = job.record;
+    if (state.kind === "stopping") await this.#stop(job, state);
+  }
+
+  async #stop(
     job: ActiveJob,
-    { terminate }: { readonly terminate: boolean },
+    { killAtMs, mainOnly }: { readonly killAtMs: number; readonly mainOnly?: true },
   ): Promise<void> {
-    const { executor, clock } = this.#parts;
-    const { id, state, settings = DEFAULT_SETTINGS } = job.record;
-    if (state.kind !== "stopping" || job.isOver) return;
-    const graceMs = state.killAtMs - clock.nowMs();
-    if (graceMs <= 0) return await this.#kill(job);
-    this.#killLater(job, graceMs);
-    if (!terminate) return;
-    try {
-      await executor.terminate(this.#target(job), settings.stopSignal, {
-        mainOnly: state.mainOnly,
-      });
-    } catch (error) {
-      // SIGKILL follows in any case.
-      log.error("cannot send a job its stop signal", { job: id, error: messageOf(error) });
-    }
-  }
-
-  #killLater(job: ActiveJob, delayMs: number): void {
-    const { id } = job.record;
-    cancel(this.#kills, id);
-    this.#kills.set(id, this.#parts.clock.after(delayMs, () => void this.#kill(job)));
-  }
-
-  async #kill(job: ActiveJob): Promise<void> {
-    const { id } = job.record;
-    const beganAtMs = this.#parts.clock.nowMs();
-    const last = this.#lastKills.get(id);
-    if (last?.isUnderWay === true) return await last.done;
-    // The host's clock may have been set back.
-    if (last !== undefined && Math.abs(beganAtMs - last.beganAtMs) < KILL_SHARED_MS) return;
-    const kill: Kill = { beganAtMs, isUnderWay: true, done: this.#sendKill(job) };
-    this.#lastKills.set(id, kill);
-    await kill.done;
-    kill.isUnderWay = false;
-  }
-
-  async #sendKill(job: ActiveJob): Promise<void> {
-    const { id } = job.record;
-    cancel(this.#kills, id);
-    try {
-      await this.#parts.executor.kill(this.#target(job));
-    } catch (error) {
-      this.#lastKills.delete(id);
-      if (job.isOver) return;
-      log.error("cannot kill a job, trying again", { job: id, error: messageOf(error) });
-      this.#killLater(job, KILL_RETRY_MS);
-      return;
-    }
-    if (job.isOver) this.#lastKills.delete(id);
-    else this.#killAgain(job);
-  }
-
-  #killAgain(job: ActiveJob): void {
-    const { id } = job.record;
-    cancel(this.#kills, id);
-    this.#kills.set(
-      id,
-      this.#parts.clock.after(KILL_AGAIN_MS, () => {
-        void this.#kill(job);
-        void this.#warnOfRemains(job);
-      }),
-    );
-  }
-
-  /** Tells who keeps a job from its end: a process in state D, say, waits for a file server that is dead. */
-  async #warnOfRemains(job: ActiveJob): Promise<void> {
-    const remaining = await this.#parts.executor.remaining(this.#target(job)).catch(() => []);
-    log.warn("a job has not ended although it was killed, killing it again", {
-      job: job.record.id,
-      processes: remaining.map(({ pid, state }) => `${pid} (${state})`).join(", ") || "unknown",
-    });
-  }
-
-  #target({ record: { id, placement, owner, settings } }: ActiveJob) {
-    return { placement, folder: this.#parts.folders.pathOf(id), owner, settings };
+    if (job.isOver) return;
+    const { executor, folders } = this.#parts;
+    const ref = refOf(job.record, folders);
+    await executor.stop(ref, { signal: ref.settings.stopSignal, killAtMs, mainOnly });
   }
 
   /** Stops a job when its timeout is over; an adopted one may be beyond it, and is stopped at once. */
   #startTimeout(job: ActiveJob): void {
-    const { clock } = this.#parts;
+    const { clock, executor } = this.#parts;
     const { id, state, settings = DEFAULT_SETTINGS } = job.record;
     if (settings.timeoutMs === 0 || state.kind !== "running") return;
+    if (executor.capabilities.keepsTime || job.isOver) return;
     const leftMs = Math.max(0, state.startedAtMs + settings.timeoutMs - clock.nowMs());
     const isLast = leftMs <= LONGEST_TIMER_MS;
     this.#timeouts.set(
@@ -245,34 +147,70 @@ export class Endings {
     );
   }
 
-  async #recordEnd(job: ActiveJob, ended: Promise<Ending>): Promise<void> {
+  /** Records that a job has begun, and that it has ended. Never rejects. */
+  async #follow(job: ActiveJob, tracked: Tracked, startedAtMs: number): Promise<void> {
+    this.#recordBeginOf(job, tracked, startedAtMs);
+    await this.#recordEnd(job, await this.#endingOf(job, tracked.ended));
+  }
+
+  #recordBeginOf(job: ActiveJob, { whenBegun }: Tracked, startedAtMs: number): void {
+    void whenBegun.then((begun) => {
+      this.#recordBegin(job, { startedAtMs, ...begun });
+      this.#startTimeout(job);
+    });
+  }
+
+  #recordBegin(
+    job: ActiveJob,
+    { pid, startedAtMs, node }: Required<Pick<Begun, "startedAtMs">> & Begun,
+  ) {
+    const { state } = job.record;
+    const begun = { pid, startedAtMs, ...(node === undefined ? {} : { node }) };
+    if (state.kind === "starting" || state.kind === "pending") {
+      void this.#change(job, { kind: "running", ...begun });
+    } else if (state.kind === "running" && state.pid === 0 && pid !== 0) {
+      // A record that was made again does not know the process id.
+      void this.#change(job, { ...state, pid });
+    } else if (state.kind === "stopping" && state.startedAtMs === NOT_BEGUN.startedAtMs) {
+      void this.#change(job, { ...state, ...begun });
+    }
+  }
+
+  async #recordEnd(job: ActiveJob, ending: Ending): Promise<void> {
     const { active, rotate } = this.#parts;
-    const { id } = job.record;
-    const ending = await this.#endingOf(job, ended);
-    const unwrittenBytes = ending.kind === "exited" ? ending.unwrittenBytes ?? 0 : 0;
+    const { id, createdAtMs } = job.record;
     // At once: a stuck disk must neither take room from other jobs, nor let a kill go on.
     active.setOver(job);
     cancel(this.#timeouts, id);
-    cancel(this.#kills, id);
-    this.#lastKills.delete(id);
     await rotate(job);
     await this.#syncOutput(job);
-    const { state } = job.record;
-    if (state.kind !== "running" && state.kind !== "stopping") return;
-    const { pid, startedAtMs } = state;
-    // The server sets the time of the start a moment after it; a short job has ended by then.
-    const endedAtMs = Math.max(ending.endedAtMs, startedAtMs);
+    if (hasEnded(job.record.state)) return;
+    const { timedOut, ...state } = endedState(job.record.state, ending, createdAtMs);
     const { bytes, diskBytes } = sizeOf(job.output);
-    const outputBytes = bytes + unwrittenBytes;
-    await active.change(id, { pid, startedAtMs, ...ending, endedAtMs }, { diskBytes, outputBytes });
+    const outputBytes = bytes + (state.kind === "exited" ? state.unwrittenBytes ?? 0 : 0);
+    await this.#change(job, state, { diskBytes, outputBytes, ...(timedOut && { timedOut }) });
     job.output.finish(outputBytes);
     log.info("job ended", {
       job: id,
-      state: ending.kind,
-      ...(ending.kind === "exited"
-        ? { exitCode: ending.exitCode, signal: ending.signal, oomKilled: ending.oomKilled }
-        : { reason: ending.reason }),
+      state: state.kind,
+      ...(state.kind === "exited"
+        ? { exitCode: state.exitCode, signal: state.signal, oomKilled: state.oomKilled }
+        : { reason: state.reason }),
     });
+  }
+
+  /** Changes a job's state, and records what the engine has said of the job. */
+  async #change(
+    job: ActiveJob,
+    state: JobState,
+    options: ChangeOptions = {},
+    engineJob?: string,
+  ): Promise<void> {
+    const { active, executor } = this.#parts;
+    const { id } = job.record;
+    const [status] = executor.statuses([id]);
+    const engine = status ?? (engineJob === undefined ? undefined : { engineJob, asOfMs: 0 });
+    await active.change(id, state, { ...options, ...(engine && { engine }) });
   }
 
   /**
@@ -290,7 +228,7 @@ export class Endings {
   /** Where the executor fails to tell (the host may be out of processes or files), it is asked again. */
   async #endingOf(job: ActiveJob, ended: Promise<Ending>): Promise<Ending> {
     const { clock } = this.#parts;
-    for (let answer = ended;; answer = this.#askAgain(job.record)) {
+    for (let answer = ended;; answer = this.#askAgain(job)) {
       try {
         return await answer;
       } catch (error) {
@@ -303,30 +241,44 @@ export class Endings {
     }
   }
 
-  async #askAgain(record: JobRecord): Promise<Ending> {
+  async #askAgain(job: ActiveJob): Promise<Ending> {
     const { executor, folders, clock } = this.#parts;
+    const { record } = job;
     const adoption = (await executor.adopt([toAdoptionRequest(record, folders)])).get(record.id);
-    if (adoption?.kind === "running") return await adoption.ended;
-    return adoption?.kind === "ended" ? adoption.ending : filesLost(clock.nowMs());
+    if (adoption?.kind === "ended") return adoption.ending;
+    if (adoption?.kind !== "tracked") return nothingFound(record, clock.nowMs());
+    this.#recordBeginOf(job, adoption, record.createdAtMs);
+    return await adoption.ended;
   }
 }
 
-/** What the executor is asked about a job that it may no longer know of. */
-export function toAdoptionRequest(
-  { id, placement, state }: JobRecord,
-  folders: JobFolders,
-): AdoptionRequest {
-  return {
-    jobId: id,
-    placement,
-    folder: folders.pathOf(id),
-    wasRunning: state.kind !== "starting",
-  };
+/** The state of a job that has ended, with whether its timeout ended it. */
+function endedState(
+  state: Exclude<JobState, { endedAtMs: number }>,
+  ending: Ending,
+  createdAtMs: number,
+): Extract<JobState, { endedAtMs: number }> & { readonly timedOut?: true } {
+  const hasBegun = isRunning(state);
+  // The server sets the time of the start a moment after it; a short job has ended by then.
+  const endedAtMs = Math.max(ending.endedAtMs, hasBegun ? state.startedAtMs : createdAtMs);
+  const { pid, startedAtMs, node } = hasBegun ? state : { ...NOT_BEGUN, startedAtMs: createdAtMs };
+  const begun = { pid, startedAtMs, ...(node === undefined ? {} : { node }) };
+  if (ending.kind !== "never-ran") return { ...begun, ...ending, endedAtMs };
+  const { reason } = ending;
+  return hasBegun ? { ...begun, kind: "lost", reason, endedAtMs } : { ...ending, endedAtMs };
 }
 
-/** The ending of a job that has run, and of which the executor finds nothing. */
-export function filesLost(endedAtMs: number): Ending {
-  return { kind: "lost", reason: "the job's files were damaged or removed on the host", endedAtMs };
+/** The ending of a job of which the executor finds nothing. */
+export function nothingFound({ state }: JobRecord, endedAtMs: number): Ending {
+  const wasStopped = state.kind === "stopping";
+  if (isRunning(state)) {
+    const reason = "the job's files were damaged or removed on the host";
+    return { kind: "lost", reason, endedAtMs };
+  }
+  const reason = wasStopped
+    ? "it was stopped before it began"
+    : "it waited for its turn, and the engine no longer knows it";
+  return { kind: "never-ran", reason, endedAtMs };
 }
 
 function cancel(timers: Map<string, () => void>, id: string): void {

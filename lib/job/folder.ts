@@ -4,7 +4,7 @@ import { OutputLog } from "../logs.ts";
 import { folderNames } from "../logs/folder_names.ts";
 import { findKeptPart } from "../logs/kept_part.ts";
 import type { JobRecord } from "../model/record.ts";
-import { parseRecord } from "../store/stored_record.ts";
+import { parseRecord, storedText } from "../store/stored_record.ts";
 
 /** Where jobs' folders are, below the log directory. */
 const JOBS_FOLDER = "jobs";
@@ -63,7 +63,7 @@ export class JobFolders {
   make(record: JobRecord): void {
     const { id } = record;
     Deno.mkdirSync(this.pathOf(id), { mode: 0o700 });
-    Deno.writeTextFileSync(this.#recordPathOf(id), JSON.stringify(record), { mode: 0o600 });
+    Deno.writeTextFileSync(this.#recordPathOf(id), storedText(record), { mode: 0o600 });
     Deno.openSync(this.outputPathOf(id), { write: true, createNew: true, mode: 0o600 }).close();
   }
 

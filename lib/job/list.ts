@@ -99,7 +99,7 @@ function nextTurn(): Promise<void> {
   return lastTurn = lastTurn.then(() => new Promise((resolve) => setTimeout(resolve, 0)));
 }
 
-const ACTIVE: readonly JobState["kind"][] = ["running", "stopping"];
+const ACTIVE: readonly JobState["kind"][] = ["pending", "running", "stopping"];
 
 function beginOf(startedBeforeMs: number): JobCursor | undefined {
   return startedBeforeMs === Infinity ? undefined : { createdAtMs: startedBeforeMs, id: "" };

@@ -4,9 +4,10 @@
  */
 import { isJobId } from "../../common/job_id.ts";
 import { messageOf } from "../errors.ts";
+import type { Executor } from "../executor.ts";
 import { log } from "../log.ts";
 import { MIN_UID } from "../model/owner_uids.ts";
-import type { JobRecord } from "../model/record.ts";
+import type { JobRecord, JobState } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
 import type { JobFolders } from "./folder.ts";
 
@@ -14,20 +15,21 @@ import type { JobFolders } from "./folder.ts";
 const MAX_NAMED = 20;
 
 interface RecoveryParts {
+  readonly executor: Executor;
   readonly store: JobStore;
   readonly folders: JobFolders;
 }
 
 /**
- * Puts jobs on record again that have a folder and no record, as running ones: adoption then finds out
- * what became of them. A folder that nothing can be made of is told, and kept.
+ * Puts jobs on record again that have a folder and no record, as running ones, or as waiting ones where
+ * jobs wait: adoption then finds out what became of them. A folder that nothing can be made of is told, and kept.
  */
-export async function recoverRecords({ store, folders }: RecoveryParts): Promise<void> {
+export async function recoverRecords({ executor, store, folders }: RecoveryParts): Promise<void> {
   let recovered = 0;
   let kept = 0;
   for await (const name of namesWithoutRecord({ store, folders })) {
     try {
-      const record = await recordOf(name, folders);
+      const record = await recordOf(name, folders, executor.capabilities);
       const uid = Number(record.settings?.user);
       // Not given back to the job's owner: the copy does not tell who was given it, and who only asked for it.
       if (Number.isSafeInteger(uid) && uid >= MIN_UID) store.withholdUid(uid);
@@ -52,7 +54,9 @@ export async function recoverRecords({ store, folders }: RecoveryParts): Promise
 }
 
 /** The names of folders that have no record, or the damaged one of a job that may run. */
-async function* namesWithoutRecord({ store, folders }: RecoveryParts): AsyncGenerator<string> {
+async function* namesWithoutRecord(
+  { store, folders }: Pick<RecoveryParts, "store" | "folders">,
+): AsyncGenerator<string> {
   const damaged = new Set(store.damagedActiveIds());
   for await (const names of folders.names()) {
     yield* store.withoutRecord(names);
@@ -60,11 +64,17 @@ async function* namesWithoutRecord({ store, folders }: RecoveryParts): AsyncGene
   }
 }
 
-async function recordOf(name: string, folders: JobFolders): Promise<JobRecord> {
+async function recordOf(
+  name: string,
+  folders: JobFolders,
+  { queues }: { readonly queues: boolean },
+): Promise<JobRecord> {
   if (!isJobId(name)) throw new Error("its name is not a job's id");
   const record = await folders.readRecord(name);
   // Its launcher knows when it began, and adoption its process id.
-  const state = { kind: "running", pid: 0, startedAtMs: record.createdAtMs } as const;
+  const state: JobState = queues
+    ? { kind: "pending" }
+    : { kind: "running", pid: 0, startedAtMs: record.createdAtMs };
   return { ...record, state, firstOffset: await folders.findFirstOffset(name) };
 }
 

@@ -3,7 +3,7 @@ import { isDiskFull, JobError, KILLED_DISK_REFUSES, KILLED_NO_SPACE, NO_SPACE } 
 import type { Executor } from "../executor.ts";
 import { narrowLimits, readLimits } from "../limits.ts";
 import { OWNER_UID, type UidRange } from "../model/owner_uids.ts";
-import type { JobRecord } from "../model/record.ts";
+import { hasEnded, type JobRecord } from "../model/record.ts";
 import {
   checkCommand,
   checkIdempotencyKey,
@@ -13,9 +13,10 @@ import {
 import type { JobStore } from "../store.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
 import { type JobBounds, requireRoom } from "./bounds.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../common/clock.ts";
 import type { Endings } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
+import { refOf } from "./refs.ts";
 import { discardStart, removeJob } from "./removal.ts";
 
 /** What {@linkcode Starts} works with. */
@@ -162,7 +163,8 @@ export class Starts {
   ): Promise<string> {
     const { executor, store, folders, clock, endings, graceMs } = this.#parts;
     const limits = narrowLimits(this.#allowedLimits(), askedLimits);
-    const placement = executor.place(id, limits);
+    const after = this.#activeOf(settings.queue?.after ?? []);
+    const handle = executor.plan(id, limits, settings);
     const record: JobRecord = {
       id,
       command,
@@ -172,7 +174,7 @@ export class Starts {
       createdAtMs: clock.nowMs(),
       limits,
       askedLimits,
-      placement,
+      handle,
       state: { kind: "starting" },
       firstOffset: 0,
     };
@@ -181,19 +183,16 @@ export class Starts {
       store.insert(record);
       folders.make(record);
       onBegin(id);
-      const running = await executor.launch({
-        jobId: id,
-        owner,
+      const tracked = await executor.submit({
+        ...refOf(record, folders),
         command,
-        settings,
         secrets,
         limits,
-        placement,
-        folder: folders.pathOf(id),
         output: folders.outputPathOf(id),
         graceMs: settings.graceMs ?? graceMs,
+        after,
       });
-      await this.#whenStored(endings.watch(record, running, clock.nowMs()));
+      await this.#whenStored(endings.watch(record, tracked, clock.nowMs()));
     } catch (error) {
       await discardStart(this.#parts, id);
       throw isDiskFull(error) ? new JobError("exhausted", NO_SPACE, { cause: error }) : error;
@@ -202,7 +201,7 @@ export class Starts {
   }
 
   /**
-   * Waits until the disk has the record of a job that runs: what a Start has answered, the next server
+   * Waits until the disk has the record of a job that runs, or waits: what a Start has answered, the next server
    * finds, also after a power cut. On a full or failing disk the job is killed, and the start taken back.
    */
   async #whenStored(job: ActiveJob): Promise<void> {
@@ -216,6 +215,24 @@ export class Starts {
         ? new JobError("exhausted", KILLED_NO_SPACE, { cause: error })
         : new JobError("precondition", KILLED_DISK_REFUSES, { cause: error });
     }
+  }
+
+  /**
+   * Which of the jobs that a start is to come after have not ended.
+   *
+   * @throws {JobError} "precondition" where one of them has ended otherwise than by exiting with 0.
+   */
+  #activeOf(ids: readonly string[]): string[] {
+    const { active, store } = this.#parts;
+    return ids.filter((id) => {
+      const state = (active.get(id)?.record ?? store.get(id))?.state;
+      if (state !== undefined && !hasEnded(state)) return true;
+      if (state?.kind === "exited" && state.exitCode === 0) return false;
+      throw new JobError(
+        "precondition",
+        `Cannot start the job: job ${id}, which it is to come after, has not exited with 0`,
+      );
+    });
   }
 
   #allowedLimits() {

@@ -1,14 +1,18 @@
 /** Jobs as Query and List show them: the record, what is used now, how much was written. */
 import type { Usage } from "../cgroup/types.ts";
-import type { Executor } from "../executor.ts";
-import { hasEnded, type JobRecord, recordedUsage } from "../model/record.ts";
+import type { EngineStatus, Executor } from "../executor.ts";
+import { hasEnded, isRunning, type JobRecord, recordedUsage } from "../model/record.ts";
+import type { JobFolders } from "./folder.ts";
 import type { Lookup } from "./lookup.ts";
+import { refOf } from "./refs.ts";
 
 /** A job as it is now. */
 export interface JobView {
   readonly record: JobRecord;
   readonly usage: Readonly<Usage>;
   readonly outputBytes: number;
+  /** What the engine said last; undefined: there is none, or nothing was heard of it. */
+  readonly engine: EngineStatus | undefined;
 }
 
 /**
@@ -19,23 +23,27 @@ export interface JobView {
  */
 export async function viewJobs(
   records: readonly JobRecord[],
-  { withUsage, lookup, executor }: {
+  { withUsage, lookup, folders, executor }: {
     readonly withUsage: boolean;
     readonly lookup: Lookup;
+    readonly folders: JobFolders;
     readonly executor: Executor;
   },
 ): Promise<JobView[]> {
-  const running = withUsage ? records.filter(({ state }) => !hasEnded(state)) : [];
-  const placements = running.map(({ placement }) => placement);
-  const usages = placements.length === 0 ? [] : await executor.usages(placements);
+  const running = withUsage ? records.filter(({ state }) => isRunning(state)) : [];
+  const usages = running.length === 0
+    ? []
+    : await executor.usages(running.map((record) => refOf(record, folders)));
   const usageOf = new Map(running.map(({ id }, index) => [id, usages[index] ?? {}]));
-  return records.map((record) => {
+  const statuses = executor.statuses(records.map(({ id }) => id));
+  return records.map((record, index) => {
     // The job may have ended, or been removed, while its counters were read.
     const latest = hasEnded(record.state) ? record : lookup.find(record.id) ?? record;
     return {
       record: latest,
       usage: hasEnded(latest.state) ? recordedUsage(latest.state) : usageOf.get(record.id) ?? {},
       outputBytes: outputBytes(latest, lookup),
+      engine: hasEnded(latest.state) ? latest.engine : statuses[index] ?? latest.engine,
     };
   });
 }

@@ -21,11 +21,19 @@ export type Ending =
     readonly usage: Readonly<Usage>;
     /** Bytes at the very end of the output that the disk refused; absent: none. */
     readonly unwrittenBytes?: number;
+    /** The executor has stopped it since its timeout was over; only where the executor keeps the time. */
+    readonly timedOut?: true;
     readonly endedAtMs: number;
   }
   | {
     /** The job is gone, and how it ended cannot be found out. */
     readonly kind: "lost";
+    readonly reason: string;
+    readonly endedAtMs: number;
+  }
+  | {
+    /** The job waited, and will not run any more: its command has not begun, and cannot. */
+    readonly kind: "never-ran";
     readonly reason: string;
     readonly endedAtMs: number;
   };

@@ -1,8 +1,12 @@
 /** The record of a job: its states, and which may follow which. Pure. */
-import type { Placement, Usage } from "../cgroup/types.ts";
+import type { Usage } from "../cgroup/types.ts";
 import type { Command, Ending } from "./ending.ts";
+import type { EngineStatus } from "./engine.ts";
 import type { JobSettings } from "./settings.ts";
 import type { Limits } from "../limits.ts";
+
+/** Where a job is, for its executor alone: JSON that nobody else reads. */
+export type Handle = Readonly<Record<string, unknown>>;
 
 /**
  * A job's state, with its data.
@@ -11,20 +15,33 @@ import type { Limits } from "../limits.ts";
  * starting -> running -> stopping -> exited | lost
  *                    \-------------> exited | lost
  * ```
+ *
+ * Where jobs wait for their turn, a job is `pending` between `starting` and `running`, may be stopped
+ * there, and ends as `never-ran` where it does not run.
  */
 export type JobState =
   | { readonly kind: "starting" }
+  | { readonly kind: "pending" }
   | ({ readonly kind: "running" } & Begun)
-  /** Stop was called: SIGKILL follows at `killAtMs`. `mainOnly`: its signal is for the main process alone. */
+  /**
+   * Stop was called: SIGKILL follows at `killAtMs`. `mainOnly`: its signal is for the main process alone.
+   * A job that has not begun has 0 as its process id and its time.
+   */
   | ({ readonly kind: "stopping"; readonly killAtMs: number; readonly mainOnly?: true } & Begun)
-  | (Begun & Ending);
+  | (Begun & Exclude<Ending, { kind: "never-ran" }>)
+  | Extract<Ending, { kind: "never-ran" }>;
 
 /** What is known of a job from its start on. */
-interface Begun {
+export interface Begun {
   /** The process id of its main process. */
   readonly pid: number;
   readonly startedAtMs: number;
+  /** The cluster's node that it runs on, or ran on; absent: the server's own host. */
+  readonly node?: string;
 }
+
+/** What is known of the beginning of a job that has not begun. */
+export const NOT_BEGUN: Begun = { pid: 0, startedAtMs: 0 };
 
 /**
  * What is on record of a job. A change makes another record (lib/job/active_jobs.ts does, and nothing
@@ -48,7 +65,10 @@ export interface JobRecord {
   readonly limits: Readonly<Limits>;
   /** The limits that its Start asked for; absent: an earlier server started the job. */
   readonly askedLimits?: Readonly<Limits>;
-  readonly placement: Placement;
+  /** From the executor, which alone can read it. */
+  readonly handle: Handle;
+  /** What the engine said when the state changed last; absent: there is no engine. */
+  readonly engine?: EngineStatus;
   readonly state: JobState;
   /** Bytes of output before this one were rotated away. */
   readonly firstOffset: number;
@@ -60,19 +80,28 @@ export interface JobRecord {
 }
 
 /** Whether a job has ended: its state is final. */
-export function hasEnded(
+export function hasEnded(state: JobState): state is Extract<JobState, { endedAtMs: number }> {
+  return "endedAtMs" in state;
+}
+
+/** Whether the command of a job runs, or is being stopped while it runs. */
+export function isRunning(
   state: JobState,
-): state is Extract<JobState, { kind: "exited" | "lost" }> {
-  return state.kind === "exited" || state.kind === "lost";
+): state is Extract<JobState, { kind: "running" | "stopping" }> {
+  return state.kind === "running" || state.kind === "stopping" && state.startedAtMs !== 0;
 }
 
 const SUCCESSORS: Record<JobState["kind"], readonly JobState["kind"][]> = {
-  starting: ["running", "exited", "lost"],
-  running: ["stopping", "exited", "lost"],
-  // A second Stop with a shorter grace period makes SIGKILL come earlier.
-  stopping: ["stopping", "exited", "lost"],
+  starting: ["pending", "running", "exited", "lost", "never-ran"],
+  // The news of a short job's beginning and end may come together.
+  pending: ["running", "stopping", "exited", "lost", "never-ran"],
+  // A record that was made again learns its process id.
+  running: ["running", "stopping", "exited", "lost"],
+  // A second Stop with a shorter grace period makes SIGKILL come earlier; and a job may begin meanwhile.
+  stopping: ["stopping", "exited", "lost", "never-ran"],
   exited: [],
   lost: [],
+  "never-ran": [],
 };
 
 /**

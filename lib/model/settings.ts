@@ -6,6 +6,7 @@ import { looksLikeId } from "../../common/job_id.ts";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import { type SignalName, SIGNALS } from "../../common/signals.ts";
 import { JobError, quoted } from "../errors.ts";
+import { type AskedQueue, type QueueSettings, readQueue } from "./queue.ts";
 
 /** What a job has to itself. */
 export interface Isolation {
@@ -36,6 +37,8 @@ export interface JobSettings {
   readonly labels: Readonly<Record<string, string>>;
   /** SHA-256 of the environment and the standard input, to compare a repeated Start; empty: neither. */
   readonly secretsDigest: string;
+  /** What it asks a cluster's queue for; absent: nothing. */
+  readonly queue?: QueueSettings;
 }
 
 /** What a job is given and the server does not store: it may hold secrets. */
@@ -45,7 +48,7 @@ export interface JobSecrets {
 }
 
 /** What a client asks for, as the contract has it; empty stands for the default. */
-export interface AskedSettings {
+export interface AskedSettings extends AskedQueue {
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly user: string;
@@ -120,6 +123,7 @@ export function readSettings(
   if (gracePeriodMs !== undefined && gracePeriodMs > MAX_GRACE_MS) {
     throw refusal("the grace period is above an hour");
   }
+  const queue = readQueue(asked);
   const settings: JobSettings = {
     user: asked.user === "" ? defaultUser : checkUser(asked.user),
     workingDirectory: checkFolder(asked.workingDirectory || DEFAULT_SETTINGS.workingDirectory),
@@ -131,6 +135,7 @@ export function readSettings(
     title: checkTitle(asked.title),
     labels: checkLabels(asked.labels),
     secretsDigest: digestOf(secrets),
+    ...(queue === undefined ? {} : { queue }),
   };
   return { settings, secrets };
 }

@@ -1,7 +1,7 @@
 /** What is done regularly: rotation of output, retention of finished jobs, limits for new disks. */
 import { JobError, messageOf } from "../errors.ts";
 import type { JobManager } from "../job.ts";
-import { type Clock, SYSTEM_CLOCK } from "../job/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../common/clock.ts";
 import { expiredJobs, type Retention } from "../job/retention.ts";
 import { log } from "../log.ts";
 import type { JobStore } from "../store.ts";

@@ -118,10 +118,10 @@ export class Metrics implements Disposable {
       gauge.set({ version: sources.version }, 1);
     });
     this.#gauge("job_worker_jobs", "Jobs on record, by state.", "state", (gauge) => {
-      const counts = { starting: 0, running: 0, stopping: 0, exited: 0, lost: 0 };
-      for (const state of sources.activeStates()) counts[state] += 1;
-      gauge.set({ state: "running" }, counts.running);
-      gauge.set({ state: "stopping" }, counts.stopping);
+      const states = [...sources.activeStates()];
+      for (const state of ["pending", "running", "stopping"]) {
+        gauge.set({ state }, states.filter((other) => other === state).length);
+      }
       gauge.set({ state: "ended" }, sources.endedCount());
     });
     this.#gauge(

@@ -20,17 +20,13 @@ const INTEGER = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** CPU cores are counted in hundredths. */
 const COUNT = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 
-type CounterName = JobRecord["placement"]["counters"][number]["name"];
-
-/** A name that this server does not know is that of a counter it does not read. */
-const COUNTER_NAME = v.custom<CounterName>((name) => typeof name === "string");
-
 const COUNTS = v.record(v.string(), COUNT);
 
-const BEGUN = { pid: INTEGER, startedAtMs: TIME_MS };
+const BEGUN = { pid: INTEGER, startedAtMs: TIME_MS, node: v.exactOptional(v.string()) };
 
 const STATE = v.variant("kind", [
   v.object({ kind: v.literal("starting") }),
+  v.object({ kind: v.literal("pending") }),
   v.object({ kind: v.literal("running"), ...BEGUN }),
   v.object({ kind: v.literal("stopping"), ...BEGUN, killAtMs: TIME_MS }),
   v.object({
@@ -43,7 +39,30 @@ const STATE = v.variant("kind", [
     endedAtMs: TIME_MS,
   }),
   v.object({ kind: v.literal("lost"), ...BEGUN, reason: v.string(), endedAtMs: TIME_MS }),
+  v.object({ kind: v.literal("never-ran"), reason: v.string(), endedAtMs: TIME_MS }),
 ]);
+
+const QUEUE = v.object({
+  partition: v.exactOptional(v.string()),
+  account: v.exactOptional(v.string()),
+  qos: v.exactOptional(v.string()),
+  nice: v.exactOptional(v.pipe(v.number(), v.safeInteger())),
+  cpus: v.exactOptional(INTEGER),
+  gpus: v.exactOptional(v.string()),
+  constraint: v.exactOptional(v.string()),
+  beginAtMs: v.exactOptional(TIME_MS),
+  after: v.exactOptional(v.array(v.string())),
+});
+
+const ENGINE = v.object({
+  engineJob: v.exactOptional(v.string()),
+  engineState: v.exactOptional(v.string()),
+  node: v.exactOptional(v.string()),
+  pendingReason: v.exactOptional(v.string()),
+  estimatedStartMs: v.exactOptional(TIME_MS),
+  partition: v.exactOptional(v.string()),
+  asOfMs: TIME_MS,
+});
 
 const SETTINGS = v.object({
   user: v.string(),
@@ -60,6 +79,7 @@ const SETTINGS = v.object({
   title: v.string(),
   labels: v.record(v.string(), v.string()),
   secretsDigest: v.string(),
+  queue: v.exactOptional(QUEUE),
 });
 
 /** A {@linkcode JobRecord}, but for its first offset, which is a column. */
@@ -75,13 +95,8 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
   createdAtMs: TIME_MS,
   limits: COUNTS,
   askedLimits: v.exactOptional(COUNTS),
-  placement: v.object({
-    groups: v.array(v.string()),
-    tracker: v.string(),
-    populatedFile: v.string(),
-    counters: v.array(v.object({ name: COUNTER_NAME, file: v.string() })),
-    bootId: v.exactOptional(v.string()),
-  }),
+  handle: v.record(v.string(), v.unknown()),
+  engine: v.exactOptional(ENGINE),
   state: STATE,
 });
 
@@ -108,11 +123,23 @@ export function parseRecord(id: string, text: string): Omit<JobRecord, "firstOff
   return record;
 }
 
-/** Records of servers up to 0.1.0 have the populated file of a job's groups as `census`. */
-const OLD_NAMES = v.looseObject({ placement: v.looseObject({ census: v.string() }) });
+/**
+ * A record as it is stored: the handle under the name that it has had since the first version, so that an
+ * earlier server can take the jobs over again.
+ */
+export function storedText({ handle, ...record }: JobRecord): string {
+  return JSON.stringify({ ...record, placement: handle });
+}
 
-function withPresentNames(record: unknown): unknown {
-  if (!v.is(OLD_NAMES, record)) return record;
-  const { census: populatedFile, ...placement } = record.placement;
-  return { ...record, placement: { ...placement, populatedFile } };
+const STORED = v.looseObject({ placement: v.looseObject({}) });
+
+/** Records of servers up to 0.1.0 have the populated file of a job's groups as `census`. */
+const OLD_NAMES = v.looseObject({ census: v.string() });
+
+function withPresentNames(stored: unknown): unknown {
+  if (!v.is(STORED, stored)) return stored;
+  const { placement, ...record } = stored;
+  if (!v.is(OLD_NAMES, placement)) return { ...record, handle: placement };
+  const { census: populatedFile, ...rest } = placement;
+  return { ...record, handle: { ...rest, populatedFile } };
 }

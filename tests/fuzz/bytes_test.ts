@@ -230,7 +230,7 @@ async function storeFile(): Promise<Uint8Array> {
         idempotencyKey: "",
         createdAtMs: index,
         limits: {},
-        placement: { groups: [], tracker: "", populatedFile: "", counters: [] },
+        handle: { groups: [], tracker: "", populatedFile: "", counters: [] },
         state: { kind: "running", pid: 1, startedAtMs: 1 },
         firstOffset: 0,
       });

@@ -104,13 +104,38 @@ const ASKED: fc.Arbitrary<AskedSettings> = fc.record({
   stdin: fc.uint8Array({ maxLength: 100 }),
   gracePeriodMs: fc.option(fc.nat({ max: 2 ** 31 - 1 }), { nil: undefined }),
   umask: fc.option(fc.nat({ max: 2 ** 31 - 1 }), { nil: undefined }),
+  partition: ANY_TEXT,
+  account: ANY_TEXT,
+  qos: ANY_TEXT,
+  nice: fc.option(fc.maxSafeInteger(), { nil: undefined }),
+  cpus: fc.nat(),
+  gpus: ANY_TEXT,
+  constraint: ANY_TEXT,
+  beginAtMs: fc.maxSafeInteger(),
+  after: fc.array(ANY_TEXT, { maxLength: 3 }),
 });
 
 fuzz("settings of a start", {
   // All fields good but one or two: else the first refusal would hide the rest.
   inputs: fc.tuple(
     ASKED,
-    fc.subarray(["env", "workingDirectory", "user", "stopSignal", "title", "labels"]),
+    fc.subarray([
+      "env",
+      "workingDirectory",
+      "user",
+      "stopSignal",
+      "title",
+      "labels",
+      "partition",
+      "account",
+      "qos",
+      "nice",
+      "cpus",
+      "gpus",
+      "constraint",
+      "beginAtMs",
+      "after",
+    ]),
   ),
   holds: ([asked, odd]) => {
     const plain = { ...NOTHING, stdin: asked.stdin };

@@ -74,6 +74,7 @@ Deno.test("metrics: jobs, calls, streams and refusals are counted", async () => 
   );
   const text = await read(server);
   const expected = {
+    'job_worker_jobs{state="pending"}': 0,
     'job_worker_jobs{state="running"}': 1,
     'job_worker_jobs{state="stopping"}': 0,
     'job_worker_jobs{state="ended"}': 1,

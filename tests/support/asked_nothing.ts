@@ -11,4 +11,12 @@ export const NOTHING: AskedSettings = {
   title: "",
   labels: {},
   stdin: new Uint8Array(),
+  partition: "",
+  account: "",
+  qos: "",
+  cpus: 0,
+  gpus: "",
+  constraint: "",
+  beginAtMs: 0,
+  after: [],
 };

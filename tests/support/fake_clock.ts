@@ -1,5 +1,5 @@
 /** A fake clock: it stands still until a test moves it, and runs the timers that are due. */
-import { type Clock, LONGEST_TIMER_MS } from "../../lib/job/clock.ts";
+import { type Clock, LONGEST_TIMER_MS } from "../../common/clock.ts";
 
 /** More timers than any test sets on purpose. */
 const MAX_TIMERS = 1000;

@@ -2,40 +2,83 @@
  * A fake Executor: it runs nothing and knows no kernel. Unit tests of the job manager use it to end jobs
  * as they like, to see what the manager asks for, and to let each of its calls fail.
  */
+import { type Clock, SYSTEM_CLOCK } from "../../common/clock.ts";
 import type {
   Adoption,
   AdoptionRequest,
+  Begun,
+  Capabilities,
+  EngineStatus,
   Executor,
-  LaunchRequest,
-  Running,
+  Handle,
+  JobRef,
   SignalOptions,
+  StopOrder,
+  SubmitRequest,
+  Tracked,
 } from "../../lib/executor.ts";
+import { Stopping } from "../../lib/executor/stopping.ts";
+import type { Limits } from "../../lib/limits.ts";
 import type { Ending } from "../../lib/model/ending.ts";
-import type { JobRecord } from "../../lib/model/record.ts";
+import { requireNoQueue } from "../../lib/model/queue.ts";
+import type { JobSettings } from "../../lib/model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { Failures } from "./failures.ts";
-
-type Placement = JobRecord["placement"];
 
 /** A process id that the host of the tests does not have. */
 export const FAKE_PID = 4_194_305;
 
-/** A job as the executor is told of it. */
-type Target = { readonly placement: Placement };
+const HELD = "held";
 
-/** Runs jobs in name only. */
+/** What the fake can do, like this host. */
+const LOCAL: Capabilities = {
+  engine: "",
+  queues: false,
+  keepsTime: false,
+  output: { news: "events", bound: "holes" },
+  limits: {
+    cpuCores: HELD,
+    memoryBytes: HELD,
+    readBytesPerSecond: HELD,
+    writeBytesPerSecond: HELD,
+    processes: HELD,
+  },
+  isolation: true,
+  users: true,
+  partitions: [],
+};
+
+/** What it can do like a cluster. */
+export const CLUSTER: Partial<Capabilities> = {
+  engine: "Fake 1",
+  queues: true,
+  keepsTime: true,
+  partitions: ["main"],
+};
+
+/** A job of the fake's. */
+interface FakeJob {
+  readonly begun: PromiseWithResolvers<Begun>;
+  readonly ended: PromiseWithResolvers<Ending>;
+  hasBegun: boolean;
+}
+
+/** Runs jobs in name only. Its stops are those of this host, but for what they send. */
 export class FakeExecutor implements Executor {
+  readonly capabilities: Capabilities;
   /** What was asked for, in order, as `METHOD ID` with what belongs to it. */
   readonly calls: string[] = [];
-  readonly launches: LaunchRequest[] = [];
+  readonly submissions: SubmitRequest[] = [];
   readonly adoptionRequests: AdoptionRequest[] = [];
   /** What {@linkcode adopt} finds of a job, by id; what is not here never started. */
   readonly adoptions = new Map<string, Adoption>();
+  /** What the engine says of jobs. */
+  readonly engineStatuses = new Map<string, EngineStatus>();
   /** What {@linkcode populated} finds. */
   strays: string[] = [];
-  readonly failures = new Failures<keyof Executor>();
-  /** Called when a job is launched, before the answer. */
-  onLaunch: (request: LaunchRequest) => void | Promise<void> = () => {};
+  readonly failures = new Failures<keyof Executor | "terminate" | "kill">();
+  /** Called when a job is submitted, before the answer. */
+  onSubmit: (request: SubmitRequest) => void | Promise<void> = () => {};
   /** Called when a job is killed, before the answer. */
   onKill: () => void | Promise<void> = () => {};
   /** Called when a job is sent its stop signal, before the answer. */
@@ -46,19 +89,37 @@ export class FakeExecutor implements Executor {
   reaches = true;
   /** Whether a job ends when it is killed. */
   endsWhenKilled = true;
-  readonly #ends = new Map<string, PromiseWithResolvers<Ending>>();
+  readonly #jobs = new Map<string, FakeJob>();
+  readonly #stopping: Stopping;
 
-  place(jobId: string): Placement {
-    this.failures.check("place");
-    return placementOf(jobId);
+  constructor(
+    { clock = SYSTEM_CLOCK, ...capabilities }: Partial<Capabilities> & { readonly clock?: Clock } =
+      {},
+  ) {
+    this.capabilities = { ...LOCAL, ...capabilities };
+    this.#stopping = new Stopping({
+      clock,
+      terminate: (job, signal, options) => this.#terminate(job, signal, options),
+      kill: (job) => this.#kill(job),
+      remaining: () => this.remaining(),
+    });
   }
 
-  async launch(request: LaunchRequest): Promise<Running> {
-    this.calls.push(`launch ${request.jobId}`);
-    this.launches.push(request);
-    await this.onLaunch(request);
-    this.failures.check("launch");
-    return { pid: FAKE_PID, ended: this.begin(request.jobId) };
+  plan(jobId: string, _limits: Limits, { queue }: JobSettings): Handle {
+    this.failures.check("plan");
+    if (!this.capabilities.queues) requireNoQueue(queue);
+    return handleOf(jobId);
+  }
+
+  async submit(request: SubmitRequest): Promise<Tracked> {
+    const { jobId } = request;
+    this.calls.push(`submit ${jobId}`);
+    this.submissions.push(request);
+    await this.onSubmit(request);
+    this.failures.check("submit");
+    return this.capabilities.queues
+      ? { ...this.queue(jobId), engineJob: String(this.submissions.length) }
+      : this.begin(jobId);
   }
 
   async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
@@ -78,25 +139,19 @@ export class FakeExecutor implements Executor {
     return this.strays;
   }
 
-  async terminate(job: Target, signal: SignalName, options: SignalOptions = {}): Promise<void> {
-    await Promise.resolve();
-    this.calls.push(`terminate ${idOf(job)} ${signal}${audience(options)}`);
-    await this.onTerminate();
-    this.failures.check("terminate");
+  async stop(job: JobRef, order: StopOrder): Promise<void> {
+    const { jobId } = job;
+    const known = this.#jobs.get(jobId);
+    if (known === undefined || known.hasBegun) return await this.#stopping.stop(job, order);
+    this.calls.push(`withdraw ${jobId}`);
+    this.neverRun(jobId, "it was stopped before it began");
   }
 
-  async signal(job: Target, signal: SignalName, options: SignalOptions = {}): Promise<boolean> {
+  async signal(job: JobRef, signal: SignalName, options: SignalOptions = {}): Promise<boolean> {
     await Promise.resolve();
-    this.calls.push(`signal ${idOf(job)} ${signal}${audience(options)}`);
+    this.calls.push(`signal ${job.jobId} ${signal}${audience(options)}`);
     this.failures.check("signal");
     return this.reaches;
-  }
-
-  async kill(job: Target): Promise<void> {
-    this.calls.push(`kill ${idOf(job)}`);
-    await this.onKill();
-    this.failures.check("kill");
-    if (this.endsWhenKilled) this.end(idOf(job), { exitCode: 137, signal: 9 });
   }
 
   async holdDiskLimits(jobs: readonly { jobId: string; limits: unknown }[]): Promise<void> {
@@ -111,33 +166,76 @@ export class FakeExecutor implements Executor {
     return [{ pid: FAKE_PID, state: "D" }, { pid: 1, state: "R" }];
   }
 
-  async usages(placements: readonly Placement[]) {
+  async usages(jobs: readonly JobRef[]) {
     await this.onUsages();
-    this.calls.push(`usages ${placements.length}`);
+    this.calls.push(`usages ${jobs.length}`);
     this.failures.check("usages");
-    return placements.map((_, index) => ({ processes: index + 1 }));
+    return jobs.map((_, index) => ({ processes: index + 1 }));
   }
 
-  /** Lets a job run that is adopted. @returns Its end. */
-  begin(id: string): Promise<Ending> {
-    const end = Promise.withResolvers<Ending>();
-    this.#ends.set(id, end);
-    return end.promise;
+  statuses(jobIds: readonly string[]) {
+    return jobIds.map((id) => this.engineStatuses.get(id));
+  }
+
+  async close(): Promise<void> {}
+
+  /** Lets a job wait, that is adopted or submitted. */
+  queue(id: string): Tracked {
+    const [begun, ended] = [Promise.withResolvers<Begun>(), Promise.withResolvers<Ending>()];
+    this.#jobs.set(id, { begun, ended, hasBegun: false });
+    this.#stopping.watch(id, ended.promise);
+    return { whenBegun: begun.promise, ended: ended.promise };
+  }
+
+  /** Lets a job run that waits, or is adopted. */
+  begin(id: string, begun: Begun = { pid: FAKE_PID }): Tracked {
+    const tracked = this.#jobs.has(id) ? undefined : this.queue(id);
+    const job = this.#jobs.get(id)!;
+    job.hasBegun = true;
+    job.begun.resolve(begun);
+    return tracked ?? { whenBegun: job.begun.promise, ended: job.ended.promise };
   }
 
   /** Ends a job that runs; one that has ended stays as it is. */
-  end(id: string, ending: Partial<Extract<Ending, { kind: "exited" }>> = {}): void {
-    this.#ends.get(id)?.resolve(exited(ending));
+  end(id: string, ending: Partial<Exited> = {}): void {
+    this.#jobs.get(id)?.ended.resolve(exited(ending));
+  }
+
+  /** Ends a job that is lost. */
+  lose(id: string, reason: string): void {
+    this.#jobs.get(id)?.ended.resolve({ kind: "lost", reason, endedAtMs: 0 });
+  }
+
+  /** Ends a job that waits. */
+  neverRun(id: string, reason: string): void {
+    this.#jobs.get(id)?.ended.resolve({ kind: "never-ran", reason, endedAtMs: 0 });
   }
 
   /** Fails to tell how a job ended. */
   failToTellEnd(id: string, error: Error): void {
-    this.#ends.get(id)?.reject(error);
+    this.#jobs.get(id)?.ended.reject(error);
+    this.#jobs.delete(id);
+  }
+
+  async #terminate({ jobId }: JobRef, signal: SignalName, options: SignalOptions): Promise<void> {
+    await Promise.resolve();
+    this.calls.push(`terminate ${jobId} ${signal}${audience(options)}`);
+    await this.onTerminate();
+    this.failures.check("terminate");
+  }
+
+  async #kill({ jobId }: JobRef): Promise<void> {
+    this.calls.push(`kill ${jobId}`);
+    await this.onKill();
+    this.failures.check("kill");
+    if (this.endsWhenKilled) this.end(jobId, { exitCode: 137, signal: 9 });
   }
 }
 
+type Exited = Extract<Ending, { kind: "exited" }>;
+
 /** The ending of a job that has exited with status 0, unless told otherwise. */
-export function exited(ending: Partial<Extract<Ending, { kind: "exited" }>> = {}): Ending {
+export function exited(ending: Partial<Exited> = {}): Exited {
   return {
     kind: "exited",
     exitCode: 0,
@@ -150,7 +248,7 @@ export function exited(ending: Partial<Extract<Ending, { kind: "exited" }>> = {}
 }
 
 /** Where a job would be: no such group exists. */
-export function placementOf(jobId: string): Placement {
+export function handleOf(jobId: string) {
   return {
     groups: [`/fake/${jobId}`],
     tracker: `/fake/${jobId}`,
@@ -161,8 +259,4 @@ export function placementOf(jobId: string): Placement {
 
 function audience({ mainOnly }: SignalOptions): string {
   return mainOnly === true ? " main" : "";
-}
-
-function idOf({ placement }: Target): string {
-  return placement.tracker.slice("/fake/".length);
 }

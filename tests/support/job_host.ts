@@ -3,6 +3,7 @@
  * a fake clock, and a server that can end and be followed by another one.
  */
 import { join } from "node:path";
+import type { Capabilities } from "../../lib/executor.ts";
 import { JobManager, type JobManagerOptions } from "../../lib/job.ts";
 import type { JobRecord, JobState } from "../../lib/model/record.ts";
 import type { JobRequest } from "../../lib/model/request.ts";
@@ -11,7 +12,7 @@ import { JobStore } from "../../lib/store.ts";
 import { CapturedLog } from "./captured_log.ts";
 import { Failures } from "./failures.ts";
 import { FakeClock } from "./fake_clock.ts";
-import { FakeExecutor, placementOf } from "./fake_executor.ts";
+import { FakeExecutor, handleOf } from "./fake_executor.ts";
 import { until } from "./wait.ts";
 
 type StoreOperation =
@@ -97,7 +98,7 @@ export function recordOf(state: JobState, fields: Partial<JobRecord> = {}): JobR
     idempotencyKey: "",
     createdAtMs: 1,
     limits: {},
-    placement: placementOf(id),
+    handle: handleOf(id),
     state,
     firstOffset: 0,
     ...fields,
@@ -109,28 +110,38 @@ export class JobHost implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly log = new CapturedLog();
   /** Of the present server. */
-  executor = new FakeExecutor();
+  executor: FakeExecutor;
+  readonly #capabilities: Partial<Capabilities>;
   readonly #folder: string;
   #store: FailingStore;
   #manager: JobManager | undefined;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, capabilities: Partial<Capabilities>) {
+    this.#capabilities = capabilities;
+    this.executor = this.#newExecutor();
     this.#folder = folder;
     this.#store = new FailingStore(folder);
   }
 
-  /** A host with no server, and no limits in its limit files. */
-  static async prepare(): Promise<JobHost> {
+  /**
+   * A host with no server, and no limits in its limit files.
+   *
+   * @param capabilities Of its executor, where they are not this host's.
+   */
+  static async prepare(capabilities: Partial<Capabilities> = {}): Promise<JobHost> {
     const folder = await Deno.makeTempDir({ prefix: "job-worker-jobs-" });
     for (const name of ["cpu", "memory", "disk_io"]) {
       await Deno.writeTextFile(join(folder, `${name}_limit.txt`), "max\n");
     }
-    return new JobHost(folder);
+    return new JobHost(folder, capabilities);
   }
 
   /** A host with a server. */
-  static async open(options: Partial<JobManagerOptions> = {}): Promise<JobHost> {
-    const host = await JobHost.prepare();
+  static async open(
+    options: Partial<JobManagerOptions> = {},
+    capabilities: Partial<Capabilities> = {},
+  ): Promise<JobHost> {
+    const host = await JobHost.prepare(capabilities);
     try {
       await host.serve(options);
       return host;
@@ -160,7 +171,11 @@ export class JobHost implements AsyncDisposable {
     this.clock.clear();
     this.#manager = undefined;
     this.#store = new FailingStore(this.#folder);
-    this.executor = new FakeExecutor();
+    this.executor = this.#newExecutor();
+  }
+
+  #newExecutor(): FakeExecutor {
+    return new FakeExecutor({ clock: this.clock, ...this.#capabilities });
   }
 
   /** Starts a server. */

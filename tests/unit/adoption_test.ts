@@ -5,8 +5,8 @@
  */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import type { Adoption, AdoptionRequest } from "../../lib/executor.ts";
 import { AdoptedJobs, type AdoptionTimes } from "../../lib/executor/adoption.ts";
+import type { LeftJob, Outcome } from "../../lib/executor/left_job.ts";
 import type { Ending } from "../../lib/model/ending.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
@@ -52,7 +52,7 @@ class Host implements AsyncDisposable {
   async job(
     jobId: string,
     { record, ...options }: { record?: string; wasRunning?: boolean; populated?: boolean } = {},
-  ): Promise<AdoptionRequest> {
+  ): Promise<LeftJob> {
     const { wasRunning = true, populated = false } = options;
     const folder = this.#groups.path(`job-${jobId}`);
     await Deno.mkdir(folder);
@@ -61,17 +61,17 @@ class Host implements AsyncDisposable {
   }
 
   /** Says whether a process of a job is left. */
-  async setPopulated({ placement }: AdoptionRequest, isPopulated: boolean): Promise<void> {
+  async setPopulated({ placement }: LeftJob, isPopulated: boolean): Promise<void> {
     await this.#groups.setPopulated(placement, isPopulated);
   }
 
-  async adopt(request: AdoptionRequest): Promise<Adoption> {
+  async adopt(request: LeftJob): Promise<Outcome> {
     const adoption = (await this.adoptAll([request])).get(request.jobId);
     assert(adoption !== undefined);
     return adoption;
   }
 
-  async adoptAll(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
+  async adoptAll(requests: readonly LeftJob[]): Promise<Map<string, Outcome>> {
     return await inTime("the adoption", this.#adopted.adopt(requests), DEADLINE_MS);
   }
 
@@ -98,25 +98,25 @@ async function lineOf(launcher: IdleProcess): Promise<string> {
 }
 
 /** Asserts that a job's group was removed. */
-function assertRemoved({ placement }: AdoptionRequest): void {
+function assertRemoved({ placement }: LeftJob): void {
   for (const group of placement.groups) {
     assert.throws(() => Deno.statSync(group), Deno.errors.NotFound);
   }
 }
 
 /** How a running job ends, which is to be soon. */
-async function endOf(adoption: Adoption): Promise<Ending> {
+async function endOf(adoption: Outcome): Promise<Ending> {
   assert(adoption.kind === "running", adoption.kind);
   return await inTime("the ending", adoption.ended, DEADLINE_MS);
 }
 
-async function assertNeverStarted(host: Host, request: AdoptionRequest): Promise<void> {
+async function assertNeverStarted(host: Host, request: LeftJob): Promise<void> {
   assert.deepEqual(await host.adopt(request), { kind: "never-started" });
   assertRemoved(request);
 }
 
 /** Asserts that a job is lost: how it ended cannot be known. */
-async function assertLost(host: Host, request: AdoptionRequest, reason: RegExp): Promise<void> {
+async function assertLost(host: Host, request: LeftJob, reason: RegExp): Promise<void> {
   const adoption = await host.adopt(request);
   assert(adoption.kind === "ended", adoption.kind);
   assert(adoption.ending.kind === "lost", adoption.ending.kind);

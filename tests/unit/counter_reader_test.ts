@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { CounterReader, type Counters } from "../../lib/executor/counter_reader.ts";
 import { CapturedLog } from "../support/captured_log.ts";
-import { placementOf } from "../support/fake_executor.ts";
+import { handleOf } from "../support/fake_executor.ts";
 import { inTime } from "../support/wait.ts";
 
 /** A reader whose reads end when the test says so. */
@@ -15,7 +15,7 @@ function place() {
   return { reader, reads };
 }
 
-const [ONE, TWO] = [placementOf("one"), placementOf("two")];
+const [ONE, TWO] = [handleOf("one"), handleOf("two")];
 
 function counted(text: string): Counters {
   return new Map([["cpu", text]]) as unknown as Counters;

@@ -17,12 +17,12 @@ async function hostWith(record: JobRecord): Promise<JobHost> {
   return host;
 }
 
-function adoptAs(host: JobHost, id: string, kind: "running" | "ended"): void {
+function adoptAs(host: JobHost, id: string, kind: "tracked" | "ended"): void {
   host.executor.adoptions.set(
     id,
-    kind === "running"
-      ? { kind, pid: 8, ended: host.executor.begin(id) }
-      : { kind, pid: 8, ending: exited({ exitCode: 4, endedAtMs: 90 }) },
+    kind === "tracked"
+      ? { kind, ...host.executor.begin(id, { pid: 8 }) }
+      : { kind, begun: { pid: 8 }, ending: exited({ exitCode: 4, endedAtMs: 90 }) },
   );
 }
 
@@ -40,18 +40,22 @@ Deno.test("adoption: the executor is asked about all jobs that had not ended, at
   assert.equal(byId.size, 3);
   assert.deepEqual(byId.get(starting.id), {
     jobId: starting.id,
-    placement: starting.placement,
+    handle: starting.handle,
     folder: host.folderOf(starting.id),
-    wasRunning: false,
+    owner: "alice",
+    settings: DEFAULT_SETTINGS,
+    command: starting.command,
+    phase: "starting",
+    submittedAtMs: 1,
   });
-  assert.equal(byId.get(running.id)?.wasRunning, true);
-  assert.equal(byId.get(stopping.id)?.wasRunning, true);
+  assert.equal(byId.get(running.id)?.phase, "begun");
+  assert.equal(byId.get(stopping.id)?.phase, "begun");
 });
 
 Deno.test("adoption: a job that runs goes on, and its end is recorded", async () => {
   const record = recordOf(RUNNING);
   await using host = await hostWith(record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   await host.serve();
   assert.deepEqual(host.activeIds, [record.id]);
   assert.deepEqual(host.stored(record.id).state, RUNNING);
@@ -66,7 +70,7 @@ Deno.test("adoption: a job that runs goes on, and its end is recorded", async ()
 Deno.test("adoption: a start that has become a job is recorded as one that runs", async () => {
   const record = recordOf(STARTING, { createdAtMs: 40 });
   await using host = await hostWith(record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   await host.serve();
   await soon("the record", () => host.stored(record.id).state.kind === "running");
   assert.deepEqual(host.stored(record.id).state, { kind: "running", pid: 8, startedAtMs: 40 });
@@ -75,11 +79,11 @@ Deno.test("adoption: a start that has become a job is recorded as one that runs"
 Deno.test("adoption: a repeated start finds an adopted job whose record cannot be stored yet", async () => {
   const record = recordOf(STARTING, { idempotencyKey: "k" });
   await using host = await hostWith(record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   host.store.failures.inject("update");
   await host.serve();
   assert.equal(await host.start(requestOf(), { idempotencyKey: "k" }), record.id);
-  assert.deepEqual(host.executor.launches, []);
+  assert.deepEqual(host.executor.submissions, []);
 });
 
 Deno.test("adoption: a job that has ended meanwhile is recorded before the server is ready", async () => {
@@ -139,7 +143,7 @@ Deno.test("adoption: a stop signal that is stuck keeps neither the others nor th
   const records = [recordOf(state), recordOf(state), recordOf(state)];
   for (const record of records) {
     host.store.insert(record);
-    adoptAs(host, record.id, "running");
+    adoptAs(host, record.id, "tracked");
   }
   const gate = Promise.withResolvers<void>();
   host.executor.onTerminate = () => gate.promise;
@@ -191,7 +195,7 @@ Deno.test("adoption: a job that was being stopped is stopped to its end, at its 
     settings: { ...DEFAULT_SETTINGS, stopSignal: "QUIT" },
   });
   host.store.insert(record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   await host.serve();
   assert.deepEqual(host.executor.calls, ["adopt", `terminate ${record.id} QUIT`]);
   assert.deepEqual(host.clock.pendingMs, [5000]);
@@ -203,7 +207,7 @@ Deno.test("adoption: a job that was being stopped is stopped to its end, at its 
 Deno.test("adoption: a job whose grace period is over is killed at once", async () => {
   const record = recordOf({ ...RUNNING, kind: "stopping", killAtMs: 1 });
   await using host = await hostWith(record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   await host.serve();
   await host.manager.wait(record.id);
   assert.deepEqual(host.executor.calls, ["adopt", `kill ${record.id}`]);
@@ -216,7 +220,7 @@ Deno.test("adoption: a stop signal or a kill that fails keeps neither the server
     const killAtMs = host.clock.nowMs() + (operation === "kill" ? 0 : 100);
     const record = recordOf({ ...RUNNING, kind: "stopping", killAtMs });
     host.store.insert(record);
-    adoptAs(host, record.id, "running");
+    adoptAs(host, record.id, "tracked");
     host.executor.failures.inject(operation, { times: 1 });
     await host.serve();
     host.clock.advance(500);
@@ -236,7 +240,7 @@ Deno.test("adoption: a timeout counts from the job's start, and one that is over
   );
   for (const record of records) {
     host.store.insert(record);
-    adoptAs(host, record.id, "running");
+    adoptAs(host, record.id, "tracked");
   }
   await host.serve();
   assert.deepEqual(host.clock.pendingMs, [0, 0, 2000]);
@@ -253,7 +257,7 @@ Deno.test("adoption: a timeout counts from the job's start, and one that is over
 Deno.test("adoption: output that was rotated away stays away, and readers are told", async () => {
   const record = recordOf(RUNNING, { firstOffset: 4 });
   await using host = await hostWith(record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   await host.serve();
   assert.equal(host.manager.output(record.id).firstOffset, 4);
   await host.end(record.id);
@@ -269,7 +273,7 @@ Deno.test("adoption: where the executor or the disk fails, no server serves, and
   await assert.rejects(host.serve());
   mend();
   assert.deepEqual(host.stored(record.id), record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   await host.serve();
   assert.deepEqual(host.activeIds, [record.id]);
 });
@@ -294,7 +298,7 @@ Deno.test("adoption: a damaged record is passed over, and the other jobs are ado
   const damaged = recordOf({ ...RUNNING, pid: "seven" } as unknown as JobState);
   const whole = recordOf(RUNNING);
   for (const record of [damaged, whole]) host.store.insert(record);
-  adoptAs(host, whole.id, "running");
+  adoptAs(host, whole.id, "tracked");
   await host.serve();
   assert.deepEqual(host.activeIds, [whole.id]);
   assert.deepEqual(host.log.messages("error"), [
@@ -305,7 +309,7 @@ Deno.test("adoption: a damaged record is passed over, and the other jobs are ado
 Deno.test("adoption: jobs of an earlier server without settings run on with the defaults", async () => {
   const { settings: _, ...record } = recordOf({ ...RUNNING, kind: "stopping", killAtMs: 1e15 });
   await using host = await hostWith(record);
-  adoptAs(host, record.id, "running");
+  adoptAs(host, record.id, "tracked");
   await host.serve();
   assert.deepEqual(host.executor.calls, ["adopt", `terminate ${record.id} TERM`]);
   await host.end(record.id);

@@ -41,7 +41,10 @@ Deno.test("recovery: where the records are lost, or damaged, a job that runs is 
     await using _host = host;
     const before = host.stored(id);
     host.crash(harm);
-    host.executor.adoptions.set(id, { kind: "running", pid: 8, ended: host.executor.begin(id) });
+    host.executor.adoptions.set(id, {
+      kind: "tracked",
+      ...host.executor.begin(id, { pid: 8 }),
+    });
     await host.serve();
     assert.deepEqual(host.activeIds, [id]);
     const { record } = await host.manager.query(id);
@@ -67,7 +70,7 @@ Deno.test("recovery: a job that has ended meanwhile, and one that is gone with i
   host.crash(lose);
   host.executor.adoptions.set(id, {
     kind: "ended",
-    pid: 8,
+    begun: { pid: 8 },
     ending: exited({ exitCode: 4, endedAtMs: 90 }),
   });
   await host.serve();
@@ -147,7 +150,10 @@ Deno.test("recovery: processes of jobs that are neither on record nor in a folde
   const { host, id } = await hostWithJob();
   await using _host = host;
   host.crash();
-  host.executor.adoptions.set(id, { kind: "running", pid: 8, ended: host.executor.begin(id) });
+  host.executor.adoptions.set(id, {
+    kind: "tracked",
+    ...host.executor.begin(id, { pid: 8 }),
+  });
   const stray = crypto.randomUUID();
   host.executor.strays = [id, stray];
   await host.serve();

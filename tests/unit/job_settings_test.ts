@@ -26,6 +26,7 @@ Deno.test("readSettings: nothing asked for is the default, as the server's user"
 
 Deno.test("readSettings: everything that is asked for is kept, secrets apart", () => {
   const { settings, secrets } = readSettings({
+    ...NOTHING,
     env: { A: "secret" },
     workingDirectory: "/srv",
     user: "www-data",

@@ -16,7 +16,7 @@ Deno.test("start: a job that runs is on record, with its settings, limits and ow
     limits: { memoryBytes: 2 ** 20 },
   });
   const id = await host.start(request, { owner: "bob", idempotencyKey: "key" });
-  const { state, createdAtMs, placement: _, ...rest } = host.stored(id);
+  const { state, createdAtMs, handle: _, ...rest } = host.stored(id);
   assert.deepEqual(rest, {
     id,
     command: request.command,
@@ -37,7 +37,7 @@ Deno.test("start: the executor is given what the request says, and a folder that
   await using host = await JobHost.open({ graceMs: 1234 });
   const secrets = { environment: { A: "secret" }, input: Uint8Array.of(1) };
   const id = await host.start(requestOf({ user: "www-data" }, { secrets }));
-  const [launch] = host.executor.launches;
+  const [launch] = host.executor.submissions;
   assert(launch);
   assert.equal(launch.jobId, id);
   assert.equal(launch.secrets, secrets);
@@ -47,7 +47,7 @@ Deno.test("start: the executor is given what the request says, and a folder that
   assert.equal(Deno.statSync(launch.folder).mode! & 0o777, 0o700);
   assert.equal(Deno.statSync(launch.output).mode! & 0o777, 0o600);
   await host.start(requestOf({ graceMs: 5 }));
-  assert.equal(host.executor.launches[1]?.graceMs, 5);
+  assert.equal(host.executor.submissions[1]?.graceMs, 5);
   assert(!JSON.stringify(host.stored(id)).includes('secret"'), "a secret is on record");
 });
 
@@ -56,12 +56,12 @@ Deno.test("start: a job that asks for no user runs as its owner's uid, which is 
   const start = (owner: string, user = OWNER_UID, idempotencyKey = "") =>
     host.start(requestOf({ user }), { owner, idempotencyKey });
   const userOf = (id: string) => host.stored(id).settings?.user;
-  host.executor.onLaunch = () => {
+  host.executor.onSubmit = () => {
     assert.equal(host.store.calls[0], "synced");
     return Promise.resolve();
   };
   assert.equal(userOf(await start("alice")), "700000");
-  assert.equal(host.executor.launches[0]?.settings.user, "700000");
+  assert.equal(host.executor.submissions[0]?.settings.user, "700000");
   const id = await start("bob", OWNER_UID, "key");
   assert.equal(userOf(id), "700001");
   assert.equal(await start("bob", OWNER_UID, "key"), id);
@@ -73,7 +73,7 @@ Deno.test("start: a job that asks for no user runs as its owner's uid, which is 
 Deno.test("start: while it is under way the job is on record, and does not exist for callers", async () => {
   await using host = await JobHost.open();
   let seen = false;
-  host.executor.onLaunch = async ({ jobId }) => {
+  host.executor.onSubmit = async ({ jobId }) => {
     seen = true;
     assert.equal(host.stored(jobId).state.kind, "starting");
     assert.deepEqual(host.activeIds, []);
@@ -111,17 +111,17 @@ Deno.test("start: a request that cannot be carried out leaves nothing", async ()
   host.limitFile("cpu", "fast");
   await assertJobError(host.start(), "precondition", /cpu_limit\.txt/);
   host.limitFile("cpu", "max");
-  host.executor.failures.inject("place", { error: new JobError("precondition", "no controller") });
+  host.executor.failures.inject("plan", { error: new JobError("precondition", "no controller") });
   await assertJobError(host.start(), "precondition", /no controller/);
   assert.equal(host.storedCount, 0);
   assert.deepEqual(host.folders(), []);
-  assert.deepEqual(host.executor.launches, []);
+  assert.deepEqual(host.executor.submissions, []);
 });
 
 Deno.test("start: a launch that fails is told as it is, and leaves nothing", async () => {
   await using host = await JobHost.open();
   for (const error of [new JobError("precondition", "no such program"), new Error("fork failed")]) {
-    host.executor.failures.inject("launch", { times: 1, error });
+    host.executor.failures.inject("submit", { times: 1, error });
     await assert.rejects(host.start(requestOf({ title: "t" }), { idempotencyKey: "k" }), error);
     assert.equal(host.storedCount, 0);
     assert.deepEqual(host.folders(), []);
@@ -137,7 +137,7 @@ Deno.test("start: on a full disk it is refused with what to do, wherever the dis
     host.store.failures.inject("insert", { error });
     await assertJobError(host.start(), "exhausted", /disk .* is full/);
     host.store.failures.clear();
-    host.executor.failures.inject("launch", { error });
+    host.executor.failures.inject("submit", { error });
     await assertJobError(host.start(), "exhausted", /disk .* is full/);
     assert.equal(host.storedCount, 0);
     assert.deepEqual(host.folders(), []);
@@ -149,7 +149,7 @@ Deno.test("start: on a full disk it is refused with what to do, wherever the dis
 
 Deno.test("start: a folder that cannot be made fails it, and the record does not stay", async () => {
   await using host = await JobHost.open();
-  host.executor.onLaunch = () => assert.fail("launched without a folder");
+  host.executor.onSubmit = () => assert.fail("launched without a folder");
   // The record can go while the folder is in the way: the removal finds nothing to remove.
   Deno.removeSync(host.folderOf(""), { recursive: true });
   await assert.rejects(host.start(), Deno.errors.NotFound);
@@ -159,11 +159,11 @@ Deno.test("start: a folder that cannot be made fails it, and the record does not
 Deno.test("start: where the clean-up fails too, the record stays for the next server to clear", async () => {
   await using host = await JobHost.open();
   let mend = () => {};
-  host.executor.onLaunch = () => {
+  host.executor.onSubmit = () => {
     mend = host.breakFolders();
   };
-  host.executor.failures.inject("launch");
-  await assert.rejects(host.start(), /injected failure of launch/);
+  host.executor.failures.inject("submit");
+  await assert.rejects(host.start(), /injected failure of submit/);
   assert.equal(host.storedCount, 1);
   assert.deepEqual(host.activeIds, []);
   assert.deepEqual(host.log.messages("error"), ["cannot clean up after a failed start"]);
@@ -177,9 +177,9 @@ Deno.test("start: where the clean-up fails too, the record stays for the next se
 
 Deno.test("start: the folder goes before the record, so that a failed removal can be repeated", async () => {
   await using host = await JobHost.open();
-  host.executor.failures.inject("launch");
+  host.executor.failures.inject("submit");
   host.store.failures.inject("delete");
-  await assert.rejects(host.start(), /injected failure of launch/);
+  await assert.rejects(host.start(), /injected failure of submit/);
   assert.equal(host.storedCount, 1);
   assert.deepEqual(host.folders(), []);
 });
@@ -208,7 +208,7 @@ Deno.test("start: a record that cannot be stored as running is stored later, and
     assert.equal(host.store.calls.length, attempts, "too early");
     host.clock.advance(1);
     assert.deepEqual(await Promise.all([started, repeated]), [id, id]);
-    assert.equal(host.executor.launches.length, 1);
+    assert.equal(host.executor.submissions.length, 1);
     assert.equal(host.stored(id).state.kind, "running");
     await soon("the end of the attempts", () => host.clock.pendingMs.length === 0);
   }
@@ -264,9 +264,9 @@ Deno.test("start: a job whose record the full disk refuses is killed, and its st
       host.store.failures.inject(operation, { error });
       const started = host.start(requestOf({ title: "t" }), { idempotencyKey: "k" });
       await assertJobError(started, "exhausted", /started and killed again: the disk .* is full/);
-      const [launch] = host.executor.launches;
+      const [launch] = host.executor.submissions;
       assert.deepEqual(host.executor.calls.slice(1), [
-        `launch ${launch?.jobId}`,
+        `submit ${launch?.jobId}`,
         `kill ${launch?.jobId}`,
       ]);
       assert.equal(host.storedCount, 0);
@@ -306,7 +306,7 @@ Deno.test("idempotency: an owner's second start with a key is answered with the 
   assert.notEqual(await host.start(requestOf(), { idempotencyKey: "K" }), id);
   assert.notEqual(await host.start(requestOf(), { owner: "bob", idempotencyKey: "k" }), id);
   assert.notEqual(await host.start(), await host.start());
-  assert.equal(host.executor.launches.length, 5);
+  assert.equal(host.executor.submissions.length, 5);
 });
 
 Deno.test("idempotency: also after the job has ended, and by another server", async () => {
@@ -323,7 +323,7 @@ Deno.test("idempotency: also after the job has ended, and by another server", as
   // The server's limits may have changed: the request is the same.
   host.limitFile("cpu", "10%");
   assert.equal(await host.start(request, { idempotencyKey: "k" }), id);
-  assert.deepEqual(host.executor.launches, []);
+  assert.deepEqual(host.executor.submissions, []);
 });
 
 Deno.test("idempotency: a key that was used for something else is refused, whatever differs", async () => {
@@ -367,34 +367,34 @@ Deno.test("idempotency: a key that was used for something else is refused, whate
 Deno.test("idempotency: two starts at once are one", async () => {
   await using host = await JobHost.open();
   const gate = Promise.withResolvers<void>();
-  host.executor.onLaunch = () => gate.promise;
+  host.executor.onSubmit = () => gate.promise;
   const starts = [1, 2, 3].map(() => host.start(requestOf(), { idempotencyKey: "k" }));
   const other = host.start(requestOf({ umask: 0 }), { idempotencyKey: "k" });
   const refused = assertJobError(other, "precondition", /was used for another command/);
-  await soon("the launch", () => host.executor.launches.length === 1);
+  await soon("the launch", () => host.executor.submissions.length === 1);
   gate.resolve();
   const ids = await Promise.all(starts);
   await refused;
   assert.equal(new Set(ids).size, 1);
-  assert.equal(host.executor.launches.length, 1);
+  assert.equal(host.executor.submissions.length, 1);
 });
 
 Deno.test("idempotency: where the first of two fails, the second is an attempt of its own", async () => {
   await using host = await JobHost.open();
-  host.executor.failures.inject("launch", { times: 1 });
+  host.executor.failures.inject("submit", { times: 1 });
   const [first, second] = await Promise.allSettled([
     host.start(requestOf(), { idempotencyKey: "k" }),
     host.start(requestOf(), { idempotencyKey: "k" }),
   ]);
   assert.equal(first?.status, "rejected");
   assert.equal(second?.status, "fulfilled");
-  assert.equal(host.executor.launches.length, 2);
+  assert.equal(host.executor.submissions.length, 2);
   assert.equal(host.storedCount, 1);
 });
 
 Deno.test("idempotency: a start whose clean-up failed is not answered with, but started anew", async () => {
   await using host = await JobHost.open();
-  host.executor.failures.inject("launch", { times: 1 });
+  host.executor.failures.inject("submit", { times: 1 });
   host.store.failures.inject("delete");
   await assert.rejects(host.start(requestOf(), { idempotencyKey: "k" }));
   await assert.rejects(host.start(requestOf(), { idempotencyKey: "k" }), /failure of delete/);
@@ -407,7 +407,7 @@ Deno.test("idempotency: a start whose clean-up failed is not answered with, but 
 Deno.test("bounds: a job counts once from its start's beginning to its end", async () => {
   await using host = await JobHost.open({ bounds: { maxJobs: 2, maxJobsPerUser: 2 } });
   const gate = Promise.withResolvers<void>();
-  host.executor.onLaunch = () => gate.promise;
+  host.executor.onSubmit = () => gate.promise;
   const starts = [host.start(), host.start()];
   await assertJobError(host.start(), "exhausted", /alice has 2 jobs running/);
   gate.resolve();
@@ -432,8 +432,8 @@ Deno.test("bounds: while the start of a job is stored, it is not counted twice",
 
 Deno.test("bounds: a start that failed takes no room; nor does a job whose end cannot be stored", async () => {
   await using host = await JobHost.open({ bounds: { maxJobs: 1, maxJobsPerUser: 1 } });
-  host.executor.failures.inject("launch", { times: 3 });
-  for (let index = 0; index < 3; index++) await assert.rejects(host.start(), /failure of launch/);
+  host.executor.failures.inject("submit", { times: 3 });
+  for (let index = 0; index < 3; index++) await assert.rejects(host.start(), /failure of submit/);
   const id = await host.start(requestOf({ title: "t" }));
   host.store.failures.inject("update");
   await host.end(id);
@@ -460,7 +460,7 @@ Deno.test("bounds: a job without processes takes no room while a stuck disk keep
 Deno.test("names: no two jobs of a user that run have one, nor two that are being started", async () => {
   await using host = await JobHost.open();
   const gate = Promise.withResolvers<void>();
-  host.executor.onLaunch = () => gate.promise;
+  host.executor.onSubmit = () => gate.promise;
   const first = host.start(requestOf({ title: "nightly" }));
   const refused = /a job of yours with the name nightly is running/;
   await assertJobError(host.start(requestOf({ title: "nightly" })), "precondition", refused);
@@ -478,16 +478,16 @@ Deno.test("names: no two jobs of a user that run have one, nor two that are bein
 Deno.test("start: tells that it begins before anything runs, and not where an earlier job is the answer", async () => {
   await using host = await JobHost.open();
   const seen: unknown[] = [];
-  host.executor.onLaunch = () => Promise.resolve(void seen.push("launch"));
+  host.executor.onSubmit = () => Promise.resolve(void seen.push("submit"));
   const options = {
     owner: "alice",
     idempotencyKey: "key",
     onBegin: (id: string) => void seen.push(id),
   };
   const id = await host.manager.start(requestOf(), options);
-  assert.deepEqual(seen, [id, "launch"]);
+  assert.deepEqual(seen, [id, "submit"]);
   assert.equal(await host.manager.start(requestOf(), options), id);
-  assert.deepEqual(seen, [id, "launch"]);
+  assert.deepEqual(seen, [id, "submit"]);
 });
 
 Deno.test("stop, signal, remove: tell that they begin only where they do something", async () => {

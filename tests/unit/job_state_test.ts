@@ -10,6 +10,7 @@ const begun = { pid: 1, startedAtMs: 1 };
 
 const STATES: Record<JobState["kind"], JobState> = {
   starting: { kind: "starting" },
+  pending: { kind: "pending" },
   running: { kind: "running", ...begun },
   stopping: { kind: "stopping", ...begun, killAtMs: 2 },
   exited: {
@@ -22,18 +23,28 @@ const STATES: Record<JobState["kind"], JobState> = {
     endedAtMs: 3,
   },
   lost: { kind: "lost", ...begun, reason: "the host went down", endedAtMs: 3 },
+  "never-ran": { kind: "never-ran", reason: "it was stopped", endedAtMs: 3 },
 };
 
 const ALLOWED = new Set([
   "starting running",
+  "starting pending",
   "starting exited",
   "starting lost",
+  "starting never-ran",
+  "pending running",
+  "pending stopping",
+  "pending exited",
+  "pending lost",
+  "pending never-ran",
+  "running running",
   "running stopping",
   "running exited",
   "running lost",
   "stopping stopping",
   "stopping exited",
   "stopping lost",
+  "stopping never-ran",
 ]);
 
 Deno.test("requireTransition: the whole table", () => {
@@ -46,9 +57,9 @@ Deno.test("requireTransition: the whole table", () => {
   }
 });
 
-Deno.test("hasEnded: exited and lost, and nothing else", () => {
+Deno.test("hasEnded: exited, lost and never-ran, and nothing else", () => {
   const ended = Object.values(STATES).filter(hasEnded).map(({ kind }) => kind);
-  assert.deepEqual(ended, ["exited", "lost"]);
+  assert.deepEqual(ended, ["exited", "lost", "never-ran"]);
 });
 
 Deno.test("recordedUsage: only a job that exited has one on record", () => {

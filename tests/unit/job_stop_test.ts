@@ -7,7 +7,7 @@ import { isSettled } from "../support/settled.ts";
 
 /** What was asked of the executor after the launches. */
 function asked(host: JobHost): string[] {
-  return host.executor.calls.filter((call) => !call.startsWith("launch") && call !== "adopt");
+  return host.executor.calls.filter((call) => !call.startsWith("submit") && call !== "adopt");
 }
 
 /** Waits until a job is being stopped, and the executor has been asked to end it. */
@@ -340,7 +340,11 @@ Deno.test("stop: an end that could not be stored is found by the next server", a
   host.store.failures.inject("update");
   await host.end(id, { exitCode: 7 });
   host.crash();
-  host.executor.adoptions.set(id, { kind: "ended", pid: 9, ending: exited({ exitCode: 7 }) });
+  host.executor.adoptions.set(id, {
+    kind: "ended",
+    begun: { pid: 9 },
+    ending: exited({ exitCode: 7 }),
+  });
   await host.serve();
   const { state } = host.stored(id);
   assert(state.kind === "exited" && state.exitCode === 7);
@@ -387,15 +391,17 @@ Deno.test("end: an executor that fails to tell it is asked again, as by a new se
     await soon("the first attempt is set", () => host.clock.pendingMs[0] === 1000);
     assert.deepEqual(host.activeIds, [id]);
     const ending = exited({ exitCode: 5 });
-    if (answer === "ended") executor.adoptions.set(id, { kind: "ended", pid: 1, ending });
+    if (answer === "ended") {
+      executor.adoptions.set(id, { kind: "ended", begun: { pid: 1 }, ending });
+    }
     if (answer === "running") {
-      executor.adoptions.set(id, { kind: "running", pid: 1, ended: executor.begin(id) });
+      executor.adoptions.set(id, { kind: "tracked", ...executor.begin(id, { pid: 1 }) });
     }
     host.clock.advance(1000);
     await soon("the second attempt is set", () => host.clock.pendingMs[0] === 1000);
     host.clock.advance(1000);
     await soon("both", () => executor.adoptionRequests.length === 2);
-    assert.equal(executor.adoptionRequests[1]?.wasRunning, true);
+    assert.equal(executor.adoptionRequests[1]?.phase, "begun");
     if (answer === "running") executor.end(id, { exitCode: 5 });
     const { state } = await untilEnded(host, id);
     if (answer === "never-started") assert.equal(state.kind, "lost");

@@ -107,6 +107,7 @@ Deno.test("Metrics: what is read anew has its value at that time, in the units o
   streams.bytes = 4096;
   const text = await metrics.text();
   assert.deepEqual(parse(text, "job_worker_jobs"), {
+    '{state="pending"}': 0,
     '{state="running"}': 2,
     '{state="stopping"}': 1,
     '{state="ended"}': 5,

@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { JobRecord } from "../../lib/model/record.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { type JobCursor, JobStore } from "../../lib/store.ts";
+import { storedText } from "../../lib/store/stored_record.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 
 Deno.test("JobStore: records and their changes survive the store", async () => {
@@ -50,10 +51,10 @@ Deno.test("JobStore: only root may read the records, also those of an earlier se
 Deno.test("JobStore: a record of a server up to 0.1.0 is read with the present names", async () => {
   await using folder = await temporaryFolder();
   const record = newRecord();
-  const { populatedFile: census, ...rest } = record.placement;
+  const { populatedFile: census, ...rest } = record.handle as Record<string, unknown>;
   {
     using store = open(folder.path);
-    store.insert({ ...record, placement: { ...rest, census } } as unknown as JobRecord);
+    store.insert({ ...record, handle: { ...rest, census } });
   }
   using store = open(folder.path);
   assert.deepEqual(store.get(record.id), record);
@@ -118,7 +119,7 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
       "PRAGMA user_version = 1",
   );
   database.prepare("INSERT INTO jobs VALUES (?, 'alice', NULL, 1, NULL, NULL, 0, ?)")
-    .run(record.id, JSON.stringify(record));
+    .run(record.id, storedText(record));
   for (const [id, text] of [["a", "{"], ["b", '{"createdAtMs": "soon"}'], ["c", "{}"]] as const) {
     database.prepare("INSERT INTO jobs VALUES (?, 'alice', NULL, 0, NULL, NULL, 0, ?)").run(
       id,
@@ -131,7 +132,7 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
   assert.deepEqual(store.get(record.id), record);
   for (const filter of [ANY, { ...ANY, labels: { team: "one" } }, { ...ANY, activeOnly: true }]) {
     const { found, last } = store.scan(filter, { cursor: undefined, scanCount: 10 });
-    const bytes = JSON.stringify(record).length;
+    const bytes = storedText(record).length;
     assert.deepEqual([...found], [{ record, cursor: { createdAtMs: 77, id: record.id }, bytes }]);
     assert.equal(last, undefined);
   }
@@ -443,7 +444,7 @@ function newRecord(fields: Partial<JobRecord> = {}): JobRecord {
     idempotencyKey: "",
     createdAtMs: 1,
     limits: { cpuCores: 0.5 },
-    placement: { groups: ["/g"], tracker: "/g", populatedFile: "/g/cgroup.events", counters: [] },
+    handle: { groups: ["/g"], tracker: "/g", populatedFile: "/g/cgroup.events", counters: [] },
     state: { kind: "starting" },
     firstOffset: 0,
     ...fields,

@@ -9,8 +9,9 @@ import { recordOf } from "../support/job_host.ts";
 const RUNNING = { kind: "running", pid: 1, startedAtMs: 1 } as const;
 
 /** A row as the database gives it, with a column whose integers are bigint. */
-function rowOf(record: { readonly id?: unknown }) {
-  return { id: String(record.id), first_offset: 4096n, record: JSON.stringify(record) };
+function rowOf({ handle: placement, ...record }: { readonly id?: unknown; handle?: unknown }) {
+  const text = JSON.stringify({ ...record, placement });
+  return { id: String(record.id), first_offset: 4096n, record: text };
 }
 
 Deno.test("toRecord: a record of each state is read as it was stored, with its column", () => {
@@ -21,6 +22,9 @@ Deno.test("toRecord: a record of each state is read as it was stored, with its c
     { ...RUNNING, kind: "stopping", killAtMs: 2 },
     { ...begun, ...exited() },
     { ...begun, kind: "lost", reason: "x", endedAtMs: 2 },
+    { kind: "pending" },
+    { ...RUNNING, node: "n1" },
+    { kind: "never-ran", reason: "x", endedAtMs: 2 },
   ] as const;
   for (const state of states) {
     const record = recordOf(state, {
@@ -46,8 +50,6 @@ Deno.test("RecordReader: no row is no record", () => {
   assert.equal(new RecordReader().read(undefined), undefined);
 });
 
-const PLACEMENT = recordOf(RUNNING).placement;
-
 /** Fields as a damaged disk, or an edit by hand, may leave them: missing, or of another type. */
 const DAMAGE: readonly Readonly<Record<string, unknown>>[] = [
   { id: 1 },
@@ -61,12 +63,9 @@ const DAMAGE: readonly Readonly<Record<string, unknown>>[] = [
   { limits: null },
   { limits: { cpuCores: "1" } },
   { askedLimits: { memoryBytes: null } },
-  { placement: undefined },
-  { placement: { ...PLACEMENT, groups: "/g" } },
-  { placement: { ...PLACEMENT, tracker: 1 } },
-  { placement: { ...PLACEMENT, populatedFile: undefined } },
-  { placement: { ...PLACEMENT, counters: [{ name: 1, file: "/f" }] } },
-  { placement: { ...PLACEMENT, counters: [{ name: "cpu.stat" }] } },
+  { handle: undefined },
+  { handle: null },
+  { handle: "/g" },
   { state: undefined },
   { state: {} },
   { state: { kind: "asleep" } },
@@ -74,6 +73,11 @@ const DAMAGE: readonly Readonly<Record<string, unknown>>[] = [
   { state: { kind: "running", pid: 1 } },
   { state: { kind: "stopping", pid: 1, startedAtMs: 1 } },
   { state: { kind: "lost", pid: 1, startedAtMs: 1, endedAtMs: 2 } },
+  { state: { kind: "never-ran", reason: "x" } },
+  { state: { kind: "never-ran", endedAtMs: 2 } },
+  { state: { ...RUNNING, node: 1 } },
+  { engine: { asOfMs: "now" } },
+  { settings: { ...DEFAULT_SETTINGS, queue: { cpus: "2" } } },
   { id: "../../etc" },
   { createdAtMs: 8.64e15 + 1 },
   { createdAtMs: -1 },

@@ -253,13 +253,14 @@ function view(state: JobState, record: Partial<JobRecord> = {}): JobView {
       idempotencyKey: "",
       createdAtMs: 1,
       limits: { cpuCores: 2 },
-      placement: {} as JobRecord["placement"],
+      handle: {},
       state,
       firstOffset: 10,
       ...record,
     },
     usage: { memoryBytes: 3 },
     outputBytes: 20,
+    engine: undefined,
   };
 }
 
