@@ -115,7 +115,6 @@ export class Endings {
     job: ActiveJob,
     { killAtMs, mainOnly }: { readonly killAtMs: number; readonly mainOnly?: true },
   ): Promise<void> {
-    if (job.isOver) return;
     const { executor, folders } = this.#parts;
     const ref = refOf(job.record, folders);
     await executor.stop(ref, { signal: ref.settings.stopSignal, killAtMs, mainOnly });

@@ -685,8 +685,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a LOST job is told as one that ended well",
     file: "lib/grpc/translate.ts",
-    from: "exitCode: -1",
-    to: "exitCode: 0",
+    from: "exitCode: -1, reason: state.reason",
+    to: "exitCode: 0, reason: state.reason",
     tests: ["translate"],
   },
   {

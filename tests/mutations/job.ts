@@ -122,8 +122,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the asked limits are not on record",
     file: "lib/job/starts.ts",
-    from: "      askedLimits,\n      placement,",
-    to: "      placement,",
+    from: "      askedLimits,\n      handle,",
+    to: "      handle,",
     tests: ["job_starts"],
   },
   {
@@ -385,9 +385,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a second stop repeats the stop signal",
-    file: "lib/job/endings.ts",
-    from: 'terminate: state.kind === "running"',
-    to: "terminate: true",
+    file: "lib/executor/stopping.ts",
+    from: "    if (!isFirst) return;\n",
+    to: "    void isFirst;\n",
     tests: ["job_stop"],
   },
   {
@@ -399,7 +399,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a grace period that is over is waited for",
-    file: "lib/job/endings.ts",
+    file: "lib/executor/stopping.ts",
     from: "graceMs <= 0",
     to: "graceMs < 0",
     tests: ["job_stop"],
@@ -413,44 +413,44 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "each of many Stops sends a kill of its own while the first is being sent",
-    file: "lib/job/endings.ts",
+    file: "lib/executor/stopping.ts",
     from: "    if (last?.isUnderWay === true) return await last.done;\n",
     to: "",
     tests: ["job_stop"],
   },
   {
     name: "each of many Stops sends a kill of its own",
-    file: "lib/job/endings.ts",
+    file: "lib/executor/stopping.ts",
     from: "Math.abs(beganAtMs - last.beganAtMs) < KILL_SHARED_MS",
     to: "beganAtMs < 0",
     tests: ["job_stop"],
   },
   {
     name: "a clock that is set back keeps kills away",
-    file: "lib/job/endings.ts",
+    file: "lib/executor/stopping.ts",
     from: "Math.abs(beganAtMs - last.beganAtMs)",
     to: "beganAtMs - last.beganAtMs",
     tests: ["job_stop"],
   },
   {
     name: "a kill that failed is not repeated",
-    file: "lib/job/endings.ts",
+    file: "lib/executor/stopping.ts",
     from: "      this.#killLater(job, KILL_RETRY_MS);\n",
     to: "",
     tests: ["job_stop"],
   },
   {
     name: "a kill is repeated although the job has ended",
-    file: "lib/job/endings.ts",
-    from: "      if (job.isOver) return;\n",
+    file: "lib/executor/stopping.ts",
+    from: "      if (!this.#jobs.has(job.jobId)) return;\n",
     to: "",
     tests: ["job_stop"],
   },
   {
     name: "the timer of a kill stays when the job has ended",
-    file: "lib/job/endings.ts",
-    from: "    cancel(this.#kills, id);\n    this.#lastKills",
-    to: "    this.#lastKills",
+    file: "lib/executor/stopping.ts",
+    from: "    this.#jobs.get(jobId)?.cancel();\n    this.#jobs.delete(jobId);\n",
+    to: "    this.#jobs.delete(jobId);\n",
     tests: ["job_stop"],
   },
   {
@@ -462,10 +462,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a stop signal that cannot be sent fails the stop",
-    file: "lib/job/endings.ts",
-    from:
-      '      log.error("cannot send a job its stop signal", { job: id, error: messageOf(error) });',
-    to: "      throw error;",
+    file: "lib/executor/stopping.ts",
+    from: '      log.error("cannot send a job its stop signal", {',
+    to: "      throw Object.assign(error as Error, {",
     tests: ["job_stop"],
   },
   {
@@ -506,7 +505,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a job ends before its start",
     file: "lib/job/endings.ts",
-    from: "Math.max(ending.endedAtMs, startedAtMs)",
+    from: "Math.max(ending.endedAtMs, hasBegun ? state.startedAtMs : createdAtMs)",
     to: "ending.endedAtMs",
     tests: ["job_stop"],
   },
@@ -569,21 +568,21 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a stop waits for the disk before it ends the processes",
     file: "lib/job/endings.ts",
-    from: 'void active.change(id, {\n        ...state,\n        kind: "stopping",',
-    to: 'await active.change(id, {\n        ...state,\n        kind: "stopping",',
+    from: 'void this.#change(job, {\n        ...begun,\n        kind: "stopping",',
+    to: 'await this.#change(job, {\n        ...begun,\n        kind: "stopping",',
     tests: ["job_stop"],
   },
   {
     name: "a second stop waits for the disk before it kills",
     file: "lib/job/endings.ts",
-    from: "void active.change(id, { ...state, killAtMs });",
-    to: "await active.change(id, { ...state, killAtMs });",
+    from: "void this.#change(job, { ...state, killAtMs });",
+    to: "await this.#change(job, { ...state, killAtMs });",
     tests: ["job_stop"],
   },
   {
     name: "a job that a kill has not ended is not killed again",
-    file: "lib/job/endings.ts",
-    from: "    else this.#killAgain(job);\n",
+    file: "lib/executor/stopping.ts",
+    from: "    this.#killLater(job, KILL_AGAIN_MS, () => void this.#warnOfRemains(job));\n",
     to: "",
     tests: ["job_stop"],
   },
@@ -596,16 +595,17 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "nobody is told which processes SIGKILL has not ended",
-    file: "lib/job/endings.ts",
-    from: "        void this.#warnOfRemains(job);\n",
+    file: "lib/executor/stopping.ts",
+    from: "      then();\n",
     to: "",
     tests: ["job_stop"],
   },
   {
     name: "a job without processes is signalled while its end is stored",
-    file: "lib/job/endings.ts",
-    from: " || job.isOver) return;\n    const graceMs",
-    to: ") return;\n    const graceMs",
+    file: "lib/executor/stopping.ts",
+    from: "    if (entry === undefined) return;\n    const isFirst",
+    to:
+      "    if (entry === undefined) return await this.#parts.terminate(job, signal, {});\n    const isFirst",
     tests: ["job_rotation"],
   },
   {
@@ -654,8 +654,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a job that has run, and of which nothing is found, is removed",
     file: "lib/job/adopt.ts",
-    from: '} else if (adoption.kind === "never-started" && record.state.kind === "starting") {',
-    to: '} else if (adoption.kind === "never-started") {',
+    from: 'if (adoption.kind === "never-started" && record.state.kind === "starting") {',
+    to: 'if (adoption.kind === "never-started") {',
     tests: ["job_adoption"],
   },
   {
@@ -674,9 +674,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the executor is told of each job that it was running",
-    file: "lib/job/endings.ts",
-    from: 'wasRunning: state.kind !== "starting"',
-    to: "wasRunning: true",
+    file: "lib/job/refs.ts",
+    from: '  if (state.kind === "starting") return "starting";\n',
+    to: "",
     tests: ["job_adoption"],
   },
   // Removal and retention.
@@ -697,8 +697,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a running job can be removed",
     file: "lib/job.ts",
-    from: "if (!hasEnded(this.#lookup.begun(id).state)) {",
-    to: "if (this.#lookup.begun(id) === undefined) {",
+    from: "    if (!hasEnded(state)) {\n",
+    to: "    if (state === undefined) {\n",
     tests: ["job_retention"],
   },
   {
@@ -868,8 +868,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "records of servers up to 0.1.0 are taken for damaged",
     file: "lib/store/stored_record.ts",
-    from: "  if (!v.is(OLD_NAMES, record)) return record;",
-    to: "  if (OLD_NAMES !== undefined) return record;",
+    from: "  if (!v.is(OLD_NAMES, placement)) return { ...record, handle: placement };\n",
+    to:
+      "  if (OLD_NAMES || !v.is(OLD_NAMES, placement)) return { ...record, handle: placement };\n",
     tests: ["store"],
   },
   {
