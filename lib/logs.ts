@@ -4,7 +4,7 @@
  */
 import { Gaps } from "./logs/gaps.ts";
 import { log } from "./log.ts";
-import { GrowthSignal } from "./logs/growth.ts";
+import { type GrowthNews, GrowthSignal } from "./logs/growth.ts";
 import { PositionedFile } from "./logs/positioned_file.ts";
 import { offsetOfLastLines } from "./logs/tail.ts";
 
@@ -51,6 +51,8 @@ export interface OutputOptions {
   finished: boolean;
   /** The file that says what is missing in between, see {@linkcode Gaps}. */
   gapsPath: string;
+  /** How news of its growth comes; "events" unless given. */
+  news?: GrowthNews;
   /** Of a job that has ended: the size of its whole output, if that is on record. */
   totalBytes?: number | undefined;
 }
@@ -71,7 +73,7 @@ export class OutputLog {
     this.#firstOffset = options.firstOffset;
     this.#finished = options.finished;
     this.#knownBytes = options.totalBytes ?? 0;
-    this.#growth = new GrowthSignal(path);
+    this.#growth = new GrowthSignal(path, options.news);
     this.#gaps = new Gaps(options.gapsPath);
   }
 

@@ -2,6 +2,13 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a file that another machine writes is looked at without opening it",
+    file: "lib/logs/growth.ts",
+    from: 'this.#news === "polling" ? await reopenedSize(this.#path) : await statSize(this.#path)',
+    to: "await statSize(this.#path)",
+    tests: ["growth"],
+  },
+  {
     name: "whether the job has ended is looked at after the read of its output",
     file: "lib/logs.ts",
     from: "} else if (finished) {",

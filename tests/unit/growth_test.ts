@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { GrowthSignal } from "../../lib/logs/growth.ts";
+import { type GrowthNews, GrowthSignal } from "../../lib/logs/growth.ts";
 import { inTime } from "../support/wait.ts";
 
 const NEVER = new AbortController().signal;
@@ -12,15 +12,15 @@ class GrowingFile implements AsyncDisposable {
   readonly #folder: string;
   readonly #path: string;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, news: GrowthNews) {
     this.#folder = folder;
     this.#path = join(folder, "output");
     Deno.writeTextFileSync(this.#path, "");
-    this.growth = new GrowthSignal(this.#path);
+    this.growth = new GrowthSignal(this.#path, news);
   }
 
-  static async make(): Promise<GrowingFile> {
-    return new GrowingFile(await Deno.makeTempDir({ prefix: "job-worker-growth-" }));
+  static async make(news: GrowthNews = "events"): Promise<GrowingFile> {
+    return new GrowingFile(await Deno.makeTempDir({ prefix: "job-worker-growth-" }), news);
   }
 
   async append(length: number): Promise<void> {
@@ -173,6 +173,29 @@ Deno.test("GrowthSignal: readers of a file that was removed wait for the end", a
   assert.equal(state.isSettled, false);
   file.growth.finish();
   await waiting;
+});
+
+Deno.test("GrowthSignal: of a file that another machine writes, each look opens it anew", async () => {
+  await using file = await GrowingFile.make("polling");
+  const { open } = Deno;
+  let looks = 0;
+  const looked = Promise.withResolvers<void>();
+  Deno.open = (...args) => {
+    if (++looks === 3) looked.resolve();
+    return open(...args);
+  };
+  try {
+    const waiting = file.beyond(0);
+    await inTime("three looks", looked.promise, DEADLINE_MS);
+    await file.append(1);
+    await waiting;
+    // The next reader is served as well, after nobody has waited.
+    const next = file.beyond(1);
+    await file.append(1);
+    await next;
+  } finally {
+    Deno.open = open;
+  }
 });
 
 Deno.test("GrowthSignal: a signal that is used often keeps no listener of a reader that was woken", async () => {
