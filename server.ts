@@ -12,6 +12,7 @@ import { messageOf } from "./lib/errors.ts";
 import { HealthService } from "./lib/grpc/health.ts";
 import { ReflectionService } from "./lib/grpc/reflection.ts";
 import { listen } from "./lib/grpc/server.ts";
+import { toldOf } from "./lib/server/told_capabilities.ts";
 import { requireDisk } from "./lib/server/disk.ts";
 import { Housekeeper } from "./lib/server/housekeeping.ts";
 import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
@@ -126,6 +127,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
         version: VERSION,
         cgroup: executor.host.kind,
         controllers: executor.host.controllers,
+        ...toldOf(executor.capabilities),
       },
       defaultUser: defaultUserOf(config),
       shutdown,

@@ -29,8 +29,8 @@ export interface Capabilities {
   readonly output: {
     /** How readers learn that an output has grown. */
     readonly news: "events" | "polling";
-    /** How the beginning of an output that is too long is freed; none: it cannot be. */
-    readonly bound: "holes" | "segments" | "none";
+    /** How the beginning of an output that is too long is freed; "none": it cannot be, and all is kept. */
+    readonly bound: "holes" | "none";
   };
   readonly limits: Readonly<Record<LimitName, LimitSupport>>;
   /** Whether a job may have a /tmp, a network or processes of its own. */

@@ -30,6 +30,8 @@ export interface JobManagerOptions {
   readonly store: JobStore;
   /** Where records and output are. */
   readonly logFolder: string;
+  /** Where the folder `jobs` is, with the output; undefined: the log directory. */
+  readonly jobsParent?: string | undefined;
   /** Where the limit files are. */
   readonly limitsFolder: string;
   /** Between the stop signal and SIGKILL, unless a Stop or the job's settings say another. */
@@ -39,7 +41,7 @@ export interface JobManagerOptions {
   readonly bounds: JobBounds;
   /** Uids for owners; undefined: none. */
   readonly ownerUids?: UidRange | undefined;
-  /** Newest output kept of each job; Infinity: all. */
+  /** Newest output kept of each job, where the executor can free the rest; Infinity: all. */
   readonly maxOutputBytes: number;
   /** Tests have one of their own. */
   readonly clock?: Clock;
@@ -83,9 +85,11 @@ export class JobManager {
    */
   static async open(options: JobManagerOptions): Promise<JobManager> {
     const { store, clock = SYSTEM_CLOCK } = options;
-    const folders = new JobFolders(options.logFolder);
+    const { news, bound } = options.executor.capabilities.output;
+    const folders = new JobFolders(options.jobsParent ?? options.logFolder, news);
     const active = new ActiveJobs(store, clock);
-    const parts = { freeHeads, syncOutput, ...options, clock, folders, active };
+    const maxOutputBytes = bound === "holes" ? options.maxOutputBytes : Infinity;
+    const parts = { freeHeads, syncOutput, ...options, maxOutputBytes, clock, folders, active };
     const manager = new JobManager(parts);
     await folders.prepare();
     await adoptJobs({ ...parts, endings: manager.#endings });

@@ -83,6 +83,11 @@ const LEAST: Record<keyof Limits, { least: number; text: string }> = {
   processes: { least: 1, text: "process" },
 };
 
+/** What a limit is called in messages. */
+export function titleOf(name: keyof Limits): string {
+  return LEAST[name].text;
+}
+
 const LIMIT_NAMES = Object.keys(LEAST) as (keyof Limits)[];
 
 function readLimit<T>(folder: string, name: string, parse: (text: string) => T): T {

@@ -19,6 +19,7 @@ import {
   toJobRequest,
   toQueryResponse,
   toReadRange,
+  withJobsFound,
   withTrace,
 } from "./grpc/translate.ts";
 import type { JobManager } from "./job.ts";
@@ -47,7 +48,15 @@ export interface HandlerOptions {
   readonly rules: Pick<RuleFile, "current">;
   readonly streams: StreamCounts;
   /** What Info answers about the server. */
-  readonly about: { version: string; cgroup: string; controllers: readonly string[] };
+  readonly about: {
+    readonly version: string;
+    readonly cgroup: string;
+    readonly controllers: readonly string[];
+    readonly engine: string;
+    readonly partitions: readonly string[];
+    /** Limits that a start may not ask for, each with the reason. */
+    readonly limitsNotHeld: readonly string[];
+  };
   /** The user that jobs run as where a request names none. */
   readonly defaultUser: string;
   /** Ends calls early. */
@@ -85,7 +94,10 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       const access = await rulesFor(context, rules);
       access.requireStart(caller, asked);
       const { idempotencyKey } = request;
-      const traced = withTrace(asked, metadata, (name) => access.mayPassVariable(caller, name));
+      const isVisible = (owner: string) => access.mayTouchJobsOf(caller, owner);
+      const after = (name: string) => manager.resolve(name, isVisible, caller.name);
+      const placed = withJobsFound(asked, after);
+      const traced = withTrace(placed, metadata, (name) => access.mayPassVariable(caller, name));
       const onBegin = context.beginChange;
       const jobID = await manager.start(traced, { owner: caller.name, idempotencyKey, onBegin });
       return { jobID: context.job = jobID };
@@ -124,7 +136,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       const visible = [...manager.active].filter(({ record }) =>
         access.mayTouchJobsOf(caller, record.owner)
       );
-      const { version, cgroup, controllers } = options.about;
+      const { version, cgroup, controllers, engine, partitions, limitsNotHeld } = options.about;
       return {
         version,
         cgroup,
@@ -132,8 +144,11 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         yourName: caller.name,
         yourRoles: [...caller.roles],
         jobUser: defaultUser === OWNER_UID ? "a uid of each owner's own" : defaultUser,
-        runningJobs: visible.length,
+        runningJobs: visible.filter(({ record: { state } }) => state.kind !== "pending").length,
         timeMs: Date.now(),
+        engine,
+        partitions: [...partitions],
+        limitsNotHeld: [...limitsNotHeld],
       };
     }, shutdown),
     // A job may run for days: a shutdown does not wait for its end.

@@ -6,7 +6,7 @@ import type {
   StartRequest__Output,
   StreamRequest__Output,
 } from "../../proto/contract.ts";
-import { JobError } from "../errors.ts";
+import { JobError, quoted } from "../errors.ts";
 import type { JobView } from "../job.ts";
 import type { JobQuery } from "../job/list.ts";
 import type { Limits } from "../limits.ts";
@@ -47,6 +47,32 @@ export function toJobRequest(request: StartRequest__Output, defaultUser: string)
     limits: onlyNumbers<keyof Limits>(limits ?? {}),
     ...readSettings(request, defaultUser),
   };
+}
+
+/**
+ * Names the jobs that a start is to come after by their ids.
+ *
+ * @param find The id of the job that a text stands for, among those that the caller may see.
+ * @throws {JobError} What `find` throws, said of the start.
+ */
+export function withJobsFound(request: JobRequest, find: (name: string) => string): JobRequest {
+  const { settings } = request;
+  const { queue } = settings;
+  if (queue?.after === undefined) return request;
+  const after = [...new Set(queue.after.map((name) => found(name, find)))];
+  return { ...request, settings: { ...settings, queue: { ...queue, after } } };
+}
+
+function found(name: string, find: (name: string) => string): string {
+  try {
+    return find(name);
+  } catch (error) {
+    if (!(error instanceof JobError)) throw error;
+    throw new JobError(
+      error.kind,
+      `Cannot start the job after ${quoted(name)}: ${error.message}`,
+    );
+  }
 }
 
 /**
@@ -178,7 +204,8 @@ function engineFields(
   { state, createdAtMs, settings }: JobRecord,
   engine: EngineStatus | undefined,
 ): QueryResponse {
-  if (engine === undefined && state.kind !== "pending") return {};
+  const isEngines = state.kind === "pending" || state.kind === "never-ran";
+  if (engine === undefined && !isEngines) return {};
   const node = "node" in state ? state.node : engine?.node;
   return {
     submittedAtMs: createdAtMs,

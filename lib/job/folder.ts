@@ -1,12 +1,15 @@
-/** The folders of jobs, `jobs/<id>/` below the log directory. */
+/** The folders of jobs, `jobs/<id>/` below the log directory, or below the folder that nodes share. */
 import { join } from "node:path";
+import type { Capabilities } from "../executor.ts";
 import { OutputLog } from "../logs.ts";
 import { folderNames } from "../logs/folder_names.ts";
 import { findKeptPart } from "../logs/kept_part.ts";
 import type { JobRecord } from "../model/record.ts";
 import { parseRecord, storedText } from "../store/stored_record.ts";
 
-/** Where jobs' folders are, below the log directory. */
+type OutputNews = Capabilities["output"]["news"];
+
+/** Where jobs' folders are, below that directory. */
 const JOBS_FOLDER = "jobs";
 
 /** The file that a job's output goes to. */
@@ -18,13 +21,18 @@ const GAPS_FILE = "gaps";
 /** The job's record as it was at its start: where the records are lost, it is put on record again. */
 const RECORD_FILE = "job";
 
-/** The folders of all jobs of a log directory. */
+/** The folders of all jobs of a server. */
 export class JobFolders {
   readonly #root: string;
+  readonly #news: OutputNews;
 
-  /** @param logFolder The log directory. */
-  constructor(logFolder: string) {
-    this.#root = join(logFolder, JOBS_FOLDER);
+  /**
+   * @param parent The log directory, or the folder that nodes share.
+   * @param news How readers learn that an output has grown.
+   */
+  constructor(parent: string, news: OutputNews) {
+    this.#root = join(parent, JOBS_FOLDER);
+    this.#news = news;
   }
 
   /** Makes the folder that holds the jobs' folders, if it is missing. */
@@ -51,6 +59,7 @@ export class JobFolders {
       firstOffset,
       finished,
       gapsPath: join(this.pathOf(id), GAPS_FILE),
+      news: this.#news,
       totalBytes: outputBytes,
     });
   }

@@ -2,7 +2,7 @@
 import { isIdPrefix, isJobId } from "../../common/job_id.ts";
 import { JobError, quoted } from "../errors.ts";
 import type { OutputLog } from "../logs.ts";
-import { hasEnded, type JobRecord } from "../model/record.ts";
+import { hasEnded, type JobRecord, type JobState } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
 import type { JobFolders } from "./folder.ts";
@@ -44,8 +44,7 @@ export class Lookup {
     const { state } = this.begun(id);
     const job = this.#parts.active.get(id);
     if (job !== undefined && !hasEnded(state)) return job;
-    const how = state.kind === "lost" ? "is lost" : "has already exited";
-    throw new JobError("precondition", `Cannot ${verb} job ${id}: it ${how}`);
+    throw new JobError("precondition", `Cannot ${verb} job ${id}: it ${howEnded(state)}`);
   }
 
   /** The output of a job: of an active one always the same object, which its readers share. */
@@ -103,6 +102,11 @@ export class Lookup {
       .map((record) => this.#parts.active.get(record.id)?.record ?? record)
       .filter(({ owner, state }) => isVisible(owner) && state.kind !== "starting");
   }
+}
+
+function howEnded({ kind }: JobState): string {
+  if (kind === "never-ran") return "never ran";
+  return kind === "lost" ? "is lost" : "has already exited";
 }
 
 function requireBegun(record: JobRecord | undefined, name: string): JobRecord {

@@ -74,7 +74,7 @@ const MAX_NAME = 64;
 export function readQueue(asked: AskedQueue): QueueSettings | undefined {
   const { partition, account, qos, nice, cpus, gpus, constraint, beginAtMs, after } = asked;
   for (const [name, text] of Object.entries({ partition, account, qos })) {
-    check(text === "" || NAMES.test(text), `${quoted(text)} is not a valid name of a ${name}`);
+    check(text === "" || NAMES.test(text), `${quoted(text)} is not a valid ${name}`);
   }
   check(nice === undefined || Math.abs(nice) <= MAX_NICE, `a nice value is at most ${MAX_NICE}`);
   check(cpus <= MAX_CPUS, `--cpus is above ${MAX_CPUS}`);

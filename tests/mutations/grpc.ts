@@ -299,8 +299,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "jobs of others are found by a caller that may see only its own",
     file: "lib/service.ts",
-    from: "access.mayTouchJobsOf(caller, owner)",
-    to: "access.mayTouchJobsOf(caller, owner) || true",
+    from: "access.mayTouchJobsOf(caller, owner);\n    return",
+    to: "access.mayTouchJobsOf(caller, owner) || true;\n    return",
     tests: ["service"],
   },
   {
@@ -927,5 +927,12 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "    if (line.waiting.length >= MAX_LINE) {\n",
     to: "    if (line.waiting.length >= 1000 * MAX_LINE) {\n",
     tests: ["handshake_turns"],
+  },
+  {
+    name: "a start comes after a job by a name that another may get",
+    file: "lib/grpc/translate.ts",
+    from: "const after = [...new Set(queue.after.map((name) => found(name, find)))];",
+    to: "const after = [...new Set(queue.after.filter((name) => found(name, find)))];",
+    tests: ["translate"],
   },
 ];

@@ -154,3 +154,42 @@ Deno.test("readSettings: a message repeats no control character, DEL and C1 neit
     assertRefused({ stopSignal: text }, /is not a signal/);
   }
 });
+
+Deno.test("readSettings: what is asked of a queue is kept, and a start that asks for nothing has none", () => {
+  const queue = {
+    partition: "main,night",
+    account: "physics",
+    qos: "high",
+    nice: -5,
+    cpus: 4,
+    gpus: "a100:2",
+    constraint: "(intel&avx2)|amd",
+    beginAtMs: 1_700_000_000_000,
+    after: ["nightly"],
+  };
+  assert.deepEqual(readSettings({ ...NOTHING, ...queue }, "root").settings.queue, queue);
+  assert.deepEqual(readSettings({ ...NOTHING, nice: 0 }, "root").settings.queue, { nice: 0 });
+  assert(!("queue" in readSettings(NOTHING, "root").settings));
+});
+
+Deno.test("readSettings: what an engine's command could misread is refused", () => {
+  for (
+    const text of ["-p", "--wrap=x", "a b", "a\nb", "a\0b", "a;b", "$(x)", "x".repeat(257), "ä"]
+  ) {
+    assertRefused({ partition: text }, /is not a valid partition/);
+    assertRefused({ account: text }, /is not a valid account/);
+    assertRefused({ qos: text }, /is not a valid qos/);
+    assertRefused({ constraint: text }, /is not a valid constraint/);
+  }
+  for (const gpus of ["0", "x", "a:b:1", "1 2", "-1", "tesla:", "12345"]) {
+    assertRefused({ gpus }, /is not a number of GPUs: expected a number, or TYPE:NUMBER/);
+  }
+  assertRefused({ nice: 2 ** 31 - 1 }, /a nice value is at most/);
+  assertRefused({ cpus: 65_536 }, /--cpus is above 65535/);
+  assertRefused({ beginAtMs: -1 }, /years 1970 to 9999/);
+  assertRefused({ beginAtMs: 253_402_300_800_000 }, /years 1970 to 9999/);
+  assertRefused({ after: Array(33).fill("a") }, /more than 32 jobs/);
+  for (const name of ["", "x".repeat(65)]) {
+    assertRefused({ after: [name] }, /not a job's id or name/);
+  }
+});

@@ -40,7 +40,12 @@ function fakeManager() {
     return Promise.resolve(void asked.push(what.filter((part) => typeof part !== "function")));
   };
   const manager = {
-    active: ["alice", "bob", "bob"].map((owner) => ({ record: { owner } })),
+    active: [
+      ...["alice", "bob", "bob"].map((owner) => ({
+        record: { owner, state: { kind: "running" } },
+      })),
+      { record: { owner: "bob", state: { kind: "pending" } } },
+    ],
     resolve(text: string, isVisible: (owner: string) => boolean) {
       if ((text === "nightly" || text === ID) && isVisible("bob")) return ID;
       throw new JobError("not-found", `No job ${text}`);
@@ -72,7 +77,14 @@ function place(rules: readonly unknown[] = []) {
     manager,
     rules: { current: () => Promise.resolve(parsed) },
     streams: { open: 0, bytes: 0 },
-    about: { version: "1.2", cgroup: "v2", controllers: ["cpu"] },
+    about: {
+      version: "1.2",
+      cgroup: "v2",
+      controllers: ["cpu"],
+      engine: "Slurm 1",
+      partitions: ["main"],
+      limitsNotHeld: ["memory: why"],
+    },
     defaultUser: "worker",
     shutdown: { begun: never, overdue: never },
   });
@@ -270,6 +282,17 @@ Deno.test("service: List has jobs of everyone, unless a rule gives the caller it
   assert.deepEqual((answer as { jobs: { jobID: string }[] }).jobs.map(({ jobID }) => jobID), [ID]);
 });
 
+Deno.test("service: Start comes after jobs that the caller may see, and no others", async () => {
+  const request = { name: "true", after: ["nightly"] };
+  const { asked, call } = place();
+  assert.equal((await call("Start", request)).code, status.OK);
+  assert.equal(asked.length, 1);
+  const own = place([{ name: "alice", jobs: "own" }]);
+  const { code, error } = await own.call("Start", request);
+  assert.deepEqual([code, own.asked], [status.NOT_FOUND, []]);
+  assert.match(error?.details ?? "", /Cannot start the job after "nightly": No job/);
+});
+
 Deno.test("service: Info says what the server is and who the caller is", async () => {
   const { answer, context } = await place().call("Info", {}, BOB);
   const { timeMs, ...rest } = answer as { timeMs: number };
@@ -281,6 +304,9 @@ Deno.test("service: Info says what the server is and who the caller is", async (
     yourRoles: ["reader"],
     jobUser: "worker",
     runningJobs: 3,
+    engine: "Slurm 1",
+    partitions: ["main"],
+    limitsNotHeld: ["memory: why"],
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);
   assert.equal(context.job, undefined);

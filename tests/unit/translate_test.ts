@@ -8,11 +8,13 @@ import {
   toJobRequest,
   toQueryResponse,
   toReadRange,
+  withJobsFound,
   withTrace,
 } from "../../lib/grpc/translate.ts";
 import type { JobView } from "../../lib/job.ts";
 import type { JobRecord, JobState } from "../../lib/model/record.ts";
-import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
+import type { JobRequest } from "../../lib/model/request.ts";
+import { DEFAULT_SETTINGS, type JobSettings } from "../../lib/model/settings.ts";
 import {
   jobService,
   type ListRequest,
@@ -242,6 +244,39 @@ Deno.test("toJobQuery: who may see only its own jobs sees them, and is refused t
   }
 });
 
+Deno.test("withJobsFound: a start comes after jobs by their ids, each once", () => {
+  const start = startOf({ queue: { after: ["nightly", "0a1b", "nightly"] } });
+  const found = withJobsFound(start, (name) => `id of ${name}`);
+  assert.deepEqual(found.settings.queue, { after: ["id of nightly", "id of 0a1b"] });
+  assert.equal(start.settings.queue?.after?.length, 3);
+  for (const other of [startOf({}), startOf({ queue: { cpus: 1 } })]) {
+    assert.equal(withJobsFound(other, () => assert.fail("nothing is to be found")), other);
+  }
+});
+
+Deno.test("withJobsFound: a job that is not found is told as the start's, and a defect as it is", () => {
+  const start = startOf({ queue: { after: ["x"] } });
+  const failing = (error: Error) => () =>
+    withJobsFound(start, () => {
+      throw error;
+    });
+  assertRefused(
+    failing(new JobError("not-found", "No job has the id")),
+    "not-found",
+    /^Cannot start the job after "x": No job/,
+  );
+  assert.throws(failing(new TypeError("defect")), /^TypeError: defect/);
+});
+
+function startOf(settings: Partial<JobSettings>): JobRequest {
+  return {
+    command: { name: "true", args: [] },
+    limits: {},
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    secrets: { environment: {}, input: new Uint8Array() },
+  };
+}
+
 const ID = "0a1b2c3d-0000-4000-8000-000000000000";
 
 function view(state: JobState, record: Partial<JobRecord> = {}): JobView {
@@ -263,6 +298,16 @@ function view(state: JobState, record: Partial<JobRecord> = {}): JobView {
     engine: undefined,
   };
 }
+
+/** What the answer of a cluster's job has, of which the engine has said nothing yet. */
+const OF_ENGINE = {
+  submittedAtMs: 1,
+  node: "",
+  partition: "",
+  engineJob: "",
+  engineState: "",
+  asOfMs: 0,
+};
 
 /** What every answer has. */
 const COMMON = {
@@ -343,6 +388,23 @@ const STATES: Readonly<Record<string, [JobState, Record<string, unknown>]>> = {
       oomKilled: true,
     },
   ],
+  "never ran": [{ kind: "never-ran", endedAtMs: 200, reason: "no such program" }, {
+    ...OF_ENGINE,
+    pid: 0,
+    exited: true,
+    state: "JOB_STATE_NEVER_RAN",
+    endedAtMs: 200,
+    exitCode: -1,
+    reason: "no such program",
+  }],
+  "pending": [{ kind: "pending" }, {
+    ...OF_ENGINE,
+    pendingReason: "",
+    estimatedStartMs: 0,
+    pid: 0,
+    exited: false,
+    state: "JOB_STATE_PENDING",
+  }],
   "lost": [{ kind: "lost", ...BEGUN, endedAtMs: 200, reason: "reboot" }, {
     ...BEGUN,
     exited: true,
@@ -352,6 +414,47 @@ const STATES: Readonly<Record<string, [JobState, Record<string, unknown>]>> = {
     reason: "reboot",
   }],
 };
+
+Deno.test("toQueryResponse: what the engine says, while the job waits and when it has run", () => {
+  const engine = {
+    engineJob: "12",
+    engineState: "PENDING",
+    pendingReason: "Resources",
+    estimatedStartMs: 7,
+    partition: "main",
+    asOfMs: 9,
+  };
+  const { pendingReason, estimatedStartMs, ...shown } = engine;
+  const waiting = toQueryResponse({ ...view({ kind: "pending" }), engine });
+  assert.deepEqual(waiting, {
+    ...COMMON,
+    ...OF_ENGINE,
+    ...shown,
+    pendingReason,
+    estimatedStartMs,
+    pid: 0,
+    exited: false,
+    state: "JOB_STATE_PENDING",
+  });
+  const state = { kind: "running", ...BEGUN, node: "n1" } as const;
+  assert.deepEqual(toQueryResponse({ ...view(state), engine }), {
+    ...COMMON,
+    ...OF_ENGINE,
+    ...shown,
+    node: "n1",
+    ...BEGUN,
+    exited: false,
+    state: "JOB_STATE_RUNNING",
+  });
+});
+
+Deno.test("toQueryResponse: the partition that was asked for, until the engine says one", () => {
+  const settings = { ...DEFAULT_SETTINGS, queue: { partition: "night" } };
+  const waiting = view({ kind: "pending" }, { settings });
+  assert.equal(toQueryResponse(waiting).partition, "night");
+  const engine = { partition: "main", asOfMs: 9 };
+  assert.equal(toQueryResponse({ ...waiting, engine }).partition, "main");
+});
 
 for (const [name, [state, expected]] of Object.entries(STATES)) {
   Deno.test(`toQueryResponse: a job that is ${name}`, () => {
