@@ -1,0 +1,156 @@
+/** What the conformance suite runs on: an executor, and the machines that its jobs run on. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import type {
+  Adoption,
+  AdoptionRequest,
+  Begun,
+  Executor,
+  Phase,
+  SubmitRequest,
+  Tracked,
+} from "../../lib/executor.ts";
+import type { Limits } from "../../lib/limits.ts";
+import type { Command, Ending } from "../../lib/model/ending.ts";
+import { DEFAULT_SETTINGS, type JobSecrets, type JobSettings } from "../../lib/model/settings.ts";
+import { inTime, until } from "../support/wait.ts";
+
+/** An executor on trial. */
+export interface Site extends AsyncDisposable {
+  /** Of the present server. */
+  readonly executor: Executor;
+  /** Jobs' folders are made in it. */
+  readonly folder: string;
+  /** Ends the server, and begins another one; jobs go on meanwhile. */
+  restart(): Promise<void>;
+  /** The command lines of all processes where jobs run, as every user there sees them. */
+  commandLines(): Promise<string>;
+}
+
+/** What a case starts; the rest is as by default. */
+export interface Wanted {
+  readonly settings?: Partial<JobSettings>;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  readonly limits?: Limits;
+  readonly graceMs?: number;
+}
+
+/** What cases start. */
+export class Job {
+  readonly #site: Site;
+  readonly #request: SubmitRequest;
+  tracked: Tracked | undefined;
+
+  private constructor(site: Site, request: SubmitRequest) {
+    this.#site = site;
+    this.#request = request;
+  }
+
+  /** Makes a job that is not submitted. */
+  static async make(
+    site: Site,
+    [name = "", ...args]: readonly string[],
+    { settings = {}, environment = {}, input = "", limits = {}, graceMs = 2000 }: Wanted = {},
+  ): Promise<Job> {
+    const jobId = crypto.randomUUID();
+    const folder = join(site.folder, jobId);
+    const command: Command = { name, args };
+    const secrets: JobSecrets = { environment, input: new TextEncoder().encode(input) };
+    const all = { ...DEFAULT_SETTINGS, ...settings };
+    const handle = site.executor.plan(jobId, limits, all);
+    await Deno.mkdir(folder, { mode: 0o700 });
+    const output = join(folder, "output");
+    await Deno.writeTextFile(output, "", { mode: 0o600 });
+    return new Job(site, {
+      jobId,
+      handle,
+      folder,
+      owner: "alice",
+      settings: all,
+      command,
+      secrets,
+      limits,
+      output,
+      graceMs,
+      after: all.queue?.after ?? [],
+    });
+  }
+
+  /** Makes a job, and submits it. */
+  static async submit(site: Site, command: readonly string[], wanted?: Wanted): Promise<Job> {
+    const job = await Job.make(site, command, wanted);
+    await job.submit();
+    return job;
+  }
+
+  /** Runs a shell's script as a job. */
+  static script(site: Site, text: string, wanted?: Wanted): Promise<Job> {
+    return Job.submit(site, ["sh", "-c", text], wanted);
+  }
+
+  get id(): string {
+    return this.#request.jobId;
+  }
+
+  get folder(): string {
+    return this.#request.folder;
+  }
+
+  async submit(): Promise<void> {
+    this.tracked = await inTime("the submission", this.#site.executor.submit(this.#request));
+  }
+
+  begun(): Promise<Begun> {
+    return inTime("the job's beginning", this.#known.whenBegun);
+  }
+
+  ended(): Promise<Ending> {
+    return inTime("the job's end", this.#known.ended);
+  }
+
+  /** Waits for its end, which is an exit. */
+  async exited(): Promise<Extract<Ending, { kind: "exited" }>> {
+    const ending = await this.ended();
+    assert(ending.kind === "exited", JSON.stringify(ending));
+    return ending;
+  }
+
+  async output(): Promise<string> {
+    return await Deno.readTextFile(this.#request.output);
+  }
+
+  async hasPrinted(text: string): Promise<void> {
+    await until(`the output to have ${text}`, async () => (await this.output()).includes(text));
+  }
+
+  /** Sends its stop signal now, and SIGKILL later. */
+  async stop(graceMs: number, mainOnly = false): Promise<void> {
+    const { settings: { stopSignal: signal } } = this.#request;
+    const killAtMs = Date.now() + graceMs;
+    await this.#site.executor.stop(this.#request, { signal, killAtMs, mainOnly });
+  }
+
+  signal(name: "HUP" | "USR1", mainOnly = false): Promise<boolean> {
+    return this.#site.executor.signal(this.#request, name, { mainOnly });
+  }
+
+  async adopt(phase: Phase): Promise<Adoption> {
+    const request: AdoptionRequest = { ...this.#request, phase, submittedAtMs: Date.now() };
+    const adoptions = await inTime("the adoption", this.#site.executor.adopt([request]));
+    const adoption = adoptions.get(this.id);
+    assert(adoption !== undefined, "it does not answer for each job");
+    if (adoption.kind === "tracked") this.tracked = adoption;
+    return adoption;
+  }
+
+  /** The command lines of processes that have a word in them. */
+  async processesWith(word: string): Promise<string[]> {
+    return (await this.#site.commandLines()).split("\n").filter((line) => line.includes(word));
+  }
+
+  get #known(): Tracked {
+    assert(this.tracked !== undefined, "it was not submitted");
+    return this.tracked;
+  }
+}
