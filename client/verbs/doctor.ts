@@ -1,5 +1,6 @@
 import { isOpen } from "../../common/file_modes.ts";
 import { DAY_MS } from "../../common/units.ts";
+import type { InfoResponse__Output } from "../../proto/contract.ts";
 import config from "../../deno.json" with { type: "json" };
 import { ExitStatus } from "../exit_status.ts";
 import type { Verb } from "../command_line/verb.ts";
@@ -78,24 +79,29 @@ Examples:
     if (info.engine !== "") {
       const partitions = info.partitions.length === 0 ? "" : `: ${info.partitions.join(", ")}`;
       print("ok", "cluster", `${info.engine}${partitions}`);
-      const isHeld = info.limitsNotHeld.length === 0;
-      print(
-        isHeld ? "ok" : "warning",
-        "limits",
-        isHeld ? "all are held" : `not held: ${info.limitsNotHeld.join("; ")}`,
-      );
-      return ExitStatus.ok;
     }
-    const limits = info.controllers.filter((name) => name !== "cpuacct").join(", ");
-    const lacks = ["cpu", "memory", "io", "pids"].filter((name) =>
-      !info.controllers.includes(name)
-    );
-    print(
-      lacks.length === 0 ? "ok" : "warning",
-      "limits",
-      `cgroup ${info.cgroup}: ${limits}` +
-        (lacks.length === 0 ? "" : `; missing: ${lacks.join(", ")}`),
-    );
+    const { areHeld, text } = info.engine === "" ? limitsOfHost(info) : limitsOfCluster(info);
+    print(areHeld ? "ok" : "warning", "limits", text);
     return ExitStatus.ok;
   },
 };
+
+/** Which limits hold for jobs, in words. */
+interface HeldLimits {
+  /** Whether all of them do. */
+  readonly areHeld: boolean;
+  readonly text: string;
+}
+
+function limitsOfHost({ cgroup, controllers }: InfoResponse__Output): HeldLimits {
+  const limits = controllers.filter((name) => name !== "cpuacct").join(", ");
+  const lacks = ["cpu", "memory", "io", "pids"].filter((name) => !controllers.includes(name));
+  const areHeld = lacks.length === 0;
+  const missing = areHeld ? "" : `; missing: ${lacks.join(", ")}`;
+  return { areHeld, text: `cgroup ${cgroup}: ${limits}${missing}` };
+}
+
+function limitsOfCluster({ limitsNotHeld }: InfoResponse__Output): HeldLimits {
+  const areHeld = limitsNotHeld.length === 0;
+  return { areHeld, text: areHeld ? "all are held" : `not held: ${limitsNotHeld.join("; ")}` };
+}

@@ -25,7 +25,9 @@ export const logsVerb: Verb = {
         parse: parseTail,
       }),
     );
-    command.addOption(new Option("-q, --quiet", "show no progress"));
+    command.addOption(
+      new Option("-q, --quiet", "show no progress, nor what the job waits for in a queue"),
+    );
     defineRetry(command);
     command.addHelpText("after", "\nExamples:\n  worker-client logs -f -n 20 nightly");
   },

@@ -71,6 +71,14 @@ Deno.test("worker-client start: every option arrives at the job", async () => {
   assert.match(job.startedAt, /^\d{4}-\d\d-\d\dT/);
 });
 
+Deno.test("worker-client start: a server without a queue starts nothing that needs one", async () => {
+  await using server = await TestServer.start();
+  const [status, message] = await failure(server, "start", "--after", "nightly", "true");
+  assert.equal(status, 2);
+  assert.match(message, /--after needs a server over a cluster .* runs jobs on its own host\.$/m);
+  assert.deepEqual(await lines(server, "list", "--all", "--quiet"), [""]);
+});
+
 Deno.test("worker-client start: standard input is passed on where it is asked for", async () => {
   await using server = await TestServer.start();
   const child = new Deno.Command(join(BIN_DIR, "worker-client"), {

@@ -198,6 +198,51 @@ testClient(
   },
 );
 
+/** A server over a cluster, as its Info tells. */
+const CLUSTER = { version: "1.0.0", engine: "Slurm 22.05.8", partitions: ["main", "gpu"] };
+
+testClient(
+  "doctor: says which cluster there is, and which limits it does not hold",
+  async (world) => {
+    world.server.script.Info = [
+      { ...CLUSTER, limitsNotHeld: ["disk_io: jobs do not run as root"] },
+      CLUSTER,
+      { controllers: ["cpu", "memory", "io"], cgroup: "v2" },
+    ];
+    const lines = async () =>
+      (await world.client("doctor")).text.split("\n").filter((line) => /cluster|limits/.test(line));
+    assert.deepEqual(await lines(), [
+      "ok       cluster      Slurm 22.05.8: main, gpu",
+      "warning  limits       not held: disk_io: jobs do not run as root",
+    ]);
+    assert.deepEqual((await lines())[1], "ok       limits       all are held");
+    assert.deepEqual(await lines(), [
+      "warning  limits       cgroup v2: cpu, memory, io; missing: pids",
+    ]);
+  },
+);
+
+testClient(
+  "start: what is for a queue goes to a cluster, and to no other server",
+  async (world) => {
+    const { server, client } = world;
+    const line = ["start", "--partition", "gpu", "--after", OTHER, "ls"];
+    assert.deepEqual(await client(...line), {
+      status: 2,
+      text: "",
+      notes: [
+        "Cannot start the job: --partition needs a server over a cluster (--engine slurm); " +
+        `${server.address} runs jobs on its own host.`,
+      ],
+    });
+    assert.equal(server.requestsOf("Start").length, 0);
+    server.script.Info = [CLUSTER];
+    assert.equal((await client(...line)).status, 0);
+    const [request] = server.requestsOf("Start");
+    assert.deepEqual([request?.["partition"], request?.["after"]], ["gpu", [OTHER]]);
+  },
+);
+
 testClient(
   "wait, stream, run: say of a pending job what it waits for, and go on",
   async (world) => {
