@@ -62,9 +62,7 @@ export class View {
     const { columns = 80, rows = 24 } = this.#terminal;
     const { isUnicode } = this.#terminal;
     const surface = { columns, isUnicode };
-    const sorted = jobs.toSorted((one, other) =>
-      (other.rates.cpuPercent ?? 0) - (one.rates.cpuPercent ?? 0)
-    );
+    const sorted = jobs.toSorted((one, other) => busynessOf(other) - busynessOf(one));
     const [id = "", name = "", cpu = "", ...others] = USAGE_HEAD;
     const cells = [
       [id, name, cpu, "HISTORY", ...others],
@@ -96,6 +94,11 @@ export class View {
   #write(text: string): void {
     this.#terminal.write(new TextEncoder().encode(text));
   }
+}
+
+/** Per cent of a core; a pending job comes after all that run. */
+function busynessOf({ job, rates }: TopJob): number {
+  return stateOf(job) === "pending" ? -1 : rates.cpuPercent ?? 0;
 }
 
 /** `3 jobs running, 2 pending`. */

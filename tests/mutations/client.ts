@@ -438,6 +438,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_queue_notes"],
   },
   {
+    name: "a pending job comes before one that runs and is idle",
+    file: "client/verbs/top_view.ts",
+    from: 'stateOf(job) === "pending" ? -1 : ',
+    to: "",
+    tests: ["client_queue_notes"],
+  },
+  {
     name: "an estimate that is over is shown",
     file: "client/jobs/queued.ts",
     from: "estimatedStartMs > nowMs",

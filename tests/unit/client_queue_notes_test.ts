@@ -8,6 +8,7 @@ import { QueueNotes } from "../../client/jobs/queue_notes.ts";
 import { formatLong } from "../../client/screen/format.ts";
 import { formatTable } from "../../client/screen/table.ts";
 import { usageCells } from "../../client/screen/usage_table.ts";
+import { View } from "../../client/verbs/top_view.ts";
 import { NoExitCodeError, waitForExit } from "../../client/verbs/wait.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { FakeTerminal } from "../support/client_terminal.ts";
@@ -249,6 +250,18 @@ Deno.test("usageCells: a pending job uses nothing, and is not taken for one that
   const rates = { cpuPercent: null, readBytesPerSecond: null, writtenBytesPerSecond: null };
   assert.equal(usageCells({ job: PENDING, rates })[2], "pending");
   assert.equal(usageCells({ job: RUNNING, rates })[2], "-");
+});
+
+Deno.test("top: pending jobs are counted apart, and come after all that run", async () => {
+  const terminal = new FakeTerminal();
+  terminal.columns = 100;
+  const view = new View(terminal, { withContext: false });
+  const rates = { cpuPercent: null, readBytesPerSecond: null, writtenBytesPerSecond: null };
+  const rowOf = (job: QueryResponse__Output) => ({ job, rates, history: [], context: undefined });
+  view.enter();
+  const jobs = [{ ...PENDING, title: "waits" }, { ...RUNNING, title: "runs" }].map(rowOf);
+  await view.show(jobs, { place: "localhost:1", problems: [] });
+  assert.match(terminal.text, /1 job running, 1 pending [^]*runs [^]*waits +pending /);
 });
 
 Deno.test("formatLong: where a job of a cluster is, and what the engine says of it", () => {
