@@ -83,7 +83,8 @@ export async function runStorm(
     try {
       return await new Storm(server, path, new Random(seed)).run(kills);
     } catch (error) {
-      throw new Error(`${messageOf(error)}; kept in ${await keepTraces(server)}`, { cause: error });
+      const folder = await keepTraces(server, messageOf(error));
+      throw new Error(`${messageOf(error)}; kept in ${folder}`, { cause: error });
     }
   } catch (error) {
     throw new Error(`the storm of seed ${seed}: ${messageOf(error)}`, { cause: error });
@@ -91,9 +92,10 @@ export async function runStorm(
 }
 
 /** Kills the server, and copies its log and its log directory; returns where to. */
-async function keepTraces(server: TestServer): Promise<string> {
+async function keepTraces(server: TestServer, failure: string): Promise<string> {
   if (server.isRunning) await server.end("SIGKILL");
   const folder = await Deno.makeTempDir({ prefix: "job-worker-storm-" });
+  await Deno.writeTextFile(join(folder, "failure"), `${failure}\n`);
   await Deno.writeTextFile(join(folder, "server.log"), server.log);
   await cp(server.logDir, join(folder, "log"), { recursive: true });
   return folder;
@@ -239,12 +241,8 @@ class Storm implements Surroundings {
 
   async #untilServed(): Promise<void> {
     const before = this.#ledger.accepted.size;
-    await until(
-      "a start to be answered",
-      () => this.isOver || this.#ledger.accepted.size > before,
-    ).catch((error) => {
-      throw new Error(`${error.message}; under way: ${this.watch.describe()}`);
-    });
+    const isServed = () => this.isOver || this.#ledger.accepted.size > before;
+    await this.watch.inTime("a start to be answered", until("it", isServed, Infinity));
   }
 
   async #killServer(): Promise<void> {

@@ -50,3 +50,16 @@ Deno.test("Watch: calm comes when what has been under way for too long has ended
   await calm;
   await assert.rejects(later);
 });
+
+Deno.test("Watch: what takes long is waited for while other things are done, and not for ever", async () => {
+  const watch = new Watch(40);
+  const late = watch.inTime("the stop of job 7", new Promise<void>(() => {}));
+  let isOver = false;
+  const failed = assert.rejects(late, /Under way: the stop of job 7/).finally(() => isOver = true);
+  const beganMs = performance.now();
+  while (!isOver) {
+    await watch.inTime("a start", new Promise((resolve) => setTimeout(resolve, 5)));
+  }
+  await failed;
+  assert(performance.now() - beganMs >= 5 * 40);
+});
