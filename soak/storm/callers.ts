@@ -6,7 +6,7 @@ import type { Job, Ledger } from "./ledger.ts";
 import type { Watch } from "./watch.ts";
 
 /** Starts that are under way at the same time. */
-const CALLERS = 6;
+const CALLERS = 4;
 
 /** Jobs that run until they are stopped; so many run at least. */
 const RUNNING_LONG = 3;

@@ -26,7 +26,7 @@ const SERVED_SHARE = 0.75;
 const LONGEST_TRIAL_MS = 10_000;
 
 /** How many of the strikes kill the server; the others kill clients. */
-const SERVER_SHARE = 0.75;
+const SERVER_SHARE = 0.8;
 
 /** How many of the clients that are there are killed at once where clients are. */
 const CLIENTS_SHARE = 0.5;
@@ -34,11 +34,17 @@ const CLIENTS_SHARE = 0.5;
 /** How many of the strikes at the server kill clients with it, as the fall of a whole host does. */
 const BOTH_SHARE = 0.2;
 
+/** How many of the strikes at the server kill clients while the next one begins. */
+const BEGIN_SHARE = 0.3;
+
 /** How many of the strikes go with a cut of all connections. */
 const CUT_SHARE = 0.5;
 
 /** Clients that start a job and wait for it, beside each other. */
-const STARTERS = 3;
+const STARTERS = 2;
+
+/** Clients that follow one job. */
+const FOLLOWERS = 2;
 
 /** Ten lines at a time until the file is there. */
 const COUNTING = 'n=0; while [ ! -e "$1" ]; do for _ in 1 2 3 4 5 6 7 8 9 10; do ' +
@@ -105,6 +111,10 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+function times<T>(count: number, make: () => T): T[] {
+  return Array.from({ length: count }, make);
+}
+
 class Storm implements Surroundings {
   isOver = false;
   readonly watch = new Watch();
@@ -146,17 +156,19 @@ class Storm implements Surroundings {
     const counting = { name: "/bin/sh", args: ["-c", COUNTING, "sh", gate] };
     const countingID = await this.#server.client().startWith(counting);
     const callers = new Callers(this, this.#ledger);
-    const following = new Follower(this.#commands, countingID).run();
+    const followers = times(FOLLOWERS, () => new Follower(this.#commands, countingID).run());
     await this.#endTogether([
-      following.then(
-        () => assert(this.isOver, "a follower has ended before its job"),
-        (error) => this.#lostOnTheWay(error, { countingID, gate }),
+      ...followers.map((following) =>
+        following.then(
+          () => assert(this.isOver, "a follower has ended before its job"),
+          (error) => this.#lostOnTheWay(error, { countingID, gate }),
+        )
       ),
       callers.run(),
-      ...Array.from({ length: STARTERS }, () => this.#startByCommand()),
+      ...times(STARTERS, () => this.#startByCommand()),
       this.#strike(kills).then(async () => {
         await Deno.writeTextFile(gate, "");
-        await this.watch.inTime("the follower's end", following);
+        await this.watch.inTime("the end of all followers", Promise.all(followers));
       }),
     ]);
     await callers.settle();
@@ -168,7 +180,7 @@ class Storm implements Surroundings {
       jobs: this.#ledger.accepted.size,
       stopped: this.#ledger.stopped.size,
       unanswered: this.#ledger.unanswered + this.#commands.gaveUp,
-      followedBytes: await following,
+      followedBytes: (await Promise.all(followers)).reduce((sum, bytes) => sum + bytes, 0),
     };
   }
 
@@ -225,7 +237,7 @@ class Storm implements Surroundings {
   async #strike(kills: number): Promise<void> {
     while (this.#kills.server + this.#kills.clients < kills && !this.isOver) {
       await this.watch.calm(LONGEST_TRIAL_MS);
-      await new Promise((resolve) => setTimeout(resolve, this.#random.next() * LONGEST_CALM_MS));
+      await this.#pause();
       if (this.#random.next() < CUT_SHARE) {
         this.#path.cut();
         this.#kills.cuts++;
@@ -233,10 +245,20 @@ class Storm implements Surroundings {
       const isServers = this.#random.next() < SERVER_SHARE;
       if (!isServers || this.#random.next() < BOTH_SHARE) this.#killClients();
       if (!isServers) continue;
-      await this.watch.inTime("the next server", this.#killServer());
+      await Promise.all([
+        this.watch.inTime("the next server", this.#killServer()),
+        this.#random.next() < BEGIN_SHARE
+          ? this.#pause().then(() => this.#killClients())
+          : undefined,
+      ]);
       if (this.#random.next() < SERVED_SHARE) await this.#untilServed();
     }
     this.isOver = true;
+  }
+
+  async #pause(): Promise<void> {
+    const pauseMs = this.#random.next() * LONGEST_CALM_MS;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 
   async #untilServed(): Promise<void> {
