@@ -26,7 +26,7 @@ const SERVED_SHARE = 0.75;
 const LONGEST_TRIAL_MS = 10_000;
 
 /** How many of the strikes kill the server; the others kill clients. */
-const SERVER_SHARE = 0.8;
+const SERVER_SHARE = 0.85;
 
 /** How many of the clients that are there are killed at once where clients are. */
 const CLIENTS_SHARE = 0.5;
@@ -35,7 +35,7 @@ const CLIENTS_SHARE = 0.5;
 const BOTH_SHARE = 0.2;
 
 /** How many of the strikes at the server kill clients while the next one begins. */
-const BEGIN_SHARE = 0.3;
+const BEGIN_SHARE = 0.2;
 
 /** How many of the strikes go with a cut of all connections. */
 const CUT_SHARE = 0.5;
