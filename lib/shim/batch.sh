@@ -22,7 +22,7 @@
 # What a launcher's own failure looks like for the engine: jobs that come after this one must not run.
 failed_status=1
 # How often, every 0.2 s, is looked for the files that came with the job.
-file_looks=50
+file_looks=25
 
 refuse() { # KIND DETAIL...
   {
@@ -94,7 +94,7 @@ launch() { # COMMAND ARGUMENT...
   trap '' HUP INT TERM PIPE
   umask 077
   ulimit -Sc 0
-  groups='' main=0
+  groups='' main=0 passed=0
   find_sessions "$PPID" "$$"
   read -r boot_id </proc/sys/kernel/random/boot_id
   read -r oom_adjustment </proc/self/oom_score_adj
@@ -203,7 +203,6 @@ refuse_late() {
 # Ends the processes that the main process leaves behind: SIGTERM, the grace period, SIGKILL. While the job
 # is being stopped, the listener does this and times it.
 clear_remains() {
-  passed=0
   if [ ! -e "$folder/stopping" ]; then
     signal_step TERM
     signal_step CONT

@@ -17,10 +17,15 @@ listen() {
   trap 'woken=yes' USR1
   trap 'cancelled=yes' TERM
   trap 'due=yes' ALRM
-  trap '' HUP INT QUIT PIPE
-  listener=$$
+  # What is ignored here, the job could not hear any more.
+  trap : HUP INT QUIT PIPE
+  listener=$$ groups='' passed=0
   find_step || step=''
-  setsid /bin/sh "$script" launch </dev/null >/dev/null 2>&1 &
+  # A shell makes background processes ignore SIGINT and SIGQUIT; programs before coreutils 8.31 cannot
+  # undo it.
+  defaults=env${newline}--default-signal
+  $defaults true || defaults=''
+  $defaults setsid /bin/sh "$script" launch </dev/null >/dev/null 2>&1 &
   launcher=$!
   find_sessions "$listener" "$launcher"
   [ "$timeout_ms" = 0 ] || set_timer timeout "$timeout_ms"
@@ -58,23 +63,25 @@ obey() {
 read_order() {
   looks=0
   until
-    number='' verb='' first='' second='' third=''
-    IFS=' ' read -r number verb first second third <"$folder/control"
-    case $number in '' | *[!0-9]*) number=0 ;; esac
-    [ "$number" -gt "$handled" ]
+    order='' verb='' first='' second='' third=''
+    IFS=' ' read -r order verb first second third <"$folder/control"
+    case $order in '' | *[!0-9]*) order=0 ;; esac
+    [ "$order" -gt "$handled" ]
   do
     looks=$((looks + 1))
     [ "$looks" -lt "$order_looks" ] || return 0
     sleep 0.1
   done
-  handled=$number reached=''
+  handled=$order answer=nobody
+  case $verb in
+    stop | kill) has_processes && answer=reached ;;
+    signal) send "$first" "$second" && answer=reached ;;
+  esac
   case $verb in
     stop) begin_stop asked "$first" "$second" "$third" ;;
     kill) begin_stop asked KILL 0 all ;;
-    signal) send "$first" "$second" ;;
   esac
-  if [ -n "$reached" ]; then answer=reached; else answer=nobody; fi
-  echo "$number $answer" >"$folder/control.done"
+  echo "$handled $answer" >"$folder/control.done"
 }
 
 # The signal, once, and SIGKILL after the grace period; another order can only bring SIGKILL forward.
@@ -87,11 +94,11 @@ begin_stop() { # WHY SIGNAL GRACE_MS main|all
     case $2 in
       KILL) ;;
       *)
-        reached=''
-        send "$2" "$4"
         # To ask all of its processes is better than to kill those that nobody has asked.
-        set -- "$1" "$2" "$3" "${reached:+$4}"
-        [ -n "$4" ] || send "$2" all
+        send "$2" "$4" || {
+          set -- "$1" "$2" "$3" all
+          send "$2" all
+        }
         case $2 in STOP | CONT) ;; *) send CONT "$4" ;; esac
         ;;
     esac
@@ -104,16 +111,19 @@ begin_stop() { # WHY SIGNAL GRACE_MS main|all
 
 kill_again() {
   find_main
+  find_groups
   kill_step
   set_timer kill "$kill_pause"
 }
 
-send() { # SIGNAL main|all
+send() { # SIGNAL main|all; fails where it has met nobody
   find_main
+  reached=''
   case $2 in
     main) [ "$main" = 0 ] || signal_main "$1" ;;
-    *) passed=0 && signal_step "$1" ;;
+    *) signal_step "$1" ;;
   esac
+  [ -n "$reached" ]
 }
 
 signal_main() { # SIGNAL

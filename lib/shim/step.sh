@@ -70,8 +70,7 @@ has_processes() {
 # Kills the job's processes, until the same ones are met twice: these end, and cannot fork any more.
 kill_step() {
   for group in $groups; do [ ! -e "$group/pids.max" ] || echo 0 >"$group/pids.max"; done
-  rounds=0 before=''
-  passed=0
+  rounds=0 before='' passed=0
   until [ "$before" = "$passed" ] || [ "$rounds" = 100 ]; do
     rounds=$((rounds + 1)) before=$passed passed=0
     signal_step KILL

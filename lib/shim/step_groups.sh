@@ -29,6 +29,18 @@ make_groups() {
   [ -z "$processes" ] || refuse controller pids
 }
 
+# Sets $groups to those that the launcher has made.
+find_groups() {
+  groups='' places=''
+  while IFS=' ' read -r device mount type options rest; do
+    case $type in cgroup) find_places ;; esac
+  done </proc/self/mounts
+  for place in $places; do
+    group=${place#* }/$group_name
+    [ ! -d "$group" ] || groups=$groups$group$newline
+  done
+}
+
 # Adds CONTROLLER FOLDER of a mount to $places, the folder being this process's group.
 find_places() {
   while IFS=: read -r number names path; do

@@ -1,6 +1,6 @@
 /** A job on the cluster by its batch script alone: what a node does, without our server. */
 import { strict as assert } from "node:assert";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { batchOf, type BatchRequest } from "../../../lib/executor/slurm/batch.ts";
 import {
   answerTo,
@@ -67,8 +67,16 @@ export class BatchJob {
       await Deno.chown(path, uid, uid);
     }
     await Deno.chown(folder, uid, uid);
-    const scriptFile = join(folder, "script");
-    await Deno.writeTextFile(scriptFile, script);
+    await Deno.writeTextFile(join(folder, "script"), script);
+    const flags = [...uid === 0 ? [] : [`--uid=${uid}`], ...options.flags ?? []];
+    return await BatchJob.#sbatch(cluster, folder, flags);
+  }
+
+  static async #sbatch(
+    cluster: Cluster,
+    folder: string,
+    flags: readonly string[],
+  ): Promise<BatchJob> {
     const { code, stdout, stderr } = await cluster.run([
       "sbatch",
       "--parsable",
@@ -77,14 +85,24 @@ export class BatchJob {
       "--export=NONE",
       "--propagate=NONE",
       "--open-mode=append",
-      `--job-name=${jobId}`,
+      `--job-name=${basename(folder)}`,
       `--output=${folder}/engine.out`,
-      ...uid === 0 ? [] : [`--uid=${uid}`],
-      ...options.flags ?? [],
-      scriptFile,
+      ...flags,
+      join(folder, "script"),
     ]);
     assert.equal(code, 0, stderr);
     return new BatchJob(cluster, folder, stdout.trim());
+  }
+
+  /** The same job once more, as an engine that has forgotten of it might run it. */
+  submitAgain(): Promise<BatchJob> {
+    return BatchJob.#sbatch(this.#cluster, this.folder, []);
+  }
+
+  /** Lets a job run that was submitted with `--hold`. */
+  async release(): Promise<void> {
+    const { code, stderr } = await this.#cluster.run(["scontrol", "release", this.number]);
+    assert.equal(code, 0, stderr);
   }
 
   /** A file of its folder; empty where there is none. */

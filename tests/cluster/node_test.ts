@@ -1,0 +1,226 @@
+/** What a job's launcher and listener do on a node, without our server: sbatch, and files. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { parseLaunchReport } from "../../lib/executor/launch_report.ts";
+import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
+import { BatchJob, type BatchJobOptions, lineOf } from "../support/cluster/batch_job.ts";
+import { Cluster } from "../support/cluster/cluster.ts";
+import { whyNoCluster } from "../support/cluster/possible.ts";
+import { run } from "../support/run.ts";
+import { testUnless } from "../support/skip.ts";
+import { until } from "../support/wait.ts";
+
+const NOBODY = 65534;
+
+const reason = await whyNoCluster();
+let cluster: Cluster;
+if (reason === undefined) {
+  Deno.test.beforeAll(async () => {
+    cluster = await Cluster.start();
+  });
+  Deno.test.afterAll(() => cluster[Symbol.asyncDispose]());
+}
+
+function test(name: string, fn: () => Promise<void>): void {
+  testUnless(reason, { name: `node: ${name}`, fn });
+}
+
+/** A job of a shell's script. */
+function submit(script: string, options: Omit<BatchJobOptions, "command"> = {}): Promise<BatchJob> {
+  return BatchJob.submit(cluster, { command: ["/bin/sh", "-c", script], ...options });
+}
+
+/** Processes on this host whose command line has a text. */
+async function processesWith(text: string): Promise<number> {
+  const { stdout } = await run("pgrep", ["--full", "--count", "--", text]);
+  return Number(stdout);
+}
+
+test("a job has its variables, input, folder and umask, and leaves nothing but its files", async () => {
+  const job = await submit('echo "$WORD,${HOSTNAME-},$HOME,$(pwd),$(umask),$(cat)"; exit 3', {
+    environment: { WORD: "it's\na $word" },
+    input: "input",
+    settings: { workingDirectory: "/usr", umask: 0o027 },
+  });
+  const record = await job.ended();
+  assert.equal(lineOf(record, "exit"), "3");
+  assert.match(lineOf(record, "node") ?? "", /^jw\d+n[12]$/);
+  assert.equal(await job.text("output"), "it's\na $word,,/root,/usr,0027,input\n");
+  assert.equal(lineOf(record, "output"), String((await job.text("output")).length));
+  assert.equal(await job.left(), "FAILED 3:0");
+  const files = (await Array.fromAsync(Deno.readDir(job.folder))).map(({ name }) => name).sort();
+  assert.deepEqual(files, ["engine.out", "launch", "output", "script"]);
+  const groups = await run("find", ["/sys/fs/cgroup", "-name", `job-worker-${job.number}-*`]);
+  assert.equal(groups.stdout, "");
+});
+
+test("what cannot be run is refused in the words of a host without a cluster, and nothing runs", async () => {
+  const [absent, nowhere] = await Promise.all([
+    BatchJob.submit(cluster, { command: ["no-such-program"] }),
+    submit("echo ran", { settings: { workingDirectory: "/nowhere" } }),
+  ]);
+  const refusalIn = async (job: BatchJob, name: string) => {
+    const report = parseLaunchReport((await job.ended()).join("\n") + "\n", name);
+    assert(report.kind === "refused");
+    return report.error.message;
+  };
+  assert.match(await refusalIn(absent, "no-such-program"), /"no-such-program": no such program/);
+  assert.match(await refusalIn(nowhere, "sh"), /its working directory is not a folder/);
+  assert.equal(await nowhere.text("output"), "");
+  assert.equal(await absent.left(), "FAILED 1:0");
+  for (const job of [absent, nowhere]) {
+    assert.equal(lineOf(await job.record(), "job"), undefined);
+  }
+});
+
+test("a second run of a job, and one that was withdrawn, run nothing", async () => {
+  const witness = join(cluster.folder, "witness");
+  const job = await submit(`echo once >>${witness}; sleep 60`);
+  await until("the first run", () => Deno.stat(witness).then(() => true, () => false));
+  const again = await job.submitAgain();
+  assert.equal(await again.left(), "FAILED 1:0");
+  assert.equal(await Deno.readTextFile(witness), "once\n");
+  await job.order({ kind: "kill" });
+  assert.equal(lineOf(await job.ended(), "exit"), "137");
+
+  const withdrawn = await submit(`echo twice >>${witness}`, { flags: ["--hold"] });
+  await Deno.writeTextFile(join(withdrawn.folder, "launch"), "withdrawn\n", { createNew: true });
+  await withdrawn.release();
+  assert.equal(await withdrawn.left(), "FAILED 1:0");
+  assert.deepEqual(await withdrawn.record(), ["withdrawn"]);
+  assert.equal(await Deno.readTextFile(witness), "once\n");
+});
+
+test("limits hold as they do without a cluster, where jobs run as root", async () => {
+  const busy = "end=$(($(date +%s) + 3)); while [ $(date +%s) -lt $end ]; do :; done";
+  const [half, small] = await Promise.all([
+    submit(busy, { limits: { cpuCores: 0.5 } }),
+    submit("tail /dev/zero; echo $?", { limits: { memoryBytes: 32 << 20 }, flags: ["--mem=100"] }),
+  ]);
+  const record = await half.ended();
+  const cpuSeconds = Number(record[record.indexOf("counter cpuacct.usage") + 1]) / 1e9;
+  assert(cpuSeconds < 2.2, `${cpuSeconds} s of processor in 3 to 4 s`);
+  // Counted only where there is a quota; a busy host leaves nothing to throttle.
+  assert.notEqual(lineOf(record, "nr_periods"), "0");
+  assert.notEqual(lineOf(await small.ended(), "oom_kill"), "0");
+  assert.match(await small.text("output"), /^137$/m);
+});
+
+test("a stop reaches a whole tree, its daemons too; SIGKILL comes after the grace period", async () => {
+  const polite = await submit(
+    "trap 'echo heard; exit 7' TERM; echo ready; while :; do sleep 0.05; done",
+  );
+  const rude = await submit(
+    "setsid sh -c 'trap \"echo heard\" TERM; echo ready; while :; do sleep 0.05; done' & " +
+      "trap '' TERM; while :; do sleep 0.05; done",
+  );
+  await Promise.all([polite.hasPrinted("ready"), rude.hasPrinted("ready")]);
+  const stop = { kind: "stop", signal: "TERM", graceMs: 1000 } as const;
+  const beganMs = performance.now();
+  assert.equal(await polite.order(stop), "reached");
+  assert.equal(lineOf(await polite.ended(), "exit"), "7");
+  const politeMs = performance.now() - beganMs;
+  const rudeBeganMs = performance.now();
+  assert.equal(await rude.order({ kind: "signal", signal: "WINCH" }), "reached");
+  assert.equal(await rude.order(stop), "reached");
+  const record = await rude.ended();
+  const rudeMs = performance.now() - rudeBeganMs;
+  assert.equal(lineOf(record, "exit"), "137");
+  assert(rudeMs >= 1000, `killed after ${rudeMs} ms`);
+  assert.match(await rude.text("output"), /^heard$/m);
+  assert.equal(await polite.left(), "FAILED 7:0");
+  console.log(`a polite job was gone ${Math.round(politeMs)} ms after its stop`);
+});
+
+test("a later order brings SIGKILL forward, and signals no second time", async () => {
+  const job = await submit("trap 'echo heard' TERM; echo ready; while :; do sleep 0.05; done");
+  await job.hasPrinted("ready");
+  await job.order({ kind: "stop", signal: "TERM", graceMs: 600_000 });
+  await job.hasPrinted("heard");
+  await job.order({ kind: "stop", signal: "TERM", graceMs: 500_000 });
+  await job.order({ kind: "kill" });
+  assert.equal(lineOf(await job.ended(), "exit"), "137");
+  assert.equal((await job.text("output")).match(/heard/g)?.length, 1);
+});
+
+test("the timeout is kept by the node, and told", async () => {
+  const job = await submit("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done", {
+    settings: { timeoutMs: 700 },
+  });
+  const record = await job.ended();
+  assert(record.includes("timed-out"), record.join("\n"));
+  assert.equal(lineOf(record, "exit"), "0");
+});
+
+test("the end is told when nothing of the job is left, with all of its output", async () => {
+  const mark = `job-worker-remains-${Deno.pid}`;
+  const job = await submit(
+    `sh -c 'trap "" TERM; echo begun; while :; do sleep 0.05; done; : ${mark}' & ` +
+      'seq 100000; until [ -n "$stop" ]; do sleep 0.1; stop=1; done',
+    { graceMs: 500 },
+  );
+  const record = await job.ended();
+  assert.equal(await processesWith(mark), 0);
+  // It may come between two pieces of a line.
+  const lines = (await job.text("output")).replace("begun\n", "").split("\n");
+  assert.deepEqual([lines.length, lines.at(-2)], [100_001, "100000"]);
+  assert.equal(lineOf(record, "exit"), "0");
+});
+
+test("an admin's scancel asks the job to end by its own signal, and the record tells how it did", async () => {
+  const job = await submit(
+    "trap 'echo heard; exit 5' HUP; echo ready; while :; do sleep 0.05; done",
+    {
+      settings: { stopSignal: "HUP" },
+    },
+  );
+  await job.hasPrinted("ready");
+  await cluster.run(["scancel", job.number]);
+  assert.equal(lineOf(await job.ended(), "exit"), "5");
+  assert.match(await job.text("output"), /^heard$/m);
+  assert.match(await job.left(), /^CANCELLED/);
+});
+
+test("a signal for the command alone reaches it in a process namespace, too", async () => {
+  const job = await submit(
+    "trap 'echo heard' HUP; (trap 'echo child' HUP; while :; do sleep 0.05; done) & " +
+      "echo ready $$; while :; do sleep 0.05; done",
+    { settings: { isolation: { ...DEFAULT_SETTINGS.isolation, ownProcesses: true } } },
+  );
+  await job.hasPrinted("ready ");
+  assert.equal(await job.order({ kind: "signal", signal: "HUP", mainOnly: true }), "reached");
+  await job.hasPrinted("heard");
+  await job.order({ kind: "kill" });
+  await job.ended();
+  assert.doesNotMatch(await job.text("output"), /child/);
+});
+
+test("a job of another user is his, is stopped, and has no groups of ours", async () => {
+  const job = await submit("id -u; echo $USER; trap '' TERM; sleep 1000 & echo ready; wait", {
+    uid: NOBODY,
+    environment: { A: "b" },
+  });
+  await job.hasPrinted("ready");
+  await job.order({ kind: "stop", signal: "TERM", graceMs: 200 });
+  const record = await job.ended();
+  assert.equal(await job.text("output"), `${NOBODY}\nnobody\nready\n`);
+  assert(record.includes("counter memory.oom_control"), record.join("\n"));
+  assert.equal((await Deno.stat(join(job.folder, "launch"))).uid, NOBODY);
+});
+
+test("a job hears every signal that a process may hear, as one without a cluster", async () => {
+  const job = await submit("grep Sig[IB] /proc/self/status");
+  await job.ended();
+  // Signal 32 is one that glibc keeps to itself.
+  assert.match(await job.text("output"), /^SigBlk:\t0{16}\nSigIgn:\t0{8}[08]0{7}$/m);
+});
+
+test("a job whose variables did not come is refused, not run without them", async () => {
+  const job = await submit("echo ran", { environment: { A: "b" }, flags: ["--hold"] });
+  await Deno.remove(join(job.folder, "secrets"));
+  await job.release();
+  const report = parseLaunchReport((await job.ended()).join("\n") + "\n", "sh");
+  assert(report.kind === "refused");
+  assert.match(report.error.message, /did not come to its node/);
+  assert.equal(await job.text("output"), "");
+});
