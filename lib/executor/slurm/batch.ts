@@ -4,6 +4,10 @@
  * The script (lib/shim/batch.sh) lies in Slurm's own folders, where others may read it; so what may be
  * secret, a job's environment and its standard input, goes into files of the job's folder, which its
  * launcher removes. They are written, and belong to the job's user, before the script is submitted.
+ *
+ * It is submitted with `--export=ALL` from an environment that has nothing to hide (PATH, SLURM_CONF): with
+ * `--export=NONE` each node first runs a login shell of the user for its environment, which the script then
+ * throws away (measured: 40 jobs took 46 s instead of 9 s on a busy host).
  */
 import type { Command } from "../../model/ending.ts";
 import type { JobSecrets, JobSettings } from "../../model/settings.ts";

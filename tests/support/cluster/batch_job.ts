@@ -9,6 +9,7 @@ import {
   type OrderAnswer,
 } from "../../../lib/executor/slurm/control.ts";
 import { DEFAULT_SETTINGS, type JobSettings } from "../../../lib/model/settings.ts";
+import { PROGRAM_PATH } from "../../../lib/shim/shell.ts";
 import { until } from "../wait.ts";
 import type { Cluster } from "./cluster.ts";
 
@@ -78,11 +79,15 @@ export class BatchJob {
     flags: readonly string[],
   ): Promise<BatchJob> {
     const { code, stdout, stderr } = await cluster.run([
+      "env",
+      "--ignore-environment",
+      `SLURM_CONF=${cluster.confFile}`,
+      `PATH=${PROGRAM_PATH}`,
       "sbatch",
       "--parsable",
       "--no-requeue",
       "--chdir=/",
-      "--export=NONE",
+      "--export=ALL",
       "--propagate=NONE",
       "--open-mode=append",
       `--job-name=${basename(folder)}`,

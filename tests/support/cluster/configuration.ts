@@ -46,6 +46,8 @@ export function slurmConf(site: Site): string {
     // The nodes pretend to have more processors than this host.
     SlurmdParameters: "config_overrides",
     ReturnToService: "2",
+    // Else the controller lets jobs wait to schedule them together.
+    SchedulerParameters: "batch_sched_delay=0,sched_min_interval=0",
     SelectType: "select/cons_tres",
     SelectTypeParameters: "CR_CPU_Memory",
     // Without it a job is given a whole node.
