@@ -8,7 +8,7 @@ import { ExitStatus } from "./exit_status.ts";
 import { addCommonOptions, type CommonOptions } from "./command_line/options.ts";
 import { Servers } from "./command_line/servers.ts";
 import type { Terminal } from "./terminal.ts";
-import type { Verb } from "./command_line/verb.ts";
+import type { JobKind, Verb } from "./command_line/verb.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { listVerb } from "./verbs/list.ts";
 import { killVerb } from "./verbs/kill.ts";
@@ -45,6 +45,11 @@ const VERBS: readonly Verb[] = [
   killVerb,
   logsVerb,
 ];
+
+/** Which jobs verbs work with, by the verb. */
+export const JOB_KINDS: ReadonlyMap<string, JobKind> = new Map(
+  VERBS.flatMap(({ name, jobs }) => jobs === undefined ? [] : [[name, jobs] as const]),
+);
 
 /** How wide help is, unless the terminal is narrower. */
 const HELP_COLUMNS = 80;
@@ -193,7 +198,7 @@ Examples:
   worker-client completion fish > ~/.config/fish/completions/worker-client.fish`,
   );
   command.action((shell: Shell) => {
-    terminal.write(new TextEncoder().encode(completionScript(shell, program)));
+    terminal.write(new TextEncoder().encode(completionScript(shell, program, JOB_KINDS)));
   });
 }
 

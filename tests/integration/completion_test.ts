@@ -12,7 +12,20 @@ const CASES: readonly Case[] = [
   ["worker-client sta", ["start", "stats"]],
   ["worker-client start --pri", ["--private-tmp"]],
   ["worker-client query night", ["nightly"]],
-  ["worker-client --context lab stop night", ["nightly"]],
+  ["worker-client --context lab remove night", ["nightly"]],
+  // A job that has ended is no more to be stopped; one that runs not yet to be removed.
+  ["worker-client stop night", []],
+  ["worker-client stop web", ["web1"]],
+  ["worker-client rm web", []],
+  ["worker-client ps --fail", ["--failed"]],
+  ["worker-client list --state oo", ["oom"]],
+  ["worker-client signal HU", ["HUP"]],
+  ["worker-client signal HUP web", ["web1"]],
+  ["worker-client kill -s HU", ["HUP"]],
+  ["worker-client start --stop-signal QU", ["QUIT"]],
+  ["worker-client completion z", ["zsh"]],
+  ["worker-client insp", ["inspect"]],
+  ["worker-client inspect web", ["web1"]],
   ["worker-client query lab/night", ["lab/nightly"]],
   ["worker-client query --context l", ["lab"]],
   ["worker-client --context=l", ["--context=lab"]],
@@ -36,6 +49,8 @@ class Place implements AsyncDisposable {
     const server = await TestServer.start();
     const folder = await Deno.makeTempDir({ prefix: "job-worker-completion-" });
     await server.client().startWith({ name: "true", title: "nightly" });
+    await server.client().wait("nightly");
+    await server.client().startWith({ name: "sleep", args: ["600"], title: "web1" });
     const place = new Place(server, folder);
     const identity = server.pki.file("alice.pem");
     await place.client("context", "add", "lab", "--server", server.address, "-i", identity);
