@@ -11,6 +11,8 @@ export const ExitStatus = {
   refused: 4,
   /** There is no such job. */
   notFound: 5,
+  /** A wait has taken as long as it may: as timeout(1) says it. */
+  timedOut: 124,
   /**
    * A failure of `run` or `wait` itself: lower numbers are exit codes of the job. Container runtimes
    * and timeout(1) use the same number.

@@ -171,6 +171,7 @@ export function describeProgram(): Command {
     write: () => {},
     note: () => {},
     isFile: () => Promise.resolve(false),
+    isFed: () => Promise.resolve(false),
     showProgress: () => {},
     isTyped: false,
     read: () => Promise.resolve(new Uint8Array()),

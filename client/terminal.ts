@@ -42,6 +42,8 @@ export interface Terminal {
   note(text: string): void;
   /** Whether standard output is a regular file. */
   isFile(): Promise<boolean>;
+  /** Whether standard input is a pipe or a regular file: somebody may mean it to be read. */
+  isFed(): Promise<boolean>;
   /** Replaces the progress line on standard error; an empty text removes it. */
   showProgress(text: string): void;
   /**
@@ -202,6 +204,16 @@ export const processTerminal: Terminal = {
       return fstatSync(1).isFile();
     } catch {
       // Standard output is closed.
+      return false;
+    }
+  },
+  async isFed() {
+    const { fstatSync } = await import("node:fs");
+    try {
+      const input = fstatSync(0);
+      return input.isFIFO() || input.isFile();
+    } catch {
+      // Standard input is closed.
       return false;
     }
   },

@@ -1,6 +1,9 @@
 import { Option } from "commander";
-import { ExitStatus } from "../exit_status.ts";
 import { describeEnding } from "../jobs/ending.ts";
+import { forEachJob } from "../command_line/for_each_job.ts";
+import type { VerbCall } from "../command_line/servers.ts";
+import { splitPlacedID } from "../jobs/placed_job.ts";
+import { formatTemplate, isJsonFormat } from "../screen/format_template.ts";
 import { formatJson, formatLine, formatLong } from "../screen/format.ts";
 import { describeNeverRan, describeQueued } from "../jobs/queued.ts";
 import { stateOf } from "../jobs/state.ts";
@@ -10,6 +13,7 @@ import type { Verb } from "../command_line/verb.ts";
 interface QueryOptions {
   readonly json?: true;
   readonly long?: true;
+  readonly format?: string;
 }
 
 /** `inspect ID`: what docker calls `query --json`. */
@@ -20,16 +24,12 @@ export const inspectVerb: Verb = {
   define(command) {
     command.summary("query --json");
     command.description("Prints all fields of a job as JSON on one line, as query --json does.");
-    command.argument("<id>", "the job's id, the beginning of it, or its name");
+    command.argument("<id...>", "the jobs' ids, the beginnings of them, or names");
     command.addHelpText("after", "\nExamples:\n  worker-client inspect nightly | jq .exitCode");
   },
 
-  async run({ servers, terminal }, command) {
-    const [text = ""] = command.args;
-    const { session, jobID } = await servers.ofJob(text);
-    const job = await session.call("Query", { jobID });
-    terminal.write(new TextEncoder().encode(`${formatJson(job, jobID)}\n`));
-    return ExitStatus.ok;
+  async run(call, command) {
+    return await queryJobs(call, command.args, formatJson);
   },
 };
 
@@ -41,10 +41,14 @@ export const queryVerb: Verb = {
   define(command) {
     command.summary("print a job's state");
     command.description("Prints a job's process id, its exit code and whether it has ended.");
-    command.argument("<id>", "the job's id, the beginning of it, or its name");
+    command.argument("<id...>", "the jobs' ids, the beginnings of them, or names");
     command.addOption(new Option("--json", "print all fields as JSON on one line"));
     command.addOption(
-      new Option("--long", "print all fields, one a line").conflicts("json"),
+      new Option("--long", "print all fields, one a line").conflicts(["json", "format"]),
+    );
+    command.addOption(
+      new Option("--format <text>", 'a line such as "{state} {exitCode}", as list has it')
+        .conflicts("json"),
     );
     command.addHelpText(
       "after",
@@ -60,22 +64,68 @@ Examples:
     );
   },
 
-  async run({ servers, terminal }, command) {
-    const [text = ""] = command.args;
-    const { session, jobID } = await servers.ofJob(text);
-    const { json, long } = command.opts<QueryOptions>();
-    const job = await session.call("Query", { jobID });
-    const format = json ? formatJson : long ? formatLong : formatLine;
-    terminal.write(new TextEncoder().encode(`${format(job, jobID)}\n`));
-    const note = json ? undefined : describeTrouble(job);
-    if (note !== undefined) terminal.note(`Job ${jobID} ${note}.`);
-    const ending = describeEnding(job);
-    if (ending !== undefined && !json && !long) terminal.note(`${text}: ${ending}`);
-    return ExitStatus.ok;
+  check(command) {
+    const { format } = command.opts<QueryOptions>();
+    if (format !== undefined) isJsonFormat(format);
+  },
+
+  async run(call, command) {
+    const { args } = command;
+    const { json, long, format } = command.opts<QueryOptions>();
+    if (json || format !== undefined && isJsonFormat(format)) {
+      return await queryJobs(call, args, formatJson);
+    }
+    if (format !== undefined) {
+      return await queryJobs(
+        call,
+        args,
+        (job, _jobID, name) => formatTemplate(format, job, splitPlacedID(name).context),
+      );
+    }
+    if (long) {
+      const blank = args.length > 1 ? "\n" : "";
+      return await queryJobs(call, args, (job, jobID) => {
+        noteTrouble(call, job, jobID);
+        return `${formatLong(job, jobID)}${blank}`;
+      });
+    }
+    return await queryJobs(call, args, (job, jobID, name) => {
+      noteTrouble(call, job, jobID);
+      const ending = describeEnding(job);
+      if (ending !== undefined) call.terminal.note(`${name}: ${ending}`);
+      return `${args.length > 1 ? `${name}: ` : ""}${formatLine(job)}`;
+    });
   },
 };
 
-/** Why a job has no exit code, though it does not run. */
+/**
+ * Prints jobs in the order in which they are named. All are tried; each failure is reported.
+ *
+ * @returns The exit status of the first failure.
+ */
+async function queryJobs(
+  call: VerbCall,
+  names: readonly string[],
+  format: (job: QueryResponse__Output, jobID: string, name: string) => string,
+): Promise<number> {
+  const found = new Map<string, { job: QueryResponse__Output; jobID: string }>();
+  const exitStatus = await forEachJob(names, call, async ({ session, jobID, name }) => {
+    found.set(name, { job: await session.call("Query", { jobID }), jobID });
+  });
+  const text = names.flatMap((name) => {
+    const entry = found.get(name);
+    return entry === undefined ? [] : [`${format(entry.job, entry.jobID, name)}\n`];
+  }).join("");
+  call.terminal.write(new TextEncoder().encode(text));
+  return exitStatus;
+}
+
+/** Says on standard error why a job has no exit code, though it does not run. */
+function noteTrouble({ terminal }: VerbCall, job: QueryResponse__Output, jobID: string): void {
+  const trouble = describeTrouble(job);
+  if (trouble !== undefined) terminal.note(`Job ${jobID} ${trouble}.`);
+}
+
 function describeTrouble(job: QueryResponse__Output): string | undefined {
   switch (stateOf(job)) {
     case "lost":

@@ -13,6 +13,11 @@ import { NoExitCodeError, waitForExit } from "./wait.ts";
 
 interface RunOptions extends RetryOptions, StopOptions {
   readonly quiet?: true;
+  readonly detach?: true;
+  /** The job is removed when it has ended. */
+  readonly rm?: true;
+  /** The file that the job's standard input comes from. */
+  readonly stdin?: string;
 }
 
 /** `run CMD [ARGS...]`: starts a job, writes its output and exits as it did. */
@@ -29,8 +34,14 @@ export const runVerb: Verb = {
     defineProgram(command);
     defineRetry(command);
     command.addOption(
-      new Option("-q, --quiet", "print neither the job's id nor what it waits for in a queue"),
+      new Option("-q, --quiet", "print neither the job's id nor hints: queue, standard input"),
     );
+    command.addOption(
+      new Option("-d, --detach", "only start the job and print its id, as start -q").conflicts(
+        "rm",
+      ),
+    );
+    command.addOption(new Option("--rm", "remove the job and its output when it has ended"));
     command.addHelpText(
       "after",
       `
@@ -50,6 +61,16 @@ Examples:
   async run({ servers, terminal }, command) {
     const context = { session: await servers.one(), terminal };
     const options = command.opts<RunOptions>();
+    if (options.stdin === undefined && !options.quiet && await terminal.isFed()) {
+      terminal.note(
+        "standard input is not passed to the job: add --stdin -, or </dev/null to say so",
+      );
+    }
+    if (options.detach) {
+      const jobID = await startProgram(context, command);
+      terminal.write(new TextEncoder().encode(`${jobID}\n`));
+      return ExitStatus.ok;
+    }
     const run = new Run(context, options);
     return await run.finish(startProgram(context, command));
   },
@@ -114,7 +135,18 @@ class Run {
       // As SIGPIPE would end a program on this machine.
       await this.#stop(jobID);
     }
-    return await waitForExit(this.#context, jobID, { retryForMs: retry });
+    const exitCode = await waitForExit(this.#context, jobID, { retryForMs: retry });
+    if (this.#options.rm) await this.#remove(jobID);
+    return exitCode;
+  }
+
+  /** What was asked for has been done: that the job stays is only noted. */
+  async #remove(jobID: string): Promise<void> {
+    try {
+      await this.#context.session.call("Remove", { jobID });
+    } catch (error) {
+      this.#context.terminal.note(`job ${jobID} is not removed: ${messageOf(error)}`);
+    }
   }
 
   #interrupt(): void {

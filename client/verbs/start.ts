@@ -6,7 +6,8 @@ import {
   type StartOptions,
 } from "../command_line/start_options.ts";
 import { defineGrace } from "./stop.ts";
-import { ClientError } from "../errors.ts";
+import { ClientError, GrpcStatus, RefusedCallError } from "../errors.ts";
+import { slipOf } from "../command_line/slips.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { SessionContext } from "../connection/session.ts";
 import type { Verb } from "../command_line/verb.ts";
@@ -74,12 +75,21 @@ export async function startProgram(
   try {
     return await startJob(session, { ...toStartRequest(command.args, spec), idempotencyKey });
   } catch (error) {
+    if (error instanceof RefusedCallError && error.code === GrpcStatus.invalidArgument) {
+      const hint = /no such program/.test(error.message) ? slipOf(command.args) : undefined;
+      if (hint === undefined) throw error;
+      throw new ClientError(`${withoutStop(error.message)}. ${hint}`, error.exitStatus);
+    }
     if (!(error instanceof UnknownOutcomeError)) throw error;
     throw new ClientError(
       `${
-        error.message.slice(0, -1)
+        withoutStop(error.message)
       }: repeat the start with --idempotency-key ${idempotencyKey} to find it or start it.`,
       error.exitStatus,
     );
   }
+}
+
+function withoutStop(message: string): string {
+  return message.replace(/\.$/, "");
 }

@@ -4,12 +4,25 @@ import { describeEnding } from "../jobs/ending.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { placedMessage } from "../command_line/for_each_job.ts";
+import { Option } from "commander";
+import { parseDurationMs } from "../../common/quantities.ts";
+import { parsedOption } from "../command_line/options.ts";
+import type { VerbCall } from "../command_line/servers.ts";
 import { describeNeverRan } from "../jobs/queued.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
-import { PendingJobs } from "../screen/slow_note.ts";
+import { describeJobs, noteWhenSlow } from "../screen/slow_note.ts";
 import type { SessionContext } from "../connection/session.ts";
 import type { Verb } from "../command_line/verb.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
+
+interface WaitOptions extends RetryOptions {
+  readonly any?: true;
+  /** Milliseconds. */
+  readonly timeout?: number;
+}
+
+/** A longer timer of the runtime would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** `wait ID...`: returns when the jobs have ended, with their exit code. */
 export const waitVerb: Verb = {
@@ -24,6 +37,12 @@ export const waitVerb: Verb = {
         "first that is not 0. Ctrl-C ends the wait; the jobs continue to run.",
     );
     command.argument("<id...>", "the jobs' ids, or names");
+    command.addOption(new Option("--any", "until one has ended; print which, and exit as it did"));
+    command.addOption(
+      parsedOption("--timeout <duration>", "give up after this time, with exit status 124", {
+        parse: parseDurationMs,
+      }),
+    );
     defineRetry(command);
     command.addHelpText(
       "after",
@@ -32,36 +51,89 @@ Exits with 125 when a job cannot be waited for, its exit code is unknown, or it
 never ran.
 
 Examples:
-  worker-client wait a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 && echo done`,
+  worker-client wait a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 && echo done
+  worker-client wait --any --timeout 1h web api`,
     );
   },
 
-  async run({ servers, terminal }, command) {
-    const retry = retryForMs(command.opts<RetryOptions>());
-    using pending = new PendingJobs(command.args, {
+  async run(call, command) {
+    const { args } = command;
+    const { terminal } = call;
+    const options = command.opts<WaitOptions>();
+    const { any, timeout } = options;
+    // Ends the waiting when enough is known, or has taken too long.
+    const enough = new AbortController();
+    const timer = timeout === undefined
+      ? undefined
+      : setTimeout(() => enough.abort(), Math.min(timeout, LONGEST_TIMER_MS));
+    const waiting = new Set(args);
+    using _pending = noteWhenSlow(
       terminal,
-      describe: (jobs) => `waiting for ${jobs} to end; Ctrl-C ends the wait, not the jobs`,
-    });
+      () => `waiting for ${describeJobs([...waiting])} to end; Ctrl-C ends the wait, not the jobs`,
+    );
     using notes = new QueueNotes(terminal);
-    const isOnly = command.args.length === 1;
-    const statuses = await Promise.all(command.args.map(async (name) => {
-      try {
-        const { session, jobID } = await servers.ofJob(name);
-        const whole = await resolveJobID(session, jobID);
-        notes.add({ session, jobID: whole, name: isOnly ? undefined : name });
-        const what = isOnly ? "" : `${name}: `;
-        return await waitForExit({ session, terminal }, whole, { retryForMs: retry, what });
-      } catch (error) {
-        if (!(error instanceof ClientError)) throw error;
-        terminal.note(placedMessage(name, error));
-        return ExitStatus.ownFailure;
-      } finally {
-        pending.settle(name);
+    let first: number | undefined;
+    const statuses = await Promise.all(args.map(async (name) => {
+      const status = await waitForNamed(call, name, {
+        ...options,
+        signal: enough.signal,
+        notes,
+        args,
+      });
+      if (status === undefined) return undefined;
+      waiting.delete(name);
+      if (any && first === undefined && status.hasEnded) {
+        first = status.code;
+        terminal.write(new TextEncoder().encode(`${name}\n`));
+        enough.abort();
       }
+      return status.code;
     }));
-    return statuses.find((status) => status !== 0) ?? ExitStatus.ok;
+    clearTimeout(timer);
+    if (first !== undefined) return first;
+    const isLate = statuses.includes(undefined);
+    if (isLate) terminal.note(`${describeJobs([...waiting])} did not end in time`);
+    return statuses.find((status) => status !== undefined && status !== 0) ??
+      (isLate ? ExitStatus.timedOut : ExitStatus.ok);
   },
 };
+
+/** How a job is waited for among others. */
+interface NamedWait extends WaitOptions {
+  readonly signal: AbortSignal;
+  readonly notes: QueueNotes;
+  /** All that are waited for. */
+  readonly args: readonly string[];
+}
+
+/**
+ * Waits for one of the jobs that a command line names; failures are noted.
+ *
+ * @returns Its exit code, or that of the failure; undefined where the signal ended the wait.
+ */
+async function waitForNamed(
+  { servers, terminal }: VerbCall,
+  name: string,
+  { signal, notes, args, ...options }: NamedWait,
+): Promise<{ code: number; hasEnded: boolean } | undefined> {
+  const isOnly = args.length === 1;
+  try {
+    const { session, jobID } = await servers.ofJob(name);
+    const whole = await resolveJobID(session, jobID, signal);
+    notes.add({ session, jobID: whole, name: isOnly ? undefined : name });
+    const code = await waitForExit({ session, terminal }, whole, {
+      retryForMs: retryForMs(options),
+      what: isOnly ? "" : `${name}: `,
+      signal,
+    });
+    return { code, hasEnded: true };
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    if (!(error instanceof ClientError)) throw error;
+    terminal.note(placedMessage(name, error));
+    return { code: ExitStatus.ownFailure, hasEnded: error instanceof NoExitCodeError };
+  }
+}
 
 /** A job that has ended, but not with an exit code. */
 export class NoExitCodeError extends ClientError {
@@ -83,10 +155,11 @@ export class NoExitCodeError extends ClientError {
 export async function waitForExit(
   { session, terminal }: SessionContext,
   jobID: string,
-  { retryForMs, what = "" }: { retryForMs: number; what?: string },
+  { retryForMs, what = "", signal }: { retryForMs: number; what?: string; signal?: AbortSignal },
 ): Promise<number> {
   const job = await waitForJob(session, jobID, {
     retryForMs,
+    signal,
     onLost: () => terminal.note(`connection lost while waiting for ${jobID}, trying again...`),
   });
   if (job.state === "JOB_STATE_LOST") {

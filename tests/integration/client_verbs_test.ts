@@ -297,6 +297,23 @@ testClient("stream: says of a job without output that it never ran", async ({ se
   }
 });
 
+testClient("query: several jobs, in their order; all are tried", async ({ server, client }) => {
+  const missing = refusal(5, `No job has the id "nope"`);
+  const stopped = { ...exitedJob(143), stoppedBy: "bob", signal: 15 };
+  server.script.Query = [exitedJob(3), missing, stopped];
+  assert.deepEqual(await client("query", ID, "nope", OTHER), {
+    status: 5,
+    text: `${ID}: Pid: 896581 Exit code: 3 Exited: true\n` +
+      `${OTHER}: Pid: 896581 Exit code: 143 Exited: true\n`,
+    notes: [`No job has the id "nope"`, `${OTHER}: stopped by bob`],
+  });
+  server.script.Query = [exitedJob(3), stopped];
+  const { text } = await client("query", "--format", "{exitCode} {ending}", ID, OTHER);
+  assert.equal(text, "3 exit\n143 stopped\n");
+  const { text: json } = await client("inspect", ID, OTHER);
+  assert.deepEqual(json.trim().split("\n").map((line) => JSON.parse(line).jobID), [ID, OTHER]);
+});
+
 testClient("query: --json is one object on one line, --long is for people", async (world) => {
   const json = await world.client("query", "--json", ID);
   assert.equal(json.text.indexOf("\n"), json.text.length - 1);
@@ -473,6 +490,34 @@ testClient("wait: an unknown job is 125, and the others are waited for", async (
   assert.equal(world.server.requestsOf("Wait").length, 2);
 });
 
+testClient("wait: --any ends with the first that has ended, and says which", async (world) => {
+  const { server, client } = world;
+  server.script.Wait = [() => undefined, exitedJob(3)];
+  assert.deepEqual(await client("wait", "--any", ID, OTHER), {
+    status: 3,
+    text: `${OTHER}\n`,
+    notes: [],
+  });
+  // One that is not there does not end the wait for the others.
+  server.script.Wait = [refusal(5, "No job"), exitedJob(0)];
+  assert.deepEqual(await client("wait", "--any", ID, OTHER), {
+    status: 0,
+    text: `${OTHER}\n`,
+    notes: ["No job"],
+  });
+});
+
+testClient("wait: --timeout gives up with 124, and the jobs are left alone", async (world) => {
+  world.server.script.Wait = [exitedJob(0), () => undefined];
+  assert.deepEqual(await world.client("wait", "--timeout", "200ms", ID, OTHER), {
+    status: 124,
+    text: "",
+    notes: [`job ${OTHER} did not end in time`],
+  });
+  assert.equal((await world.client("wait", "--timeout", "60d", ID)).status, 0);
+  assert.deepEqual(world.server.requestsOf("Stop"), []);
+});
+
 testClient("wait: a lost job is 125, never a success", async ({ server, client }) => {
   server.script.Wait = [{
     exitCode: -1,
@@ -502,6 +547,46 @@ testClient("run: writes the job's output and exits as it did", async ({ server, 
     notes: [`Job ID: ${ID} Started`],
   });
   assert.deepEqual(await client("run", "--quiet", "make"), { status: 0, text: "out\n", notes: [] });
+});
+
+testClient("run: -d only starts, --rm removes what has ended", async ({ server, client }) => {
+  assert.deepEqual(await client("run", "-d", "make"), { status: 0, text: `${ID}\n`, notes: [] });
+  assert.deepEqual(server.requestsOf("Stream"), []);
+  const job = new FakeJob();
+  job.end();
+  server.jobs.set(ID, job);
+  server.script.Wait = [exitedJob(7), exitedJob(7)];
+  server.script.Remove = [{}, refusal(7, "you may not")];
+  assert.equal((await client("run", "-q", "--rm", "make")).status, 7);
+  assert.deepEqual(server.requestsOf("Remove"), [{ jobID: ID }]);
+  const kept = await client("run", "-q", "--rm", "make");
+  assert.deepEqual(kept, { status: 7, text: "", notes: [`job ${ID} is not removed: you may not`] });
+});
+
+testClient("run: says that nobody reads what is piped in", async ({ server, environment }) => {
+  const job = new FakeJob();
+  job.end();
+  server.jobs.set(ID, job);
+  const hint = "standard input is not passed to the job: add --stdin -, or </dev/null to say so";
+  const input = `${Deno.makeTempDirSync()}/input`;
+  Deno.writeTextFileSync(input, "x");
+  for (const [options, notes] of [[[], 2], [["-q"], 0], [["--stdin", input], 1]] as const) {
+    const terminal = new FakeTerminal(environment);
+    terminal.isPiped = true;
+    assert.equal(await main(["run", ...options, "cat"], terminal), 0);
+    assert.equal(terminal.notes.length, notes);
+    assert.equal(terminal.notes.includes(hint), notes === 2);
+  }
+});
+
+testClient("run: a slip that a shell would understand is told with the error", async (world) => {
+  const refused = refusal(3, `Cannot start "ls -la": no such program on the server`);
+  world.server.script.Start = [refused, refused];
+  assert.deepEqual((await world.client("run", "ls -la")).notes, [
+    'Cannot start "ls -la": no such program on the server. The program and its arguments are words ' +
+    "of their own, without quotes: ls -la",
+  ]);
+  assert.deepEqual((await world.client("start", "lsx", "-la")).notes, [refused.details]);
 });
 
 testClient("run: a job that cannot be started is 125", async ({ server, client }) => {

@@ -63,6 +63,12 @@ export class FakeTerminal implements Terminal {
     return Promise.resolve(this.isToFile);
   }
 
+  isPiped = false;
+
+  isFed(): Promise<boolean> {
+    return Promise.resolve(this.isPiped);
+  }
+
   showProgress(text: string): void {
     this.progress.push(text);
   }

@@ -1,6 +1,7 @@
 /** What hands write that are used to other tools. */
 import { strict as assert } from "node:assert";
 import { fromHabits, hintOf } from "../../client/command_line/habits.ts";
+import { slipOf } from "../../client/command_line/slips.ts";
 import { runClient } from "../support/client_terminal.ts";
 
 Deno.test("fromHabits: kill takes its signal as kill(1) does; other words stay as they are", () => {
@@ -33,4 +34,21 @@ Deno.test("hintOf: every verb that it names exists", async () => {
   }
   assert.equal(hintOf("nonsense"), undefined);
   assert.equal(hintOf("toString"), undefined);
+});
+
+Deno.test("slipOf: what to write in place of a shell's words; nothing for a mere mistake", () => {
+  const cases: readonly (readonly [words: string[], hint: RegExp])[] = [
+    [["ls -la /"], /words of their own, without quotes: ls -la \/$/],
+    [["a && b"], /no shell unless you start one: sh -c 'a && b'$/],
+    [["echo 'x' > y"], /sh -c 'echo '\\''x'\\'' > y'$/],
+    [["FOO=1", "make"], /before the program: -e FOO=1$/],
+    [["FOO=a b"], /without quotes: FOO=a b$/],
+    [["cd", "/tmp"], /working directory of a job is -C \/tmp$/],
+    [["cd"], /working directory of a job is -C$/],
+    [["export", "A=1"], /"export" is built into shells: sh -c 'export A=1'$/],
+  ];
+  for (const [words, hint] of cases) assert.match(slipOf(words) ?? "", hint, words.join(" "));
+  for (const words of [["lss", "-la"], ["/opt/x"], [], ["1=2"]]) {
+    assert.equal(slipOf(words), undefined);
+  }
 });
