@@ -14,6 +14,7 @@ import { listVerb } from "./verbs/list.ts";
 import { killVerb } from "./verbs/kill.ts";
 import { logsVerb } from "./verbs/logs.ts";
 import { inspectVerb, queryVerb } from "./verbs/query.ts";
+import { rerunVerb } from "./verbs/rerun.ts";
 import { removeVerb } from "./verbs/remove.ts";
 import { runVerb } from "./verbs/run.ts";
 import { signalVerb } from "./verbs/signal.ts";
@@ -41,6 +42,7 @@ const VERBS: readonly Verb[] = [
   removeVerb,
   doctorVerb,
   versionVerb,
+  rerunVerb,
   inspectVerb,
   killVerb,
   logsVerb,
@@ -174,6 +176,7 @@ export function describeProgram(): Command {
     isFed: () => Promise.resolve(false),
     showProgress: () => {},
     isTyped: false,
+    ask: () => Promise.resolve(""),
     read: () => Promise.resolve(new Uint8Array()),
     environment: () => undefined,
     onInterrupt: () => () => {},

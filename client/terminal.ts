@@ -38,6 +38,12 @@ export interface Terminal {
   read(file: string, options?: { limitBytes?: number }): Promise<Uint8Array>;
   /** Whether standard input is a terminal. */
   readonly isTyped: boolean;
+  /**
+   * Asks on standard error, and reads a line of standard input; both are terminals.
+   *
+   * @returns The line; empty at the end of the input.
+   */
+  ask(question: string): Promise<string>;
   /** Writes one line to standard error, after the program's name. */
   note(text: string): void;
   /** Whether standard output is a regular file. */
@@ -184,6 +190,12 @@ export const processTerminal: Terminal = {
   },
   get isTyped() {
     return Deno.stdin.isTerminal();
+  },
+  async ask(question) {
+    writeFully(Deno.stderr, new TextEncoder().encode(oneLine(question) + " "));
+    const buffer = new Uint8Array(1024);
+    const length = await Deno.stdin.read(buffer) ?? 0;
+    return new TextDecoder().decode(buffer.subarray(0, length)).trim();
   },
   note(text) {
     try {

@@ -1,6 +1,7 @@
 import type { Command, Option } from "commander";
 import { SIGNALS } from "../../common/signals.ts";
 import { STATE_WORDS } from "../jobs/selection.ts";
+import { SORT_KEYS } from "../screen/sort.ts";
 import type { JobKind } from "./verb.ts";
 
 /** Shells that completion is made for. */
@@ -36,6 +37,7 @@ interface Values {
 
 const VALUES: readonly Values[] = [
   { options: ["--state"], words: STATE_WORDS },
+  { options: ["--sort"], words: SORT_KEYS },
   { options: ["--stop-signal"], words: SIGNALS },
   { verb: "kill", options: ["-s", "--signal"], words: SIGNALS },
   { verb: "signal", words: SIGNALS },

@@ -9,6 +9,7 @@ import { ACTIVE_STATES, type JobFilter, toListRequest } from "../jobs/state.ts";
 import { listJobs } from "../jobs/list.ts";
 import { labelOption, parsedOption, parsePairs, stateOption } from "../command_line/options.ts";
 import { placedID } from "../jobs/placed_job.ts";
+import { SORT_KEYS, sortJobs, type SortKey } from "../screen/sort.ts";
 import { formatTable } from "../screen/table.ts";
 import type { Verb } from "../command_line/verb.ts";
 
@@ -21,6 +22,8 @@ interface ListOptions {
   /** Milliseconds. */
   readonly since?: number;
   readonly limit?: number;
+  readonly sort?: SortKey;
+  readonly reverse?: true;
   readonly quiet?: true;
   readonly json?: true;
   readonly format?: string;
@@ -56,6 +59,12 @@ export const listVerb: Verb = {
     command.addOption(
       parsedOption("-n, --limit <n>", "the newest n only", { parse: parseCount }),
     );
+    command.addOption(
+      new Option("--sort <key>", "by this, the least first, not the newest first").choices(
+        SORT_KEYS,
+      ),
+    );
+    command.addOption(new Option("-r, --reverse", "the other way round"));
     command.addOption(new Option("-q, --quiet", "print ids alone").conflicts(["json", "format"]));
     command.addOption(new Option("--json", "one JSON object a line").conflicts("format"));
     command.addOption(
@@ -96,12 +105,16 @@ Examples:
       async (session) =>
         await Array.fromAsync(listJobs(session, request, { limit, matches }), (job) => ({ job })),
     );
-    const jobs = newestFirst(answers).slice(0, limit);
+    const nowMs = Date.now();
+    const newest = newestFirst(answers).slice(0, limit);
+    const { sort, reverse } = options;
+    const sorted = sort === undefined ? newest : sortJobs(newest, sort, nowMs);
+    const jobs = reverse ? sorted.toReversed() : sorted;
     const { areSeveral: withContext } = call.servers;
     const line = lineOf(options, withContext);
     const text = line !== undefined
       ? jobs.map((job) => `${line(job)}\n`).join("")
-      : await formatTable(jobs, { surface: call.terminal, nowMs: Date.now(), withContext });
+      : await formatTable(jobs, { surface: call.terminal, nowMs, withContext });
     call.terminal.write(ENCODER.encode(text));
     return exitStatus;
   },

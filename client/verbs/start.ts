@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { startJob, toStartRequest, UnknownOutcomeError } from "../jobs/start.ts";
+import { type JobSpec, startJob, toStartRequest, UnknownOutcomeError } from "../jobs/start.ts";
 import {
   defineStartOptions,
   readJobSpec,
@@ -9,7 +9,7 @@ import { defineGrace } from "./stop.ts";
 import { ClientError, GrpcStatus, RefusedCallError } from "../errors.ts";
 import { slipOf } from "../command_line/slips.ts";
 import { ExitStatus } from "../exit_status.ts";
-import type { SessionContext } from "../connection/session.ts";
+import type { Session, SessionContext } from "../connection/session.ts";
 import type { Verb } from "../command_line/verb.ts";
 
 /** `start CMD [ARGS...]`: starts a job and prints its id. */
@@ -70,13 +70,27 @@ export async function startProgram(
   command: Command,
 ): Promise<string> {
   const options = { idempotencyKey: crypto.randomUUID(), ...command.opts<StartOptions>() };
-  const { idempotencyKey } = options;
-  const spec = await readJobSpec(options, terminal);
+  return await sendStart(session, command.args, await readJobSpec(options, terminal));
+}
+
+/**
+ * Starts a job.
+ *
+ * @param words The program and its arguments.
+ * @returns The job's id.
+ * @throws {ClientError} As {@linkcode startProgram}.
+ */
+export async function sendStart(
+  session: Session,
+  words: readonly string[],
+  spec: JobSpec,
+): Promise<string> {
+  const { idempotencyKey } = spec;
   try {
-    return await startJob(session, { ...toStartRequest(command.args, spec), idempotencyKey });
+    return await startJob(session, { ...toStartRequest(words, spec), idempotencyKey });
   } catch (error) {
     if (error instanceof RefusedCallError && error.code === GrpcStatus.invalidArgument) {
-      const hint = /no such program/.test(error.message) ? slipOf(command.args) : undefined;
+      const hint = /no such program/.test(error.message) ? slipOf(words) : undefined;
       if (hint === undefined) throw error;
       throw new ClientError(`${withoutStop(error.message)}. ${hint}`, error.exitStatus);
     }

@@ -669,6 +669,101 @@ testClient("run: the job is stopped when the output is closed", async (world) =>
   assert.deepEqual(server.requestsOf("Stop").map((request) => request["jobID"]), [ID]);
 });
 
+/** A job that ended so long ago. */
+function endedAgo(jobID: string, hours: number, fields: object = {}): object {
+  const endedAtMs = Date.now() - hours * 3_600_000;
+  return {
+    ...exitedJob(0),
+    jobID,
+    endedAtMs,
+    outputBytes: 2048,
+    outputFirstOffset: 1024,
+    ...fields,
+  };
+}
+
+testClient(
+  "remove: --all tells how many, asks a terminal, and wants --yes elsewhere",
+  async (world) => {
+    const { server, client, environment } = world;
+    const page = () => ({ jobs: [endedAgo(ID, 3), endedAgo(OTHER, 1)] });
+    server.script.List = [page, page, page, page, page];
+    const refused = await client("remove", "--all");
+    assert.deepEqual([refused.status, refused.notes], [
+      2,
+      ["2 jobs with 2 KiB of output would be removed: add --yes to do it."],
+    ]);
+    const terminal = new FakeTerminal(environment);
+    terminal.isTyped = terminal.isAttended = true;
+    assert.equal(await main(["rm", "--all", "--older-than", "2h"], terminal), 1);
+    assert.deepEqual(terminal.questions, ["Remove 1 job with 1 KiB of output? [y/N]"]);
+    assert.deepEqual(server.requestsOf("Remove"), []);
+    terminal.answer = "y";
+    assert.equal(await main(["rm", "--all", "--older-than", "2h", "-l", "a=b"], terminal), 0);
+    assert.deepEqual(server.requestsOf("Remove"), [{ jobID: ID }]);
+    const request = server.requestsOf("List")[2];
+    assert.deepEqual([request?.["owner"], request?.["labels"]], ["alice", { a: "b" }]);
+    // Retention, or somebody else, was faster.
+    server.script.Remove = [refusal(5, "no such job"), refusal(7, "you may not")];
+    const { status, notes } = await client("remove", "--all", "-y");
+    assert.deepEqual([status, notes], [4, ["removing 2 jobs with 2 KiB of output", "you may not"]]);
+    assert.deepEqual((await client("remove", "--all", "--failed", "-y")).notes, [
+      "no job that has ended matches",
+    ]);
+  },
+);
+
+testClient(
+  "rerun: starts what a job was, but for what is given now",
+  async ({ server, client }) => {
+    const job = {
+      ...exitedJob(1),
+      name: "make",
+      args: ["-j2"],
+      title: "nightly",
+      labels: { a: "b" },
+      user: "ci",
+      workingDirectory: "/srv",
+      umask: 0o027,
+      stopSignal: "INT",
+      timeoutMs: 5000,
+      limits: { memoryBytes: 99, processes: 7 },
+      askedLimits: { memoryBytes: 77 },
+    };
+    server.script.Query = [
+      job,
+      { ...job, hasSecrets: true },
+      { ...job, user: "root" },
+      exitedJob(0),
+    ];
+    const options = ["--memory", "64M", "--name", "again"];
+    assert.equal((await client("rerun", ...options, "nightly")).text, `Job ID: ${ID} Started\n`);
+    const [request = {}] = server.requestsOf("Start");
+    const { name, args, title, labels, user, umask, stopSignal, timeoutMs, limits } = request;
+    assert.deepEqual({ name, args, title, labels, user, umask, stopSignal, timeoutMs }, {
+      name: "make",
+      args: ["-j2"],
+      title: "again",
+      labels: { a: "b" },
+      user: "ci",
+      umask: 0o027,
+      stopSignal: "INT",
+      timeoutMs: 5000,
+    });
+    assert.equal((limits as { memoryBytes: number }).memoryBytes, 64 * 1024 ** 2);
+    const { status, notes: [note = ""] } = await client("rerun", "nightly");
+    assert.equal(status, 2);
+    assert.match(note, /variables or an input, which are kept nowhere.*--without-secrets/);
+    await client("rerun", "-q", "nightly");
+    assert.equal(
+      server.requestsOf("Start")[1]?.["user"],
+      "",
+      "what the server chose stays its choice",
+    );
+    assert.match((await client("rerun", ID)).notes[0] ?? "", /does not tell how it was started/);
+  },
+);
+
 testClient("remove: all are tried, and the first failure is the exit status", async (world) => {
   const { server, client } = world;
   server.script.Remove = [

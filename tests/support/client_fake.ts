@@ -37,7 +37,7 @@ export const LOOPBACK = [
 ] as const;
 
 /** The methods with one answer. */
-export type Method = "Start" | "Stop" | "Query" | "Wait" | "Remove" | "Info";
+export type Method = "Start" | "Stop" | "Query" | "Wait" | "Remove" | "List" | "Info";
 
 /** Files and environment of one client. */
 export interface ClientHost extends Disposable {
@@ -202,7 +202,8 @@ export class FakeServer implements AsyncDisposable {
       Query: this.#unary("Query", () => exitedJob(0)),
       Wait: this.#unary("Wait", () => exitedJob(0)),
       Remove: this.#unary("Remove", () => ({})),
-      Info: this.#unary("Info", () => ({ version: "1.0.0" })),
+      List: this.#unary("List", () => ({ jobs: [] })),
+      Info: this.#unary("Info", () => ({ version: "1.0.0", jobUser: "root" })),
       Stream: (call) => this.#stream(call),
     } as JobServiceHandlers;
   }

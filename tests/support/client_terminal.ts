@@ -55,6 +55,14 @@ export class FakeTerminal implements Terminal {
   }
 
   isTyped = false;
+  /** What is asked, and what is answered. */
+  readonly questions: string[] = [];
+  answer = "";
+
+  ask(question: string): Promise<string> {
+    this.questions.push(question);
+    return Promise.resolve(this.answer);
+  }
   isToFile = false;
   /** Each line of progress that was shown. */
   readonly progress: string[] = [];

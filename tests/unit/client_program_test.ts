@@ -19,6 +19,7 @@ const VERBS = [
   "remove",
   "doctor",
   "version",
+  "rerun",
   "inspect",
   "kill",
   "logs",
@@ -141,7 +142,21 @@ const WRONG: readonly (readonly [args: string[], note: string])[] = [
     `Option '--offset <n>' cannot be used with option '--tail <n>'. ` +
     `See "worker-client stream --help".`,
   ],
-  [["remove"], `Missing required argument 'id'. See "worker-client remove --help".`],
+  [["remove"], `No job is named. See "worker-client remove --help".`],
+  [
+    ["remove", "--older-than", "7d"],
+    `--older-than, --label and --failed narrow --all: give it, too. ` +
+    `See "worker-client remove --help".`,
+  ],
+  [
+    ["rm", "--all", ID],
+    `Ids cannot be used together with --all. See "worker-client remove --help".`,
+  ],
+  [
+    ["ls", "--sort", "size"],
+    `Option '--sort <key>' argument 'size' is invalid. Allowed choices are started, ended, took, ` +
+    `name, state, exit, owner, output. See "worker-client list --help".`,
+  ],
   [
     ["--server", "::1", "query", ID],
     `Cannot read the server's address "::1": expected HOST:PORT, for instance ` +

@@ -1,4 +1,6 @@
 /** Tables and lines that have to fit into a terminal. */
+import type { PlacedJob } from "../../client/jobs/placed_job.ts";
+import { sortJobs, type SortKey } from "../../client/screen/sort.ts";
 import { strict as assert } from "node:assert";
 import { describeProgress } from "../../client/screen/progress.ts";
 import { describeJobs } from "../../client/screen/slow_note.ts";
@@ -74,4 +76,22 @@ Deno.test("describeJobs: a few are named, more are counted", () => {
   assert.equal(describeJobs(["a"]), "job a");
   assert.equal(describeJobs(["a", "b"]), "jobs a and b");
   assert.equal(describeJobs(["a", "b", "c", "d"]), "4 jobs");
+});
+
+Deno.test("sortJobs: by any column; what is the same stays in its order", () => {
+  const job = (jobID: string, fields: object) => ({
+    context: undefined,
+    job: { jobID, startedAtMs: 5, endedAtMs: 9, exited: true, ...fields },
+  });
+  const jobs = [
+    job("a", { exitCode: 3, outputBytes: 1, title: "x" }),
+    job("b", { exited: false, exitCode: 0, endedAtMs: 0, outputBytes: 9, title: "x" }),
+    job("c", { exitCode: 1, outputBytes: 5, title: "b", startedAtMs: 8 }),
+  ] as unknown as PlacedJob[];
+  const order = (key: SortKey) => sortJobs(jobs, key, 100).map(({ job }) => job.jobID).join("");
+  assert.deepEqual(
+    (["exit", "output", "name", "started", "ended", "took"] as const).map(order),
+    ["cab", "acb", "cab", "abc", "acb", "cab"],
+  );
+  assert.equal(jobs[0]?.job.jobID, "a", "the caller's list stays as it is");
 });
