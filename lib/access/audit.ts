@@ -6,6 +6,7 @@
  *
  * No call waits for the disk: lines wait in a queue (lib/log/line_queue.ts).
  */
+import { isInTime } from "../../common/in_time.ts";
 import { printableJson } from "../../common/printable.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
@@ -44,8 +45,9 @@ export class AuditTrail {
    */
   static async open(folder: string, maxBytes: number): Promise<AuditTrail> {
     const [changes, others] = PARTS;
-    const open = (name: string) => Part.open(folder, name, maxBytes / PARTS.length);
-    return new AuditTrail(await open(changes), await open(others));
+    const open = async (name: string, isKept: boolean) =>
+      new Part(await AuditFile.open(folder, name, maxBytes / PARTS.length, { isKept }));
+    return new AuditTrail(await open(changes, true), await open(others, false));
   }
 
   /**
@@ -86,7 +88,7 @@ class Part {
   readonly #file: AuditFile;
   readonly queue: LineQueue;
 
-  private constructor(file: AuditFile) {
+  constructor(file: AuditFile) {
     this.#file = file;
     this.queue = new LineQueue({
       file: tellingFailures(file),
@@ -98,12 +100,9 @@ class Part {
     });
   }
 
-  static async open(folder: string, name: string, maxBytes: number): Promise<Part> {
-    return new Part(await AuditFile.open(folder, name, maxBytes));
-  }
-
   async close(timeoutMs: number): Promise<void> {
-    if (await this.queue.flush(timeoutMs)) this.#file.close();
+    const isWritten = await this.queue.flush(timeoutMs);
+    if (isWritten && await isInTime(this.#file.flush(), timeoutMs)) this.#file.close();
   }
 }
 

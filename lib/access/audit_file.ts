@@ -1,10 +1,17 @@
 /** Files of the audit trail: the newest lines, within a bound. */
 import { join } from "node:path";
 import { concatenate } from "../../common/bytes.ts";
+import { isDiskFull, messageOf } from "../errors.ts";
+import { log } from "../log.ts";
 import type { LineFile } from "../log/line_queue.ts";
+import { AuditReserve } from "./audit_reserve.ts";
+import { LaterSync } from "./later_sync.ts";
 
 /** Below the log directory. */
 const FOLDER = "audit";
+
+/** In the log directory, where files are to be kept also when the disk is full. */
+const RESERVE_FILE = "audit-reserve";
 
 /** The number of files; when they have grown too large, the oldest one is removed. */
 const FILES = 8;
@@ -19,13 +26,19 @@ export class AuditFile implements LineFile {
   readonly #folder: string;
   readonly #name: string;
   readonly #maxFileBytes: number;
+  readonly #reserve: AuditReserve | undefined;
+  readonly #laterSync: LaterSync | undefined;
   #file: Deno.FsFile | undefined;
   #bytes = 0;
+  #hasToldSync = false;
 
-  private constructor(folder: string, name: string, maxBytes: number) {
+  private constructor(folder: string, name: string, maxBytes: number, isKept: boolean) {
     this.#folder = join(folder, FOLDER);
     this.#name = name;
     this.#maxFileBytes = maxBytes / FILES;
+    if (!isKept) return;
+    this.#reserve = new AuditReserve(join(folder, RESERVE_FILE));
+    this.#laterSync = new LaterSync(() => this.#sync());
   }
 
   /**
@@ -33,12 +46,19 @@ export class AuditFile implements LineFile {
    * @param name The file `NAME.jsonl` is written to; older ones are `NAME.1.jsonl` to `NAME.7.jsonl`,
    * newest first.
    * @param maxBytes The size of all files together, at most; Infinity: nothing is removed.
+   * @param options `isKept`: lines are on the disk a second later, and have room kept on it.
    * @throws {Error} The folder or the file cannot be made.
    */
-  static async open(folder: string, name: string, maxBytes: number): Promise<AuditFile> {
-    const file = new AuditFile(folder, name, maxBytes);
-    await Deno.mkdir(file.#folder, { recursive: true, mode: 0o700 });
-    await file.#open();
+  static async open(
+    folder: string,
+    name: string,
+    maxBytes: number,
+    { isKept = false } = {},
+  ): Promise<AuditFile> {
+    const file = new AuditFile(folder, name, maxBytes, isKept);
+    await file.#insist(() => Deno.mkdir(file.#folder, { recursive: true, mode: 0o700 }));
+    await file.#insist(() => file.#open());
+    await file.#reserve?.take();
     return file;
   }
 
@@ -46,18 +66,52 @@ export class AuditFile implements LineFile {
   async write(lines: readonly Uint8Array[]): Promise<void> {
     if (await this.#hasMoved()) this.close();
     for (let written = 0; written < lines.length;) {
-      if (this.#file === undefined) await this.#open();
-      if (this.#bytes > 0 && !this.#fits(lines[written])) await this.#rotate();
+      if (this.#file === undefined) await this.#insist(() => this.#open());
+      if (this.#bytes > 0 && !this.#fits(lines[written])) {
+        await this.#laterSync?.flush();
+        await this.#insist(() => this.#rotate());
+      }
       const part = this.#firstOf(lines.slice(written));
-      await this.#append(concatenate(part));
+      await this.#insist(() => this.#append(concatenate(part)));
+      this.#laterSync?.written();
       written += part.length;
     }
+    await this.#reserve?.take();
   }
 
-  /** Closes the file. */
+  /** Brings to the disk what has been written, where that is asked for. Never rejects. */
+  async flush(): Promise<void> {
+    await this.#laterSync?.flush();
+  }
+
+  /** Closes the file; {@linkcode flush} is to come before. */
   close(): void {
     this.#file?.close();
     this.#file = undefined;
+  }
+
+  /** Does what a full disk refuses once more, in the room that was kept for it. */
+  async #insist(change: () => Promise<unknown>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      if (this.#reserve === undefined || !isDiskFull(error)) throw error;
+      await this.#reserve.release();
+      await change();
+    }
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#file?.syncData();
+      this.#hasToldSync = false;
+    } catch (error) {
+      if (this.#hasToldSync) return;
+      this.#hasToldSync = true;
+      log.error("cannot bring the audit trail to the disk: a power cut would take its last lines", {
+        error: messageOf(error),
+      });
+    }
   }
 
   #fits(line: Uint8Array | undefined): boolean {

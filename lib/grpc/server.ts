@@ -8,6 +8,7 @@ import {
 } from "@grpc/grpc-js";
 import type { TLSSocket } from "node:tls";
 import { Buffer } from "node:buffer";
+import { isInTime } from "../../common/in_time.ts";
 import { jobService, type JobServiceHandlers } from "../../proto/contract.ts";
 import { type CallBounds, CallCounter } from "../access/call_bounds.ts";
 import { RequestBytes } from "../access/request_bytes.ts";
@@ -179,23 +180,10 @@ function createCredentials({ ca, cert, key }: ServerIdentity): ServerCredentials
 }
 
 async function close(server: Server, endCalls: () => void): Promise<void> {
-  const ended = new Promise<boolean>((resolve) => server.tryShutdown(() => resolve(true)));
-  if (!await within(DRAIN_TIMEOUT_MS, ended)) {
+  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  if (!await isInTime(ended, DRAIN_TIMEOUT_MS)) {
     endCalls();
-    await within(CLOSE_TIMEOUT_MS, ended);
+    await isInTime(ended, CLOSE_TIMEOUT_MS);
   }
   server.forceShutdown();
-}
-
-/** Waits for a limited time: false when it is over. */
-async function within(timeoutMs: number, ended: Promise<boolean>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
-  });
-  try {
-    return await Promise.race([ended, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -3,6 +3,7 @@
  * that hangs: whoever adds a line never waits, and memory is bounded. Lines that find no room are
  * dropped and counted, and a line in their place says how many they were.
  */
+import { isInTime } from "../../common/in_time.ts";
 
 /** Where the lines go: a file. */
 export interface LineFile {
@@ -96,16 +97,7 @@ export class LineQueue {
    */
   async flush(timeoutMs: number): Promise<boolean> {
     if (this.#writing === undefined) return true;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs);
-    });
-    const written = this.#writing.then(() => true);
-    try {
-      return await Promise.race([written, timeout]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return await isInTime(this.#writing, timeoutMs);
   }
 
   #hasRoomFor(bytes: number, mustKeep: boolean): boolean {

@@ -170,6 +170,7 @@ Deno.test("a full disk: jobs go on, Start says what to do, nothing else breaks",
   const small = await alice.shell("true");
   await alice.wait(small);
   const waiting = await alice.shell('while [ ! -e "$1" ]; do sleep 0.02; done; exit 143', gate);
+  const sleeper = await alice.start("sleep", "1000");
   const filler = await alice.shell("head -c 8000000 /dev/zero");
   assert.equal((await alice.wait(filler)).exitCode, 0, "the disk's state became the job's");
   const { text, gap } = await readAll(alice, { jobID: filler });
@@ -181,6 +182,11 @@ Deno.test("a full disk: jobs go on, Start says what to do, nothing else breaks",
     status.RESOURCE_EXHAUSTED,
     /disk.*full.*worker-client remove/,
   );
+  await alice.stop(sleeper, 0);
+  await until("the line of the Stop", async () => {
+    const trail = await Deno.readTextFile(join(server.logDir, "audit", "changes.jsonl"));
+    return trail.includes(`"method":"/JobService/Stop"`) && !trail.includes("dropped");
+  });
   await Deno.writeTextFile(gate, "");
   assert.equal((await alice.wait(waiting)).exitCode, 143);
   assert.equal((await alice.query(filler)).exitCode, 0);

@@ -11,6 +11,7 @@ import {
 } from "../../lib/access/events.ts";
 import { startDetails } from "../../lib/access/start_details.ts";
 import { CapturedLog } from "../support/captured_log.ts";
+import { FakeTime } from "../support/fake_time.ts";
 import { ALICE } from "../support/fake_http2.ts";
 import { requestOf } from "../support/job_host.ts";
 
@@ -408,4 +409,96 @@ Deno.test("AuditTrail: failed writes are logged once, their lines are in the log
   const texts = Object.values(place.files()).filter((text) => text !== "");
   const lines = texts.map((text) => JSON.parse(text));
   assert.deepEqual(lines.map(({ job, dropped }) => job ?? dropped).sort(), [2, "before", "three"]);
+});
+
+function methodsOf({ write, syncData }: Deno.FsFile) {
+  return { write, syncData };
+}
+
+/** Lets some of the runtime's writes to files fail, or counts and holds its syncs. */
+class PatchedDisk implements Disposable {
+  readonly #original = { ...methodsOf(Deno.FsFile.prototype) };
+  /** Writes that fail from now on. */
+  failingWrites = 0;
+  syncs = 0;
+  /** What a sync waits for. */
+  gate: Promise<void> = Promise.resolve();
+
+  constructor() {
+    // deno-lint-ignore no-this-alias
+    const disk = this;
+    const { write, syncData } = this.#original;
+    Deno.FsFile.prototype.write = function (bytes) {
+      if (disk.failingWrites-- > 0) return Promise.reject(new Error("fake (os error 28)"));
+      return write.call(this, bytes);
+    };
+    Deno.FsFile.prototype.syncData = async function () {
+      disk.syncs++;
+      await disk.gate;
+      await syncData.call(this);
+    };
+  }
+
+  [Symbol.dispose](): void {
+    Object.assign(Deno.FsFile.prototype, this.#original);
+  }
+}
+
+function reserveOf(place: Place): number {
+  try {
+    return Deno.statSync(join(place.folder, "audit-reserve")).size;
+  } catch {
+    return 0;
+  }
+}
+
+Deno.test("AuditTrail: on a full disk, a change has its line in the room that is kept for it; a call has not", async () => {
+  using disk = new PatchedDisk();
+  await using place = await Place.open();
+  assert.equal(reserveOf(place), 64 * 1024);
+  disk.failingWrites = 1;
+  await place.record(CHANGE);
+  assert.equal(JSON.parse(place.files()["changes.jsonl"] ?? "").job, ID);
+  assert.deepEqual(place.log.messages("error"), []);
+  assert.equal(reserveOf(place), 64 * 1024, "the room is not taken again");
+  disk.failingWrites = 1;
+  await place.record(CALL);
+  assert.equal(place.files()["audit.jsonl"], "");
+  assert.match(place.log.messages("error").join(), /cannot write the audit trail/);
+});
+
+Deno.test("AuditTrail: where no room is left either, the lines of changes are counted", async () => {
+  using disk = new PatchedDisk();
+  await using place = await Place.open();
+  disk.failingWrites = 2;
+  await place.record(CHANGE);
+  assert.match(place.log.messages("error").join(), /cannot write the audit trail/);
+  await place.record({ ...CHANGE, job: "two" });
+  const lines = (place.files()["changes.jsonl"] ?? "").trimEnd().split("\n");
+  assert.deepEqual(lines.map((line) => JSON.parse(line).dropped ?? JSON.parse(line).job), [
+    1,
+    "two",
+  ]);
+});
+
+Deno.test("AuditTrail: changes are brought to the disk once a second, beside the writes; calls are not", async () => {
+  using time = new FakeTime();
+  using disk = new PatchedDisk();
+  await using place = await Place.open();
+  await place.record(CALL);
+  await time.advance(1000);
+  assert.equal(disk.syncs, 0);
+  for (let count = 0; count < 5; count++) await place.record({ ...CHANGE, job: `${count}` });
+  assert.equal(disk.syncs, 0);
+  const gate = Promise.withResolvers<void>();
+  disk.gate = gate.promise;
+  await time.advance(1000);
+  assert.equal(disk.syncs, 1);
+  // While the disk hangs, lines are written, and no other sync is begun.
+  await place.record({ ...CHANGE, job: "late" });
+  await time.advance(10_000);
+  assert.equal(disk.syncs, 1);
+  gate.resolve();
+  await place.reopen();
+  assert.equal(disk.syncs, 2, "what came last was not synced");
 });
