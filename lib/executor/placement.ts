@@ -10,6 +10,11 @@ export function placementIn(handle: Handle): Placement | undefined {
   return isWhole ? handle as unknown as Placement : undefined;
 }
 
+/** Whether a handle is of a job that this executor has not planned: nothing in it is of a placement. */
+export function isForeign(handle: Handle): boolean {
+  return !["groups", "tracker", "populatedFile", "counters"].some((name) => name in handle);
+}
+
 function isText(value: unknown): value is string {
   return typeof value === "string";
 }

@@ -136,12 +136,17 @@ export class Job {
   }
 
   async adopt(phase: Phase): Promise<Adoption> {
-    const request: AdoptionRequest = { ...this.#request, phase, submittedAtMs: Date.now() };
+    const request = this.asLeft(phase);
     const adoptions = await inTime("the adoption", this.#site.executor.adopt([request]));
     const adoption = adoptions.get(this.id);
     assert(adoption !== undefined, "it does not answer for each job");
     if (adoption.kind === "tracked") this.tracked = adoption;
     return adoption;
+  }
+
+  /** The job as an earlier server has left it. */
+  asLeft(phase: Phase, handle = this.#request.handle): AdoptionRequest {
+    return { ...this.#request, handle, phase, submittedAtMs: Date.now() };
   }
 
   /** The command lines of processes that have a word in them. */

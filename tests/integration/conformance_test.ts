@@ -1,6 +1,8 @@
 /** The executor of this host holds what every executor does (tests/conformance/). */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import { registerSuite } from "../conformance/suite.ts";
-import type { Site } from "../conformance/site.ts";
+import { Job, type Site } from "../conformance/site.ts";
 import type { Executor } from "../../lib/executor.ts";
 import { LocalExecutor } from "../../lib/executor/local.ts";
 import { run } from "../support/run.ts";
@@ -38,4 +40,21 @@ class LocalSite implements Site {
   }
 }
 
-registerSuite("this host", await LocalSite.open());
+const site = await LocalSite.open();
+
+registerSuite("this host", site);
+
+Deno.test({
+  name:
+    "adoption: a job of a cluster is not looked for on this host, where it would seem to be lost",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const job = await Job.make(site, ["true"]);
+    await assert.rejects(
+      site.executor.adopt([job.asLeft("pending", {})]),
+      /1 jobs on record are a cluster's .* --engine slurm/,
+    );
+    await assert.rejects(Deno.stat(join(job.folder, "launch")), Deno.errors.NotFound);
+  },
+});

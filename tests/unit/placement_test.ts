@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { placementIn } from "../../lib/executor/placement.ts";
+import { isForeign, placementIn } from "../../lib/executor/placement.ts";
 import { handleOf } from "../support/fake_executor.ts";
 
 const HANDLE = {
@@ -27,4 +27,10 @@ Deno.test("placementIn: a handle that is damaged, or another executor's, is none
     assert.equal(placementIn({ ...HANDLE, ...fields }), undefined, JSON.stringify(fields));
   }
   assert.equal(placementIn({}), undefined);
+});
+
+Deno.test("isForeign: a handle with nothing of a placement is another executor's, and no damaged one is", () => {
+  assert(isForeign({}));
+  assert(isForeign({ cluster: "main" }));
+  for (const name of Object.keys(HANDLE)) assert(!isForeign({ [name]: 1 }), name);
 });
