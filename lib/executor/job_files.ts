@@ -22,7 +22,7 @@ const STOPPING_FILE = "stopping";
 const DISK_TIMEOUT_MS = 200;
 
 /** What a server writes into the launch record of a start that it withdraws. */
-const WITHDRAWN = "withdrawn\n";
+export const WITHDRAWN = "withdrawn\n";
 
 /** A launch record, and the ending that it tells of. */
 export interface StoredLaunchRecord extends LaunchRecord {

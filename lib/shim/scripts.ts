@@ -8,6 +8,7 @@ import descriptors from "./descriptors.sh" with { type: "text" };
 import disks from "./disks.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import ending from "./ending.sh" with { type: "text" };
+import engine from "./engine.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
 import findCommand from "./find_command.sh" with { type: "text" };
 import formats from "./formats.sh" with { type: "text" };
@@ -47,6 +48,7 @@ export const scripts = {
   disks: stripComments(disks),
   enable: stripComments(enable),
   enter: stripComments(findCommand + ownProgram + enter),
+  engine: stripComments(engine),
   formats: stripComments(formats),
   launch: stripComments(
     signalAll + remove + parseStat + setLimits + ending + copy + findCommand + ownProgram +

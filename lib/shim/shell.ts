@@ -41,6 +41,19 @@ export async function runScript(
   { who = "", timeoutMs = SCRIPT_TIMEOUT_MS }: { who?: string; timeoutMs?: number } = {},
 ): Promise<string> {
   using _turn = await turns.take(who);
+  return await runScriptNow(script, args, { timeoutMs });
+}
+
+/**
+ * The same for a caller with turns of its own.
+ *
+ * @param options `input`: what the script reads from its standard input; nothing unless given.
+ */
+export async function runScriptNow(
+  script: string,
+  args: readonly string[],
+  { timeoutMs, input }: { timeoutMs: number; input?: string },
+): Promise<string> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>
@@ -48,13 +61,32 @@ export async function runScript(
     timeoutMs,
   );
   try {
-    const output = shell(script, args, { PATH: PROGRAM_PATH }).output();
+    const output = outputOf(script, args, input);
     const { success, code, stdout } = await Promise.race([output, late.promise]);
     if (!success) throw new Error(`a script failed with status ${code}`);
     return new TextDecoder().decode(stdout);
   } finally {
     clearTimeout(timer);
   }
+}
+
+async function outputOf(
+  script: string,
+  args: readonly string[],
+  input: string | undefined,
+): Promise<Deno.CommandOutput> {
+  const env = { PATH: PROGRAM_PATH };
+  if (input === undefined) return await shell(script, args, env).output();
+  const child = shell(script, args, env, "piped").spawn();
+  const [output] = await Promise.all([child.output(), write(child.stdin, input)]);
+  return output;
+}
+
+/** Who does not read it all has its reasons, and tells them by its status. */
+async function write(stdin: WritableStream<Uint8Array>, input: string): Promise<void> {
+  const writer = stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input)).catch(() => {});
+  await writer.close().catch(() => {});
 }
 
 const PRELUDE = `trap '' HUP INT QUIT\nulimit -t ${SCRIPT_PROCESSOR_SECONDS}\n`;
@@ -68,12 +100,13 @@ export function shell(
   script: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  stdin: "null" | "piped" = "null",
 ): Deno.Command {
   return new Deno.Command("/bin/sh", {
     args: ["-c", `${PRELUDE}${script}`, "job-worker", ...args],
     ...OPTIONS,
     env,
-    stdin: "null",
+    stdin,
   });
 }
 

@@ -1,0 +1,406 @@
+/**
+ * Runs jobs on a cluster of Slurm's: by its commands, a launcher on the job's node (lib/shim/batch.sh), and the
+ * files that both share. Three rules keep it honest:
+ *
+ * 1. The launch record, created once (O_EXCL), alone says whether a command has begun and how it has ended.
+ * 2. A job is found in Slurm by its name, which is its id, and never by its number: numbers are used again.
+ * 3. Where Slurm cannot be asked, nothing changes: only what it says, and what it certainly lacks, counts.
+ */
+import { join } from "node:path";
+import { type Clock, SYSTEM_CLOCK } from "../../common/clock.ts";
+import type { SignalName } from "../../common/signals.ts";
+import { Turns } from "../../common/turns.ts";
+import type { Usage } from "../cgroup/types.ts";
+import { JobError, messageOf } from "../errors.ts";
+import type {
+  Adoption,
+  AdoptionRequest,
+  Capabilities,
+  EngineStatus,
+  Executor,
+  Handle,
+  JobRef,
+  ProcessState,
+  SignalOptions,
+  StopOrder,
+  SubmitRequest,
+  Tracked,
+} from "../executor.ts";
+import type { Limits } from "../limits.ts";
+import { log } from "../log.ts";
+import type { JobSettings } from "../model/settings.ts";
+import { batchOf, SECRET_FILES } from "./slurm/batch.ts";
+import { capabilitiesOf, requireHeldLimits } from "./slurm/capabilities.ts";
+import { commandRunner, type RunCommand, wordsOf } from "./slurm/commands.ts";
+import { answerTo, type Order, order as writeOrder, type OrderAnswer } from "./slurm/control.ts";
+import { Leftovers } from "./slurm/leftovers.ts";
+import { readNodeRecord } from "./slurm/node_record.ts";
+import { QueuePoller } from "./slurm/poller.ts";
+import { isOverIn, type QueueAnswer, statusOf } from "./slurm/queue.ts";
+import { notMounted, Share } from "./slurm/share.ts";
+import { openSite, type Site } from "./slurm/site.ts";
+import { Stopping } from "./slurm/stopping.ts";
+import { readSubmission, submissionArguments } from "./slurm/submission.ts";
+import { TrackedJob, type TrackedRequest, type TrackingParts } from "./slurm/tracked_job.ts";
+
+/** Launch records that are looked at once: each look takes a thread of the runtime's. */
+const MAX_LOOKS = 16;
+
+/** A look that takes longer waits for a file server, and the next one begins. */
+const MAX_LOOK_MS = 10_000;
+
+/** How long a start whose sbatch has failed, and a server that starts, wait for Slurm's answer. */
+const LOOKUP_TIMEOUT_MS = 10_000;
+
+/** How long a listener may take to answer an order. */
+const ORDER_TIMEOUT_MS = 10_000;
+
+/** How often its answer is looked for. */
+const ORDER_LOOK_MS = 50;
+
+/** Where jobs' folders are, and how Slurm is reached. */
+export interface SlurmOptions {
+  /** A folder on the site's shared file system, with the same path on each node. */
+  readonly sharedFolder: string;
+  /** slurm.conf; empty: Slurm's default. */
+  readonly configurationFile: string;
+  /** Tests have one of their own. */
+  readonly clock?: Clock;
+  /** Tests have one of their own. */
+  readonly run?: RunCommand;
+}
+
+/** Runs jobs on a cluster. */
+export class SlurmExecutor implements Executor {
+  readonly capabilities: Capabilities;
+  readonly #site: Site;
+  readonly #share: Share;
+  readonly #clock: Clock;
+  readonly #run: RunCommand;
+  readonly #poller: QueuePoller;
+  readonly #leftovers: Leftovers;
+  readonly #tracked = new Map<string, TrackedJob>();
+  readonly #stops = new Map<string, Stopping>();
+  /** Orders that are under way, by job: a listener reads one after the other. */
+  readonly #orders = new Map<string, Promise<unknown>>();
+  readonly #looks = new Turns(MAX_LOOKS, MAX_LOOK_MS);
+
+  private constructor(
+    site: Site,
+    { share, clock, run }: { share: Share; clock: Clock; run: RunCommand },
+  ) {
+    this.#site = site;
+    this.#share = share;
+    this.#clock = clock;
+    this.#run = run;
+    this.capabilities = capabilitiesOf(site, share.canFreeHeads);
+    this.#leftovers = new Leftovers({ clock, cancel: (jobId) => this.#cancel(jobId) });
+    this.#poller = new QueuePoller({
+      run,
+      clock,
+      uid: site.uid,
+      isNeeded: () => this.#tracked.size > 0 || this.#leftovers.size > 0,
+      onAnswer: (answer) => this.#hear(answer),
+    });
+  }
+
+  /**
+   * Examines the site.
+   *
+   * @throws {Error} One line that says what to do, where jobs cannot be run there.
+   */
+  static async open(options: SlurmOptions): Promise<SlurmExecutor> {
+    const { sharedFolder, configurationFile, clock = SYSTEM_CLOCK } = options;
+    const run = options.run ?? commandRunner(configurationFile);
+    const share = await Share.open(sharedFolder);
+    return new SlurmExecutor(await openSite(run, share.folder), { share, clock, run });
+  }
+
+  plan(_jobId: string, limits: Limits, settings: JobSettings): Handle {
+    requireHeldLimits(limits, { settings, site: this.#site, capabilities: this.capabilities });
+    return {};
+  }
+
+  async submit(request: SubmitRequest): Promise<Tracked> {
+    const { jobId, owner, folder, limits, settings, graceMs } = request;
+    const holdsLimits = this.#site.isRoot;
+    const batch = batchOf({
+      ...request,
+      limits: holdsLimits ? limits : {},
+      runsAsRoot: holdsLimits,
+    });
+    const after = await this.#numbersOf(request.after);
+    for (const { name, mode, content } of batch.files) {
+      const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+      await Deno.writeFile(join(folder, name), bytes, { createNew: true, mode });
+    }
+    const nowMs = this.#clock.nowMs();
+    const args = submissionArguments({
+      jobId,
+      folder,
+      settings,
+      limits,
+      graceMs,
+      holdsLimits,
+      after,
+      nowMs,
+    });
+    const submission = readSubmission(
+      await this.#run("sbatch", args, { input: batch.script, who: owner }),
+    );
+    if (submission.kind === "taken") return this.#track(request, submission.number);
+    if (submission.kind === "refused") return await this.#withdrawn(request, submission.error);
+    const { problem, wasHeard } = submission;
+    log.warn("sbatch has failed", { job: jobId, error: problem });
+    if (wasHeard) {
+      const found = (await this.#poller.next(LOOKUP_TIMEOUT_MS))?.jobs.get(jobId);
+      if (found !== undefined && !isOverIn(found.state)) return this.#track(request, found.number);
+    }
+    return await this.#withdrawn(
+      request,
+      new JobError(
+        "unavailable",
+        `Cannot start the job: Slurm's controller does not answer (${problem}); nothing was started, ` +
+          "try again later",
+      ),
+    );
+  }
+
+  async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
+    if (this.#share.isNew && requests.length > 0) {
+      await this.#share.forget();
+      throw new Error(notMounted(this.#share.folder));
+    }
+    // What had been handed over when a server ended is told by Slurm alone: asked once, for all of them.
+    const isAsked = requests.some(({ phase }) => phase === "starting");
+    const answer = isAsked ? await this.#poller.next(LOOKUP_TIMEOUT_MS) : undefined;
+    const adoptions = await Promise.all(requests.map(async (request) => {
+      using _turn = await this.#looks.take();
+      return [request.jobId, await this.#adopt(request, answer)] as const;
+    }));
+    return new Map(adoptions);
+  }
+
+  /** None: whose they are is told by Slurm, and other servers may use the same account there. */
+  populated(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
+  async stop(job: JobRef, order: StopOrder): Promise<void> {
+    const tracked = this.#tracked.get(job.jobId);
+    if (tracked === undefined) return;
+    const earlier = this.#stops.get(job.jobId);
+    if (earlier !== undefined) return earlier.hasten(order);
+    const stopping = new Stopping(tracked, order, {
+      clock: this.#clock,
+      tell: (target, what) => this.#order(target.request, what),
+      cancel: ({ request }) => this.#cancel(request.jobId),
+    });
+    this.#stops.set(job.jobId, stopping);
+    await new Promise<void>((resolve) => {
+      void stopping.run(resolve).then(() => this.#stops.delete(job.jobId));
+    });
+  }
+
+  async signal(
+    job: JobRef,
+    signal: SignalName,
+    { mainOnly = false }: SignalOptions = {},
+  ): Promise<boolean> {
+    const tracked = this.#tracked.get(job.jobId);
+    // A job that has just begun may not have been looked at since.
+    if (tracked?.isBegun === false) await tracked.look().catch(() => {});
+    if (tracked?.isBegun !== true) {
+      throw new JobError(
+        "precondition",
+        `Cannot signal job ${job.jobId}: its command has not begun; wait until it runs, or stop it`,
+      );
+    }
+    let answer: OrderAnswer | undefined;
+    try {
+      answer = await this.#order(tracked.request, { kind: "signal", signal, mainOnly });
+    } catch (error) {
+      throw unheard(job.jobId, error);
+    }
+    if (answer === undefined) throw unheard(job.jobId);
+    return answer === "reached";
+  }
+
+  /** Nothing on this host tells. */
+  remaining(): Promise<ProcessState[]> {
+    return Promise.resolve([]);
+  }
+
+  /** The node's launcher sets them for the disks that it has. */
+  async holdDiskLimits(): Promise<void> {}
+
+  /** Nothing on this host tells; at the end of a job its launch record does. */
+  usages(jobs: readonly JobRef[]): Promise<Usage[]> {
+    return Promise.resolve(jobs.map(() => ({})));
+  }
+
+  statuses(jobIds: readonly string[]): (EngineStatus | undefined)[] {
+    const { answer } = this.#poller;
+    return jobIds.map((id) => answer === undefined ? undefined : statusOf(answer, id));
+  }
+
+  close(): Promise<void> {
+    this.#poller.close();
+    for (const job of this.#tracked.values()) job.close();
+    this.#tracked.clear();
+    return Promise.resolve();
+  }
+
+  #track(request: TrackedRequest, number?: string): Tracked {
+    const job = new TrackedJob(request, {
+      takenAtMs: this.#clock.nowMs(),
+      number,
+      parts: this.#trackingParts(),
+    });
+    this.#tracked.set(request.jobId, job);
+    void job.watch();
+    this.#poller.wake();
+    const { whenBegun, ended } = job;
+    return { whenBegun, ended, ...(number !== undefined && { engineJob: number }) };
+  }
+
+  #trackingParts(): TrackingParts {
+    return {
+      clock: this.#clock,
+      answer: () => this.#poller.answer,
+      count: () => this.#tracked.size,
+      withdraw: (folder) => this.#share.withdraw(folder),
+      takeTurn: () => this.#looks.take(),
+      cancelLater: (jobId) => this.#cancelLater(jobId),
+      onEnd: ({ jobId, folder }, ending) => {
+        this.#tracked.delete(jobId);
+        if (ending.kind === "never-ran") void removeSecrets(folder);
+      },
+    };
+  }
+
+  #hear(answer: QueueAnswer): void {
+    for (const job of this.#tracked.values()) job.hear(answer);
+    this.#leftovers.hear(answer);
+  }
+
+  /**
+   * Of an sbatch that has failed: takes the launch record away from any launcher, so that nothing runs, whatever
+   * the controller does with it later.
+   *
+   * @throws The error, when nothing runs.
+   */
+  async #withdrawn(request: SubmitRequest, error: JobError): Promise<Tracked> {
+    if (!await this.#share.withdraw(request.folder)) return this.#track(request);
+    this.#cancelLater(request.jobId);
+    throw error;
+  }
+
+  async #adopt(request: AdoptionRequest, answer: QueueAnswer | undefined): Promise<Adoption> {
+    const { jobId, folder, phase } = request;
+    const track = (): Adoption => ({ kind: "tracked", ...this.#track(request) });
+    const earlier = this.#tracked.get(jobId);
+    if (earlier !== undefined) {
+      return { kind: "tracked", whenBegun: earlier.whenBegun, ended: earlier.ended };
+    }
+    if (phase !== "starting") return track();
+    const found = answer?.jobs.get(jobId);
+    if (found !== undefined && !isOverIn(found.state)) return track();
+    // Nobody was told of it. A launcher that has been there wins.
+    const record = await readNodeRecord(folder, request.command.name);
+    if (record?.ending?.kind !== "never-ran" && !await this.#share.withdraw(folder)) return track();
+    this.#cancelLater(jobId);
+    return { kind: "never-started" };
+  }
+
+  /** Slurm's numbers of jobs, as its newest answer has them. */
+  async #numbersOf(jobIds: readonly string[]): Promise<string[]> {
+    const numberOf = (id: string) =>
+      this.#poller.answer?.jobs.get(id)?.number ?? this.#tracked.get(id)?.number;
+    if (jobIds.some((id) => numberOf(id) === undefined)) {
+      await this.#poller.next(LOOKUP_TIMEOUT_MS);
+    }
+    return jobIds.map((id) => {
+      const number = numberOf(id);
+      if (number !== undefined) return number;
+      throw new JobError(
+        "precondition",
+        `Cannot start the job: Slurm does not tell of job ${id} now, which it is to begin after`,
+      );
+    });
+  }
+
+  /**
+   * Tells a job's listener to do something, after what it was told before.
+   *
+   * @returns undefined: it has not answered in time.
+   */
+  async #order(request: TrackedRequest, what: Order): Promise<OrderAnswer | undefined> {
+    const { jobId } = request;
+    const before = this.#orders.get(jobId) ?? Promise.resolve();
+    const told = before.then(() => this.#tell(request, what));
+    const settled = told.catch(() => {});
+    this.#orders.set(jobId, settled);
+    try {
+      return await told;
+    } finally {
+      if (this.#orders.get(jobId) === settled) this.#orders.delete(jobId);
+    }
+  }
+
+  async #tell(
+    { jobId, folder, owner }: TrackedRequest,
+    what: Order,
+  ): Promise<OrderAnswer | undefined> {
+    const number = await writeOrder(folder, what);
+    const answer = await this.#run("scancel", ["--full", "--signal=USR1", ...this.#only(jobId)], {
+      who: owner,
+    });
+    if (answer.status !== 0) throw new Error(`scancel: ${wordsOf(answer)}`);
+    const untilMs = this.#clock.nowMs() + ORDER_TIMEOUT_MS;
+    while (this.#clock.nowMs() < untilMs && this.#tracked.has(jobId)) {
+      const answered = await answerTo(folder, number);
+      if (answered !== undefined) return answered;
+      await new Promise<void>((resolve) => this.#clock.after(ORDER_LOOK_MS, resolve));
+    }
+    return undefined;
+  }
+
+  #cancelLater(jobId: string): void {
+    this.#leftovers.add(jobId);
+    this.#poller.wake();
+  }
+
+  /** @throws When Slurm cannot be asked. */
+  async #cancel(jobId: string): Promise<void> {
+    const answer = await this.#run("scancel", this.#only(jobId));
+    if (answer.status !== 0) throw new Error(`scancel: ${wordsOf(answer)}`);
+  }
+
+  /** Arguments that select a job: by its name, which no other job of this user has. */
+  #only(jobId: string): string[] {
+    return [`--name=${jobId}`, `--user=${this.#site.uid}`];
+  }
+}
+
+function unheard(jobId: string, cause?: unknown): JobError {
+  return new JobError(
+    "precondition",
+    `Cannot signal job ${jobId}: its node has not answered, and may or may not have sent the signal; look ` +
+      "what Slurm says of the node, and try again",
+    { cause },
+  );
+}
+
+async function removeSecrets(folder: string): Promise<void> {
+  for (const name of SECRET_FILES) {
+    try {
+      await Deno.remove(join(folder, name));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      log.warn("cannot remove what a job that has not run was given", {
+        error: messageOf(error),
+      });
+    }
+  }
+}

@@ -1,0 +1,93 @@
+/** What a cluster can do for a job, by its configuration. Pure. */
+import { JobError } from "../../errors.ts";
+import type { Capabilities, LimitName, LimitSupport } from "../../executor.ts";
+import type { Limits } from "../../limits.ts";
+import type { JobSettings } from "../../model/settings.ts";
+import type { Site } from "./site.ts";
+
+const MIB_BYTES = 1024 ** 2;
+
+/** What the executor does there. */
+export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities {
+  return {
+    engine: `Slurm ${site.facts.version}`,
+    queues: true,
+    keepsTime: true,
+    output: { news: "polling", bound: canFreeHeads ? "holes" : "none" },
+    limits: limitsOf(site),
+    isolation: site.isRoot,
+    users: false,
+    partitions: site.partitions,
+  };
+}
+
+/** As root, the launcher makes control groups of the job's own; else there are only Slurm's. */
+function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
+  if (isRoot) {
+    return {
+      cpuCores: "held",
+      memoryBytes: "held",
+      readBytesPerSecond: "held",
+      writeBytesPerSecond: "held",
+      processes: "held",
+    };
+  }
+  const refused = (what: string) => ({
+    refused: `${what} cannot be held: jobs do not run as root, and Slurm has no such limit`,
+  });
+  const unset = (what: string, parameter: string) => ({
+    refused:
+      `${what} cannot be held: jobs do not run as root, and Slurm's is off (${parameter}=yes in ` +
+      "cgroup.conf)",
+  });
+  return {
+    cpuCores: facts.constrainsCores ? "mapped" : unset("a CPU limit", "ConstrainCores"),
+    memoryBytes: facts.constrainsMemory ? "mapped" : unset("a memory limit", "ConstrainRAMSpace"),
+    readBytesPerSecond: refused("a disk limit"),
+    writeBytesPerSecond: refused("a disk limit"),
+    processes: refused("a limit of processes (--max-processes)"),
+  };
+}
+
+/**
+ * Checks what a start asks for.
+ *
+ * @throws {JobError} "precondition" for a limit that cannot be held there, and for isolation.
+ */
+export function requireHeldLimits(
+  limits: Limits,
+  { settings, site, capabilities }: {
+    readonly settings: JobSettings;
+    readonly site: Site;
+    readonly capabilities: Capabilities;
+  },
+): void {
+  for (const [name, support] of Object.entries(capabilities.limits)) {
+    if (limits[name as LimitName] === undefined || typeof support === "string") continue;
+    throw refusal(support.refused);
+  }
+  const { cpuCores = 1, memoryBytes = Infinity } = limits;
+  if (capabilities.limits.cpuCores === "mapped" && !Number.isInteger(cpuCores)) {
+    throw refusal(
+      `a CPU limit of ${cpuCores} cores cannot be held: jobs do not run as root, and Slurm gives ` +
+        "whole cores",
+    );
+  }
+  if (capabilities.limits.cpuCores === "mapped" && (settings.queue?.cpus ?? 0) > cpuCores) {
+    if (limits.cpuCores !== undefined) {
+      throw refusal(`${settings.queue?.cpus} cores are above the CPU limit of ${cpuCores}`);
+    }
+  }
+  if (capabilities.limits.memoryBytes === "mapped" && memoryBytes < site.facts.leastMemoryBytes) {
+    const least = Math.ceil(site.facts.leastMemoryBytes / MIB_BYTES);
+    throw refusal(`a memory limit below ${least}M cannot be held: Slurm raises it (MinRAMSpace)`);
+  }
+  const { privateTmp, noNetwork, ownProcesses } = settings.isolation;
+  if (!capabilities.isolation && (privateTmp || noNetwork || ownProcesses)) {
+    throw refusal("it cannot be isolated, since jobs do not run as root on this cluster");
+  }
+}
+
+function refusal(problem: string): JobError {
+  return new JobError("precondition", `Cannot start the job: ${problem}`);
+}

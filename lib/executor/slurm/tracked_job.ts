@@ -1,0 +1,322 @@
+/**
+ * A job that the engine has, or has had: learns from its launch record when it has begun and how it has ended,
+ * and from the engine only what the record cannot say any more.
+ */
+import { join } from "node:path";
+import type { Clock } from "../../../common/clock.ts";
+import { messageOf } from "../../errors.ts";
+import type { Begun } from "../../executor.ts";
+import { log } from "../../log.ts";
+import type { Command, Ending } from "../../model/ending.ts";
+import type { JobSettings } from "../../model/settings.ts";
+import { type NodeRecord, readNodeRecord } from "./node_record.ts";
+import { isOverIn, judge, type QueueAnswer, type QueuedJob, type Verdict } from "./queue.ts";
+
+/** How soon a launch record is looked at again. */
+const MIN_LOOK_MS = 50;
+
+/** The longest time between two looks at a record that may have news. */
+const MAX_LOOK_MS = 1000;
+
+/** The same where there are many jobs, or the engine says that the job waits. */
+const MAX_RARE_LOOK_MS = 5000;
+
+/** A record is looked at again after this part of the time since its last news. */
+const LOOK_SHARE = 20;
+
+/** So many records may be looked at as soon as one; above, each is looked at less often. */
+const JOBS_AT_FULL_PACE = 20;
+
+/** So long after a job was handed over its record is looked at as soon as one that runs: most begin in that time. */
+const EAGER_MS = 10_000;
+
+/** An engine's answer that is older says nothing of whether a job still waits. */
+const FRESH_ANSWER_MS = 10_000;
+
+/**
+ * How long the end may be missing in the launch record of a job of which the engine says that it is over, or
+ * which it does not have: a node's last writes become visible late.
+ */
+export const END_VISIBLE_MS = 15_000;
+
+/** The same for the last bytes of an output whose size is on record. */
+const OUTPUT_VISIBLE_MS = 90_000;
+
+/** What is told once of a job. */
+export interface TrackedRequest {
+  readonly jobId: string;
+  readonly owner: string;
+  /** The job's own folder. */
+  readonly folder: string;
+  readonly command: Command;
+  readonly settings: JobSettings;
+}
+
+/** What {@linkcode TrackedJob} works with. */
+export interface TrackingParts {
+  readonly clock: Clock;
+  /** The engine's newest answer. */
+  readonly answer: () => QueueAnswer | undefined;
+  /** How many jobs are tracked. */
+  readonly count: () => number;
+  /** Creates a job's launch record before a launcher does. @returns False: a launcher was first. */
+  readonly withdraw: (folder: string) => Promise<boolean>;
+  /** Bounds how many records are looked at once. */
+  readonly takeTurn: () => Promise<Disposable>;
+  /** Takes what the engine still has of a job that cannot begin any more away from its queue. */
+  readonly cancelLater: (jobId: string) => void;
+  /** Called when the job has ended. */
+  readonly onEnd: (request: TrackedRequest, ending: Ending) => void;
+}
+
+/** One job. */
+export class TrackedJob {
+  readonly request: TrackedRequest;
+  /** The engine's number of it, where sbatch has told it. */
+  readonly number: string | undefined;
+  readonly whenBegun: Promise<Begun>;
+  readonly ended: Promise<Ending>;
+  readonly #parts: TrackingParts;
+  readonly #begun = Promise.withResolvers<Begun>();
+  readonly #ended = Promise.withResolvers<Ending>();
+  /** When the engine had certainly taken it. */
+  readonly #takenAtMs: number;
+  #newsAtMs: number;
+  #isLaunched = false;
+  #isBegun = false;
+  #isOver = false;
+  /** Since which answer the engine says that nothing more will come; and for the output, since when. */
+  #doubtedSinceMs: number | undefined;
+  #outputAwaitedSinceMs: number | undefined;
+  #heardState: string | undefined;
+  #hasFailed = false;
+  #endPause: (() => void) | undefined;
+
+  constructor(
+    request: TrackedRequest,
+    { takenAtMs, number, parts }: {
+      readonly takenAtMs: number;
+      readonly number?: string | undefined;
+      readonly parts: TrackingParts;
+    },
+  ) {
+    this.request = request;
+    this.number = number;
+    this.#parts = parts;
+    this.#takenAtMs = takenAtMs;
+    this.#newsAtMs = parts.clock.nowMs();
+    this.whenBegun = this.#begun.promise;
+    this.ended = this.#ended.promise;
+  }
+
+  /** Whether its launcher is at work, and hears orders. */
+  get isLaunched(): boolean {
+    return this.#isLaunched;
+  }
+
+  /** Whether its command has begun, as far as that was seen. */
+  get isBegun(): boolean {
+    return this.#isBegun;
+  }
+
+  /** Whether it has ended, or is not watched any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Watches until the job has ended, or {@linkcode close} is called. */
+  async watch(): Promise<void> {
+    while (!this.#isOver) {
+      try {
+        using _turn = await this.#parts.takeTurn();
+        await this.look();
+        this.#hasFailed = false;
+      } catch (error) {
+        this.#tellFailure(error);
+      }
+      if (!this.#isOver) await this.#pause();
+    }
+  }
+
+  /** Looks at the launch record once, and at the engine's answer where the record does not say it all. */
+  async look(): Promise<void> {
+    const { folder, command } = this.request;
+    const record = await readNodeRecord(folder, command.name);
+    if (this.#isOver) return;
+    if (record?.node !== undefined) this.#isLaunched = true;
+    if (record?.pid !== undefined) this.#begin(record, record.pid);
+    if (record?.ending !== undefined) {
+      if (await this.#isOutputWhole(record)) this.#end(record.ending);
+      return;
+    }
+    await this.#askEngine(record);
+  }
+
+  /** To be called with each new answer of the engine's: where it has news, it is time to look. */
+  hear(answer: QueueAnswer): void {
+    const state = answer.jobs.get(this.request.jobId)?.state;
+    if (state === this.#heardState) return;
+    this.#heardState = state;
+    this.hurry();
+  }
+
+  /** Ends the pause before the next look. */
+  hurry(): void {
+    this.#endPause?.();
+  }
+
+  /**
+   * Ends a job that has not begun: by its launch record, which no launcher can create then.
+   *
+   * @returns False: a launcher was first.
+   * @throws When the file system fails.
+   */
+  async withdraw(reason: string): Promise<boolean> {
+    if (this.#isBegun || !await this.#parts.withdraw(this.request.folder)) return false;
+    this.#parts.cancelLater(this.request.jobId);
+    this.#end({ kind: "never-ran", reason, endedAtMs: this.#parts.clock.nowMs() });
+    return true;
+  }
+
+  /** Stops watching. The job goes on. */
+  close(): void {
+    this.#isOver = true;
+    this.hurry();
+  }
+
+  #begin({ node, ending, writtenAtMs }: NodeRecord, pid: number): void {
+    if (this.#isBegun) return;
+    this.#isBegun = true;
+    this.#newsAtMs = this.#parts.clock.nowMs();
+    // The record of a job that has ended was written at its end; the engine knows the second of its start.
+    const startMs = this.#parts.answer()?.jobs.get(this.request.jobId)?.startMs ?? writtenAtMs;
+    this.#begun.resolve({
+      pid,
+      startedAtMs: ending === undefined ? writtenAtMs : Math.min(startMs, writtenAtMs),
+      ...(node !== undefined && { node }),
+    });
+  }
+
+  #end(ending: Ending): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#ended.resolve(ending);
+    this.#parts.onEnd(this.request, ending);
+  }
+
+  /** Whether all that the node has written can be read here. */
+  async #isOutputWhole({ outputBytes }: NodeRecord): Promise<boolean> {
+    if (outputBytes === undefined) return true;
+    const nowMs = this.#parts.clock.nowMs();
+    this.#outputAwaitedSinceMs ??= nowMs;
+    if (await sizeOf(join(this.request.folder, "output")) >= outputBytes) return true;
+    if (nowMs - this.#outputAwaitedSinceMs < OUTPUT_VISIBLE_MS) return false;
+    log.error("the end of a job's output has not become visible on the shared file system", {
+      job: this.request.jobId,
+      bytes: outputBytes,
+    });
+    return true;
+  }
+
+  async #askEngine(record: NodeRecord | undefined): Promise<void> {
+    const { answer } = this.#parts;
+    const newest = answer();
+    const verdict = judge(newest, this.request.jobId, this.#takenAtMs);
+    if (newest === undefined || verdict.kind === "unknown" || verdict.kind === "there") {
+      this.#doubtedSinceMs = undefined;
+      return;
+    }
+    if (record === undefined && verdict.kind !== "missing") {
+      await this.withdraw(neverRanBecause(verdict));
+      return;
+    }
+    if (verdict.kind === "hopeless") return;
+    // One answer may be that of a controller that has just lost what it knew, and is told again by its nodes.
+    this.#doubtedSinceMs ??= newest.asOfMs;
+    if (newest.asOfMs - this.#doubtedSinceMs < END_VISIBLE_MS) return;
+    if (record === undefined && await this.withdraw(neverRanBecause(verdict))) return;
+    // What came between the first look and now counts.
+    const last = await readNodeRecord(this.request.folder, this.request.command.name);
+    if (last === undefined || last.ending !== undefined) return;
+    this.#end({
+      kind: "lost",
+      reason: lostBecause(verdict, last),
+      endedAtMs: this.#parts.clock.nowMs(),
+    });
+  }
+
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#parts.clock.after(this.#pauseMs(), resolve);
+      this.#endPause = () => {
+        cancel();
+        resolve();
+      };
+    });
+    this.#endPause = undefined;
+  }
+
+  #pauseMs(): number {
+    const { clock, answer, count } = this.#parts;
+    const nowMs = clock.nowMs();
+    const newest = answer();
+    const job = newest?.jobs.get(this.request.jobId);
+    const waits = newest !== undefined && nowMs - newest.asOfMs < FRESH_ANSWER_MS &&
+      job?.state === "PENDING";
+    if (waits && nowMs - this.#newsAtMs > EAGER_MS) return MAX_RARE_LOOK_MS;
+    const pauseMs = Math.min(
+      Math.max(MIN_LOOK_MS, (nowMs - this.#newsAtMs) / LOOK_SHARE),
+      MAX_LOOK_MS,
+    );
+    return Math.min(pauseMs * Math.max(1, count() / JOBS_AT_FULL_PACE), MAX_RARE_LOOK_MS);
+  }
+
+  #tellFailure(error: unknown): void {
+    if (!this.#hasFailed) {
+      log.error("cannot look at a job's files on the shared file system, trying again", {
+        job: this.request.jobId,
+        error: messageOf(error),
+      });
+    }
+    this.#hasFailed = true;
+  }
+}
+
+/** Opens the file anew, which makes a network file system look at its server's copy. */
+async function sizeOf(path: string): Promise<number> {
+  try {
+    using file = await Deno.open(path);
+    return (await file.stat()).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+type Negative = Exclude<Verdict, { kind: "unknown" } | { kind: "there" }>;
+
+function neverRanBecause(verdict: Negative): string {
+  switch (verdict.kind) {
+    case "hopeless":
+      return "a job that it was to begin after has not succeeded";
+    case "missing":
+      return "Slurm has lost it before its command began; start it again";
+    case "over":
+      return `Slurm ended it before its command began: ${stateOf(verdict.job)}`;
+  }
+}
+
+function lostBecause(verdict: Negative, { node }: NodeRecord): string {
+  const where = node === undefined ? "its node" : `node ${node}`;
+  if (verdict.kind !== "over") {
+    return `Slurm does not have the job any more, and ${where} has not recorded how it ended`;
+  }
+  if (verdict.job.state === "NODE_FAIL") {
+    return `${where} failed while the job ran; where it is only cut off, the job may run on there for a while`;
+  }
+  return `Slurm ended it on ${where} (${stateOf(verdict.job)}), and how it ended is not on record`;
+}
+
+function stateOf({ state, reason }: QueuedJob): string {
+  return reason === "" || !isOverIn(state) ? state : `${state}, ${reason}`;
+}
