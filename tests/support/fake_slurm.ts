@@ -8,8 +8,8 @@ import type { AdoptionRequest, Phase, SubmitRequest } from "../../lib/executor.t
 import { SlurmExecutor } from "../../lib/executor/slurm.ts";
 import type {
   CommandAnswer,
-  CommandOptions,
   EngineCommand,
+  RunCommand,
 } from "../../lib/executor/slurm/commands.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { FakeClock } from "./fake_clock.ts";
@@ -107,7 +107,7 @@ export class FakeSlurm implements AsyncDisposable {
       sharedFolder: this.folder,
       configurationFile: "",
       clock: this.clock,
-      run: (command, args, options) => this.#run(command, args, options),
+      run: this.run,
     });
     return this.#executor;
   }
@@ -195,15 +195,12 @@ export class FakeSlurm implements AsyncDisposable {
     await turn();
   }
 
-  #run(
-    command: EngineCommand,
-    args: readonly string[],
-    { input = "" }: CommandOptions = {},
-  ): Promise<CommandAnswer> {
+  /** Answers a command. */
+  readonly run: RunCommand = (command, args, { input = "" } = {}) => {
     this.calls.push([command, ...args].join(" "));
     const failure = this.failures.get(command);
     return Promise.resolve(failure ?? this.#answer(command, args, input));
-  }
+  };
 
   #answer(command: EngineCommand, args: readonly string[], input: string): CommandAnswer {
     const valueOf = (name: string) =>

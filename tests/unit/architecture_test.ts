@@ -55,6 +55,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   "lib/server": {
     imports: [
       "lib/job",
+      "lib/executor/slurm",
       "lib/executor",
       "lib/store",
       "lib/access",

@@ -175,29 +175,24 @@ export interface SiteReport {
 }
 
 /**
- * Asks Slurm of its configuration; what it said before counts while it cannot be asked.
+ * Asks Slurm of its configuration.
  *
- * @param sharedFolder Where it is kept.
- * @throws {Error} When Slurm cannot be asked, and never was.
+ * @throws {Error} One line that says what to do, when it does not answer.
  */
-export async function examineSite(run: RunCommand, sharedFolder: string): Promise<SiteReport> {
-  const uid = Number((await run("id", ["-u"])).text);
-  const isRoot = uid === 0;
-  const text = await readConfiguration(run, join(sharedFolder, KNOWN_CONFIGURATION_FILE));
-  const configuration = parseConfiguration(text);
-  return {
-    site: { facts: factsOf(configuration), uid, isRoot, partitions: parsePartitions(text) },
-    findings: examineConfiguration(configuration, { isRoot }),
-  };
+export async function examineSite(run: RunCommand): Promise<SiteReport> {
+  return await reportOf(run, await askConfiguration(run));
 }
 
 /**
- * The same for a server that starts: what is missing there ends it.
+ * The same for a server that starts: what is missing ends it. What Slurm said before counts while it cannot be
+ * asked.
  *
+ * @param sharedFolder Where that is kept.
  * @throws {Error} One line that says what to do.
  */
 export async function openSite(run: RunCommand, sharedFolder: string): Promise<Site> {
-  const { site, findings } = await examineSite(run, sharedFolder);
+  const file = join(sharedFolder, KNOWN_CONFIGURATION_FILE);
+  const { site, findings } = await reportOf(run, await knownConfiguration(run, file));
   for (const { state, subject, text } of findings) {
     if (state === "missing") {
       throw new Error(`jobs cannot run on this cluster: ${subject}: ${text}`);
@@ -207,10 +202,21 @@ export async function openSite(run: RunCommand, sharedFolder: string): Promise<S
   return site;
 }
 
-async function readConfiguration(run: RunCommand, file: string): Promise<string> {
+async function reportOf(run: RunCommand, text: string): Promise<SiteReport> {
+  const { status, text: printed } = await run("id", ["-u"]);
+  if (status !== 0) throw new Error("cannot tell which user the server runs as: id -u failed");
+  const uid = Number(printed);
+  const isRoot = uid === 0;
+  const configuration = parseConfiguration(text);
+  return {
+    site: { facts: factsOf(configuration), uid, isRoot, partitions: parsePartitions(text) },
+    findings: examineConfiguration(configuration, { isRoot }),
+  };
+}
+
+async function knownConfiguration(run: RunCommand, file: string): Promise<string> {
   try {
-    const text = await ask(run, ["show", "config"]) +
-      await ask(run, ["--oneliner", "show", "partitions"]);
+    const text = await askConfiguration(run);
     await Deno.writeTextFile(file, text, { mode: 0o600 });
     return text;
   } catch (error) {
@@ -221,6 +227,10 @@ async function readConfiguration(run: RunCommand, file: string): Promise<string>
     });
     return known;
   }
+}
+
+async function askConfiguration(run: RunCommand): Promise<string> {
+  return await ask(run, ["show", "config"]) + await ask(run, ["--oneliner", "show", "partitions"]);
 }
 
 async function ask(run: RunCommand, args: readonly string[]): Promise<string> {

@@ -1,0 +1,65 @@
+/** What `worker-server doctor` finds of a cluster; it leaves nothing there. */
+import { commandRunner, type RunCommand } from "../executor/slurm/commands.ts";
+import { examineShare } from "../executor/slurm/share.ts";
+import { examineSite } from "../executor/slurm/site.ts";
+import { messageOf } from "../errors.ts";
+import type { Finding } from "./doctor.ts";
+
+/** Where the cluster is. */
+export interface ClusterSettings {
+  /** The folder on the shared file system. */
+  readonly sharedFolder: string;
+  /** slurm.conf; empty: Slurm's default. */
+  readonly configurationFile: string;
+  /** Newest bytes of output that are kept of each job; Infinity: all. */
+  readonly maxOutputBytes: number;
+  /** Processes and threads of each job; Infinity: no bound. */
+  readonly maxProcesses: number;
+}
+
+/** Examines a cluster's configuration, and the shared folder. */
+export async function examineCluster(
+  settings: ClusterSettings,
+  run: RunCommand = commandRunner(settings.configurationFile),
+): Promise<Finding[]> {
+  return [...await siteFindings(settings, run), await shareFinding(settings)];
+}
+
+async function siteFindings(
+  { maxProcesses }: ClusterSettings,
+  run: RunCommand,
+): Promise<Finding[]> {
+  try {
+    const { site, findings } = await examineSite(run);
+    if (site.isRoot || !Number.isFinite(maxProcesses)) return [...findings];
+    const text =
+      "the process limit cannot be held, since jobs do not run as root there, and each start " +
+      "would be refused: turn it off with --max-processes max";
+    return [...findings, { state: "missing", subject: "process limit", text }];
+  } catch (error) {
+    return [{ state: "missing", subject: "Slurm", text: messageOf(error) }];
+  }
+}
+
+async function shareFinding({ sharedFolder, maxOutputBytes }: ClusterSettings): Promise<Finding> {
+  const subject = "shared folder";
+  try {
+    const { canFreeHeads } = await examineShare(sharedFolder);
+    if (canFreeHeads) {
+      return {
+        state: "ok",
+        subject,
+        text: `${sharedFolder} takes jobs, and output can be bounded`,
+      };
+    }
+    if (!Number.isFinite(maxOutputBytes)) {
+      return { state: "ok", subject, text: `${sharedFolder} takes jobs; output is not bounded` };
+    }
+    const text =
+      `the file system of ${sharedFolder} cannot free the start of a file, so output cannot be ` +
+      "bounded there: use another one (NFS 4.2 can), or turn the bound off with --max-output max";
+    return { state: "missing", subject, text };
+  } catch (error) {
+    return { state: "missing", subject, text: messageOf(error) };
+  }
+}
