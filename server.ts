@@ -6,6 +6,7 @@ import { findExposures } from "./lib/access/exposure.ts";
 import { VERSION } from "./lib/server/build_info.ts";
 import { defaultUserOf, readConfig, type ServerConfig } from "./lib/server/config.ts";
 import { guardedFiles } from "./lib/server/guarded_files.ts";
+import { ownAccount, ROOT } from "./lib/server/own_account.ts";
 import { fitBounds, raiseDescriptorLimit } from "./lib/server/descriptors.ts";
 import { examine, formatFindings } from "./lib/server/doctor.ts";
 import { messageOf } from "./lib/errors.ts";
@@ -17,7 +18,7 @@ import { requireDisk } from "./lib/server/disk.ts";
 import { Housekeeper } from "./lib/server/housekeeping.ts";
 import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
 import { JobManager } from "./lib/job.ts";
-import { LocalExecutor } from "./lib/executor/local.ts";
+import { type Engine, openEngine } from "./lib/server/engine.ts";
 import { log, logQueue } from "./lib/log.ts";
 import { closeLogFolder, openLogFolder } from "./lib/server/log_directory.ts";
 import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.ts";
@@ -26,7 +27,6 @@ import { tellReady } from "./lib/server/readiness.ts";
 import { untilGrown, untilSignal } from "./lib/server/stop_reasons.ts";
 import { readUnitSettings } from "./lib/server/unit_settings.ts";
 import { logUncaughtErrors } from "./lib/server/uncaught_errors.ts";
-import { requireHolePunching } from "./lib/logs/rotation.ts";
 import { RuleFile } from "./lib/access/rule_file.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
@@ -50,27 +50,38 @@ const FLUSH_TIMEOUT_MS = 1000;
  */
 async function run(wanted: ServerConfig): Promise<number> {
   const descriptors = await raiseDescriptorLimit();
-  const config = { ...wanted, ...fitBounds(wanted, descriptors.present) };
+  const account = wanted.engine === "slurm" ? await ownAccount() : ROOT;
+  const config = {
+    ...wanted,
+    ...fitBounds(wanted, descriptors.present),
+    // A cluster's jobs run as the server.
+    ...(wanted.engine === "slurm" && { jobUser: account.name }),
+  };
   const identity = await readServerIdentity(config);
   await requireLimitsFolder(config.limitsDir);
   const rules = await RuleFile.open(config.rules, defaultUserOf(config));
   await requireDisk(config.logDir);
-  const opened = await openLogFolder(config.logDir);
+  const opened = await openLogFolder(config.logDir, account.uid);
   await closeLogFolder(opened);
+  if (config.sharedDir !== "") {
+    await closeLogFolder(await openLogFolder(config.sharedDir, account.uid));
+  }
   const { path: logFolder } = opened;
   const store = new JobStore(logFolder);
   // After the store, whose lock keeps a second server from using the folder.
   const renewal = await Renewal.open(config, { identity, logFolder });
-  if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(logFolder);
-  const executor = await LocalExecutor.open(config.cgroupParent, descriptors.startedWith);
+  const engine = await openEngine(config, {
+    logFolder,
+    maxDescriptors: descriptors.startedWith,
+  });
   const trail = await AuditTrail.open(logFolder, config.auditSizeBytes);
   try {
-    const exitStatus = await serve(config, { renewal, rules, logFolder, store, executor, trail });
+    const exitStatus = await serve(config, { renewal, rules, logFolder, store, engine, trail });
     log.info("stopped; running jobs go on");
     return exitStatus;
   } finally {
     // Also where the start fails, so that it leaves no empty control groups.
-    await executor.close();
+    await engine.executor.close();
     await trail.close(FLUSH_TIMEOUT_MS);
     store.close();
   }
@@ -82,7 +93,7 @@ interface ServerResources {
   rules: RuleFile;
   logFolder: string;
   store: JobStore;
-  executor: LocalExecutor;
+  engine: Engine;
   trail: AuditTrail;
 }
 
@@ -92,11 +103,13 @@ interface ServerResources {
  * @returns The exit status.
  */
 async function serve(config: ServerConfig, resources: ServerResources): Promise<number> {
-  const { renewal, rules, logFolder, store, executor, trail } = resources;
+  const { renewal, rules, logFolder, store, engine, trail } = resources;
+  const { executor, jobsParent, cgroup, controllers, inheritedDescriptors } = engine;
   const manager = await JobManager.open({
     executor,
     store,
     logFolder,
+    jobsParent,
     limitsFolder: config.limitsDir,
     graceMs: config.gracePeriodMs,
     maxProcesses: config.maxProcesses,
@@ -125,8 +138,8 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
       streams,
       about: {
         version: VERSION,
-        cgroup: executor.host.kind,
-        controllers: executor.host.controllers,
+        cgroup,
+        controllers,
         ...toldOf(executor.capabilities),
       },
       defaultUser: defaultUserOf(config),
@@ -146,10 +159,10 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
   }, { events, isServing: () => !begun.signal.aborted && server.isAccepting });
   using following = renewal.follow((credentials) => server.renew(credentials));
   Deno.addSignalListener("SIGHUP", following.look);
-  if (executor.inheritedDescriptors.length > 0) {
+  if (inheritedDescriptors.length > 0) {
     log.warn(
       "jobs inherit open descriptors that this server was started with; start it without them",
-      { descriptors: executor.inheritedDescriptors.join(" ") },
+      { descriptors: inheritedDescriptors.join(" ") },
     );
   }
   if (Deno.pid === 1) {
@@ -163,8 +176,9 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     version: VERSION,
     listen: config.listen,
     port: server.port,
-    cgroup: executor.host.kind,
-    controllers: executor.host.controllers.join(" "),
+    ...(config.engine === "slurm"
+      ? { engine: executor.capabilities.engine, shared: jobsParent }
+      : { cgroup, controllers: controllers.join(" ") }),
     logs: logFolder,
     metricsPort: metrics.port,
     revoked: renewal.revokedCount,

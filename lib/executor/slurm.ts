@@ -30,7 +30,7 @@ import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { JobSettings } from "../model/settings.ts";
 import { batchOf, SECRET_FILES } from "./slurm/batch.ts";
-import { capabilitiesOf, requireHeldLimits } from "./slurm/capabilities.ts";
+import { capabilitiesOf, requirePossible } from "./slurm/capabilities.ts";
 import { commandRunner, type RunCommand, wordsOf } from "./slurm/commands.ts";
 import { answerTo, type Order, order as writeOrder, type OrderAnswer } from "./slurm/control.ts";
 import { Leftovers } from "./slurm/leftovers.ts";
@@ -117,7 +117,7 @@ export class SlurmExecutor implements Executor {
   }
 
   plan(_jobId: string, limits: Limits, settings: JobSettings): Handle {
-    requireHeldLimits(limits, { settings, site: this.#site, capabilities: this.capabilities });
+    requirePossible(limits, { settings, site: this.#site, capabilities: this.capabilities });
     return {};
   }
 

@@ -1,9 +1,8 @@
 /** What `worker-server doctor` finds of a cluster; it leaves nothing there. */
 import { commandRunner, type RunCommand } from "../executor/slurm/commands.ts";
 import { examineShare } from "../executor/slurm/share.ts";
-import { examineSite } from "../executor/slurm/site.ts";
+import { examineSite, type SiteFinding } from "../executor/slurm/site.ts";
 import { messageOf } from "../errors.ts";
-import type { Finding } from "./doctor.ts";
 
 /** Where the cluster is. */
 export interface ClusterSettings {
@@ -21,14 +20,14 @@ export interface ClusterSettings {
 export async function examineCluster(
   settings: ClusterSettings,
   run: RunCommand = commandRunner(settings.configurationFile),
-): Promise<Finding[]> {
+): Promise<SiteFinding[]> {
   return [...await siteFindings(settings, run), await shareFinding(settings)];
 }
 
 async function siteFindings(
   { maxProcesses }: ClusterSettings,
   run: RunCommand,
-): Promise<Finding[]> {
+): Promise<SiteFinding[]> {
   try {
     const { site, findings } = await examineSite(run);
     if (site.isRoot || !Number.isFinite(maxProcesses)) return [...findings];
@@ -41,7 +40,9 @@ async function siteFindings(
   }
 }
 
-async function shareFinding({ sharedFolder, maxOutputBytes }: ClusterSettings): Promise<Finding> {
+async function shareFinding(
+  { sharedFolder, maxOutputBytes }: ClusterSettings,
+): Promise<SiteFinding> {
   const subject = "shared folder";
   try {
     const { canFreeHeads } = await examineShare(sharedFolder);
@@ -56,9 +57,9 @@ async function shareFinding({ sharedFolder, maxOutputBytes }: ClusterSettings): 
       return { state: "ok", subject, text: `${sharedFolder} takes jobs; output is not bounded` };
     }
     const text =
-      `the file system of ${sharedFolder} cannot free the start of a file, so output cannot be ` +
-      "bounded there: use another one (NFS 4.2 can), or turn the bound off with --max-output max";
-    return { state: "missing", subject, text };
+      `the file system of ${sharedFolder} cannot free the start of a file, so all output of jobs is kept, ` +
+      "whatever --max-output says: use another one (NFS 4.2 can)";
+    return { state: "warning", subject, text };
   } catch (error) {
     return { state: "missing", subject, text: messageOf(error) };
   }

@@ -39,6 +39,12 @@ export interface ServerConfig {
   /** Between SIGTERM and SIGKILL. */
   readonly gracePeriodMs: number;
   readonly cgroupParent: string;
+  /** Where jobs run. */
+  readonly engine: "local" | "slurm";
+  /** With a cluster: a folder on its shared file system, with the same path on each node; else empty. */
+  readonly sharedDir: string;
+  /** slurm.conf; empty: where Slurm looks for it. */
+  readonly slurmConf: string;
   /** The user that jobs run as, unless a start names another. */
   readonly jobUser: string;
   /** Uids for owners, one each, that jobs run as instead of `jobUser`; undefined: none. */
@@ -84,6 +90,8 @@ export interface ServerConfig {
 export function defaultUserOf({ jobUser, ownerUids }: ServerConfig): string {
   return ownerUids === undefined ? jobUser : OWNER_UID;
 }
+
+const DEFAULT_JOB_USER = "root";
 
 const NAME = "worker-server:";
 
@@ -134,6 +142,8 @@ export function readConfig(
   }
   command.parse([...args], { from: "user" });
   const config = toConfig(command.opts());
+  const problem = problemOf(config);
+  if (problem !== undefined) command.error(`error: ${problem}`);
   return { verb: command.args[0] === "doctor" ? "doctor" : "serve", config };
 }
 
@@ -163,6 +173,9 @@ const OPTIONS = v.strictObject({
   jobUser: v.string(),
   ownerUids: v.string(),
   rules: v.string(),
+  engine: v.picklist(["local", "slurm"]),
+  sharedDir: v.string(),
+  slurmConf: v.string(),
   roleOid: v.string(),
   maxProcesses: amount,
   maxJobs: amount,
@@ -197,6 +210,23 @@ function toConfig(parsed: unknown): ServerConfig {
     retainAgeMs: retainAge,
     memoryLimitBytes: memoryLimit,
   };
+}
+
+/** @returns What of the options does not go together; undefined: all do. */
+function problemOf(
+  { engine, sharedDir, slurmConf, jobUser, ownerUids }: ServerConfig,
+): string | undefined {
+  if (engine === "local") {
+    return sharedDir === "" && slurmConf === ""
+      ? undefined
+      : "--shared-dir and --slurm-conf are for --engine slurm: give that too, or leave them out";
+  }
+  if (sharedDir === "") {
+    return "--engine slurm needs --shared-dir, a folder that all nodes have under the same path";
+  }
+  return jobUser === DEFAULT_JOB_USER && ownerUids === undefined
+    ? undefined
+    : "with --engine slurm jobs run as the server's own user: leave --job-user and --owner-uids out";
 }
 
 function options(): Option[] {
@@ -257,7 +287,7 @@ function options(): Option[] {
       "job-user",
       "<name>",
       "the user that jobs run as, unless a start names another",
-      "root",
+      DEFAULT_JOB_USER,
       checkUser,
     ),
     text(
@@ -283,6 +313,24 @@ function options(): Option[] {
       "control group that holds the jobs' groups",
       "job-worker",
       checkGroup,
+    ),
+    new Option("--engine <name>", "where jobs run: on this host, or on a cluster of Slurm's")
+      .env(environmentName("engine"))
+      .choices(["local", "slurm"])
+      .default("local"),
+    text(
+      "shared-dir",
+      "<dir>",
+      `with --engine slurm: folder on the cluster's shared file system, with the same path on each ` +
+        `node: ${LOG_DIR} or below (default: none)`,
+      "",
+      (folder) => folder === "" ? folder : checkLogDir(folder),
+    ),
+    text(
+      "slurm-conf",
+      "<file>",
+      "with --engine slurm: the site's slurm.conf (default: where Slurm looks for it)",
+      "",
     ),
     text(
       "role-oid",

@@ -10,6 +10,8 @@ import { messageOf } from "../errors.ts";
 import { LIMIT_FILES, readLimits } from "../limits.ts";
 import { requireDisk } from "./disk.ts";
 import { openLogFolder } from "./log_directory.ts";
+import { examineCluster } from "./cluster_findings.ts";
+import { ownAccount, ROOT } from "./own_account.ts";
 import { LocalExecutor } from "../executor/local.ts";
 import { RuleFile } from "../access/rule_file.ts";
 import { scripts } from "../shim/scripts.ts";
@@ -52,18 +54,29 @@ export async function examine(
   config: ServerConfig,
   unit: UnitSettings | undefined,
 ): Promise<Finding[]> {
+  const isLocal = config.engine === "local";
+  const { uid } = isLocal ? ROOT : await ownAccount();
   return [
     { state: "ok", subject: "settings", text: describeSettings(unit) },
-    ...await examineHost(config),
+    ...isLocal ? await examineHost(config) : await examineCluster({
+      sharedFolder: config.sharedDir,
+      configurationFile: config.slurmConf,
+      maxOutputBytes: config.maxOutputBytes,
+      maxProcesses: config.maxProcesses,
+    }),
     await check("log directory", async () => {
       await requireDisk(config.logDir);
-      const { path, readable } = await openLogFolder(config.logDir);
-      if (Number.isFinite(config.maxOutputBytes)) await requireHolePunching(path);
+      const { path, readable } = await openLogFolder(config.logDir, uid);
+      if (isLocal && Number.isFinite(config.maxOutputBytes)) await requireHolePunching(path);
       const [folder] = readable;
-      if (folder === undefined) return `${path} is private, and output there can be bounded`;
+      if (folder === undefined) {
+        return isLocal
+          ? `${path} is private, and output there can be bounded`
+          : `${path} is private`;
+      }
       return { warning: `others can look into ${folder}: the server closes it when it starts` };
     }),
-    await check("job user", () => examineUser(config)),
+    ...isLocal ? [await check("job user", () => examineUser(config))] : [],
     await check("rule file", async () => {
       await RuleFile.open(config.rules, defaultUserOf(config));
       return config.rules === "" ? "none: roles alone decide" : `${config.rules} is valid`;

@@ -5,7 +5,7 @@ import { LOG_DIR } from "./build_info.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 
-/** The server runs as root; the owner of a folder can change it at any time. */
+/** The owner of a folder can change it at any time. */
 const ROOT_ID = 0;
 
 /** Only root may look into the folder: commands and output hold secrets. */
@@ -25,15 +25,16 @@ export interface LogFolder {
  * write anywhere, and no other user may put a link there later.
  *
  * @param folder The build's log directory, or a folder below it.
+ * @param ownUid The server's own user, who may own folders too; root unless given.
  * @throws {Error} One line that says what to do.
  */
-export async function openLogFolder(folder: string): Promise<LogFolder> {
+export async function openLogFolder(folder: string, ownUid = ROOT_ID): Promise<LogFolder> {
   let path = LOG_DIR;
-  const isReadable = new Map([[path, await openLevel(path)]]);
+  const isReadable = new Map([[path, await openLevel(path, ownUid)]]);
   if (await Deno.realPath(LOG_DIR) !== LOG_DIR) throw linkError(LOG_DIR);
   for (const name of relative(LOG_DIR, folder).split("/").filter((text) => text !== "")) {
     path = join(path, name);
-    isReadable.set(path, await openLevel(path));
+    isReadable.set(path, await openLevel(path, ownUid));
   }
   return { path, readable: [...isReadable.keys()].filter((level) => isReadable.get(level)) };
 }
@@ -51,7 +52,7 @@ export async function closeLogFolder({ readable }: LogFolder): Promise<void> {
  *
  * @returns Whether others can read it.
  */
-async function openLevel(folder: string): Promise<boolean> {
+async function openLevel(folder: string, ownUid: number): Promise<boolean> {
   try {
     await Deno.mkdir(folder, { recursive: folder === LOG_DIR, mode: PRIVATE_MODE });
   } catch (error) {
@@ -64,7 +65,7 @@ async function openLevel(folder: string): Promise<boolean> {
   if (!isDirectory) {
     throw new Error(`the log directory ${folder} is not a folder; move it away`);
   }
-  if (uid !== ROOT_ID) {
+  if (uid !== ROOT_ID && uid !== ownUid) {
     throw new Error(
       `another user owns the log directory ${folder}; run chown root ${folder}`,
     );

@@ -207,7 +207,9 @@ export class FakeSlurm implements AsyncDisposable {
       args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3) ?? "";
     switch (command) {
       case "id":
-        return answered(`${this.uid}\n`);
+        return answered(
+          args[0] === "-un" ? (this.uid === 0 ? "root\n" : "svc\n") : `${this.uid}\n`,
+        );
       case "scontrol":
         return answered(args.includes("config") ? this.configuration : PARTITIONS);
       case "sbatch": {

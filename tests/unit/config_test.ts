@@ -261,6 +261,30 @@ const SETTINGS: readonly Setting[] = [
     expected: /Expected a group such as job-worker or system\.slice\/job-worker\.service\./,
   },
   {
+    flag: "engine",
+    name: "engine",
+    fallback: "local",
+    accepted: { local: "local" },
+    refused: ["", "k8s", "Slurm"],
+    expected: /Allowed choices are local, slurm/,
+  },
+  {
+    flag: "shared-dir",
+    name: "sharedDir",
+    fallback: "",
+    accepted: { "": "" },
+    refused: ["/srv/share", "share", `${LOG_DIR}/../share`],
+    expected: /This binary may write to .* and below only/,
+  },
+  {
+    flag: "slurm-conf",
+    name: "slurmConf",
+    fallback: "",
+    accepted: { "": "" },
+    refused: [],
+    expected: /nothing is refused/,
+  },
+  {
     flag: "role-oid",
     name: "roleOid",
     fallback: "1.2.840.10070.8.1",
@@ -368,4 +392,22 @@ Deno.test("readConfig: help and version are printed, and are not errors", () => 
   }
   assert.match(help.out, /Exit status: 0 after SIGTERM or SIGINT/);
   assert.deepEqual(read(["--version"]), { exitCode: 0, out: `${VERSION}\n`, err: "" });
+});
+
+Deno.test("readConfig: a cluster needs a shared folder, and runs jobs as the server's own user", () => {
+  const sharedDir = `${LOG_DIR}/shared`;
+  const slurm = ["--engine", "slurm"];
+  const { engine, sharedDir: folder, slurmConf } = configOf(
+    [...slurm, "--slurm-conf", "/etc/slurm.conf"],
+    { JOB_WORKER_SHARED_DIR: sharedDir },
+  );
+  assert.deepEqual([engine, folder, slurmConf], ["slurm", sharedDir, "/etc/slurm.conf"]);
+  assertRefused(slurm, /needs --shared-dir, a folder that all nodes have/);
+  assertRefused(["--shared-dir", sharedDir], /give that too, or leave them out/);
+  const shared = ["--shared-dir", sharedDir];
+  assertRefused([...slurm, ...shared, "--job-user", "nobody"], /run as the server's own user/);
+  assertRefused(
+    [...slurm, ...shared, "--owner-uids", "700000-765535"],
+    /run as the server's own user/,
+  );
 });

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { capabilitiesOf, requireHeldLimits } from "../../lib/executor/slurm/capabilities.ts";
+import { capabilitiesOf, requirePossible } from "../../lib/executor/slurm/capabilities.ts";
 import {
   examineConfiguration,
   factsOf,
@@ -85,27 +85,37 @@ const MIB = 1024 ** 2;
 
 function siteOf(change: Partial<Site> = {}): Site {
   const facts = factsOf(parseConfiguration(CONFIGURATION));
-  return { facts, uid: 1000, isRoot: false, partitions: ["main"], ...change };
+  return { facts, uid: 1000, user: "svc", isRoot: false, partitions: ["main"], ...change };
 }
 
-function check(site: Site, limits: Limits, settings: JobSettings = DEFAULT_SETTINGS): string {
+/** @returns The refusal; empty: none. */
+function check(
+  site: Site,
+  limits: Limits,
+  settings: JobSettings = DEFAULT_SETTINGS,
+  user = site.user,
+): string {
   try {
-    requireHeldLimits(limits, { settings, site, capabilities: capabilitiesOf(site, true) });
+    requirePossible(limits, {
+      settings: { ...settings, user },
+      site,
+      capabilities: capabilitiesOf(site, true),
+    });
     return "";
   } catch (error) {
     assert(error instanceof JobError);
-    assert.equal(error.kind, "precondition");
+    assert.equal(error.kind, user === site.user ? "precondition" : "invalid");
     return error.message;
   }
 }
 
-Deno.test("requireHeldLimits: as root all limits are held", () => {
-  const site = siteOf({ uid: 0, isRoot: true });
+Deno.test("requirePossible: as root all limits are held", () => {
+  const site = siteOf({ uid: 0, user: "root", isRoot: true });
   const limits = { cpuCores: 0.5, memoryBytes: MIB, readBytesPerSecond: 4096, processes: 5 };
   assert.equal(check(site, limits), "");
 });
 
-Deno.test("requireHeldLimits: as another user memory and whole cores are Slurm's, and the rest is refused", () => {
+Deno.test("requirePossible: as another user memory and whole cores are Slurm's, and the rest is refused", () => {
   const site = siteOf();
   assert.equal(check(site, {}), "");
   assert.equal(check(site, { cpuCores: 2, memoryBytes: 256 * MIB }), "");
@@ -116,13 +126,13 @@ Deno.test("requireHeldLimits: as another user memory and whole cores are Slurm's
   assert.match(check(site, { processes: 100 }), /--max-processes/);
 });
 
-Deno.test("requireHeldLimits: a limit that the site does not constrain is refused, with the parameter's name", () => {
+Deno.test("requirePossible: a limit that the site does not constrain is refused, with the parameter's name", () => {
   const facts = { ...siteOf().facts, constrainsMemory: false, constrainsCores: false };
   assert.match(check(siteOf({ facts }), { cpuCores: 1 }), /ConstrainCores=yes/);
   assert.match(check(siteOf({ facts }), { memoryBytes: 64 * MIB }), /ConstrainRAMSpace=yes/);
 });
 
-Deno.test("requireHeldLimits: more cores than the CPU limit allows would be more than Slurm holds", () => {
+Deno.test("requirePossible: more cores than the CPU limit allows would be more than Slurm holds", () => {
   const settings = { ...DEFAULT_SETTINGS, queue: { cpus: 4 } };
   assert.match(check(siteOf(), { cpuCores: 2 }, settings), /4 cores are above/);
   assert.equal(check(siteOf(), { cpuCores: 4 }, settings), "");
@@ -130,13 +140,17 @@ Deno.test("requireHeldLimits: more cores than the CPU limit allows would be more
   assert.equal(check(siteOf({ isRoot: true }), { cpuCores: 2 }, settings), "");
 });
 
-Deno.test("requireHeldLimits: isolation needs root", () => {
+Deno.test("requirePossible: isolation needs root", () => {
   const settings = {
     ...DEFAULT_SETTINGS,
     isolation: { privateTmp: false, noNetwork: true, ownProcesses: false },
   };
   assert.match(check(siteOf(), {}, settings), /isolated/);
   assert.equal(check(siteOf({ isRoot: true }), {}, settings), "");
+});
+
+Deno.test("requirePossible: jobs run as the server's user, and a start that names another is refused", () => {
+  assert.match(check(siteOf(), {}, DEFAULT_SETTINGS, "alice"), /run as svc on the cluster/);
 });
 
 Deno.test("SlurmExecutor: does not start at a site where a job's processes can outlive it", async () => {

@@ -52,9 +52,10 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
 /**
  * Checks what a start asks for.
  *
- * @throws {JobError} "precondition" for a limit that cannot be held there, and for isolation.
+ * @throws {JobError} "precondition" for a limit that cannot be held there, and for isolation; "invalid" for
+ * another user.
  */
-export function requireHeldLimits(
+export function requirePossible(
   limits: Limits,
   { settings, site, capabilities }: {
     readonly settings: JobSettings;
@@ -81,6 +82,12 @@ export function requireHeldLimits(
   if (capabilities.limits.memoryBytes === "mapped" && memoryBytes < site.facts.leastMemoryBytes) {
     const least = Math.ceil(site.facts.leastMemoryBytes / MIB_BYTES);
     throw refusal(`a memory limit below ${least}M cannot be held: Slurm raises it (MinRAMSpace)`);
+  }
+  if (settings.user !== site.user) {
+    throw new JobError(
+      "invalid",
+      `Cannot start the job: jobs of this server run as ${site.user} on the cluster; leave --user out`,
+    );
   }
   const { privateTmp, noNetwork, ownProcesses } = settings.isolation;
   if (!capabilities.isolation && (privateTmp || noNetwork || ownProcesses)) {

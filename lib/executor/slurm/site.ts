@@ -9,6 +9,8 @@ export interface Site {
   readonly facts: SiteFacts;
   /** Whom jobs run as: the server's own user. */
   readonly uid: number;
+  /** The name of that user. */
+  readonly user: string;
   readonly isRoot: boolean;
   /** The default one first. */
   readonly partitions: readonly string[];
@@ -203,15 +205,25 @@ export async function openSite(run: RunCommand, sharedFolder: string): Promise<S
 }
 
 async function reportOf(run: RunCommand, text: string): Promise<SiteReport> {
-  const { status, text: printed } = await run("id", ["-u"]);
-  if (status !== 0) throw new Error("cannot tell which user the server runs as: id -u failed");
-  const uid = Number(printed);
+  const uid = Number(await identity(run, "-u"));
   const isRoot = uid === 0;
   const configuration = parseConfiguration(text);
   return {
-    site: { facts: factsOf(configuration), uid, isRoot, partitions: parsePartitions(text) },
+    site: {
+      facts: factsOf(configuration),
+      uid,
+      user: await identity(run, "-un"),
+      isRoot,
+      partitions: parsePartitions(text),
+    },
     findings: examineConfiguration(configuration, { isRoot }),
   };
+}
+
+async function identity(run: RunCommand, option: "-u" | "-un"): Promise<string> {
+  const { status, text } = await run("id", [option]);
+  if (status === 0) return text.trim();
+  throw new Error(`cannot tell which user the server runs as: id ${option} failed`);
 }
 
 async function knownConfiguration(run: RunCommand, file: string): Promise<string> {

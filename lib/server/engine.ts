@@ -1,0 +1,73 @@
+/** What runs the jobs: this host, or a cluster. */
+import type { Executor } from "../executor.ts";
+import { LocalExecutor } from "../executor/local.ts";
+import { SlurmExecutor } from "../executor/slurm.ts";
+import { log } from "../log.ts";
+import { requireHolePunching } from "../logs/rotation.ts";
+import type { ServerConfig } from "./config.ts";
+
+/** An executor, and what a server tells of it. */
+export interface Engine {
+  readonly executor: Executor;
+  /** Where the jobs' folders are, if not in the log directory. */
+  readonly jobsParent?: string;
+  /** The kind of control groups, and controllers, of this host; empty: jobs run elsewhere. */
+  readonly cgroup: string;
+  readonly controllers: readonly string[];
+  /** Open descriptors that the server has inherited, and that jobs inherit too. */
+  readonly inheritedDescriptors: readonly number[];
+}
+
+/** What the local engine needs beyond the settings. */
+export interface EngineOptions {
+  readonly logFolder: string;
+  /** The soft limit of open files that jobs have. */
+  readonly maxDescriptors: number | undefined;
+}
+
+/**
+ * Opens what runs the jobs.
+ *
+ * @throws {Error} One line that says what to do.
+ */
+export async function openEngine(config: ServerConfig, options: EngineOptions): Promise<Engine> {
+  return config.engine === "slurm" ? await openCluster(config) : await openHost(config, options);
+}
+
+async function openHost(
+  { maxOutputBytes, cgroupParent }: ServerConfig,
+  { logFolder, maxDescriptors }: EngineOptions,
+): Promise<Engine> {
+  if (Number.isFinite(maxOutputBytes)) await requireHolePunching(logFolder);
+  const executor = await LocalExecutor.open(cgroupParent, maxDescriptors);
+  const { host: { kind, controllers }, inheritedDescriptors } = executor;
+  return { executor, cgroup: kind, controllers, inheritedDescriptors };
+}
+
+async function openCluster(
+  { sharedDir, slurmConf, maxOutputBytes, maxProcesses }: ServerConfig,
+): Promise<Engine> {
+  const executor = await SlurmExecutor.open({
+    sharedFolder: sharedDir,
+    configurationFile: slurmConf,
+  });
+  const { limits, output } = executor.capabilities;
+  if (typeof limits.processes === "object" && Number.isFinite(maxProcesses)) {
+    await executor.close();
+    throw new Error(`${limits.processes.refused}; turn it off with --max-processes max`);
+  }
+  if (output.bound === "none" && Number.isFinite(maxOutputBytes)) {
+    log.warn(
+      "the shared file system cannot free the start of a file: all output of jobs is kept, whatever " +
+        "--max-output says",
+      { folder: sharedDir },
+    );
+  }
+  return {
+    executor,
+    jobsParent: sharedDir,
+    cgroup: "",
+    controllers: [],
+    inheritedDescriptors: [],
+  };
+}
