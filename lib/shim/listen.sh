@@ -46,7 +46,7 @@ obey() {
   if [ -n "$due" ]; then
     due='' timer=''
     case $timer_is_for in
-      timeout) begin_stop timed-out "$stop_signal" "$grace_ms" all ;;
+      timeout) check_timeout ;;
       kill) kill_again ;;
     esac
   fi
@@ -106,6 +106,21 @@ begin_stop() { # WHY SIGNAL GRACE_MS main|all
   if [ -z "$kill_at" ] || [ "$((now + $3))" -lt "$kill_at" ]; then
     kill_at=$((now + $3))
     if [ "$3" = 0 ]; then kill_again; else set_timer kill "$3"; fi
+  fi
+}
+
+# The timeout counts from the start of the main process: a busy node may take long to come so far.
+check_timeout() {
+  find_main
+  set_now
+  # The kernel counts it in hundredths of a second since the boot.
+  left=$((main_start * 10 + timeout_ms - now))
+  if [ "$main" = 0 ]; then
+    set_timer timeout 200
+  elif [ "$left" -gt 0 ]; then
+    set_timer timeout "$left"
+  else
+    begin_stop timed-out "$stop_signal" "$grace_ms" all
   fi
 }
 

@@ -143,13 +143,24 @@ test("a later order brings SIGKILL forward, and signals no second time", async (
   assert.equal((await job.text("output")).match(/heard/g)?.length, 1);
 });
 
-test("the timeout is kept by the node, and told", async () => {
+test("the timeout is kept by the node, from the command's beginning on, and told", async () => {
+  const timeoutMs = 700;
   const job = await submit("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done", {
-    settings: { timeoutMs: 700 },
+    settings: { timeoutMs },
+    environment: { A: "b" },
+    flags: ["--hold"],
   });
+  // A launcher that waits for its files is a node that takes long.
+  const secrets = join(job.folder, "secrets");
+  await Deno.rename(secrets, `${secrets}.late`);
+  await job.release();
+  await until("the launcher", async () => lineOf(await job.record(), "node") !== undefined);
+  await new Promise((resolve) => setTimeout(resolve, 2 * timeoutMs));
+  await Deno.rename(`${secrets}.late`, secrets);
   const record = await job.ended();
   assert(record.includes("timed-out"), record.join("\n"));
   assert.equal(lineOf(record, "exit"), "0");
+  assert.match(await job.text("output"), /^ready$/m);
 });
 
 test("the end is told when nothing of the job is left, with all of its output", async () => {
