@@ -22,6 +22,13 @@ const DEFAULT_PORT = 50051;
  * @throws {ClientError} The text is not an address; exit status 2.
  */
 export function parseAddress(text: string): ServerAddress {
+  if (/^\[?[0-9a-fA-F:.]+%[^\]]+\]?(:\d+)?$/.test(text)) {
+    throw new ClientError(
+      `Cannot connect to "${text}": the client's runtime takes no address with a zone ("%…"). Use ` +
+        "another address of that host, or a tunnel (ssh -L).",
+      ExitStatus.usage,
+    );
+  }
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = match?.[3] === undefined ? DEFAULT_PORT : Number(match[3]);

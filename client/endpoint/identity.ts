@@ -107,7 +107,14 @@ function requireAll(files: IdentityFiles): void {
   );
 }
 
-function readParts(files: IdentityFiles, read: (file: string) => string): IdentityParts {
+function readParts(files: IdentityFiles, readFile: (file: string) => string): IdentityParts {
+  const texts = new Map<string, string>();
+  // Each file once: a bundle may be a pipe (`-i <(vault …)`).
+  const read = (file: string) => {
+    const text = texts.get(file) ?? readFile(file);
+    texts.set(file, text);
+    return text;
+  };
   const keyFile = files.key ?? files.identity ?? "";
   const certFile = files.cert ?? files.identity ?? "";
   const caFile = files.ca ?? files.identity ?? "";

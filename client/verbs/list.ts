@@ -85,7 +85,7 @@ Examples:
   worker-client list
   worker-client list --all --since 24h --label team=billing
   worker-client list --state lost --json | jq -r .jobID
-  worker-client list -q --label batch=7 | xargs worker-client wait
+  worker-client list -q --label batch=7 | xargs -r worker-client wait
   worker-client list --context prod,lab --state lost`,
     );
   },

@@ -20,6 +20,14 @@ interface RunOptions extends RetryOptions, StopOptions {
   readonly stdin?: string;
 }
 
+/** Names of this command's own standard input, which `--env-file` and `--identity` may read. */
+const STANDARD_INPUTS: ReadonlySet<unknown> = new Set([
+  "-",
+  "/dev/stdin",
+  "/dev/fd/0",
+  "/proc/self/fd/0",
+]);
+
 /** `run CMD [ARGS...]`: starts a job, writes its output and exits as it did. */
 export const runVerb: Verb = {
   name: "run",
@@ -61,7 +69,10 @@ Examples:
   async run({ servers, terminal }, command) {
     const context = { session: await servers.one(), terminal };
     const options = command.opts<RunOptions>();
-    if (options.stdin === undefined && !options.quiet && await terminal.isFed()) {
+    const readsInput = Object.values(command.optsWithGlobals()).some((value) =>
+      STANDARD_INPUTS.has(value)
+    );
+    if (!readsInput && options.stdin === undefined && !options.quiet && await terminal.isFed()) {
       terminal.note(
         "standard input is not passed to the job: add --stdin -, or </dev/null to say so",
       );

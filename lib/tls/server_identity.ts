@@ -44,7 +44,7 @@ export async function readServerIdentity(
     readPem(files.key, "--key"),
   ]);
   const authorities = parseAuthorities(ca, files.ca, nowMs);
-  const [certificate] = parseCertificates(cert, files.cert);
+  const [certificate, ...others] = parseCertificates(cert, files.cert);
   const privateKey = parseKey(key, files.key);
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new Error(
@@ -55,7 +55,10 @@ export async function readServerIdentity(
   requireStrong(certificate, files.cert);
   if (!authorities.some((authority) => isSignedBy(certificate, authority))) {
     throw new Error(
-      `the certificate ${files.cert} is not signed by ${files.ca}; issue one with worker-certs issue --server`,
+      `the certificate ${files.cert} is not signed by ${files.ca}; ` +
+        (others.length > 0
+          ? "add the certificate of the intermediate CA that issued it to that file"
+          : "issue one with worker-certs issue --server"),
     );
   }
   requireServerCertificate(certificate, files.cert);

@@ -570,9 +570,16 @@ testClient("run: says that nobody reads what is piped in", async ({ server, envi
   const hint = "standard input is not passed to the job: add --stdin -, or </dev/null to say so";
   const input = `${Deno.makeTempDirSync()}/input`;
   Deno.writeTextFileSync(input, "x");
-  for (const [options, notes] of [[[], 2], [["-q"], 0], [["--stdin", input], 1]] as const) {
+  const cases: readonly (readonly [options: readonly string[], notes: number])[] = [
+    [[], 2],
+    [["-q"], 0],
+    [["--stdin", input], 1],
+    [["--env-file", "/dev/stdin"], 1],
+  ];
+  for (const [options, notes] of cases) {
     const terminal = new FakeTerminal(environment);
     terminal.isPiped = true;
+    terminal.read = () => Promise.resolve(new TextEncoder().encode("A=1\n"));
     assert.equal(await main(["run", ...options, "cat"], terminal), 0);
     assert.equal(terminal.notes.length, notes);
     assert.equal(terminal.notes.includes(hint), notes === 2);

@@ -46,3 +46,9 @@ for (const text of BAD) {
     });
   });
 }
+
+Deno.test("parseAddress: says of an address with a zone that the runtime takes none", () => {
+  for (const text of ["[fe80::1%eth0]:50051", "[fe80::1%eth0]", "fe80::1%eth0"]) {
+    assert.throws(() => parseAddress(text), /takes no address with a zone/);
+  }
+});

@@ -81,6 +81,17 @@ Deno.test("loadIdentity: a bundle holds its three parts in any order, between co
   }
 });
 
+Deno.test("loadIdentity: a bundle is read once, as it may be a pipe", () => {
+  const texts = [bundle(alice)];
+  const files = { readText: () => texts.shift() ?? "", list: () => [] };
+  const sources = {
+    flags: { identity: "/dev/fd/63" },
+    environment: () => undefined,
+    nowMs: Date.now(),
+  };
+  assert.equal(holderOf(loadIdentity({ ...sources, files })), "alice");
+});
+
 Deno.test("loadIdentity: three files", () => {
   using _folder = standIn(files("x", "alice", alice));
   const identity = load({ ca: "x/ca.crt", cert: "x/alice.crt", key: "x/alice.key" });

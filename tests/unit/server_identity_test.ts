@@ -120,6 +120,11 @@ const REFUSED: readonly (readonly [what: string, files: Files, reason: RegExp])[
     /the key \S+key does not fit the certificate \S+cert; give the pair that was issued together/,
   ],
   ["another certificate", { cert: otherKey.cert }, /key does not fit the certificate/],
+  [
+    "a chain whose CA is not told",
+    { cert: foreign.cert + ca.cert, key: foreign.key },
+    /add the certificate of the intermediate CA that issued it to that file/,
+  ],
   ["the certificate of another CA", pair(foreign), /cert is not signed by \S+ca; issue one with/],
   ["that of a CA with another kind of key", pair(rsaServer), /cert is not signed by \S+ca; issue/],
   ["a client's certificate", pair(client), /cert has no host names, so that no client would/],
