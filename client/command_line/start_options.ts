@@ -226,7 +226,7 @@ function isLimit(value: number | undefined): value is number {
   return value !== undefined && value !== Infinity;
 }
 
-function parseUmask(text: string): number {
+export function parseUmask(text: string): number {
   if (/^0?[0-7]{1,3}$/.test(text)) return Number.parseInt(text, 8);
   throw new RangeError("Expected an octal number such as 027.");
 }

@@ -37,6 +37,7 @@ const JOBS = v.strictObject({
     "JOB_STATE_LOST",
     "JOB_STATE_NEVER_RAN",
   ])),
+  onlyFailed: v.optional(v.boolean(), false),
   /** KEY=VALUE texts. */
   labels: v.array(v.string()),
   text: SEARCH_TEXT,

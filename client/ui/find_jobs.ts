@@ -1,5 +1,6 @@
-/** Jobs for the page's table, with a text search, which the server does not have. */
+/** Jobs for the page's table, searched by what the server does not search by. */
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
+import { hasFailed } from "../jobs/ending.ts";
 import { listPage } from "../jobs/list.ts";
 import { describeCommand } from "../screen/command.ts";
 import type { Session } from "../connection/session.ts";
@@ -18,6 +19,8 @@ export interface JobSearch extends ListRequest {
   readonly pageToken: string;
   /** A text in a job's id, name, command, owner, user or labels; empty: all jobs. */
   readonly text: string;
+  /** Jobs that have failed, alone. */
+  readonly onlyFailed: boolean;
 }
 
 /**
@@ -26,13 +29,13 @@ export interface JobSearch extends ListRequest {
  * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function findJobs(
-  { text, pageToken, pageSize, ...request }: JobSearch,
+  { text, onlyFailed, pageToken, pageSize, ...request }: JobSearch,
   session: Session,
 ): Promise<FoundJobs> {
   // No retries: the page polls, and should show at once that the server cannot be reached.
   const list = async (pageSize: number, pageToken: string) =>
     await timed(() => listPage(session, { ...request, pageSize, pageToken }, { retryForMs: 0 }));
-  if (text === "") {
+  if (text === "" && !onlyFailed) {
     const { answer, readAt } = await list(pageSize, pageToken);
     const jobs = answer.jobs.map((job) => ({ job, readAt }));
     return { jobs, nextPageToken: answer.nextPageToken, scannedJobs: jobs.length };
@@ -42,7 +45,9 @@ export async function findJobs(
   let nextPageToken = pageToken;
   do {
     const { answer: page, readAt } = await list(SCAN_PAGE_SIZE, nextPageToken);
-    for (const job of page.jobs) if (matches(job, text)) found.push({ job, readAt });
+    for (const job of page.jobs) {
+      if (matches(job, text) && (!onlyFailed || hasFailed(job))) found.push({ job, readAt });
+    }
     scannedJobs += page.jobs.length;
     nextPageToken = page.nextPageToken;
   } while (nextPageToken !== "" && found.length < pageSize && scannedJobs < MAX_SCANNED_JOBS);

@@ -30,6 +30,8 @@ export interface ReadJob {
 export interface JobsRequest {
   /** The contract's names; empty: all. */
   readonly states: readonly string[];
+  /** Jobs of these states that have not ended by themselves with exit code 0. */
+  readonly onlyFailed?: boolean;
   /** KEY=VALUE texts. */
   readonly labels: readonly string[];
   readonly text: string;
@@ -65,6 +67,7 @@ export const TEXT_FIELDS = [
   "env", // One NAME=VALUE a line.
   "cwd",
   "user",
+  "umask",
   "stdin",
   "timeout",
   "grace",

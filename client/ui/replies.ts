@@ -29,12 +29,26 @@ const HEADERS: Readonly<Record<string, string>> = {
   "cross-origin-resource-policy": "same-origin",
 };
 
+/** What a response is besides its body. */
+interface ReplyOptions {
+  readonly type: string;
+  readonly status?: number;
+  /** The browser saves the body under this name, of letters, digits and `._-`, and shows it nowhere. */
+  readonly fileName?: string;
+}
+
 /** A response with a body. */
 export function reply(
   body: string | ReadableStream<Uint8Array>,
-  { type, status = 200 }: { type: string; status?: number },
+  { type, status = 200, fileName }: ReplyOptions,
 ): Response {
-  return new Response(body, { status, headers: { ...HEADERS, "content-type": type } });
+  const headers = {
+    ...HEADERS,
+    "content-type": type,
+    ...(fileName !== undefined &&
+      { "content-disposition": `attachment; filename="${fileName}"` }),
+  };
+  return new Response(body, { status, headers });
 }
 
 /** A response for the page's scripts. */

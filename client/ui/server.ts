@@ -7,6 +7,7 @@ import { API } from "./api.ts";
 import { isAsset, readAsset } from "./assets.ts";
 import { LongBodyError, MAX_BODY_BYTES } from "./request_body.ts";
 import { type Access, checkRequest, makeToken } from "./access_check.ts";
+import { downloadedJob, downloadOutput } from "./download.ts";
 import { reply, replyError, replyRefusal } from "./replies.ts";
 
 /** Reachable only from this machine. */
@@ -76,21 +77,10 @@ async function answer(
   const verdict = checkRequest({ method, path: new URL(request.url).pathname, headers }, access);
   if (verdict.kind === "refused") return replyRefusal(verdict.reason, verdict.status);
   const { path } = verdict;
-  if (method === "GET") {
-    const asset = await readAsset(path);
-    if (asset !== undefined) return reply(asset.text, asset);
-    return API.has(path)
-      ? replyRefusal("This must be a POST.", 405)
-      : replyRefusal("There is nothing at this address.", 404);
-  }
-  const handler = API.get(path);
-  if (handler === undefined) {
-    return isAsset(path)
-      ? replyRefusal("This must be a GET.", 405)
-      : replyRefusal("There is nothing at this address.", 404);
-  }
   try {
-    return await handler(request, session);
+    return method === "GET"
+      ? await answerGet(path, { session, signal: request.signal })
+      : await answerPost(path, request, session);
   } catch (error) {
     if (error instanceof LongBodyError) {
       return replyRefusal(`The request is longer than ${MAX_BODY_BYTES} bytes.`, 413);
@@ -99,4 +89,26 @@ async function answer(
     if (refusal === undefined) throw error;
     return refusal;
   }
+}
+
+/** A file of the page, or a job's output as a file: nothing that changes anything. */
+async function answerGet(
+  path: string,
+  { session, signal }: { session: Session; signal: AbortSignal },
+): Promise<Response> {
+  const asset = await readAsset(path);
+  if (asset !== undefined) return reply(asset.text, asset);
+  const jobID = downloadedJob(path);
+  if (jobID !== undefined) return await downloadOutput(jobID, { session, signal });
+  return API.has(path)
+    ? replyRefusal("This must be a POST.", 405)
+    : replyRefusal("There is nothing at this address.", 404);
+}
+
+async function answerPost(path: string, request: Request, session: Session): Promise<Response> {
+  const handler = API.get(path);
+  if (handler !== undefined) return await handler(request, session);
+  return isAsset(path)
+    ? replyRefusal("This must be a GET.", 405)
+    : replyRefusal("There is nothing at this address.", 404);
 }

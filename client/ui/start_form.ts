@@ -10,6 +10,7 @@ import { parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parsePairs } from "../command_line/options.ts";
+import { parseUmask } from "../command_line/start_options.ts";
 import { type KeyedStart, toStartRequest } from "../jobs/start.ts";
 import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
 
@@ -58,6 +59,7 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
     env: pairs(form.env, "Environment"),
     workingDirectory: form.cwd.trim(),
     user: form.user.trim(),
+    umask: parsed(form.umask, "umask", parseUmask),
     timeoutMs: parsed(form.timeout, "timeout", parseDurationMs),
     stopSignal: stopSignal.trim(),
     stdin: stdin === "" ? undefined : new TextEncoder().encode(stdin),

@@ -1,5 +1,6 @@
 /** The local server of `worker-client ui`: who is let in, and what the page is answered. */
 import { strict as assert } from "node:assert";
+import { Buffer } from "node:buffer";
 import { BIN_DIR } from "../support/binaries.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
@@ -57,6 +58,13 @@ Deno.test("ui: refuses whatever does not come from its page, and reaches no serv
     ], 405],
     ["an unknown path", [`GET ${path}etc/passwd HTTP/1.1`, `Host: ${name}`], 404],
     ["a way up", [`GET ${path}../../etc/passwd HTTP/1.1`, `Host: ${name}`], 403],
+    ["an output without a token", [`GET /download/${UNKNOWN_JOB} HTTP/1.1`, `Host: ${name}`], 403],
+    ["an output for another page", [
+      `GET ${path}download/${UNKNOWN_JOB} HTTP/1.1`,
+      `Host: ${name}`,
+      "Sec-Fetch-Site: cross-site",
+    ], 403],
+    ["an output of no job", [`GET ${path}download/..%2f HTTP/1.1`, `Host: ${name}`], 404],
     ["an unknown call", [
       `POST ${path}api/shutdown HTTP/1.1`,
       ...good.slice(1),
@@ -274,6 +282,38 @@ Deno.test("ui: output comes as it is written, in parts, and is left when nobody 
   const unknown = await host.post("output", { jobID: UNKNOWN_JOB, follow: true });
   const [failure] = new FrameReader().read(new Uint8Array(await unknown.arrayBuffer()));
   assert.equal(failure?.kind, "error");
+});
+
+Deno.test("ui: an output is saved whole, at the browser's pace, and a failure cuts it off", async () => {
+  await using server = await TestServer.start();
+  await using host = await UiHost.start(server);
+  const client = server.client();
+  const expected = Buffer.alloc(16 * 1024 ** 2, "abcdefgh\n");
+  const jobID = await client.script(`yes abcdefgh | head -c ${expected.length}`, {
+    title: "nightly.1",
+  });
+  await client.wait(jobID);
+  const unknown = await fetch(`${host.url}download/${UNKNOWN_JOB}`);
+  assert.equal(unknown.status, 404);
+  await unknown.body?.cancel();
+  const response = await fetch(`${host.url}download/${jobID}`);
+  const { headers } = response;
+  assert.equal(headers.get("content-type"), "application/octet-stream");
+  assert.equal(
+    headers.get("content-disposition"),
+    `attachment; filename="nightly.1-${jobID.slice(0, 8)}.log"`,
+  );
+  const bytes = Buffer.from(await response.arrayBuffer());
+  assert.equal(bytes.length, expected.length);
+  assert(bytes.equals(expected), "bytes are missing or wrong");
+  // Nobody reads on: the server's end of the stream is not the whole of it.
+  const cut = await fetch(`${host.url}download/${jobID}`);
+  const reader = cut.body?.getReader();
+  assert((await reader?.read())?.value);
+  await host.end();
+  await assert.rejects(async () => {
+    while (!(await reader?.read())?.done);
+  });
 });
 
 Deno.test("ui: a server that is gone is told at once, and one that is back is found", async () => {

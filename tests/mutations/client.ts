@@ -650,6 +650,27 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["ui_end_pin"],
   },
   {
+    name: "an output that is saved is read into memory as fast as it comes",
+    file: "client/ui/paced_stream.ts",
+    from: "(controller.desiredSize ?? 0) > 0",
+    to: "true",
+    tests: ["ui_download"],
+  },
+  {
+    name: "starting a job again splits its arguments",
+    file: "client/ui/page/words.ts",
+    from: "/^[\\w@%+=:,./-]+$/.test(word)",
+    to: "true",
+    tests: ["ui_words"],
+  },
+  {
+    name: "starting a job again drops its limits",
+    file: "client/ui/page/again.ts",
+    from: "memory: text(limits?.memoryBytes,",
+    to: "memory: text(undefined,",
+    tests: ["ui_again"],
+  },
+  {
     name: "text of others turns the writing of a table",
     file: "client/screen/table.ts",
     from: "row.map(oneLine)",

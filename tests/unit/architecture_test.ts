@@ -164,7 +164,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     packages: ANY_PACKAGE,
   },
   "client/ui/page": {
-    imports: ["client/ui", "client/screen", "contract", "common"],
+    imports: ["client/ui", "client/screen", "client/jobs", "contract", "common"],
     packages: /^(preact|uplot)(\/|$)/,
   },
   "client/ui": {

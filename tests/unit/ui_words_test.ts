@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { QuoteError, shellHint, splitLines, splitWords } from "../../client/ui/page/words.ts";
+import {
+  joinWords,
+  QuoteError,
+  shellHint,
+  splitLines,
+  splitWords,
+} from "../../client/ui/page/words.ts";
 
 const SPLIT: readonly (readonly [text: string, words: string[]])[] = [
   ["", []],
@@ -39,4 +45,11 @@ Deno.test("shellHint: only for what a shell would do", () => {
   for (const words of [[], ["a"], ["sh", "-c", "a | b > c"], ["a", "x>y"], ["a", "$"]]) {
     assert.equal(shellHint(words), undefined, words.join(" "));
   }
+});
+
+Deno.test("joinWords: is undone by splitWords", () => {
+  for (const [, words] of SPLIT) assert.deepEqual(splitWords(joinWords(words)), words);
+  const words = ["sh", "-c", 'it\'s "$x" \\ \n', "", "'", "a=b c"];
+  assert.deepEqual(splitWords(joinWords(words)), words);
+  assert.equal(joinWords(["ls", "-la", "/srv/x=1", "a b"]), "ls -la /srv/x=1 'a b'");
 });

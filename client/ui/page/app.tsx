@@ -1,32 +1,35 @@
 /** The page: its head, the view that the address names, and keys. */
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { KeysDialog } from "./dialog.tsx";
-import { FIRST_FILTER, JobsView } from "./jobs_view.tsx";
+import { JobsView } from "./jobs_view.tsx";
 import { JobView } from "./job_view.tsx";
 import { usePoll } from "./poll.ts";
 import { requests } from "./requests.ts";
-import { linkTo, parseRoute, type Route } from "./route.ts";
+import { linkTo, NO_FILTER, type Route } from "./route.ts";
 import { StartView } from "./start_view.tsx";
 import { UsageHistories } from "./usage_history.ts";
+import { useRoute } from "./use_route.ts";
 
 /** How often the server is polled. */
 const ABOUT_MS = 5_000;
 
 /** The whole page. */
 export function App() {
-  const route = useRoute();
-  const [filter, setFilter] = useState(FIRST_FILTER);
+  const [route, navigate] = useRoute();
   const [isHelp, setIsHelp] = useState(false);
   const histories = useMemo(() => new UsageHistories(), []);
   const { answer: about, error } = usePoll(requests.about, ABOUT_MS);
-  useKeys(route, () => setIsHelp(true));
-  useEffect(() => {
-    document.title = about === undefined ? "Jobs" : `Jobs on ${about.server}`;
-  }, [about?.server]);
+  const server = about?.server;
+  // Refused anyway for others, so not offered; nothing is known before the first answer.
+  const isWriter = about?.roles.includes("writer") ?? false;
+  // Where one goes back to from a job.
+  const table = useRef(linkTo({ view: "jobs", filter: NO_FILTER }));
+  if (route.view === "jobs") table.current = linkTo(route);
+  useKeys(route, { isWriter, table: table.current, showHelp: () => setIsHelp(true) });
   return (
     <>
       <header class="page">
-        <a class="brand" href={linkTo({ view: "jobs" })}>Jobs</a>
+        <a class="brand" href={linkTo({ view: "jobs", filter: NO_FILTER })}>Jobs</a>
         <span class={error ? "server away" : "server"} role="status">
           {about === undefined
             ? "…"
@@ -37,36 +40,45 @@ export function App() {
             {about.userName} ({about.roles.join(", ")})
           </span>
         )}
-        <a class="button primary" href={linkTo({ view: "start" })}>Start a job</a>
+        {isWriter && <a class="button primary" href={linkTo({ view: "start" })}>Start a job</a>}
         <button type="button" class="keys" aria-label="Keys" onClick={() => setIsHelp(true)}>
           ?
         </button>
       </header>
       {error && about === undefined && <p class="trouble" role="alert">{error.message}</p>}
-      {route.view === "jobs" && <JobsView {...{ filter, setFilter, histories }} />}
-      {route.view === "start" && <StartView about={about} />}
+      {route.view === "jobs" && (
+        <JobsView
+          filter={route.filter}
+          setFilter={(filter, options) => navigate({ view: "jobs", filter }, options)}
+          {...{ histories, server }}
+        />
+      )}
+      {route.view === "start" && (
+        <StartView key={route.again ?? ""} again={route.again} about={about} />
+      )}
       {route.view === "job" && (
-        <JobView key={route.jobID} jobID={route.jobID} histories={histories} />
+        <JobView
+          key={route.jobID}
+          {...{ route, histories, server, isWriter }}
+          table={table.current}
+          setFind={(find) => navigate({ ...route, find }, { isTyped: true })}
+        />
       )}
-      {isHelp && (
-        <KeysDialog onClose={() => setIsHelp(false)} />
-      )}
+      {isHelp && <KeysDialog onClose={() => setIsHelp(false)} />}
     </>
   );
 }
 
-function useRoute(): Route {
-  const [route, setRoute] = useState(() => parseRoute(location.hash));
-  useEffect(() => {
-    const follow = () => setRoute(parseRoute(location.hash));
-    addEventListener("hashchange", follow);
-    return () => removeEventListener("hashchange", follow);
-  }, []);
-  return route;
+/** What keys need to know. */
+interface KeyContext {
+  readonly isWriter: boolean;
+  /** The link to the table as it was. */
+  readonly table: string;
+  readonly showHelp: () => void;
 }
 
 /** Keys that do not belong to what has the focus. */
-function useKeys(route: Route, showHelp: () => void): void {
+function useKeys(route: Route, context: KeyContext): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -78,15 +90,19 @@ function useKeys(route: Route, showHelp: () => void): void {
         if (event.key === "Escape") target.blur();
         return;
       }
-      if (pressKey(event.key, route, showHelp)) event.preventDefault();
+      if (pressKey(event.key, route, context)) event.preventDefault();
     };
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
-  }, [route]);
+  }, [route, context.isWriter]);
 }
 
 /** @returns Whether the key means something here. */
-function pressKey(key: string, route: Route, showHelp: () => void): boolean {
+function pressKey(
+  key: string,
+  route: Route,
+  { isWriter, table, showHelp }: KeyContext,
+): boolean {
   switch (key) {
     case "?":
       showHelp();
@@ -94,8 +110,8 @@ function pressKey(key: string, route: Route, showHelp: () => void): boolean {
     case "/":
       return focus(route.view === "jobs" ? "#search" : "#find");
     case "n":
-      location.hash = linkTo({ view: "start" });
-      return true;
+      if (isWriter) location.hash = linkTo({ view: "start" });
+      return isWriter;
     case "f":
       document.querySelector<HTMLInputElement>("#follow")?.click();
       return route.view === "job";
@@ -103,7 +119,7 @@ function pressKey(key: string, route: Route, showHelp: () => void): boolean {
     case "k":
       return step(key === "j" ? 1 : -1);
     case "Escape":
-      location.hash = linkTo({ view: "jobs" });
+      location.hash = table;
       return true;
     default:
       return false;

@@ -1,5 +1,7 @@
 /** The facts about a job as texts. Pure. */
 import { escapeUnprintable } from "../../../common/printable.ts";
+import { describeEnding } from "../../jobs/ending.ts";
+import { describeNeverRan, describeQueued } from "../../jobs/queued.ts";
 import { shortState } from "../../screen/format.ts";
 import { binaryBytes, describeDuration } from "../../screen/quantities.ts";
 import type { Job } from "./requests.ts";
@@ -8,6 +10,41 @@ import type { Job } from "./requests.ts";
 export function bytesText(bytes: number | null | undefined): string {
   if (bytes === null || bytes === undefined) return "-";
   return binaryBytes(bytes, { isShort: true });
+}
+
+/** What people call a job: its name, or the beginning of its id. */
+export function nameOf(job: Job): string {
+  return escapeUnprintable(job.title || job.jobID.slice(0, 8));
+}
+
+/** The state, with the exit code of a job that has ended. */
+export function stateText(job: Job): string {
+  const state = shortState(job);
+  if (exitText(job) === "-") return state;
+  // The exit code already names the signal.
+  return state === "signal" ? exitText(job) : `${state} ${exitText(job)}`;
+}
+
+/** What one wants to know first of a job besides its state: what it waits for, or why it has ended. */
+export function noteOf(job: Job, nowMs: number): string | undefined {
+  return escapeUnprintable(plainNoteOf(job, nowMs) ?? "") || undefined;
+}
+
+function plainNoteOf(job: Job, nowMs: number): string | undefined {
+  switch (job.state) {
+    case "JOB_STATE_PENDING": {
+      const { text, asOf } = describeQueued(job, nowMs);
+      return `${text}${asOf}`;
+    }
+    case "JOB_STATE_NEVER_RAN":
+      return describeNeverRan(job);
+    case "JOB_STATE_LOST":
+      return job.reason;
+    case "JOB_STATE_STOPPING":
+      return job.stoppedBy && `stopped by ${job.stoppedBy}`;
+    default:
+      return describeEnding(job);
+  }
 }
 
 /** How a job has ended; `-` while it has not. */
@@ -24,13 +61,14 @@ export function tookText(job: Job, nowMs: number): string {
 }
 
 /** Which colour a state has. */
-export function toneOf(job: Job): "running" | "good" | "bad" | "unknown" {
+export function toneOf(job: Job): "waiting" | "running" | "good" | "bad" | "unknown" {
+  if (job.state === "JOB_STATE_PENDING") return "waiting";
   if (!job.exited) return "running";
   if (job.state === "JOB_STATE_LOST") return "unknown";
   return job.exitCode === 0 ? "good" : "bad";
 }
 
-/** All facts of a job with their names, made safe to show; unknown ones are left out. */
+/** What else is known of a job, with names, made safe to show; unknown facts are left out. */
 export function factsOf(job: Job, nowMs: number): readonly (readonly [string, string])[] {
   const { usage, limits, isolation } = job;
   const list = (parts: readonly (string | false | undefined)[]) =>
@@ -54,7 +92,6 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
     ["User", job.user],
     ["Directory", job.workingDirectory],
     ["Pid", job.pid ? String(job.pid) : ""],
-    ["Labels", Object.entries(job.labels).map(([key, value]) => `${key}=${value}`).join(", ")],
     [
       "Isolation",
       list([
@@ -106,7 +143,6 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
         job.outputFirstOffset > 0 && `the first ${bytesText(job.outputFirstOffset)} rotated away`,
       ]),
     ],
-    ["Job ID", job.jobID],
   ];
   return facts.filter(([, text]) => text !== "")
     .map(([name, text]) => [name, escapeUnprintable(text)]);

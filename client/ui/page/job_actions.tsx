@@ -2,11 +2,14 @@
 import { useState } from "preact/hooks";
 import { SIGNALS } from "../../../common/signals.ts";
 import { Confirm } from "./dialog.tsx";
+import { nameOf } from "./facts.ts";
 import { type Job, requests } from "./requests.ts";
 import { linkTo } from "./route.ts";
 
 interface JobActionsProps {
   readonly job: Job;
+  /** The link back to the table. */
+  readonly table: string;
   /** Called after an action. */
   readonly onDone: () => void;
 }
@@ -14,8 +17,8 @@ interface JobActionsProps {
 /** The action that has to be confirmed. */
 type Question = "stop" | "remove" | undefined;
 
-/** Stop and signal for a job that runs, remove for one that has ended. */
-export function JobActions({ job, onDone }: JobActionsProps) {
+/** Stop and signal for a job that runs, remove for one that has ended; each can be started again. */
+export function JobActions({ job, table, onDone }: JobActionsProps) {
   const [question, setQuestion] = useState<Question>();
   const [grace, setGrace] = useState("");
   const [signal, setSignal] = useState("HUP");
@@ -35,13 +38,14 @@ export function JobActions({ job, onDone }: JobActionsProps) {
     }
   };
   const close = () => setQuestion(undefined);
-  const name = job.title || job.jobID.slice(0, 8);
+  const name = nameOf(job);
   const remove = async () => {
     await requests.remove(job.jobID);
-    location.hash = linkTo({ view: "jobs" });
+    location.hash = table;
   };
   return (
     <div class="actions">
+      <a class="button" href={linkTo({ view: "start", again: job.jobID })}>Start again…</a>
       {job.exited
         ? (
           <button type="button" disabled={isBusy} onClick={() => setQuestion("remove")}>
@@ -50,22 +54,24 @@ export function JobActions({ job, onDone }: JobActionsProps) {
         )
         : (
           <>
-            <span class="signal">
-              <select
-                aria-label="Signal"
-                value={signal}
-                onChange={(event) => setSignal(event.currentTarget.value)}
-              >
-                {SIGNALS.map((name) => <option key={name}>{name}</option>)}
-              </select>
-              <button
-                type="button"
-                disabled={isBusy}
-                onClick={() => act(() => requests.signal(job.jobID, signal))}
-              >
-                Send
-              </button>
-            </span>
+            {job.state !== "JOB_STATE_PENDING" && (
+              <span class="signal">
+                <select
+                  aria-label="Signal"
+                  value={signal}
+                  onChange={(event) => setSignal(event.currentTarget.value)}
+                >
+                  {SIGNALS.map((name) => <option key={name}>{name}</option>)}
+                </select>
+                <button
+                  type="button"
+                  disabled={isBusy}
+                  onClick={() => act(() => requests.signal(job.jobID, signal))}
+                >
+                  Send
+                </button>
+              </span>
+            )}
             <button
               type="button"
               class="danger"
@@ -85,7 +91,9 @@ export function JobActions({ job, onDone }: JobActionsProps) {
           onConfirm={() => act(() => requests.stop(job.jobID, grace))}
         >
           <p>
-            All its processes get the stop signal, and are killed after the grace period.
+            {job.state === "JOB_STATE_PENDING"
+              ? "It leaves the queue, and never runs."
+              : "All its processes get the stop signal, and are killed after the grace period."}
           </p>
           <label>
             Grace period

@@ -1,25 +1,35 @@
 /** One job: its facts, resource usage, output and actions. */
 import { useCallback, useState } from "preact/hooks";
+import { escapeUnprintable } from "../../../common/printable.ts";
 import { describeCommand } from "../../screen/command.ts";
-import { shortState } from "../../screen/format.ts";
-import { exitText, factsOf, toneOf } from "./facts.ts";
+import { CopyButton } from "./copy_button.tsx";
+import { factsOf, nameOf, noteOf, stateText, toneOf } from "./facts.ts";
 import { JobActions } from "./job_actions.tsx";
+import { Labels } from "./labels.tsx";
 import { OutputView } from "./output_view.tsx";
 import { Plots } from "./plots.tsx";
 import { usePoll } from "./poll.ts";
-import { requests } from "./requests.ts";
-import { linkTo } from "./route.ts";
+import { type Job, requests } from "./requests.ts";
+import { NO_FILTER, type Route } from "./route.ts";
+import { useTitle } from "./title.ts";
 import type { UsageHistories } from "./usage_history.ts";
 
 const REFRESH_MS = 1_000;
 
 interface JobViewProps {
-  readonly jobID: string;
+  readonly route: Extract<Route, { view: "job" }>;
+  readonly setFind: (text: string) => void;
   readonly histories: UsageHistories;
+  readonly server: string | undefined;
+  /** Whether the user may change jobs. */
+  readonly isWriter: boolean;
+  /** The link back to the table. */
+  readonly table: string;
 }
 
 /** A job, which is polled until it has ended. */
-export function JobView({ jobID, histories }: JobViewProps) {
+export function JobView({ route, setFind, histories, server, isWriter, table }: JobViewProps) {
+  const { jobID } = route;
   const [hasEnded, setHasEnded] = useState(false);
   const ask = useCallback(async () => {
     const { job } = await histories.record(requests.job(jobID), (read) => [read]);
@@ -27,6 +37,7 @@ export function JobView({ jobID, histories }: JobViewProps) {
     return job;
   }, [jobID]);
   const { answer: job, error, again } = usePoll(ask, hasEnded ? 0 : REFRESH_MS);
+  useTitle(job && `${nameOf(job)}: ${stateText(job)}`, server);
   if (job === undefined) {
     return (
       <main>
@@ -34,39 +45,54 @@ export function JobView({ jobID, histories }: JobViewProps) {
           ? <p class="trouble" role="alert">{error.message}</p>
           : <p class="empty">Loading…</p>}
         <p>
-          <a href={linkTo({ view: "jobs" })}>All jobs</a>
+          <a href={table}>All jobs</a>
         </p>
       </main>
     );
   }
-  const samples = histories.samplesOf(job.jobID);
-  const state = shortState(job);
+  const note = noteOf(job, Date.now());
   return (
     <main class="job">
       <div class="work">
         <header class="title">
-          <a href={linkTo({ view: "jobs" })} aria-label="All jobs">←</a>
-          <h1>{job.title || job.jobID.slice(0, 8)}</h1>
-          <span class={`state ${toneOf(job)}`}>
-            {exitText(job) !== "-" ? `${state} ${exitText(job)}` : state}
-          </span>
-          <JobActions job={job} onDone={again} />
+          <a href={table} aria-label="All jobs">←</a>
+          <h1>{nameOf(job)}</h1>
+          <span class={`state ${toneOf(job)}`}>{stateText(job)}</span>
+          {job.node && <span class="node">on {escapeUnprintable(job.node)}</span>}
+          {note && <span class="note">{note}</span>}
+          {isWriter && <JobActions job={job} table={table} onDone={again} />}
         </header>
-        <p class="commandline code">{describeCommand(job)}</p>
+        <p class="identity">
+          <span class="code">{job.jobID}</span>
+          <CopyButton text={job.jobID} what="the job's id" />
+        </p>
+        <div class="commandline">
+          <p class="code">{describeCommand(job)}</p>
+          <CopyButton text={describeCommand(job)} what="the command" />
+        </div>
         {error && <p class="trouble" role="alert">{error.message}</p>}
-        <OutputView key={job.jobID} job={job} />
+        <OutputView key={job.jobID} job={job} find={route.find ?? ""} setFind={setFind} />
       </div>
-      <aside class="about" aria-label="About this job">
-        {(!job.exited || samples.length > 1) && <Plots samples={samples} />}
-        <dl class="facts">
-          {factsOf(job, Date.now()).map(([name, text]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{text}</dd>
-            </div>
-          ))}
-        </dl>
-      </aside>
+      <About job={job} histories={histories} />
     </main>
+  );
+}
+
+/** What is known of a job besides its output. */
+function About({ job, histories }: { readonly job: Job; readonly histories: UsageHistories }) {
+  const samples = histories.samplesOf(job.jobID);
+  return (
+    <aside class="about" aria-label="About this job">
+      <Labels labels={job.labels} filter={NO_FILTER} />
+      {(!job.exited && job.startedAtMs > 0 || samples.length > 1) && <Plots samples={samples} />}
+      <dl class="facts">
+        {factsOf(job, Date.now()).map(([name, text]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{text}</dd>
+          </div>
+        ))}
+      </dl>
+    </aside>
   );
 }

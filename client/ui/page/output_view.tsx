@@ -19,18 +19,26 @@ function goToEnd(element: HTMLElement, pin: EndPin): void {
   pin.placed(element);
 }
 
+interface OutputViewProps {
+  readonly job: Job;
+  /** What the address says is searched for. */
+  readonly find: string;
+  readonly setFind: (text: string) => void;
+}
+
 /** The output of one job. */
-export function OutputView({ job }: { readonly job: Job }) {
+export function OutputView({ job, find: search, setFind }: OutputViewProps) {
   const { jobID } = job;
   const pane = useRef<HTMLDivElement>(null);
   const machine = useRef<Machine>(undefined);
   /** Whether the pane stays at its end when lines come, or when it changes its size. */
   const isPinned = useRef(true);
   const [, redraw] = useState(0);
-  const [search, setSearch] = useState("");
   const [isWrapped, setIsWrapped] = useState(true);
   const [searched, setSearched] = useState<string>();
   const searching = useRef<AbortController>(undefined);
+  /** What is searched for once there is output. */
+  const awaited = useRef(search);
 
   useEffect(() => {
     const element = pane.current;
@@ -43,6 +51,16 @@ export function OutputView({ job }: { readonly job: Job }) {
       lines.draw(controller.window.lines);
       if (isPinned.current) goToEnd(element, pin);
       else pin.placed(element);
+      if (awaited.current !== "" && controller.window.lines.length > 0) {
+        lines.search(awaited.current);
+        awaited.current = "";
+        if (lines.count.all > 0) {
+          isPinned.current = false;
+          controller.halt();
+          lines.showCurrent();
+          pin.placed(element);
+        }
+      }
       redraw((count) => count + 1);
     };
     const controller = new OutputController(jobID, () => {
@@ -71,6 +89,11 @@ export function OutputView({ job }: { readonly job: Job }) {
     const [element, pin] = [pane.current, machine.current?.pin];
     if (element && pin && isPinned.current) goToEnd(element, pin);
   }, [isWrapped]);
+
+  // The address also changes by going back.
+  useEffect(() => {
+    if (awaited.current === "") machine.current?.lines.search(search);
+  }, [search]);
 
   const { controller, lines, pin } = machine.current ?? {};
   const state = controller?.state ?? { kind: "loading" };
@@ -112,8 +135,9 @@ export function OutputView({ job }: { readonly job: Job }) {
     if (move === "reached" && kind === "ended") isPinned.current = true;
   };
   const find = (text: string) => {
-    setSearch(text);
+    setFind(text);
     setSearched(undefined);
+    awaited.current = "";
     lines?.search(text);
     if (text !== "") stayAt(() => lines?.showCurrent());
   };
@@ -178,6 +202,7 @@ export function OutputView({ job }: { readonly job: Job }) {
           />
           Wrap
         </label>
+        <a class="button" href={`download/${job.jobID}`} download>Download</a>
         {(isFollowing || !job.exited) && (
           <label>
             <input

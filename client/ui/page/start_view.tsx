@@ -1,8 +1,12 @@
 /** The form that starts a job. */
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { EMPTY_FORM, formLike, isTold, type Prefill } from "./again.ts";
 import { type About, SWITCHES, TEXT_FIELDS, type TextField } from "../protocol.ts";
-import { RequestError, requests } from "./requests.ts";
-import { linkTo } from "./route.ts";
+import { nameOf } from "./facts.ts";
+import { usePoll } from "./poll.ts";
+import { type Job, RequestError, requests } from "./requests.ts";
+import { linkTo, NO_FILTER } from "./route.ts";
+import { useTitle } from "./title.ts";
 import { QuoteError, shellHint, splitLines, splitWords } from "./words.ts";
 
 /** Fields of one line: name, label, placeholder. */
@@ -41,17 +45,72 @@ function readCommand(text: string, mode: Mode): { words: string[]; problem?: str
   }
 }
 
+interface StartViewProps {
+  readonly about: About | undefined;
+  /** The job that is to be started again. */
+  readonly again: string | undefined;
+}
+
+/** The form, empty or for a job like another one. */
+export function StartView({ about, again }: StartViewProps) {
+  const ask = useCallback(async () => again === undefined ? null : await requests.job(again), [
+    again,
+  ]);
+  const { answer, error } = usePoll(ask, 0);
+  useTitle("Start a job", about?.server);
+  if (about && !about.roles.includes("writer")) {
+    return (
+      <main>
+        <p class="trouble">
+          You are {about.userName}, {about.roles.join(" and ")}{" "}
+          on this server: only a writer may start jobs.
+        </p>
+      </main>
+    );
+  }
+  if (again === undefined) return <StartForm about={about} />;
+  if (error) {
+    return (
+      <main>
+        <p class="trouble" role="alert">{error.message}</p>
+      </main>
+    );
+  }
+  // Without the name of the server's own user each job seems to have one of its own.
+  return answer && about ? <StartForm about={about} like={answer.job} /> : (
+    <main>
+      <p class="empty">Loading…</p>
+    </main>
+  );
+}
+
+interface StartFormProps {
+  readonly about: About | undefined;
+  readonly like?: Job;
+}
+
 /** A job's command and its settings. */
-export function StartView({ about }: { readonly about: About | undefined }) {
+function StartForm({ about, like }: StartFormProps) {
+  const first: Prefill = useMemo(
+    () => like === undefined ? EMPTY_FORM : formLike(like, about?.jobUser),
+    [like],
+  );
   const [mode, setMode] = useState<Mode>("words");
-  const [command, setCommand] = useState("");
+  const [command, setCommand] = useState(first.command);
   const [error, setError] = useState<string>();
   const [isStarting, setIsStarting] = useState(false);
   // While the outcome of a start is unknown, another try must not run the job twice.
   const key = useRef(crypto.randomUUID());
   const line = useRef<HTMLTextAreaElement>(null);
   useEffect(() => line.current?.focus(), []);
-  const { words, problem } = useMemo(() => readCommand(command, mode), [command, mode]);
+  const { words, problem } = useMemo(
+    // As they are, until they are changed: a browser's field has no carriage returns.
+    () =>
+      command === first.command && mode === "words"
+        ? { words: first.words, problem: undefined }
+        : readCommand(command, mode),
+    [command, mode],
+  );
   const start = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -80,22 +139,28 @@ export function StartView({ about }: { readonly about: About | undefined }) {
       {label}
       <input
         name={name}
+        defaultValue={first.texts[name]}
         placeholder={name === "user" ? about?.jobUser ?? "" : placeholder}
         autocomplete="off"
         spellcheck={false}
       />
     </label>
   );
-  const isReader = about !== undefined && !about.roles.includes("writer");
   const hint = shellHint(words);
   return (
     <main>
       <form class="start" onSubmit={start}>
-        <h1>Start a job</h1>
-        {isReader && (
-          <p class="trouble">
-            You are {about.userName}, {about.roles.join(" and ")}{" "}
-            on this server: only a writer may start jobs, so the server will refuse it.
+        <h1>{like === undefined ? "Start a job" : `Start ${nameOf(like)} again`}</h1>
+        {like && !isTold(like) && (
+          <p class="hint warning">
+            This server does not tell grace period, stop signal, file mode mask and whether there
+            were variables or standard input: if the job needs any, enter them again.
+          </p>
+        )}
+        {like?.hasSecrets && (
+          <p class="hint warning">
+            The job was given variables or standard input, which the server does not keep: enter
+            them again.
           </p>
         )}
         <fieldset class="choices">
@@ -152,20 +217,26 @@ export function StartView({ about }: { readonly about: About | undefined }) {
           </label>
           <label>
             Labels, one KEY=VALUE a line
-            <textarea name="labels" class="code" rows={3} spellcheck={false} />
+            <textarea
+              name="labels"
+              class="code"
+              rows={3}
+              spellcheck={false}
+              defaultValue={first.texts.labels}
+            />
           </label>
           <label>
             Standard input
             <textarea name="stdin" class="code" rows={3} spellcheck={false} />
           </label>
         </div>
-        <details>
+        <details open={LIMITS.some(([name]) => first.texts[name]) || hasSwitch(first)}>
           <summary>Limits, end and isolation</summary>
           <div class="fields">{LIMITS.map(field)}</div>
           <div class="switches">
             {SWITCHES.map((name) => (
               <label key={name}>
-                <input type="checkbox" name={name} />
+                <input type="checkbox" name={name} defaultChecked={first.switches[name]} />
                 {SWITCH_LABELS[name]}
               </label>
             ))}
@@ -173,7 +244,14 @@ export function StartView({ about }: { readonly about: About | undefined }) {
         </details>
         {error && <p class="trouble" role="alert">{error}</p>}
         <div class="buttons">
-          <a class="button" href={linkTo({ view: "jobs" })}>Cancel</a>
+          <a
+            class="button"
+            href={like
+              ? linkTo({ view: "job", jobID: like.jobID })
+              : linkTo({ view: "jobs", filter: NO_FILTER })}
+          >
+            Cancel
+          </a>
           <button
             type="submit"
             class="primary"
@@ -185,4 +263,8 @@ export function StartView({ about }: { readonly about: About | undefined }) {
       </form>
     </main>
   );
+}
+
+function hasSwitch({ switches }: Prefill): boolean {
+  return SWITCHES.some((name) => switches[name]);
 }

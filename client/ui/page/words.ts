@@ -53,6 +53,13 @@ function readQuoted(text: string, begin: number): { text: string; end: number } 
   throw new QuoteError(`A ${quote} is not closed.`);
 }
 
+/** The command line that {@linkcode splitWords} splits into these words. */
+export function joinWords(words: readonly string[]): string {
+  return words.map((word) =>
+    /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+  ).join(" ");
+}
+
 /** A program and its arguments, each on its own line, literally. */
 export function splitLines(text: string): string[] {
   const lines = text.split(/\r?\n/);

@@ -1,0 +1,85 @@
+/** The form that starts a job like another one: sent as it is, it asks for the same. */
+import assert from "node:assert/strict";
+import * as v from "valibot";
+import { formLike } from "../../client/ui/page/again.ts";
+import type { Job } from "../../client/ui/page/requests.ts";
+import { START_FORM, toRequest } from "../../client/ui/start_form.ts";
+
+const JOB = {
+  name: "/bin/sh",
+  args: ["-c", "echo 'a' \"b\" \\ $x\nnext\r\n", "", "é 日本"],
+  title: "nightly",
+  labels: { team: "billing", note: "a b=c" },
+  workingDirectory: "/srv",
+  user: "worker",
+  timeoutMs: 5_400_000,
+  limits: {
+    cpuCores: 0.29,
+    memoryBytes: 256 * 1024 ** 2 + 1,
+    readBytesPerSecond: 10_000_000,
+    writeBytesPerSecond: 4097,
+    processes: 7,
+  },
+  isolation: { privateTmp: true, noNetwork: false, ownProcesses: true },
+  umask: 0o27,
+  stopSignal: "INT",
+  gracePeriodMs: 2500,
+} as unknown as Job;
+
+/** What is asked for when the form is sent as it is. */
+function asked(job: Job) {
+  const { words, texts, switches } = formLike(job, "nobody");
+  return toRequest(v.parse(START_FORM, { words, idempotencyKey: "k", ...texts, ...switches }));
+}
+
+Deno.test("formLike: asks for the same job", () => {
+  const request = asked(JOB);
+  const { title, labels, workingDirectory, user, timeoutMs, limits, isolation } = JOB;
+  assert.deepEqual([request.name, request.args], [JOB.name, JOB.args]);
+  assert.deepEqual(
+    { ...request.limits, cpuCores: Number(Number(request.limits?.cpuCores).toFixed(6)) },
+    limits,
+  );
+  assert.deepEqual(
+    [request.title, request.labels, request.workingDirectory, request.user, request.timeoutMs],
+    [title, labels, workingDirectory, user, timeoutMs],
+  );
+  assert.deepEqual(request.isolation, isolation);
+  assert.deepEqual([request.umask, request.gracePeriodMs], [0o27, 2500]);
+  assert.match(request.stopSignal ?? "", /INT$/);
+});
+
+Deno.test("formLike: what the job does not have is left to the server", () => {
+  const bare = {
+    ...JOB,
+    title: "",
+    labels: {},
+    workingDirectory: "",
+    timeoutMs: 0,
+    limits: null,
+    isolation: null,
+    // As of a server that does not tell them.
+    umask: 0,
+    stopSignal: "",
+    gracePeriodMs: undefined,
+  };
+  const { texts } = formLike({ ...bare, user: "nobody" } as unknown as Job, "nobody");
+  assert.deepEqual(new Set(Object.values(texts)), new Set([""]));
+  assert.equal(asked(bare as unknown as Job).limits, undefined);
+});
+
+Deno.test("formLike: asks for the limits that were asked for, not for what the server made of them", () => {
+  const askedLimits = { memoryBytes: 1024 ** 3 };
+  const { texts } = formLike({ ...JOB, askedLimits } as Job, undefined);
+  assert.deepEqual([texts.memory, texts.cpu, texts.diskIo, texts.processes], ["1G", "", "", ""]);
+});
+
+Deno.test("formLike: limits are written exactly, in the largest unit", () => {
+  const { texts } = formLike(JOB, undefined);
+  assert.deepEqual([texts.cpu, texts.memory, texts.diskIo, texts.timeout], [
+    "29%",
+    "268435457",
+    "read=10MB/s write=4097B/s",
+    "90m",
+  ]);
+});
