@@ -68,6 +68,7 @@ async function run(wanted: ServerConfig): Promise<number> {
   }
   const { path: logFolder } = opened;
   const store = new JobStore(logFolder);
+  store.watchDisk();
   // After the store, whose lock keeps a second server from using the folder.
   const renewal = await Renewal.open(config, { identity, logFolder });
   const engine = await openEngine(config, {

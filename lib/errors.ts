@@ -77,6 +77,11 @@ export const DISK_REFUSES =
   "The disk of the server's log directory refuses to be written: it is read-only, or fails; the server's " +
   "log says more, and the kernel's (dmesg) on its host";
 
+/** The message where that disk does not answer. */
+export const DISK_STUCK =
+  "The disk of the server's log directory does not answer: it is frozen or stuck, or its file server is " +
+  "away; try again when the server's operator has seen to it";
+
 /** The message where it turned so while the job was started. */
 export const KILLED_DISK_REFUSES = `The job was started and killed again. ${DISK_REFUSES}`;
 

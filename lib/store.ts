@@ -2,10 +2,11 @@
 import { join } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import * as v from "valibot";
-import { isDiskFull } from "./errors.ts";
+import { DISK_STUCK, isDiskFull, JobError } from "./errors.ts";
 import { hasEnded, type JobRecord, type JobState } from "./model/record.ts";
 import type { UidRange } from "./model/owner_uids.ts";
 import { DATABASE_FILE, openDatabase, reading } from "./store/database.ts";
+import { askDisk, DiskWatch } from "./store/disk_watch.ts";
 import { RecordReader } from "./store/record_reader.ts";
 import { Reserve } from "./store/reserve.ts";
 import { COLUMNS, ROW, storedText } from "./store/stored_record.ts";
@@ -73,9 +74,10 @@ const ID_ROW = v.object({ id: v.string() });
 /**
  * The records of jobs. Each change is one transaction; a crash at any point leaves the file consistent.
  * A change survives the end of the server at once, and a power loss once {@linkcode JobStore.synced} has
- * settled.
+ * settled. Changes are refused while the disk does not answer, where that is watched.
  */
 export class JobStore {
+  readonly #folder: string;
   readonly #database: DatabaseSync;
   readonly #disk: WalSync;
   readonly #reserve: Reserve;
@@ -86,6 +88,7 @@ export class JobStore {
   readonly #selectKey: StatementSync;
   readonly #setFirstOffset: StatementSync;
   readonly #delete: StatementSync;
+  #watch: DiskWatch | undefined;
 
   /**
    * Opens or makes the file, and locks it for as long as this process lives.
@@ -94,6 +97,7 @@ export class JobStore {
    * @throws {Error} When another server holds it, or it is not readable as a store of this version.
    */
   constructor(folder: string) {
+    this.#folder = folder;
     this.#database = openDatabase(folder);
     this.#disk = new WalSync(join(folder, `${DATABASE_FILE}-wal`));
     this.#reserve = new Reserve(join(folder, `${DATABASE_FILE}-reserve`));
@@ -113,6 +117,16 @@ export class JobStore {
     this.#delete = sql("DELETE FROM jobs WHERE id = ?");
   }
 
+  /** Watches whether the disk answers, from now on. @param watch Tests have one of their own. */
+  watchDisk(watch: DiskWatch = new DiskWatch(() => askDisk(this.#folder))): void {
+    this.#watch = watch;
+  }
+
+  /** @throws {JobError} "unavailable" while the disk does not answer. Every change begins with this. */
+  requireDisk(): void {
+    if (this.#watch?.isStuck === true) throw new JobError("unavailable", DISK_STUCK);
+  }
+
   /**
    * Adds a record.
    *
@@ -120,6 +134,7 @@ export class JobStore {
    * one that could not be read again.
    */
   insert(record: JobRecord): void {
+    this.requireDisk();
     const { id, owner, idempotencyKey, firstOffset } = record;
     this.#insert.run(
       id,
@@ -255,6 +270,7 @@ export class JobStore {
 
   /** Stores the first byte of a job's output that is kept; to be called before any is removed. */
   setFirstOffset(id: string, firstOffset: number): void {
+    this.requireDisk();
     this.#setFirstOffset.run(safe(firstOffset), id);
   }
 
@@ -336,6 +352,7 @@ export class JobStore {
     );
     const { uid } = v.parse(UID_ROW, next);
     if (uid > last) return undefined;
+    this.requireDisk();
     this.#database.prepare("INSERT INTO owner_uids (owner, uid) VALUES (?, ?)").run(owner, uid);
     return { uid, isNew: true };
   }
@@ -359,6 +376,7 @@ export class JobStore {
    * the write-ahead log holds is written into the file, and the log begun anew.
    */
   #insist(change: () => void): void {
+    this.requireDisk();
     try {
       change();
     } catch (error) {
@@ -380,8 +398,10 @@ export class JobStore {
     return statement;
   }
 
-  /** Closes the file, and releases its lock. */
+  /** Closes the file, and releases its lock; the end of the process does that where the disk is stuck. */
   close(): void {
+    this.#watch?.close();
+    if (this.#watch?.isStuck === true) return;
     this.#database.close();
     this.#disk.close();
   }

@@ -12,9 +12,11 @@ interface RemovalParts {
 /**
  * Removes a job. The record goes last: where the server ends in between, the job can be removed again.
  *
+ * @throws At once where the disk does not answer.
  * @throws When the folder cannot be removed (the record is then kept), or the record not deleted.
  */
 export async function removeJob({ store, folders }: RemovalParts, id: string): Promise<void> {
+  store.requireDisk();
   await folders.remove(id);
   store.delete(id);
 }

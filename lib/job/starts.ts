@@ -162,6 +162,7 @@ export class Starts {
     { owner, idempotencyKey, onBegin = () => {} }: StartOptions,
   ): Promise<string> {
     const { executor, store, folders, clock, endings, graceMs } = this.#parts;
+    store.requireDisk();
     const limits = narrowLimits(this.#allowedLimits(), askedLimits);
     const after = this.#activeOf(settings.queue?.after ?? []);
     const handle = executor.plan(id, limits, settings);

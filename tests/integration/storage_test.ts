@@ -4,8 +4,10 @@ import { status } from "@grpc/grpc-js";
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { assertStatus, type TestClient } from "../support/client.ts";
-import { Mount } from "../support/mount.ts";
+import { processesOf } from "../support/job_traces.ts";
+import { cannotFreeze, Mount } from "../support/mount.ts";
 import { TestServer } from "../support/server.ts";
+import { testUnless } from "../support/skip.ts";
 import { until } from "../support/wait.ts";
 
 const MIB = 1024 ** 2;
@@ -203,6 +205,34 @@ Deno.test("a full disk: jobs go on, Start says what to do, nothing else breaks",
   await alice.remove(filler);
   const id = await alice.shell("echo room");
   assert.equal(await alice.text(id), "room\n");
+});
+
+testUnless(await cannotFreeze(), {
+  name: "a frozen disk: jobs are stopped, calls are answered, and what changes records is refused",
+  fn: async () => {
+    await using mount = await Mount.ext4();
+    await using server = await TestServer.start({ logDir: join(mount.folder, "log") });
+    const alice = server.client();
+    const finished = await alice.shell("echo hello");
+    await alice.wait(finished);
+    const running = await alice.start("sleep", "1000");
+    let stopped: Promise<unknown>;
+    {
+      await using _frozen = await mount.freeze();
+      await until("the server to notice", () => /does not answer/.test(server.log));
+      await assertStatus(alice.start("true"), status.UNAVAILABLE, /frozen or stuck/);
+      await assertStatus(alice.remove(finished), status.UNAVAILABLE, /frozen or stuck/);
+      assert.equal(await alice.text(finished), "hello\n");
+      assert.equal((await alice.query(running)).exited, false);
+      stopped = alice.stop(running, 0);
+      // Its groups stay until its launcher can write how it ended.
+      await until("its end", async () => (await processesOf(running)).length === 0);
+      assert.equal((await alice.query(running)).state, "JOB_STATE_STOPPING");
+    }
+    await stopped;
+    assert.equal((await alice.query(running)).signal, 9);
+    assert.equal(await alice.text(await alice.shell("echo again")), "again\n");
+  },
 });
 
 interface Reading {

@@ -852,6 +852,34 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   // The store.
   {
+    name: "records are written while the disk does not answer",
+    file: "lib/store.ts",
+    from: "    if (this.#watch?.isStuck === true) throw new",
+    to: "    if (false) throw new",
+    tests: ["store"],
+  },
+  {
+    name: "ends of jobs are written while the disk does not answer",
+    file: "lib/store.ts",
+    from: "  #insist(change: () => void): void {\n    this.requireDisk();\n",
+    to: "  #insist(change: () => void): void {\n",
+    tests: ["store"],
+  },
+  {
+    name: "a disk that answers late is stuck for ever",
+    file: "lib/store/disk_watch.ts",
+    from: "    this.isStuck = false;\n",
+    to: "",
+    tests: ["disk_watch"],
+  },
+  {
+    name: "a disk that takes a moment is stuck",
+    file: "lib/store/disk_watch.ts",
+    from: "count < STUCK_STEPS",
+    to: "count < 1",
+    tests: ["disk_watch"],
+  },
+  {
     name: "a damaged record is handed out",
     file: "lib/store/stored_record.ts",
     from: "  v.assert(RECORD, record);",

@@ -5,6 +5,7 @@ import type { JobRecord } from "../../lib/model/record.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { type JobCursor, JobStore } from "../../lib/store.ts";
 import { storedText } from "../../lib/store/stored_record.ts";
+import { DiskWatch } from "../../lib/store/disk_watch.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 
 Deno.test("JobStore: records and their changes survive the store", async () => {
@@ -390,6 +391,29 @@ Deno.test("JobStore: a number that could not be read again is refused, and nothi
     store.delete(record.id);
   }
   assert.equal(store.get(record.id), undefined);
+});
+
+Deno.test("JobStore: while the disk does not answer, changes are refused at once, and records are read", async () => {
+  await using folder = await temporaryFolder();
+  using store = open(folder.path);
+  const record = newRecord();
+  store.insert(record);
+  using _log = new CapturedLog();
+  const watch = new DiskWatch(() => Promise.resolve());
+  store.watchDisk(watch);
+  watch.isStuck = true;
+  const changes = [
+    () => store.insert(newRecord()),
+    () => store.update(record),
+    () => store.setFirstOffset(record.id, 1),
+    () => store.uidOf("alice", { first: 700_000, last: 700_009 }),
+    () => store.delete(record.id),
+    () => store.replace(record),
+  ];
+  for (const change of changes) assert.throws(change, /does not answer: it is frozen or stuck/);
+  assert.deepEqual(store.get(record.id), record);
+  watch.isStuck = false;
+  store.delete(record.id);
 });
 
 Deno.test("JobStore: of many ids, those without a record, also of strange texts; a damaged record is one", async () => {
