@@ -6,6 +6,11 @@ import { Job, type Site } from "../conformance/site.ts";
 import type { Executor } from "../../lib/executor.ts";
 import { LocalExecutor } from "../../lib/executor/local.ts";
 import { run } from "../support/run.ts";
+import { until } from "../support/wait.ts";
+
+/** Prints what is left of the groups that a server's jobs have in common. */
+const REMOVE_GROUPS = 'cd /sys/fs/cgroup; rmdir -- */"$1"/launchers */"$1" "$1"/launchers "$1" ' +
+  '2>/dev/null; ls -d -- */"$1" "$1" 2>/dev/null';
 
 /** This host. */
 class LocalSite implements Site {
@@ -37,6 +42,11 @@ class LocalSite implements Site {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.executor.close();
     await Deno.remove(this.folder, { recursive: true });
+    // The last launchers may be about to exit.
+    await until("the groups to be gone", async () => {
+      const { stdout } = await run("sh", ["-c", REMOVE_GROUPS, "sh", this.#parent]);
+      return stdout === "";
+    });
   }
 }
 
