@@ -26,7 +26,7 @@ testUnless(reason, {
       );
 
       await cluster.killController();
-      cluster.startController();
+      await cluster.startController();
       await cluster.node(1).powerOff();
       await until("the controller to miss the node", async () => {
         const { stdout } = await cluster.run(["sinfo", "-h", "-N", "-t", "down", "-o", "%N"]);

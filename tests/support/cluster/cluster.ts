@@ -75,7 +75,7 @@ export class Cluster implements AsyncDisposable {
         "munged",
         () => Deno.stat(`${folder}/munge/socket`).then(() => true, () => false),
       );
-      cluster.startController();
+      await cluster.startController();
       await Promise.all(machines.map((node) => node.powerOn()));
       await cluster.untilReady();
     } catch (error) {
@@ -121,11 +121,20 @@ export class Cluster implements AsyncDisposable {
     return run(program, args, { env: { SLURM_CONF: this.confFile, ...env } });
   }
 
-  /** Starts the controller; it goes on with what it has saved. */
-  startController(): void {
-    this.#controller = new Daemon(["slurmctld", "-D", "-f", this.confFile], {
+  /** Starts the controller; it goes on with what it has saved, or knows of no job, and counts anew. */
+  async startController({ knowsJobs = true } = {}): Promise<void> {
+    const state = join(this.folder, "state");
+    if (!knowsJobs) await Deno.remove(state, { recursive: true });
+    await Deno.mkdir(state, { recursive: true });
+    const flags = knowsJobs ? [] : ["-c"];
+    this.#controller = new Daemon(["slurmctld", "-D", ...flags, "-f", this.confFile], {
       log: `${this.folder}/log/slurmctld.err`,
     });
+  }
+
+  /** Waits until the controller answers. */
+  async untilAnswers(): Promise<void> {
+    await until("the controller", async () => (await this.run(["scontrol", "ping"])).code === 0);
   }
 
   /** Kills the controller: what it has not saved is lost. */

@@ -1,0 +1,216 @@
+/** The executor of a cluster, on a cluster whose parts fail. */
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { JobError } from "../../lib/errors.ts";
+import { Cluster } from "../support/cluster/cluster.ts";
+import { endingOf, EngineHost, type EngineJob, exitOf } from "../support/cluster/engine_host.ts";
+import { isLong } from "../support/cluster/length.ts";
+import { whyNoCluster } from "../support/cluster/possible.ts";
+import { run } from "../support/run.ts";
+import { testUnless } from "../support/skip.ts";
+import { until } from "../support/wait.ts";
+
+/** How often the controller is killed, and over how much time after a start. */
+const CONTROLLER_KILLS = isLong ? 20 : 3;
+const KILL_SPAN_MS = 3000;
+
+/** A node that is away for so long is not given up (SlurmdTimeout is 10 s). */
+const SHORT_CUT_MS = 3000;
+
+/** Slurm gives a node up some time after its SlurmdTimeout; then its jobs are given some time, too. */
+const GIVE_UP_DEADLINE_MS = 60_000;
+
+/** Jobs of a burst that slurmd cannot start in the time that it is given. */
+const BURST_JOBS = 300;
+
+const IN_AN_HOUR = { beginAtMs: Date.now() + 3_600_000 };
+
+const reason = await whyNoCluster();
+
+function test(name: string, fn: () => Promise<void>, why = reason): void {
+  // A server that is killed leaves scripts behind, which end by themselves: so does an executor.
+  testUnless(why, {
+    name: `engine failures: ${name}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn,
+  });
+}
+
+function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+async function linesOf(file: string): Promise<string[]> {
+  const text = await Deno.readTextFile(file).catch(() => "");
+  return text.split("\n").filter(Boolean);
+}
+
+/** The node that a job runs on, once it does. */
+async function nodeOf(job: EngineJob): Promise<string> {
+  return (await job.whenBegun).node ?? "";
+}
+
+/** What must be so of jobs of which each appends its index to a file: none has run twice, or untold. */
+async function checkWitness(file: string, jobs: readonly EngineJob[]): Promise<string> {
+  const endings = await Promise.all(jobs.map(endingOf));
+  const lines = await linesOf(file);
+  for (const [index, ending] of endings.entries()) {
+    const times = lines.filter((line) => line === String(index)).length;
+    const expected = { exited: [1], lost: [0, 1], "never-ran": [0] }[ending.kind];
+    assert(expected.includes(times), `job ${index} ran ${times} times: ${JSON.stringify(ending)}`);
+    if (ending.kind === "exited") assert.equal(ending.exitCode, 0);
+  }
+  const count = (kind: string) => endings.filter((ending) => ending.kind === kind).length;
+  return `${count("exited")} exited, ${count("never-ran")} never ran, ${count("lost")} were lost`;
+}
+
+test(`a controller that is killed ${CONTROLLER_KILLS} times soon after a start runs nothing twice`, async () => {
+  await using cluster = await Cluster.start();
+  await using host = await EngineHost.open(cluster);
+  const file = join(cluster.folder, "witness");
+  const jobs: EngineJob[] = [];
+  for (let kill = 0; kill < CONTROLLER_KILLS; kill++) {
+    for (const _ of [1, 2]) jobs.push(await host.run(`echo ${jobs.length} >>${file}; sleep 1`));
+    // The time itself is what is tried.
+    await wait(100 + kill * (KILL_SPAN_MS - 100) / (CONTROLLER_KILLS - 1));
+    await cluster.killController();
+    await cluster.startController();
+    await cluster.untilAnswers();
+  }
+  console.log(`of ${jobs.length} jobs ${await checkWitness(file, jobs)}`);
+  assert.equal((await exitOf(await host.run("exit 3"))).exitCode, 3);
+});
+
+test("a node without power, and nodes without network for a short and a long time", async () => {
+  await using cluster = await Cluster.start({ nodes: 3 });
+  await using host = await EngineHost.open(cluster);
+  const gate = join(cluster.folder, "gate");
+  // A node has four cores: so each is on one of its own.
+  const settings = { queue: { cpus: 3 } };
+  const [off, short, long] = await Promise.all([
+    host.run("echo before; sleep 1000", { settings }),
+    host.run(`echo before; until [ -e ${gate} ]; do sleep 0.05; done; exit 5`, { settings }),
+    host.run("echo before; sleep 1000", { settings }),
+  ]);
+  const [offNode, shortNode, longNode] = await Promise.all([off, short, long].map(nodeOf));
+  assert(offNode && shortNode && longNode);
+  assert.equal(new Set([offNode, shortNode, longNode]).size, 3);
+  await until("their output", async () => {
+    const texts = await Promise.all([off, short, long].map((job) => host.output(job)));
+    return texts.every((text) => text === "before\n");
+  });
+  await Promise.all([
+    cluster.nodeNamed(offNode).powerOff(),
+    cluster.nodeNamed(shortNode).unplug(),
+    cluster.nodeNamed(longNode).unplug(),
+  ]);
+  await Deno.writeTextFile(gate, "");
+  await wait(SHORT_CUT_MS);
+  await cluster.nodeNamed(shortNode).plug();
+  assert.equal((await exitOf(short)).exitCode, 5);
+
+  for (const [job, node] of [[off, offNode], [long, longNode]] as const) {
+    const ending = await endingOf(job);
+    assert(ending.kind === "lost", JSON.stringify(ending));
+    assert.match(ending.reason, new RegExp(`node ${node} failed.*may run on`));
+    assert.equal(await host.output(job), "before\n");
+  }
+  await cluster.nodeNamed(longNode).plug();
+  await until("what was cut off to be killed", async () => {
+    const { stdout } = await run("find", ["/sys/fs/cgroup", "-name", `*-${long.request.jobId}`]);
+    return stdout === "";
+  }, GIVE_UP_DEADLINE_MS);
+  await cluster.untilReady(2);
+  assert.equal((await exitOf(await host.run("exit 6", { settings }))).exitCode, 6);
+});
+
+test("a controller that is dead, hangs and comes back changes no job's state, and starts nothing late", async () => {
+  await using cluster = await Cluster.start({ parameters: { MessageTimeout: "4" } });
+  await using host = await EngineHost.open(cluster);
+  const file = join(cluster.folder, "witness");
+  const gates = [0, 1].map((index) => join(cluster.folder, `gate-${index}`));
+  const [one, other, waiting] = await Promise.all([
+    ...gates.map((gate, index) =>
+      host.run(`until [ -e ${gate} ]; do sleep 0.05; done; exit ${index + 3}`)
+    ),
+    host.run("exit 7", { settings: { queue: IN_AN_HOUR } }),
+  ]);
+  assert(one && other && waiting);
+  await Promise.all([one.whenBegun, other.whenBegun]);
+  const ids = [one, other, waiting].map(({ request }) => request.jobId);
+  const states = () => host.executor.statuses(ids).map((status) => status?.engineState);
+  await until("Slurm's answer", () => states().join() === "RUNNING,RUNNING,PENDING");
+
+  const isRefused = (job: Promise<unknown>) =>
+    assert.rejects(
+      job,
+      (error) => error instanceof JobError && error.kind === "unavailable",
+    );
+  await cluster.killController();
+  await isRefused(host.run(`echo dead >>${file}`));
+  await Deno.writeTextFile(gates[0] ?? "", "");
+  assert.equal((await exitOf(one)).exitCode, 3);
+  const beganMs = performance.now();
+  assert.equal(states().join(), "RUNNING,RUNNING,PENDING");
+  assert(performance.now() - beganMs < 100, "the states were asked for");
+  await cluster.startController();
+  await cluster.untilAnswers();
+
+  cluster.stopController();
+  // The controller takes it once it goes on: a launch record then keeps it from running.
+  await isRefused(host.run(`echo hung >>${file}`));
+  await Deno.writeTextFile(gates[1] ?? "", "");
+  assert.equal((await exitOf(other)).exitCode, 4);
+  cluster.continueController();
+  await host.executor.stop(waiting.request, { signal: "TERM", killAtMs: Date.now() });
+  assert.equal((await endingOf(waiting)).kind, "never-ran");
+  await until("the queue to be empty", async () => {
+    const { code, stdout } = await cluster.run(["squeue", "--noheader"]);
+    return code === 0 && stdout === "";
+  }, GIVE_UP_DEADLINE_MS);
+  assert.deepEqual(await linesOf(file), []);
+  assert.equal((await exitOf(await host.run("exit 6"))).exitCode, 6);
+});
+
+test("a stranger's job that has got the number of a lost one is neither signalled nor cancelled", async () => {
+  await using cluster = await Cluster.start();
+  await using host = await EngineHost.open(cluster);
+  const ours = await host.run("echo ran", { settings: { queue: IN_AN_HOUR } });
+  await cluster.killController();
+  await cluster.startController({ knowsJobs: false });
+  await cluster.untilReady();
+  const output = join(cluster.folder, "stranger");
+  const script = "trap 'echo heard' TERM USR1 HUP; echo ready; while :; do sleep 0.1; done";
+  const stranger = await cluster.run([
+    ...["sbatch", "--parsable", "--job-name=stranger", `--output=${output}`, "--wrap", script],
+  ]);
+  assert.equal(stranger.stdout.trim(), ours.number, stranger.stderr);
+  await until("the stranger's job", async () => (await linesOf(output)).includes("ready"));
+
+  await host.executor.stop(ours.request, { signal: "TERM", killAtMs: Date.now() });
+  assert.equal((await endingOf(ours)).kind, "never-ran");
+  assert.equal(host.executor.statuses([ours.request.jobId])[0]?.engineState, undefined);
+  const later = await host.run("exit 4");
+  assert.equal((await exitOf(later)).exitCode, 4);
+  assert.deepEqual(await linesOf(output), ["ready"]);
+  const { stdout } = await cluster.run(["squeue", "--noheader", "--format=%j %T"]);
+  assert.match(stdout, /^stranger RUNNING$/m);
+  assert.deepEqual(await Deno.readTextFile(ours.request.output), "");
+});
+
+test(
+  "a burst that slurmd cannot start in time runs nothing twice, and tells of each job",
+  async () => {
+    await using cluster = await Cluster.start({
+      parameters: { NodeCPUs: "64", BatchStartTimeout: "10" },
+    });
+    await using host = await EngineHost.open(cluster);
+    const file = join(cluster.folder, "witness");
+    const jobs = await Promise.all(
+      Array.from({ length: BURST_JOBS }, (_, index) => host.run(`echo ${index} >>${file}`)),
+    );
+    console.log(`of ${jobs.length} jobs ${await checkWitness(file, jobs)}`);
+  },
+  reason ?? (isLong ? undefined : "it takes minutes: deno task test:cluster -- --long"),
+);
