@@ -1,3 +1,4 @@
+import { isStandardInput } from "../common/standard_input.ts";
 import { ClientError, ClosedOutputError, messageOf, oneLine } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
 
@@ -31,7 +32,7 @@ export interface Terminal {
    */
   onResize(listener: () => void): () => void;
   /**
-   * The content of a file, or of standard input where the name is `-`.
+   * The content of a file, or of standard input where the name is `-` or `/dev/stdin`.
    *
    * @param limitBytes Reading ends with the piece that exceeds this number.
    */
@@ -177,7 +178,7 @@ export const processTerminal: Terminal = {
     return () => Deno.removeSignalListener("SIGWINCH", listener);
   },
   async read(file, { limitBytes = Infinity } = {}) {
-    const source = file === "-" ? Deno.stdin : await Deno.open(file);
+    const source = isStandardInput(file) ? Deno.stdin : await Deno.open(file);
     const parts: Uint8Array<ArrayBuffer>[] = [];
     let length = 0;
     for await (const part of source.readable) {

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { isStandardInput } from "../../common/standard_input.ts";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import {
   parseCpuLimit,
@@ -194,7 +195,7 @@ function decodeText(bytes: Uint8Array, file: string): string {
 }
 
 async function readInput(file: string, terminal: Terminal): Promise<Uint8Array> {
-  if (file === "-" && terminal.isTyped && terminal.isAttended) {
+  if (isStandardInput(file) && terminal.isTyped && terminal.isAttended) {
     terminal.note("reading the job's standard input from this terminal; Ctrl-D ends it");
   }
   const bytes = await readFile(file, "--stdin", terminal);

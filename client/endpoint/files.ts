@@ -8,9 +8,21 @@ export interface Files {
 
 /** The command line's: Deno's own functions need no module that has to be loaded. */
 export const DENO_FILES: Files = {
-  readText: (file) => Deno.readTextFileSync(file),
+  readText: (file) => file === "/dev/stdin" ? readInput() : Deno.readTextFileSync(file),
   list: (folder) => Array.from(Deno.readDirSync(folder), ({ name }) => name),
 };
+
+/** Standard input to its end: the runtime does not open its name. */
+function readInput(): string {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(64 * 1024);
+  let text = "";
+  for (;;) {
+    const length = Deno.stdin.readSync(buffer);
+    if (length === null) return text + decoder.decode();
+    text += decoder.decode(buffer.subarray(0, length), { stream: true });
+  }
+}
 
 /** The system's code of an error of a file, on every runtime; undefined for any other error. */
 export function codeOfFileError(error: unknown): string | undefined {

@@ -43,7 +43,7 @@ export const listVerb: Verb = {
       "Prints jobs, the newest first; without options only those that have not ended.",
     );
     command.addOption(
-      new Option("-a, --all", "also jobs that have ended").conflicts(["state", "failed"]),
+      new Option("-a, --all", "also jobs that have ended").conflicts("state"),
     );
     command.addOption(stateOption().conflicts("failed"));
     command.addOption(

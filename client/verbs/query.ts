@@ -29,7 +29,7 @@ export const inspectVerb: Verb = {
   },
 
   async run(call, command) {
-    return await queryJobs(call, command.args, formatJson);
+    return await queryJobs(call, command.args, (job, jobID) => formatJson(job, jobID));
   },
 };
 
@@ -73,7 +73,7 @@ Examples:
     const { args } = command;
     const { json, long, format } = command.opts<QueryOptions>();
     if (json || format !== undefined && isJsonFormat(format)) {
-      return await queryJobs(call, args, formatJson);
+      return await queryJobs(call, args, (job, jobID) => formatJson(job, jobID));
     }
     if (format !== undefined) {
       return await queryJobs(

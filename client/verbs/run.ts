@@ -1,4 +1,5 @@
 import { Option } from "commander";
+import { isStandardInput } from "../../common/standard_input.ts";
 import { stopUnlessEnded } from "../jobs/end.ts";
 import { ClientError, ClosedOutputError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
@@ -19,14 +20,6 @@ interface RunOptions extends RetryOptions, StopOptions {
   /** The file that the job's standard input comes from. */
   readonly stdin?: string;
 }
-
-/** Names of this command's own standard input, which `--env-file` and `--identity` may read. */
-const STANDARD_INPUTS: ReadonlySet<unknown> = new Set([
-  "-",
-  "/dev/stdin",
-  "/dev/fd/0",
-  "/proc/self/fd/0",
-]);
 
 /** `run CMD [ARGS...]`: starts a job, writes its output and exits as it did. */
 export const runVerb: Verb = {
@@ -69,9 +62,7 @@ Examples:
   async run({ servers, terminal }, command) {
     const context = { session: await servers.one(), terminal };
     const options = command.opts<RunOptions>();
-    const readsInput = Object.values(command.optsWithGlobals()).some((value) =>
-      STANDARD_INPUTS.has(value)
-    );
+    const readsInput = Object.values(command.optsWithGlobals()).some(isStandardInput);
     if (!readsInput && options.stdin === undefined && !options.quiet && await terminal.isFed()) {
       terminal.note(
         "standard input is not passed to the job: add --stdin -, or </dev/null to say so",

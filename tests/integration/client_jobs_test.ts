@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { BIN_DIR } from "../support/binaries.ts";
+import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { until } from "../support/wait.ts";
 import { inTime } from "../support/wait.ts";
@@ -174,6 +175,20 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   const [, row = ""] = await lines(server, "list", "-a", "-n", "1");
   assert(row.startsWith(strange.slice(0, 8)));
   assert(row.endsWith("true $'a\\nb' $'\\u202ex' '日本'"), row);
+});
+
+Deno.test("worker-client: identity and variables may come from pipes", async () => {
+  await using server = await TestServer.start();
+  const script = `
+    "$0" -i <(cat "$1") version --server "$2"
+    cat "$1" | "$0" -i /dev/stdin list --quiet --server "$2"
+    echo A=1 | "$0" -i "$1" --server "$2" run -q --env-file /dev/stdin sh -c 'echo $A'`;
+  const { code, stdout, stderr } = await run("bash", [
+    ...["-ec", script, join(BIN_DIR, "worker-client")],
+    ...[server.pki.file("alice.pem"), server.address],
+  ]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.match(stdout, /^client \S+\nserver \S+\n1\n$/);
 });
 
 Deno.test("worker-client run, wait, query, list: say why a job has not ended by itself", async () => {

@@ -311,7 +311,11 @@ testClient("query: several jobs, in their order; all are tried", async ({ server
   const { text } = await client("query", "--format", "{exitCode} {ending}", ID, OTHER);
   assert.equal(text, "3 exit\n143 stopped\n");
   const { text: json } = await client("inspect", ID, OTHER);
-  assert.deepEqual(json.trim().split("\n").map((line) => JSON.parse(line).jobID), [ID, OTHER]);
+  const printed = json.trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(printed.map(({ jobID, context }) => [jobID, context]), [[ID, undefined], [
+    OTHER,
+    undefined,
+  ]]);
 });
 
 testClient("query: --json is one object on one line, --long is for people", async (world) => {
