@@ -169,7 +169,8 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
   if (Deno.pid === 1) {
     log.warn(
       "this server is process 1 of a container, and what jobs leave behind stays as zombies: " +
-        "start the container with --init (docker and podman have it)",
+        "start the container with --init (docker and podman have it), or this server by " +
+        "deploy/container_init.sh",
     );
   }
   for (const problem of await findExposures(guardedFiles(config))) log.warn(problem);

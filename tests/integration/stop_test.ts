@@ -289,3 +289,25 @@ Deno.test("start: a server that is process 1 of a container warns that zombies s
   await server.end("SIGKILL");
   assert.match(log, /process 1 of a container.*--init/);
 });
+
+Deno.test("start: by container_init.sh as process 1 no zombie stays, and signals reach the server", async () => {
+  const init = new URL("../../deploy/container_init.sh", import.meta.url).pathname;
+  const prelude = `exec unshare --pid --fork --kill-child --mount-proc ${init} "$0" "$@"`;
+  await using server = await TestServer.start({ prelude });
+  try {
+    const alice = server.client();
+    const textOf = async (script: string) => await alice.text(await alice.shell(script));
+    const orphans = "i=0; while [ $i -lt 200 ]; do (sleep 0 &); i=$((i + 1)); done";
+    const ignored = await textOf(`${orphans}; grep '^SigIgn:' /proc/self/status`);
+    assert.match(ignored, /0\n$/, "the job ignores SIGINT or SIGQUIT");
+    const zombies = "cat /proc/[0-9]*/stat | grep -c ') Z '; true";
+    await until("no zombie", async () => await textOf(zombies) === "0\n");
+    const servers = await textOf("cat /proc/[0-9]*/comm | grep -c worker-server");
+    assert.equal(servers, "1\n", "the server is not in the namespace");
+    await alice.shell("kill -s TERM 1");
+    await until("the server's end", () => /stopped; running jobs go on/.test(server.log));
+    assert.doesNotMatch(server.log, /process 1 of a container/);
+  } finally {
+    await server.end("SIGKILL");
+  }
+});
