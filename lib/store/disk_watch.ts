@@ -10,7 +10,7 @@ const INTERVAL_MS = 500;
 
 /** A look that is not over after so many of these steps is stuck: steps count no time without processor. */
 const STEP_MS = 250;
-const STUCK_STEPS = 4;
+const STUCK_STEPS = 8;
 
 /** What no file has as its name. */
 const NO_FILE = "no-such-file";
@@ -28,7 +28,7 @@ export class DiskWatch {
   readonly #look: () => Promise<void>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
-  /** Whether a look has not been answered for about a second. */
+  /** Whether a look has not been answered for about two seconds. */
   isStuck = false;
 
   /** @param look Settles when the disk has answered; may reject. */

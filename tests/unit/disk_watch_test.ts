@@ -4,7 +4,7 @@ import { askDisk, DiskWatch } from "../../lib/store/disk_watch.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { FakeTime } from "../support/fake_time.ts";
 
-Deno.test("DiskWatch: a disk that has not answered for a second is stuck, until it answers", async () => {
+Deno.test("DiskWatch: a disk that has not answered for two seconds is stuck, until it answers", async () => {
   using time = new FakeTime();
   using log = new CapturedLog();
   let looks = 0;
@@ -18,7 +18,7 @@ Deno.test("DiskWatch: a disk that has not answered for a second is stuck, until 
   assert(looks > 5, `${looks} looks`);
   assert.equal(watch.isStuck, false);
   gate = Promise.withResolvers();
-  await time.advance(1000);
+  await time.advance(2000);
   assert.equal(watch.isStuck, false, "a disk that only has much to do");
   await time.advance(1000);
   assert.equal(watch.isStuck, true);
