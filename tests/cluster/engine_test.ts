@@ -205,7 +205,7 @@ test("slurmd that restarts loses no end of a job", async () => {
 });
 
 test("through a share whose attributes are cached, an end is told with the whole output", async () => {
-  await using share = await StaleShare.make(cluster, "stale");
+  await using share = await StaleShare.make(join(cluster.folder, "stale"));
   await using host = await EngineHost.open(cluster, "stale");
   assert.equal(host.sharedFolder, share.folder);
   const jobs = await Promise.all(

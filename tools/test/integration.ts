@@ -40,22 +40,26 @@ const ALONE: ReadonlySet<string> = new Set(
 
 /** By what was measured (`took` lines of a run): the others take less. */
 const LONGEST_FIRST: readonly string[] = [
-  "documents",
-  "crash",
-  "slow_readers",
-  "tls",
-  "demo",
-  "server_command",
-  "resume",
-  "ui_page",
-  "renewal",
-  "certs",
-  "hand_over",
-  "bulk",
-  "streams",
-  "client_jobs",
-  "certs_revoke",
-].map((name) => `tests/integration/${name}_test.ts`);
+  "cluster/engine_failures",
+  "cluster/engine",
+  "cluster/conformance",
+  "cluster/node",
+  "integration/documents",
+  "integration/crash",
+  "integration/slow_readers",
+  "integration/tls",
+  "integration/demo",
+  "integration/server_command",
+  "integration/resume",
+  "integration/ui_page",
+  "integration/renewal",
+  "integration/certs",
+  "integration/hand_over",
+  "integration/bulk",
+  "integration/streams",
+  "integration/client_jobs",
+  "integration/certs_revoke",
+].map((name) => `tests/${name}_test.ts`);
 
 /** Inputs for each fuzz target where attacks are all that is run: eight times the usual number. */
 const ATTACK_FUZZ_RUNS = 4000;
