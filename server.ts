@@ -6,7 +6,7 @@ import { findExposures } from "./lib/access/exposure.ts";
 import { VERSION } from "./lib/server/build_info.ts";
 import { defaultUserOf, readConfig, type ServerConfig } from "./lib/server/config.ts";
 import { guardedFiles } from "./lib/server/guarded_files.ts";
-import { ownAccount, ROOT } from "./lib/server/own_account.ts";
+import { type Account, ownAccount, ROOT } from "./lib/server/own_account.ts";
 import { fitBounds, raiseDescriptorLimit } from "./lib/server/descriptors.ts";
 import { examine, formatFindings } from "./lib/server/doctor.ts";
 import { messageOf } from "./lib/errors.ts";
@@ -77,7 +77,15 @@ async function run(wanted: ServerConfig): Promise<number> {
   });
   const trail = await AuditTrail.open(logFolder, config.auditSizeBytes);
   try {
-    const exitStatus = await serve(config, { renewal, rules, logFolder, store, engine, trail });
+    const exitStatus = await serve(config, {
+      account,
+      renewal,
+      rules,
+      logFolder,
+      store,
+      engine,
+      trail,
+    });
     log.info("stopped; running jobs go on");
     return exitStatus;
   } finally {
@@ -90,6 +98,7 @@ async function run(wanted: ServerConfig): Promise<number> {
 
 /** What a server uses while it runs. */
 interface ServerResources {
+  account: Account;
   renewal: Renewal;
   rules: RuleFile;
   logFolder: string;
@@ -104,7 +113,7 @@ interface ServerResources {
  * @returns The exit status.
  */
 async function serve(config: ServerConfig, resources: ServerResources): Promise<number> {
-  const { renewal, rules, logFolder, store, engine, trail } = resources;
+  const { account, renewal, rules, logFolder, store, engine, trail } = resources;
   const { executor, jobsParent, cgroup, controllers, inheritedDescriptors } = engine;
   const manager = await JobManager.open({
     executor,
@@ -173,7 +182,8 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
         "deploy/container_init.sh",
     );
   }
-  for (const problem of await findExposures(guardedFiles(config))) log.warn(problem);
+  const owners = [ROOT.uid, account.uid];
+  for (const problem of await findExposures(guardedFiles(config), owners)) log.warn(problem);
   log.info("ready", {
     version: VERSION,
     listen: config.listen,

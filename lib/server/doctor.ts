@@ -88,7 +88,7 @@ export async function examine(
     }),
     await check("certificates", () => examineCertificates(config)),
     await check("revocation list", () => examineRevocations(config)),
-    ...await examineExposures(config),
+    ...await examineExposures(config, uid),
   ];
 }
 
@@ -176,13 +176,14 @@ async function examineUser({ jobUser, ownerUids }: ServerConfig): Promise<string
   return { warning: `${problem}: jobs cannot run as another user or be isolated` };
 }
 
-async function examineExposures(config: ServerConfig): Promise<Finding[]> {
+async function examineExposures(config: ServerConfig, uid: number): Promise<Finding[]> {
   const subject = "file permissions";
-  const problems = await findExposures(guardedFiles(config));
+  const problems = await findExposures(guardedFiles(config), [ROOT.uid, uid]);
   if (problems.length > 0) {
     return problems.map((text) => ({ state: "warning", subject, text }));
   }
-  const text = "only root can read the key and change what decides who may do what";
+  const who = uid === ROOT.uid ? "only root" : "only root and the server's own user";
+  const text = `${who} can read the key and change what decides who may do what`;
   return [{ state: "ok", subject, text }];
 }
 
