@@ -31,6 +31,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_program"],
   },
   {
+    name: "a job is started again without its variables, and nobody is told",
+    file: "client/jobs/rerun.ts",
+    from: "if (job.hasSecrets && !withoutSecrets",
+    to: "if (!job.hasSecrets && !withoutSecrets",
+    tests: ["client_rerun"],
+  },
+  {
+    name: "a job that is started again is held by the server's limits of then",
+    file: "client/jobs/rerun.ts",
+    from: "const { isolation, askedLimits } = job;",
+    to: "const { isolation, limits: askedLimits } = job;",
+    tests: ["client_rerun"],
+  },
+  {
     name: "max is sent as a limit",
     file: "client/command_line/start_options.ts",
     from: "value !== undefined && value !== Infinity",
