@@ -66,6 +66,8 @@ Deno.test("formLike: what the job does not have is left to the server", () => {
   const { texts } = formLike({ ...bare, user: "nobody" } as unknown as Job, "nobody");
   assert.deepEqual(new Set(Object.values(texts)), new Set([""]));
   assert.equal(asked(bare as unknown as Job).limits, undefined);
+  const ofOwner = formLike({ ...JOB, user: "200017" } as Job, "nobody");
+  assert.equal(ofOwner.texts.user, "", "a uid that the server chose");
 });
 
 Deno.test("formLike: asks for the limits that were asked for, not for what the server made of them", () => {

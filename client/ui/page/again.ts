@@ -38,7 +38,8 @@ export function formLike(job: Job, jobUser: string | undefined): Prefill {
       name: job.title,
       labels: Object.entries(job.labels).map(([key, value]) => `${key}=${value}`).join("\n"),
       cwd: job.workingDirectory,
-      user: job.user === jobUser ? "" : job.user,
+      // A number is a uid of the server's own choice.
+      user: job.user === jobUser || /^\d+$/.test(job.user) ? "" : job.user,
       timeout: job.timeoutMs === 0 ? "" : inUnits(job.timeoutMs, DURATION_UNITS_MS),
       // A hundredth of a percent is below what the kernel counts.
       cpu: text(limits?.cpuCores, (cores) => `${Number((cores * 100).toFixed(2))}%`),
