@@ -124,8 +124,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a refusal is believed of an sbatch that was killed",
     file: "lib/executor/slurm/submission.ts",
-    from: "answer.status === 137 || ",
-    to: "",
+    from: "answer.status === 137 || NOT_HEARD",
+    to: "NOT_HEARD",
     tests: ["slurm_submission"],
   },
 ];
