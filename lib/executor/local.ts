@@ -42,7 +42,7 @@ import { RECORD_REFUSED_STATUS } from "./launcher.ts";
 import { parseLaunchReport, toLaunchError, withRoomNamed } from "./launch_report.ts";
 import { type Launched, Launchers } from "./launchers.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
-import { isForeign, placementIn } from "./placement.ts";
+import { isHosts, placementIn } from "./placement.ts";
 import { prepareHost } from "./prepare_host.ts";
 import { nameOf } from "./processes.ts";
 import { type Finding, ProgramCheck } from "./program_check.ts";
@@ -182,7 +182,7 @@ export class LocalExecutor implements Executor {
   }
 
   async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
-    const foreign = requests.filter(({ handle }) => isForeign(handle));
+    const foreign = requests.filter(({ handle }) => !isHosts(handle));
     if (foreign.length > 0) {
       // To look here would find nothing of them, and what is not found would be told as lost.
       throw new Error(

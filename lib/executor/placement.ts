@@ -10,9 +10,9 @@ export function placementIn(handle: Handle): Placement | undefined {
   return isWhole ? handle as unknown as Placement : undefined;
 }
 
-/** Whether a handle is of a job that this executor has not planned: nothing in it is of a placement. */
-export function isForeign(handle: Handle): boolean {
-  return !["groups", "tracker", "populatedFile", "counters"].some((name) => name in handle);
+/** Whether a handle is of a job of a host, damaged or not: something in it is of a placement. */
+export function isHosts(handle: Handle): boolean {
+  return ["groups", "tracker", "populatedFile", "counters"].some((name) => name in handle);
 }
 
 function isText(value: unknown): value is string {

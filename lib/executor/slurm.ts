@@ -37,6 +37,7 @@ import { Leftovers } from "./slurm/leftovers.ts";
 import { readNodeRecord } from "./slurm/node_record.ts";
 import { QueuePoller } from "./slurm/poller.ts";
 import { isOverIn, type QueueAnswer, statusOf } from "./slurm/queue.ts";
+import { isHosts } from "./placement.ts";
 import { notMounted, Share } from "./slurm/share.ts";
 import { openSite, type Site } from "./slurm/site.ts";
 import { Stopping } from "./slurm/stopping.ts";
@@ -62,6 +63,8 @@ const ORDER_LOOK_MS = 50;
 export interface SlurmOptions {
   /** A folder on the site's shared file system, with the same path on each node. */
   readonly sharedFolder: string;
+  /** Stands for this server, the same after each restart: the folder is one server's. */
+  readonly owner: string;
   /** slurm.conf; empty: Slurm's default. */
   readonly configurationFile: string;
   /** Tests have one of their own. */
@@ -110,9 +113,9 @@ export class SlurmExecutor implements Executor {
    * @throws {Error} One line that says what to do, where jobs cannot be run there.
    */
   static async open(options: SlurmOptions): Promise<SlurmExecutor> {
-    const { sharedFolder, configurationFile, clock = SYSTEM_CLOCK } = options;
+    const { sharedFolder, owner, configurationFile, clock = SYSTEM_CLOCK } = options;
     const run = options.run ?? commandRunner(configurationFile);
-    const share = await Share.open(sharedFolder);
+    const share = await Share.open(sharedFolder, owner);
     return new SlurmExecutor(await openSite(run, share.folder), { share, clock, run });
   }
 
@@ -167,6 +170,14 @@ export class SlurmExecutor implements Executor {
   }
 
   async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
+    const foreign = requests.filter(({ handle }) => isHosts(handle));
+    if (foreign.length > 0) {
+      // Their folders are not on the share: they would be told as lost while they run.
+      throw new Error(
+        `${foreign.length} jobs on record run on this host and have not ended: start the server without ` +
+          "--engine slurm as before, or choose another log directory with --log-dir",
+      );
+    }
     if (this.#share.isNew && requests.length > 0) {
       await this.#share.forget();
       throw new Error(notMounted(this.#share.folder));

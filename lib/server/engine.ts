@@ -1,10 +1,14 @@
 /** What runs the jobs: this host, or a cluster. */
+import { join } from "node:path";
 import type { Executor } from "../executor.ts";
 import { LocalExecutor } from "../executor/local.ts";
 import { SlurmExecutor } from "../executor/slurm.ts";
 import { log } from "../log.ts";
 import { requireHolePunching } from "../logs/rotation.ts";
 import type { ServerConfig } from "./config.ts";
+
+/** The file of the log directory that says whose the jobs on the share are. */
+const SHARE_OWNER_FILE = "share-owner";
 
 /** An executor, and what a server tells of it. */
 export interface Engine {
@@ -18,10 +22,10 @@ export interface Engine {
   readonly inheritedDescriptors: readonly number[];
 }
 
-/** What the local engine needs beyond the settings. */
+/** What an engine needs beyond the settings. */
 export interface EngineOptions {
   readonly logFolder: string;
-  /** The soft limit of open files that jobs have. */
+  /** The soft limit of open files that jobs of this host have. */
   readonly maxDescriptors: number | undefined;
 }
 
@@ -31,7 +35,9 @@ export interface EngineOptions {
  * @throws {Error} One line that says what to do.
  */
 export async function openEngine(config: ServerConfig, options: EngineOptions): Promise<Engine> {
-  return config.engine === "slurm" ? await openCluster(config) : await openHost(config, options);
+  return config.engine === "slurm"
+    ? await openCluster(config, options)
+    : await openHost(config, options);
 }
 
 async function openHost(
@@ -46,9 +52,11 @@ async function openHost(
 
 async function openCluster(
   { sharedDir, slurmConf, maxOutputBytes, maxProcesses }: ServerConfig,
+  { logFolder }: EngineOptions,
 ): Promise<Engine> {
   const executor = await SlurmExecutor.open({
     sharedFolder: sharedDir,
+    owner: await shareOwner(logFolder),
     configurationFile: slurmConf,
   });
   const { limits, output } = executor.capabilities;
@@ -70,4 +78,18 @@ async function openCluster(
     controllers: [],
     inheritedDescriptors: [],
   };
+}
+
+/** What stands for this server on the share: made once, and kept with the records of its jobs. */
+async function shareOwner(logFolder: string): Promise<string> {
+  const file = join(logFolder, SHARE_OWNER_FILE);
+  try {
+    const found = (await Deno.readTextFile(file)).trim();
+    if (found !== "") return found;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const owner = crypto.randomUUID();
+  await Deno.writeTextFile(file, `${owner}\n`, { mode: 0o600 });
+  return owner;
 }

@@ -233,7 +233,7 @@ test("a site whose jobs' processes outlive them is refused, with what to do", as
   const sharedFolder = join(lax.folder, "share");
   await Deno.mkdir(sharedFolder);
   await assert.rejects(
-    SlurmExecutor.open({ sharedFolder, configurationFile: lax.confFile }),
+    SlurmExecutor.open({ sharedFolder, owner: "test", configurationFile: lax.confFile }),
     /set ProctrackType=proctrack\/cgroup in slurm\.conf/,
   );
 });

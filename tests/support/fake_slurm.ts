@@ -105,6 +105,7 @@ export class FakeSlurm implements AsyncDisposable {
     this.clock.clear();
     this.#executor = await SlurmExecutor.open({
       sharedFolder: this.folder,
+      owner: "fake",
       configurationFile: "",
       clock: this.clock,
       run: this.run,

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { isForeign, placementIn } from "../../lib/executor/placement.ts";
+import { isHosts, placementIn } from "../../lib/executor/placement.ts";
 import { handleOf } from "../support/fake_executor.ts";
 
 const HANDLE = {
@@ -29,8 +29,8 @@ Deno.test("placementIn: a handle that is damaged, or another executor's, is none
   assert.equal(placementIn({}), undefined);
 });
 
-Deno.test("isForeign: a handle with nothing of a placement is another executor's, and no damaged one is", () => {
-  assert(isForeign({}));
-  assert(isForeign({ cluster: "main" }));
-  for (const name of Object.keys(HANDLE)) assert(!isForeign({ [name]: 1 }), name);
+Deno.test("isHosts: a handle with nothing of a placement is another executor's, and no damaged one is", () => {
+  assert(!isHosts({}));
+  assert(!isHosts({ cluster: "main" }));
+  for (const name of Object.keys(HANDLE)) assert(isHosts({ [name]: 1 }), name);
 });

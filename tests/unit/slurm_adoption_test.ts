@@ -101,6 +101,16 @@ Deno.test("SlurmExecutor: a server with jobs does not start over a share that is
   }
 });
 
+Deno.test("SlurmExecutor: a server with jobs of its host on record does not start over a cluster", async () => {
+  await using slurm = await FakeSlurm.open();
+  const { request } = await submitted(slurm);
+  const adoption = { ...slurm.adoption(request, "begun"), handle: { tracker: "/sys/fs/cgroup" } };
+  await assert.rejects(
+    slurm.executor.adopt([adoption]),
+    /jobs on record run on this host.*without --engine slurm/,
+  );
+});
+
 Deno.test("SlurmExecutor: a job whose folder was removed is lost, and what was not begun never ran", async () => {
   await using slurm = await FakeSlurm.open();
   const { request, ended } = await submitted(slurm);

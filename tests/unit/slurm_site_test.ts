@@ -185,13 +185,16 @@ async function withFolder(work: (folder: string) => Promise<void>): Promise<void
 }
 
 Deno.test("Share: a folder whose name Slurm would change, or that is not there, is refused", async () => {
-  await assert.rejects(Share.open("/tmp/jobs-%j"), /characters that Slurm changes/);
-  await assert.rejects(Share.open("jobs"), /characters that Slurm changes/);
-  await assert.rejects(Share.open("/tmp/job-worker-no-such-share"), /mount the site's shared/);
+  await assert.rejects(Share.open("/tmp/jobs-%j", "server-1"), /characters that Slurm changes/);
+  await assert.rejects(Share.open("jobs", "server-1"), /characters that Slurm changes/);
+  await assert.rejects(
+    Share.open("/tmp/job-worker-no-such-share", "server-1"),
+    /mount the site's shared/,
+  );
   await withFolder(async (folder) => {
     const file = join(folder, "file");
     await Deno.writeTextFile(file, "");
-    await assert.rejects(Share.open(file), /is not a folder/);
+    await assert.rejects(Share.open(file, "server-1"), /is not a folder/);
   });
 });
 
@@ -200,7 +203,7 @@ Deno.test("Share: a file system that creates a file twice is refused", async () 
     const { open } = Deno;
     Deno.open = (path, options) => open(path, { ...options, createNew: false, create: true });
     try {
-      await assert.rejects(Share.open(folder), /creates a file twice/);
+      await assert.rejects(Share.open(folder, "server-1"), /creates a file twice/);
     } finally {
       Deno.open = open;
     }
@@ -209,9 +212,28 @@ Deno.test("Share: a file system that creates a file twice is refused", async () 
 
 Deno.test("Share: it is new once, and nothing of the tests is left in it", async () => {
   await withFolder(async (folder) => {
-    assert.equal((await Share.open(folder)).isNew, true);
-    assert.equal((await Share.open(folder)).isNew, false);
+    assert.equal((await Share.open(folder, "server-1")).isNew, true);
+    assert.equal((await Share.open(folder, "server-1")).isNew, false);
     const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
     assert.deepEqual(names, ["job-worker-share"]);
+  });
+});
+
+Deno.test("Share: the folder of another server is refused, until its mark is emptied by hand", async () => {
+  await withFolder(async (folder) => {
+    await Share.open(folder, "server-1");
+    await assert.rejects(Share.open(folder, "server-2"), /jobs of another server.*empty the file/);
+    await Deno.writeTextFile(join(folder, "job-worker-share"), "");
+    assert.equal((await Share.open(folder, "server-2")).isNew, false);
+    await assert.rejects(Share.open(folder, "server-1"), /jobs of another server/);
+    const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+    assert.deepEqual(names, ["job-worker-share"]);
+  });
+});
+
+Deno.test("Share: of two servers that come at once one has it", async () => {
+  await withFolder(async (folder) => {
+    const opened = await Promise.allSettled(["a", "b"].map((owner) => Share.open(folder, owner)));
+    assert.deepEqual(opened.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
   });
 });

@@ -7,7 +7,8 @@ import { runScript, ScriptTimeoutError } from "../../shim/shell.ts";
 
 /**
  * A file that is there while the share is mounted: below an empty mount point all jobs would seem to be gone,
- * and what cannot be seen must not be taken for what is not.
+ * and what cannot be seen must not be taken for what is not. It names the server whose jobs are there: two
+ * servers would take each other's for jobs that lost their records.
  */
 const MARK_FILE = "job-worker-share";
 
@@ -38,11 +39,12 @@ export class Share {
    * Checks the folder, and marks it.
    *
    * @param folder Its path, the same on each node.
-   * @throws {Error} One line that says what to do.
+   * @param owner Stands for the server, the same after each restart.
+   * @throws {Error} One line that says what to do, also where the folder is another server's.
    */
-  static async open(folder: string): Promise<Share> {
+  static async open(folder: string, owner: string): Promise<Share> {
     const { canFreeHeads } = await examineShare(folder);
-    return new Share(folder, { isNew: await mark(folder), canFreeHeads });
+    return new Share(folder, { isNew: await mark(folder, owner), canFreeHeads });
   }
 
   /** Takes back that it was ever used: the next server finds it as new as this one. */
@@ -149,15 +151,32 @@ async function freesHeads(folder: string): Promise<boolean> {
   }
 }
 
-/** @returns Whether there was no mark. */
-async function mark(folder: string): Promise<boolean> {
+/** @returns Whether there was no mark. @throws {Error} It is another server's. */
+async function mark(folder: string, owner: string): Promise<boolean> {
+  const file = join(folder, MARK_FILE);
+  const made = join(folder, `.${MARK_FILE}-${crypto.randomUUID()}`);
+  await Deno.writeTextFile(made, `${owner}\n`, { createNew: true, mode: 0o600 });
   try {
-    (await Deno.open(join(folder, MARK_FILE), { write: true, createNew: true })).close();
+    // Of two servers that come at once, one is first, and its mark is whole.
+    await Deno.link(made, file);
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw error;
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    const found = (await Deno.readTextFile(file)).trim();
+    // An empty one is made by hand, by whoever knows that no other server uses the folder.
+    if (found === "") await Deno.rename(made, file);
+    else if (found !== owner) throw new Error(othersShare(folder));
+    return false;
+  } finally {
+    await Deno.remove(made).catch(() => {});
   }
+}
+
+function othersShare(folder: string): string {
+  return `the shared folder ${folder} has the jobs of another server: give each server a folder of its ` +
+    `own; where that server is gone for good, empty the file ${
+      join(folder, MARK_FILE)
+    } to take over its jobs`;
 }
 
 async function exists(path: string): Promise<boolean> {

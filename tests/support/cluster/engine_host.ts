@@ -145,5 +145,5 @@ function toJob(request: SubmitRequest, tracked: Tracked): EngineJob {
 }
 
 function openExecutor(cluster: Cluster, sharedFolder: string): Promise<SlurmExecutor> {
-  return SlurmExecutor.open({ sharedFolder, configurationFile: cluster.confFile });
+  return SlurmExecutor.open({ sharedFolder, owner: "test", configurationFile: cluster.confFile });
 }
