@@ -512,8 +512,8 @@ testClient("wait: --any ends with the first that has ended, and says which", asy
 });
 
 testClient("wait: --timeout gives up with 124, and the jobs are left alone", async (world) => {
-  world.server.script.Wait = [exitedJob(0), () => undefined];
-  assert.deepEqual(await world.client("wait", "--timeout", "200ms", ID, OTHER), {
+  world.server.script.Wait = [() => undefined];
+  assert.deepEqual(await world.client("wait", "--timeout", "200ms", OTHER), {
     status: 124,
     text: "",
     notes: [`job ${OTHER} did not end in time`],
