@@ -565,10 +565,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the launch record of another is written over",
-    file: "lib/shim/launch.sh",
+    file: "lib/shim/launch_record.sh",
     from: "  set -C\n",
     to: "",
-    tests: ["launchers"],
+    tests: ["shim"],
   },
   {
     name: "a stuck shell keeps a kill back",

@@ -565,8 +565,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the end of the process waits for a log that stands still",
     file: "lib/log/line_queue.ts",
-    from: "return await Promise.race([written, timeout]);",
-    to: "return await written;",
+    from: "return await isInTime(this.#writing, timeoutMs);",
+    to: "return await isInTime(this.#writing, 60_000);",
     tests: ["line_queue"],
   },
   {
