@@ -17,6 +17,7 @@ let cluster: Cluster;
 if (reason === undefined) {
   Deno.test.beforeAll(async () => {
     cluster = await Cluster.start();
+    await cluster.node(1).run(["mount", "--bind", "/bin/bash", await Deno.realPath("/bin/sh")]);
   });
   Deno.test.afterAll(() => cluster[Symbol.asyncDispose]());
 }
@@ -25,9 +26,19 @@ function test(name: string, fn: () => Promise<void>): void {
   testUnless(reason, { name: `node: ${name}`, fn });
 }
 
-/** A job of a shell's script. */
-function submit(script: string, options: Omit<BatchJobOptions, "command"> = {}): Promise<BatchJob> {
-  return BatchJob.submit(cluster, { command: ["/bin/sh", "-c", script], ...options });
+let submitted = 0;
+
+/** A job of a shell's script: by turns on a node with this host's shell, and on one with bash as its sh. */
+function submit(
+  script: string,
+  { flags = [], ...options }: Omit<BatchJobOptions, "command"> = {},
+): Promise<BatchJob> {
+  const node = cluster.node(submitted++ % 2);
+  return BatchJob.submit(cluster, {
+    command: ["/bin/sh", "-c", script],
+    flags: [`--nodelist=${node.name}`, ...flags],
+    ...options,
+  });
 }
 
 /** Processes on this host whose command line has a text. */
@@ -37,7 +48,7 @@ async function processesWith(text: string): Promise<number> {
 }
 
 test("a job has its variables, input, folder and umask, and leaves nothing but its files", async () => {
-  const job = await submit('echo "$WORD,${HOSTNAME-},$HOME,$(pwd),$(umask),$(cat)"; exit 3', {
+  const job = await submit('echo "$WORD,${MAIL-},$HOME,$(pwd),$(umask),$(cat)"; exit 3', {
     environment: { WORD: "it's\na $word" },
     input: "input",
     settings: { workingDirectory: "/usr", umask: 0o027 },
