@@ -104,11 +104,13 @@ export class Cluster implements AsyncDisposable {
     return node;
   }
 
-  /** Waits until so many nodes are idle; all, unless told. */
+  /** Waits until so many nodes take jobs, or are full of them; all, unless told. */
   async untilReady(count = this.nodes.length): Promise<void> {
-    await until(`${count} nodes to be idle`, async () => {
-      const { stdout } = await this.run(["sinfo", "-h", "-N", "-t", "idle", "-o", "%N"]);
-      return new Set(stdout.split("\n").filter(Boolean)).size >= count;
+    await until(`${count} nodes to take jobs`, async () => {
+      const { stdout } = await this.run(["sinfo", "-h", "-N", "-o", "%N %t"]);
+      // A state with a mark is that of a node which does not answer.
+      const ready = stdout.split("\n").filter((line) => /^\S+ (?:idle|mix|alloc|comp)$/.test(line));
+      return new Set(ready).size >= count;
     });
   }
 
