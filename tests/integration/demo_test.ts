@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findLeftovers } from "../../tools/test/leftovers.ts";
+import { whyNoCluster } from "../support/cluster/possible.ts";
 import { testUnless } from "../support/skip.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
@@ -9,10 +10,13 @@ const NOT_ROOT = Deno.uid() === 0 ? undefined : "only root may make control grou
 
 /** Runs the demo and ends it by a signal as soon as it prints a text. */
 async function runDemo(
-  end?: { readonly at: string; readonly signal: Deno.Signal },
+  { end, args = [] }: {
+    readonly end?: { readonly at: string; readonly signal: Deno.Signal };
+    readonly args?: readonly string[];
+  } = {},
 ): Promise<{ code: number; output: string }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", join(ROOT, "tools", "demo", "main.ts")],
+    args: ["run", "--allow-all", join(ROOT, "tools", "demo", "main.ts"), ...args],
     cwd: "/",
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -50,7 +54,7 @@ testUnless(NOT_ROOT, {
       /^\$ worker-client query .*\nPid: \d+ Exit code: 0 Exited: true$/m,
       /^The clock says .* the CPU worked /m,
       /^\$ worker-client -i certs\/bob.pem stop .*\nworker-client: .*\n\(exit status 4\)$/m,
-      /^\$ worker-client stop .*\n\n.*\n\$ worker-client query .*\nPid: \d+ Exit code: 143 Exited: true$/m,
+      /^\$ worker-client stop .*\n\n.*\n\$ worker-client query .*\n(?:worker-client: .*\n)?Pid: \d+ Exit code: 143 Exited: true$/m,
       /^What next$/m,
     ];
     for (const part of story) assert.match(output, part);
@@ -69,10 +73,51 @@ for (
   testUnless(NOT_ROOT, {
     name: `demo: ${signal} at "${at}" ends it, and nothing is left`,
     fn: async () => {
-      const { code, output } = await runDemo({ at, signal });
+      const { code, output } = await runDemo({ end: { at, signal } });
       assert.equal(code, status, output);
       assert.doesNotMatch(output, /What next/);
       assert.deepEqual(await findDemoLeftovers(), []);
     },
   });
+}
+
+/** Where the demo has its cluster. */
+const CLUSTER_FOLDER = /^\$ export SLURM_CONF=(.*)\/etc\/slurm.conf$/m;
+
+const NO_CLUSTER = await whyNoCluster();
+
+testUnless(NO_CLUSTER, {
+  name: "demo: shows the main job on two nodes and leaves nothing",
+  fn: async () => {
+    const { code, output } = await runDemo({ args: ["--cluster"] });
+    assert.equal(code, 0, output);
+    const story = [
+      /^ok +cluster +Slurm /m,
+      /third +pending +\(Resources\)/,
+      /^Waits for: +Resources$/m,
+      /^\$ worker-client stream third\nstep 1 of 5 on (\w+)\n(?:step \d of 5 on \1\n){4}/m,
+      /third +exited +jw\w+n\d +0 /,
+      /second +stopped +jw\w+n\d +143 /,
+      /^What next$/m,
+    ];
+    for (const part of story) assert.match(output, part);
+    await assertClusterGone(output);
+  },
+});
+
+testUnless(NO_CLUSTER, {
+  name: "demo: SIGINT while jobs wait and run on its cluster ends it, and nothing is left",
+  fn: async () => {
+    const end = { at: "worker-client start --name third", signal: "SIGINT" } as const;
+    const { code, output } = await runDemo({ args: ["--cluster"], end });
+    assert.equal(code, 130, output);
+    await assertClusterGone(output);
+  },
+});
+
+async function assertClusterGone(output: string): Promise<void> {
+  const folder = CLUSTER_FOLDER.exec(output)?.[1] ?? "";
+  assert.notEqual(folder, "", output);
+  await assert.rejects(Deno.stat(folder), Deno.errors.NotFound);
+  assert.deepEqual(await findDemoLeftovers(), []);
 }
