@@ -1,5 +1,6 @@
 /** All benchmarks, in the order of the table. */
 import type { Benchmark } from "./benchmark.ts";
+import { cluster } from "./cluster.ts";
 import { follow } from "./follow.ts";
 import { followers } from "./followers.ts";
 import { lines } from "./lines.ts";
@@ -25,4 +26,5 @@ export const benchmarks: readonly Benchmark[] = [
   memory,
   followers,
   records,
+  cluster,
 ];

@@ -58,7 +58,7 @@ function overSsh(ssh: SshHost, server: TestServer, job: string): [string, string
 }
 
 /** Latencies in milliseconds of the lines that a program brings of a new job. */
-async function followed(
+export async function followed(
   server: TestServer,
   commandOf: (job: string) => [string, string[]],
 ): Promise<number[]> {

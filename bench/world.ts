@@ -15,14 +15,15 @@ export const CLIENT = join(BIN_DIR, "worker-client");
 export class World implements AsyncDisposable {
   /** A folder for what benchmarks write. */
   readonly folder: string;
-  readonly #report: (line: string) => void;
+  /** Says what a run should know of. */
+  readonly report: (line: string) => void;
   #ssh: Promise<SshHost> | undefined;
   #floor: Promise<string> | undefined;
   #bareCall: Promise<string> | undefined;
 
   private constructor(folder: string, report: (line: string) => void) {
     this.folder = folder;
-    this.#report = report;
+    this.report = report;
   }
 
   /** @param report Says what takes long. */
@@ -37,7 +38,7 @@ export class World implements AsyncDisposable {
 
   /** The OpenSSH server. */
   ssh(): Promise<SshHost> {
-    return this.#ssh ??= SshHost.start(this.#report);
+    return this.#ssh ??= SshHost.start(this.report);
   }
 
   /** A program that does nothing, compiled as ours are: what the runtime costs by itself. */
