@@ -37,6 +37,20 @@ export function describeAge({ asOfMs }: { readonly asOfMs: number }, nowMs: numb
   return ` (as of ${timeOf(asOfMs, nowMs, { withSeconds: true })})`;
 }
 
+/** States of Slurm's in which a job that has ended is no more: the server has heard of its end before Slurm. */
+const UNENDED_STATES = ["PENDING", "CONFIGURING", "RUNNING", "COMPLETING"];
+
+/** The engine's number of a job and what it last said of its state: `job 42, RUNNING`; empty: nothing. */
+export function describeEngine(
+  { engineJob, engineState, exited }: Pick<
+    QueryResponse__Output,
+    "engineJob" | "engineState" | "exited"
+  >,
+): string {
+  const isOver = exited && UNENDED_STATES.includes(engineState);
+  return [engineJob && `job ${engineJob}`, isOver ? "" : engineState].filter(Boolean).join(", ");
+}
+
 /** Why a job has ended before its command began, as a sentence without its end. */
 export function describeNeverRan({ reason }: { readonly reason: string }): string {
   return `never ran: ${reason.replace(/\.$/, "") || "the reason is not known"}`;

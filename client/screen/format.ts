@@ -6,7 +6,7 @@ import type {
 import { printableJson } from "../../common/printable.ts";
 import { oneLine } from "../errors.ts";
 import { describeEnding, endingOf } from "../jobs/ending.ts";
-import { describeAge } from "../jobs/queued.ts";
+import { describeAge, describeEngine } from "../jobs/queued.ts";
 import { exitCodeOf, stateOf } from "../jobs/state.ts";
 import { binaryBytes } from "./quantities.ts";
 import { describeCommand } from "./command.ts";
@@ -137,18 +137,14 @@ function describeState(job: QueryResponse__Output): string {
 /** Where a job of a cluster is, and what the engine says of it. */
 function describePlace(job: QueryResponse__Output): [string, string | undefined][] {
   const isPending = stateOf(job) === "pending";
-  const engine = [
-    job.engineJob === "" ? undefined : `job ${job.engineJob}`,
-    job.engineState === "" ? undefined : job.engineState,
-  ];
   const age = job.exited ? "" : describeAge(job, Date.now());
-  const facts = joinFacts(engine);
+  const engine = describeEngine(job);
   return [
     ["Waits for", isPending && job.pendingReason || undefined],
     ["Expected", isPending ? toTime(job.estimatedStartMs) ?? undefined : undefined],
     ["Node", job.node || undefined],
     ["Partition", job.partition || undefined],
-    ["Engine", facts && `${facts}${age}`],
+    ["Engine", engine === "" ? undefined : `${engine}${age}`],
     ["Submitted", toTime(job.submittedAtMs) ?? undefined],
   ];
 }

@@ -712,4 +712,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "[name, text]",
     tests: ["client_format"],
   },
+  {
+    name: "a job that has ended is said to run, by an engine that has not heard of its end",
+    file: "client/jobs/queued.ts",
+    from: "const isOver = exited &&",
+    to: "const isOver = !exited &&",
+    tests: ["client_queue_notes"],
+  },
 ];

@@ -284,3 +284,11 @@ Deno.test("formatLong: where a job of a cluster is, and what the engine says of 
   const old = formatLong({ ...RUNNING, asOfMs: NOW_MS - 60_000 }, ID);
   assert.match(old, /^Engine: {6}job 42, PENDING \(as of .*:\d\d\)$/m);
 });
+
+Deno.test("formatLong: of a job that has ended, the engine is not said to run it still", () => {
+  const engineOf = (engineState: string) =>
+    /^Engine: {6}(.*)$/m.exec(formatLong({ ...NEVER_RAN, engineState }, ID))?.[1];
+  assert.equal(engineOf("PENDING"), "job 42");
+  assert.equal(engineOf("RUNNING"), "job 42");
+  assert.equal(engineOf("NODE_FAIL"), "job 42, NODE_FAIL");
+});

@@ -1,7 +1,7 @@
 /** The facts about a job as texts. Pure. */
 import { escapeUnprintable } from "../../../common/printable.ts";
 import { describeEnding } from "../../jobs/ending.ts";
-import { describeNeverRan, describeQueued } from "../../jobs/queued.ts";
+import { describeEngine, describeNeverRan, describeQueued } from "../../jobs/queued.ts";
 import { shortState } from "../../screen/format.ts";
 import { binaryBytes, describeDuration } from "../../screen/quantities.ts";
 import type { Job } from "./requests.ts";
@@ -82,7 +82,7 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
     ["Expected", job.estimatedStartMs ? timeText(job.estimatedStartMs) : ""],
     ["Node", job.node],
     ["Partition", job.partition],
-    ["Engine", list([job.engineJob && `job ${job.engineJob}`, job.engineState])],
+    ["Engine", describeEngine(job)],
     ["Submitted", job.submittedAtMs ? timeText(job.submittedAtMs) : ""],
     ["Started", job.startedAtMs ? timeText(job.startedAtMs) : ""],
     ["Ended", job.endedAtMs ? timeText(job.endedAtMs) : ""],
