@@ -1,6 +1,6 @@
 /** What a job's launcher and listener do on a node, without our server: sbatch, and files. */
 import { strict as assert } from "node:assert";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseLaunchReport } from "../../lib/executor/launch_report.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { BatchJob, type BatchJobOptions, lineOf } from "../support/cluster/batch_job.ts";
@@ -61,7 +61,12 @@ test("a job has its variables, input, folder and umask, and leaves nothing but i
   assert.equal(await job.left(), "FAILED 3:0");
   const files = (await Array.fromAsync(Deno.readDir(job.folder))).map(({ name }) => name).sort();
   assert.deepEqual(files, ["engine.out", "launch", "output", "script"]);
-  const groups = await run("find", ["/sys/fs/cgroup", "-name", `job-worker-${job.number}-*`]);
+  // By its id: another cluster on this host may have a job of the same number.
+  const groups = await run("find", [
+    "/sys/fs/cgroup",
+    "-name",
+    `job-worker-*-${basename(job.folder)}`,
+  ]);
   assert.equal(groups.stdout, "");
 });
 
