@@ -93,8 +93,9 @@ testUnless(NO_CLUSTER, {
     assert.equal(code, 0, output);
     const story = [
       /^ok +cluster +Slurm /m,
-      /third +pending +\(Resources\)/,
-      /^Waits for: +Resources$/m,
+      // Slurm says one or the other, by when it looked.
+      /third +pending +\((?:Resources|Priority)\)/,
+      /^Waits for: +(?:Resources|Priority)$/m,
       /^\$ worker-client stream third\nstep 1 of 5 on (\w+)\n(?:step \d of 5 on \1\n){4}/m,
       /third +exited +jw\w+n\d +0 /,
       /second +stopped +jw\w+n\d +143 /,

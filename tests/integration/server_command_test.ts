@@ -223,6 +223,8 @@ const BAD_VALUES: readonly (readonly [flag: string, value: string, message: RegE
   ["cgroup-parent", "../other", /group such as/],
   ["cgroup-parent", "/job-worker", /group such as/],
   ["cgroup-parent", "job worker", /group such as/],
+  ["engine", "kubernetes", /local, slurm/],
+  ["shared-dir", "/srv/jobs", /may write to/],
   ["role-oid", "writer", /OID such as/],
   ["role-oid", "2.5.29.37", /OID such as/],
 ];
@@ -236,6 +238,7 @@ const FLAGS = [
     "crl",
     "limits-dir",
     "rules",
+    "slurm-conf",
   ]),
 ];
 
