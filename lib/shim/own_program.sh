@@ -3,11 +3,11 @@
 
 own_program() { # NAME; $program is the first in the PATH that is not busybox's; fails where there is none
   problem=$1
-  separators=$IFS
+  separators=${IFS-unset}
   IFS=:
   set -f
   set -- "$1" $PATH
-  IFS=$separators
+  case $separators in unset) unset IFS ;; *) IFS=$separators ;; esac
   name=$1
   shift
   for place; do

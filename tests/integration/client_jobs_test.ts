@@ -166,7 +166,7 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   );
   assert.match(
     (await failure(server, "list", "--state", "dead"))[1],
-    /'dead' is invalid\. Choose one of running,/,
+    /'dead' is invalid\. Choose one of pending, running,/,
   );
   assert.match((await failure(server, "list", "-q", "--json"))[1], /cannot be used with/);
   const failed = await lines(server, "ps", "--failed", "--format=json");

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { entryEnvironment } from "../../lib/executor/job_environment.ts";
 import { SpareShell } from "../../lib/executor/spare_shell.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
+import copyText from "../../lib/shim/copy.sh" with { type: "text" };
+import ownProgramText from "../../lib/shim/own_program.sh" with { type: "text" };
 import { scripts } from "../../lib/shim/scripts.ts";
 import {
   listeningShell,
@@ -483,6 +485,16 @@ Deno.test("busybox: util-linux's own programs are taken, wherever they are in th
   await Deno.writeFile(file, new Uint8Array(8192));
   assert.equal(await withBusybox(programs, scripts.punch, ["4096", file], both), "");
   await Deno.remove(file);
+});
+
+Deno.test("copy.sh: asks the disk for room where no separator of fields is set, as copying has it", async () => {
+  await using groups = await FakeGroups.make();
+  const file = groups.path("output");
+  await Deno.writeTextFile(file, "kept");
+  const script =
+    `set -uf\n${stripComments(ownProgramText + copyText)}\nunset IFS\nposition=0 lost=0\n` +
+    'make_room "$1" && echo "room ${IFS-unset}"';
+  assert.equal(await runScript(script, [file]), "room unset\n");
 });
 
 Deno.test("punch.sh: says which files it could not cut", async () => {
