@@ -26,7 +26,9 @@ Deno.test("soak: a short one loses nothing, ends level and is drawn", async () =
 Deno.test("soak --kills: a few lose nothing, and every storm says its seed", async () => {
   const { code, stdout, stderr } = await soak("--", "--kills", "4", "--seed", "7");
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^soak: 4 kills, seed 7\nsoak: 4 of 4 kills, .* seed 7: 4 kills /);
+  // Clients that are killed together may be more than are asked for.
+  const told = /^soak: 4 kills, seed 7\nsoak: (\d+) of 4 kills, .* seed 7: \1 kills /.exec(stdout);
+  assert(Number(told?.[1]) >= 4, stdout);
   assert.match(stdout, /; nothing lost\n$/);
 });
 
