@@ -1,10 +1,14 @@
 /** The files of a job's folder that its launcher and the server share. */
 import { join } from "node:path";
-import { parseOomKills, parseUsage } from "../cgroup/counters.ts";
 import { isDiskFull, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
-import { type LaunchRecord, parseLaunchRecord, type ProcessIdentity } from "./launch_record.ts";
+import {
+  endingOf,
+  type LaunchRecord,
+  parseLaunchRecord,
+  type ProcessIdentity,
+} from "./launch_record.ts";
 
 /** The launch record. The process that creates it decides whether the job is launched. */
 export const LAUNCH_RECORD_FILE = "launch";
@@ -41,7 +45,7 @@ export function readLaunchRecord(folder: string): StoredLaunchRecord | undefined
     const record = parseLaunchRecord(Deno.readTextFileSync(path));
     if (record.exit === undefined) return record;
     // The end is the last thing that the launcher writes, so the file's time is the job's.
-    return { ...record, ending: toEnding(record.exit, timeOf(Deno.statSync(path))) };
+    return { ...record, ending: endingOf(record.exit, timeOf(Deno.statSync(path))) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
@@ -52,21 +56,6 @@ export function readLaunchRecord(folder: string): StoredLaunchRecord | undefined
 function timeOf({ mtime }: Deno.FileInfo): number {
   const writtenAtMs = mtime?.getTime() ?? NaN;
   return writtenAtMs >= 0 ? writtenAtMs : Date.now();
-}
-
-function toEnding(
-  { status, bySignal, unwrittenBytes, counters }: NonNullable<LaunchRecord["exit"]>,
-  endedAtMs: number,
-): Ending {
-  return {
-    kind: "exited",
-    exitCode: status,
-    signal: bySignal ? status - 128 : 0,
-    oomKilled: parseOomKills(counters) > 0,
-    usage: parseUsage(counters),
-    ...(unwrittenBytes > 0 ? { unwrittenBytes } : {}),
-    endedAtMs,
-  };
 }
 
 /**

@@ -2,7 +2,9 @@
  * The text in which a job's launcher (lib/shim/launch.sh) records what it has done. It outlives the
  * server: a later server learns from it what became of a job.
  */
+import { parseOomKills, parseUsage } from "../cgroup/counters.ts";
 import type { CounterName } from "../cgroup/types.ts";
+import type { Ending } from "../model/ending.ts";
 
 /** Identifies a process, and never a later one with the same id. */
 export interface ProcessIdentity {
@@ -51,6 +53,22 @@ export function parseLaunchRecord(text: string): LaunchRecord {
     counters: parseCounters(lines.slice(exitLine + 1, endLine)),
   };
   return launch;
+}
+
+/** How a job ended whose launch record was complete at a time. */
+export function endingOf(
+  { status, bySignal, unwrittenBytes, counters }: NonNullable<LaunchRecord["exit"]>,
+  endedAtMs: number,
+): Extract<Ending, { kind: "exited" }> {
+  return {
+    kind: "exited",
+    exitCode: status,
+    signal: bySignal ? status - 128 : 0,
+    oomKilled: parseOomKills(counters) > 0,
+    usage: parseUsage(counters),
+    ...(unwrittenBytes > 0 ? { unwrittenBytes } : {}),
+    endedAtMs,
+  };
 }
 
 function parseCounters(lines: readonly string[]): Map<CounterName, string> {

@@ -178,14 +178,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the signal is the exit status",
-    file: "lib/executor/job_files.ts",
+    file: "lib/executor/launch_record.ts",
     from: "bySignal ? status - 128 : 0",
     to: "bySignal ? status : 0",
     tests: ["adoption"],
   },
   {
     name: "an out-of-memory kill is not recorded",
-    file: "lib/executor/job_files.ts",
+    file: "lib/executor/launch_record.ts",
     from: "parseOomKills(counters) > 0",
     to: "parseOomKills(counters) > 1",
     tests: ["adoption"],

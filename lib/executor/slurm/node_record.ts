@@ -9,10 +9,9 @@
  *                        last writes may become visible elsewhere after the record's (attribute caches)
  */
 import { join } from "node:path";
-import { parseOomKills, parseUsage } from "../../cgroup/counters.ts";
 import type { Ending } from "../../model/ending.ts";
 import { LAUNCH_RECORD_FILE, WITHDRAWN } from "../job_files.ts";
-import { type LaunchRecord, parseLaunchRecord } from "../launch_record.ts";
+import { endingOf, parseLaunchRecord } from "../launch_record.ts";
 import { parseLaunchReport } from "../launch_report.ts";
 
 /** Said of a job that a server has taken back, and could not say why any more. */
@@ -96,21 +95,6 @@ export function parseNodeRecord(
       ...endingOf(record.exit, writtenAtMs),
       ...(before.includes("timed-out") && { timedOut: true as const }),
     },
-  };
-}
-
-function endingOf(
-  { status, bySignal, unwrittenBytes, counters }: NonNullable<LaunchRecord["exit"]>,
-  endedAtMs: number,
-): Extract<Ending, { kind: "exited" }> {
-  return {
-    kind: "exited",
-    exitCode: status,
-    signal: bySignal ? status - 128 : 0,
-    oomKilled: parseOomKills(counters) > 0,
-    usage: parseUsage(counters),
-    ...(unwrittenBytes > 0 ? { unwrittenBytes } : {}),
-    endedAtMs,
   };
 }
 
