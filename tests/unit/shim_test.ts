@@ -523,11 +523,10 @@ Deno.test("SpareShell: a shell that is stuck is not waited for", async () => {
   await new Deno.Command("mkfifo", { args: [procs] }).output();
   const shell = new SpareShell();
   shell.prepare();
-  try {
-    await assert.rejects(shell.send(["KILL", group], 50), /does not answer/);
-  } finally {
-    // Whoever waits for the other end of the pipe goes on.
+  {
+    // Who reads the pipe waits for as long as it is open here, also where this process is killed.
     using _pipe = await Deno.open(procs, { read: true, write: true });
+    await assert.rejects(shell.send(["KILL", group], 50), /does not answer/);
     await Deno.remove(procs);
   }
   await shell.send(["KILL", groups.path("absent")]);
