@@ -32,6 +32,7 @@ export class TestServer implements AsyncDisposable {
   readonly cgroupParent: string;
   #options: ServerOptions;
   #child: Deno.ChildProcess | undefined;
+  /** Settles when the process is gone and all that it wrote is read. */
   #exited: Promise<Deno.CommandStatus> | undefined;
   #port = 0;
   #log = "";
@@ -129,16 +130,16 @@ export class TestServer implements AsyncDisposable {
     }).spawn();
     this.#child = child;
     const begin = this.#log.length;
-    this.#exited = child.status;
     const drained = this.#readLog(child.stderr);
+    this.#exited = drained.then(() => child.status);
     let isGone = false;
-    const gone = child.status.then(() => isGone = true);
+    child.status.then(() => isGone = true);
     const port = await until(
       "the server to be ready",
       () => isGone ? "none" : /"message":"ready".*"port":(\d+)/.exec(this.#log.slice(begin))?.[1],
     );
     if (port === "none") {
-      await Promise.all([gone, drained]);
+      await this.#exited;
       this.#child = undefined;
       throw new Error(`the server ended at once: ${this.#log.slice(begin)}`);
     }
@@ -148,10 +149,12 @@ export class TestServer implements AsyncDisposable {
   /** Ends the server with a signal, and returns its exit status when it is gone. */
   async end(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
     assert(this.#child && this.#exited, "the server does not run");
-    this.#child.kill(signal);
-    const status = await this.#exited;
-    this.#child = undefined;
-    return status;
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+    return await this.ended();
   }
 
   /** Waits until the server ends by itself, and returns its exit status. */

@@ -24,22 +24,6 @@ Deno.test("requireDisk: why a disk refuses is told, and a full one is no error",
   await requireDisk("/x", printing("Disk quota exceeded"));
 });
 
-Deno.test({
-  name: "requireDisk: a disk that does not answer is told when its time is over",
-  // The script that stands still ends after the test.
-  sanitizeOps: false,
-  sanitizeResources: false,
-  fn: async () => {
-    const pipe = `${await Deno.makeTempDir()}/pipe`;
-    await new Deno.Command("mkfifo", { args: [pipe] }).output();
-    // The script stands still until the pipe has a writer, as it does on a frozen disk.
-    const checking = requireDisk("/x", { timeoutMs: 20, script: `read -r line <'${pipe}'` });
-    await assert.rejects(checking, /the disk of the log directory \/x does not answer/);
-    await Deno.writeTextFile(pipe, "\n");
-    await Deno.remove(join(pipe, ".."), { recursive: true });
-  },
-});
-
 Deno.test("Reserve: takes its room once, gives it back, and takes it again", async () => {
   const folder = await Deno.makeTempDir();
   try {
@@ -59,4 +43,20 @@ Deno.test("Reserve: takes its room once, gives it back, and takes it again", asy
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test({
+  name: "requireDisk: a disk that does not answer is told when its time is over",
+  // The last one: the script that stands still ends after the test, which would be the next one's leak.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    const pipe = `${await Deno.makeTempDir()}/pipe`;
+    await new Deno.Command("mkfifo", { args: [pipe] }).output();
+    // The script stands still until the pipe has a writer, as it does on a frozen disk.
+    const checking = requireDisk("/x", { timeoutMs: 20, script: `read -r line <'${pipe}'` });
+    await assert.rejects(checking, /the disk of the log directory \/x does not answer/);
+    await Deno.writeTextFile(pipe, "\n");
+    await Deno.remove(join(pipe, ".."), { recursive: true });
+  },
 });
