@@ -76,13 +76,19 @@ guestTest("adoption: an adopted job is stopped, with all that ignores SIGTERM", 
 guestTest("adoption: a job whose launcher was killed too is LOST, never a success", async () => {
   const server = await sharedServer();
   const before = server.client();
-  const jobId = await before.shell("echo orphan; sleep 2; exit 0");
+  const go = newPath(server);
+  const jobId = await before.shell(
+    'echo orphan; until [ -e "$1" ]; do sleep 0.05; done; exit 0',
+    go,
+  );
   await before.untilOutput(jobId, /orphan/);
   const { pid } = await before.query(jobId);
   const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
   const launcher = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
   await server.end("SIGKILL");
   Deno.kill(launcher, "SIGKILL");
+  await Deno.writeTextFile(go, "");
+  await until("the job to end", async () => (await processesOf(jobId)).length === 0);
   await server.launch();
   const status = await server.client().wait(jobId);
   assert.equal(status.state, "JOB_STATE_LOST");

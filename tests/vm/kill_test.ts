@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { assertGone, processesOf } from "../support/job_traces.ts";
 import { until } from "../support/wait.ts";
-import { guestTest, runJob, sharedServer } from "./guest.ts";
+import { guestTest, newPath, runJob, sharedServer } from "./guest.ts";
 
 /** Ignores SIGTERM, as does all that it starts, each in a session of its own. */
 const STUBBORN = "trap '' TERM; " +
@@ -56,10 +56,12 @@ guestTest("stop: outruns a job that forks without end", async () => {
 
 guestTest("end: what the main process leaves behind goes with it", async () => {
   const server = await sharedServer();
+  const left = newPath(server);
   const client = server.client();
   const { status, text } = await runJob(
     client,
-    "trap '' TERM; setsid sh -c 'echo left; sleep 600' & sleep 0.5; exit 5",
+    `trap '' TERM; setsid sh -c 'echo left; : >"$0"; sleep 600' ${left} & ` +
+      `until [ -e ${left} ]; do sleep 0.05; done; exit 5`,
     { gracePeriodMs: 1000 },
   );
   assert.equal(text, "left\n");
@@ -75,10 +77,10 @@ guestTest("stop: reaches what a job hides in groups of its own, and removes thos
   const server = await sharedServer();
   const client = server.client();
   const jobId = await client.shell(
-    `${HIDE} hide "trap 'echo asked' TERM; echo hidden; while :; do sleep 1; done"; wait; sleep 600`,
+    `${HIDE} hide "trap 'echo asked; exit' TERM; echo hidden; while :; do sleep 1; done"; wait; sleep 600`,
   );
   await client.untilOutput(jobId, /hidden/);
-  await client.stop(jobId, 3000);
+  await client.stop(jobId, 60_000);
   await assertGone(jobId);
   assert.match(await client.text(jobId), /^hidden\n(?:Terminated\n)?asked\n$/);
 });
