@@ -74,7 +74,7 @@ Examples:
     using pending = new PendingJobs(ids, {
       terminal: call.terminal,
       describe: (jobs) =>
-        `still waiting for ${jobs} to end; after the grace period the rest is killed`,
+        `no word yet that ${jobs} ended; after the grace period the rest is killed`,
       // Who waits for a process that nothing ends (in state D) should know for whom, also from a log.
       always: true,
     });

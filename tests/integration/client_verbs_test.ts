@@ -449,7 +449,7 @@ testClient(
         [
           ["stop", ID],
           "Stop",
-          `still waiting for job ${ID} to end; after the grace period the rest is killed`,
+          `no word yet that job ${ID} ended; after the grace period the rest is killed`,
         ],
       ] as const
     ) {
