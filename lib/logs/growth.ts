@@ -1,14 +1,23 @@
 /**
- * Tells readers that a file has grown. It waits for inotify; after an event it checks the size on a
- * timer until the file has not grown for a while. A writer may make a hundred thousand small writes a
- * second: an event for each would cost more than the reading. What another machine writes makes no
- * event: such a file is opened anew and looked at, while somebody waits.
+ * Tells readers that a file has grown. Each write of a slow writer is an event (inotify), so that readers
+ * have it at once. A writer may make a hundred thousand small writes a second: an event for each would
+ * cost more than the reading, so that the size is checked on a timer instead until the file has not grown
+ * for a while. What another machine writes makes no event: such a file is opened anew and looked at,
+ * while somebody waits.
  */
-/** How often the size is checked while the file grows: the delay of a reader. */
+/** So many events within {@linkcode BURST_MS} are a fast writer: 500 a second. */
+const BURST_EVENTS = 32;
+
+const BURST_MS = 64;
+
+/** How often the size of a file with a fast writer is checked: the delay of a reader. */
 const GROWING_INTERVAL_MS = 4;
 
-/** After this many checks without growth it waits for inotify again. */
+/** After this many checks without growth it waits for events again. */
 const MAX_QUIET_CHECKS = 25;
+
+/** A reader comes back at once; when none has for so long, nobody looks any more. */
+const IDLE_MS = 100;
 
 /** How often the size is checked where the host has no inotify instance left. */
 const WITHOUT_INOTIFY_INTERVAL_MS = 100;
@@ -43,6 +52,9 @@ export class GrowthSignal {
   #finished = false;
   #isWatching = false;
   #watcher: Deno.FsWatcher | undefined;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** At the last check. */
+  #size = 0;
   #endPause: (() => void) | undefined;
 
   /** @param news "polling" for a file that another machine writes. */
@@ -68,10 +80,13 @@ export class GrowthSignal {
         wake: () => {
           this.#waiters.delete(waiter);
           signal.removeEventListener("abort", waiter.wake);
-          if (this.#waiters.size === 0) this.#wakeUp();
+          if (this.#waiters.size === 0) this.#awaitReaders();
           resolve();
         },
       };
+      // The event of what was written since the reader has looked may have come already.
+      if (this.#watcher !== undefined && this.#size > size) return resolve();
+      clearTimeout(this.#idleTimer);
       this.#waiters.add(waiter);
       signal.addEventListener("abort", waiter.wake);
       if (!this.#isWatching) void (this.#news === "polling" ? this.#poll() : this.#watch());
@@ -80,16 +95,58 @@ export class GrowthSignal {
 
   async #watch(): Promise<void> {
     this.#isWatching = true;
-    let quietChecks = 0;
-    let lastSize = -1;
-    while (!this.#finished && (this.#waiters.size > 0 || quietChecks < MAX_QUIET_CHECKS)) {
-      const size = await this.#wakeReaders();
-      quietChecks = size === lastSize ? quietChecks + 1 : 0;
-      lastSize = size;
-      if (quietChecks < MAX_QUIET_CHECKS) await this.#pause(GROWING_INTERVAL_MS);
-      else if (this.#waiters.size > 0) await this.#sleepUntilWritten(size);
+    while (!this.#finished && this.#waiters.size > 0) {
+      if (watchers < MAX_WATCHERS && await this.#heedEvents()) continue;
+      const before = this.#size;
+      if (await this.#wakeReaders() !== before) await this.#checkOnTimer();
+      else if (this.#waiters.size > 0) await this.#pause(WITHOUT_INOTIFY_INTERVAL_MS);
     }
     this.#isWatching = false;
+  }
+
+  /**
+   * Wakes the readers at each event, or on the timer while they come fast, until nobody waits any more.
+   *
+   * @returns Whether the host had room for it.
+   */
+  async #heedEvents(): Promise<boolean> {
+    let watcher: Deno.FsWatcher;
+    try {
+      watcher = Deno.watchFs(this.#path);
+    } catch {
+      return false;
+    }
+    this.#watcher = watcher;
+    watchers++;
+    let isFast = false;
+    try {
+      // What was written before the watch began makes no event.
+      await this.#wakeReaders();
+      let count = 0;
+      let beginMs = performance.now();
+      const events = watcher[Symbol.asyncIterator]();
+      while (!isFast && (await events.next()).done !== true) {
+        await this.#wakeReaders();
+        if (++count < BURST_EVENTS) continue;
+        const nowMs = performance.now();
+        isFast = nowMs - beginMs < BURST_MS;
+        [count, beginMs] = [0, nowMs];
+      }
+    } finally {
+      watchers--;
+      this.#wakeUp();
+    }
+    if (isFast) await this.#checkOnTimer();
+    return true;
+  }
+
+  async #checkOnTimer(): Promise<void> {
+    let quietChecks = 0;
+    while (!this.#finished && quietChecks < MAX_QUIET_CHECKS) {
+      const before = this.#size;
+      quietChecks = await this.#wakeReaders() === before ? quietChecks + 1 : 0;
+      await this.#pause(GROWING_INTERVAL_MS);
+    }
   }
 
   async #poll(): Promise<void> {
@@ -115,26 +172,9 @@ export class GrowthSignal {
     } catch {
       // The file was removed: it does not grow, and its readers wait for the job's end.
     }
+    this.#size = size;
     for (const waiter of [...this.#waiters]) if (size > waiter.size) waiter.wake();
     return size;
-  }
-
-  async #sleepUntilWritten(size: number): Promise<void> {
-    if (watchers >= MAX_WATCHERS) return await this.#pause(WITHOUT_INOTIFY_INTERVAL_MS);
-    try {
-      this.#watcher = Deno.watchFs(this.#path);
-    } catch {
-      return await this.#pause(WITHOUT_INOTIFY_INTERVAL_MS);
-    }
-    watchers++;
-    try {
-      const events = this.#watcher[Symbol.asyncIterator]();
-      // What was written between the last check and the beginning of the watch makes no event.
-      if (await this.#wakeReaders() === size && !this.#finished) await events.next();
-    } finally {
-      watchers--;
-      this.#wakeUp();
-    }
   }
 
   /** Waits for some milliseconds; {@linkcode finish} ends it early. */
@@ -148,7 +188,14 @@ export class GrowthSignal {
     });
   }
 
+  /** Ends the watch when no reader comes back. */
+  #awaitReaders(): void {
+    clearTimeout(this.#idleTimer);
+    if (this.#watcher !== undefined) this.#idleTimer = setTimeout(() => this.#wakeUp(), IDLE_MS);
+  }
+
   #wakeUp(): void {
+    clearTimeout(this.#idleTimer);
     this.#watcher?.close();
     this.#watcher = undefined;
   }

@@ -137,8 +137,36 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what is written right before inotify watches is missed",
     file: "lib/logs/growth.ts",
-    from: "if (await this.#wakeReaders() === size && !this.#finished) await",
-    to: "if (!this.#finished) await",
+    from: "await this.#wakeReaders();\n      let count = 0;",
+    to: "let count = 0;",
+    tests: ["growth"],
+  },
+  {
+    name: "what is noticed while its reader is away is missed",
+    file: "lib/logs/growth.ts",
+    from: "if (this.#watcher !== undefined && this.#size > size) return resolve();",
+    to: "",
+    tests: ["growth"],
+  },
+  {
+    name: "a file without readers is watched for ever",
+    file: "lib/logs/growth.ts",
+    from: "if (this.#watcher !== undefined) this.#idleTimer",
+    to: "if (this.#finished) this.#idleTimer",
+    tests: ["growth"],
+  },
+  {
+    name: "each write of a fast writer is looked at",
+    file: "lib/logs/growth.ts",
+    from: "isFast = nowMs - beginMs < BURST_MS;",
+    to: "isFast = nowMs < beginMs;",
+    tests: ["growth"],
+  },
+  {
+    name: "each write is taken for that of a fast writer",
+    file: "lib/logs/growth.ts",
+    from: "isFast = nowMs - beginMs < BURST_MS;",
+    to: "isFast = nowMs > beginMs;",
     tests: ["growth"],
   },
   {

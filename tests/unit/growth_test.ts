@@ -139,6 +139,95 @@ Deno.test("GrowthSignal: a file that was quiet for long is watched by inotify", 
   await waiting;
 });
 
+Deno.test("GrowthSignal: each write of a slow writer is an event, and nobody looks on a timer", async () => {
+  await using file = await GrowingFile.make();
+  let watches = 0;
+  using _hook = new WatchHook(() => watches++);
+  const { setTimeout } = globalThis;
+  let looks = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    if (args[1] === 4) looks++;
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  try {
+    for (let size = 0; size < 100; size++) {
+      const next = file.beyond(size);
+      await file.append(1);
+      await next;
+      await new Promise((resolve) => setTimeout(resolve, 3));
+    }
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  assert.deepEqual({ watches, looks }, { watches: 1, looks: 0 });
+});
+
+Deno.test("GrowthSignal: what was noticed before a reader came back is not missed", async () => {
+  await using file = await GrowingFile.make();
+  const first = file.beyond(0);
+  await file.append(1);
+  await first;
+  const { stat } = Deno;
+  const noticed = Promise.withResolvers<void>();
+  Deno.stat = async (...args) => {
+    const info = await stat(...args);
+    if (info.size === 2) setTimeout(noticed.resolve, 0);
+    return info;
+  };
+  try {
+    await file.append(1);
+    await inTime("the event", noticed.promise, DEADLINE_MS);
+  } finally {
+    Deno.stat = stat;
+  }
+  await file.beyond(1);
+});
+
+Deno.test("GrowthSignal: nothing is watched any more when no reader comes back", async () => {
+  await using file = await GrowingFile.make();
+  const closed = Promise.withResolvers<void>();
+  const { watchFs } = Deno;
+  Deno.watchFs = (...args) => {
+    const watcher = watchFs(...args);
+    const close = watcher.close.bind(watcher);
+    watcher.close = () => {
+      closed.resolve();
+      close();
+    };
+    return watcher;
+  };
+  try {
+    const waiting = file.beyond(0);
+    await file.append(1);
+    await waiting;
+    await inTime("the end of the watch", closed.promise, DEADLINE_MS);
+  } finally {
+    Deno.watchFs = watchFs;
+  }
+});
+
+Deno.test("GrowthSignal: a fast writer is looked at on a timer, not at each write", async () => {
+  await using file = await GrowingFile.make();
+  const { stat } = Deno;
+  let looks = 0;
+  Deno.stat = (...args) => {
+    looks++;
+    return stat(...args);
+  };
+  try {
+    const end = file.beyond(4_999);
+    for (let written = 0; written < 5_000; written += 20) {
+      for (let write = 0; write < 20; write++) file.appendSync(1);
+      // A moment for what looks.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await end;
+  } finally {
+    Deno.stat = stat;
+  }
+  assert(looks < 1000, `it was looked at ${looks} times`);
+});
+
 Deno.test("GrowthSignal: what is written right before inotify watches is not missed", async () => {
   await using file = await GrowingFile.make();
   let isWritten = false;
@@ -164,7 +253,6 @@ Deno.test("GrowthSignal: where there is no inotify instance left, growth is noti
 Deno.test("GrowthSignal: readers of a file that was removed wait for the end", async () => {
   await using file = await GrowingFile.make();
   await file.append(5);
-  await file.beyond(4);
   await file.remove();
   using hook = new WatchHook();
   const waiting = file.beyond(0);
@@ -212,6 +300,10 @@ Deno.test("GrowthSignal: a signal that is used often keeps no listener of a read
     listeners.removed++;
     removeEventListener.apply(signal, args);
   };
-  for (let time = 0; time < 3; time++) await file.beyond(0, signal);
+  for (let size = 1; size < 4; size++) {
+    const next = file.beyond(size, signal);
+    await file.append(1);
+    await next;
+  }
   assert.deepEqual(listeners, { added: 3, removed: 3 });
 });
