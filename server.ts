@@ -20,7 +20,7 @@ import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
 import { JobManager } from "./lib/job.ts";
 import { type Engine, openEngine } from "./lib/server/engine.ts";
 import { log, logQueue } from "./lib/log.ts";
-import { closeLogFolder, openLogFolder } from "./lib/server/log_directory.ts";
+import { closeLogFolder, openLogFolder, openSharedFolder } from "./lib/server/log_directory.ts";
 import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.ts";
 import { serveMetrics } from "./lib/server/metrics_server.ts";
 import { tellReady } from "./lib/server/readiness.ts";
@@ -61,11 +61,11 @@ async function run(wanted: ServerConfig): Promise<number> {
   await requireLimitsFolder(config.limitsDir);
   const rules = await RuleFile.open(config.rules, defaultUserOf(config));
   await requireDisk(config.logDir);
+  if (config.sharedDir !== "") {
+    await openSharedFolder(config.sharedDir, { ownUid: account.uid, isEntered: false });
+  }
   const opened = await openLogFolder(config.logDir, account.uid);
   await closeLogFolder(opened);
-  if (config.sharedDir !== "") {
-    await closeLogFolder(await openLogFolder(config.sharedDir, account.uid));
-  }
   const { path: logFolder } = opened;
   const store = new JobStore(logFolder);
   store.watchDisk();

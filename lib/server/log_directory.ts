@@ -11,6 +11,9 @@ const ROOT_ID = 0;
 /** Only root may look into the folder: commands and output hold secrets. */
 const PRIVATE_MODE = 0o700;
 
+/** Users may go through the folder to what is theirs, and not list what is there. */
+const ENTERED_MODE = 0o711;
+
 /** The log directory, safe to write to. */
 export interface LogFolder {
   /** Its real path. */
@@ -37,6 +40,37 @@ export async function openLogFolder(folder: string, ownUid = ROOT_ID): Promise<L
     isReadable.set(path, await openLevel(path, ownUid));
   }
   return { path, readable: [...isReadable.keys()].filter((level) => isReadable.get(level)) };
+}
+
+/**
+ * Checks the folder that a cluster's nodes share. It is not made: where its file system is not mounted, jobs
+ * would be kept beside it, out of the nodes' sight.
+ *
+ * @param folder A folder below the build's log directory.
+ * @param options `ownUid`: the server's own user. `isEntered`: whether jobs of other users have their files
+ * below it.
+ * @throws {Error} One line that says what to do.
+ */
+export async function openSharedFolder(
+  folder: string,
+  { ownUid, isEntered }: { readonly ownUid: number; readonly isEntered: boolean },
+): Promise<void> {
+  try {
+    await Deno.lstat(folder);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(
+      `there is no shared folder ${folder}: mount the site's shared file system there, and make the folder on ` +
+        "it; the server does not make it, since below a mount point that is empty no node would see it",
+    );
+  }
+  const { path, readable } = await openLogFolder(folder, ownUid);
+  await closeLogFolder({
+    path,
+    readable: readable.filter((level) => !isEntered || level !== path),
+  });
+  // Never closed in between: jobs that run go through it.
+  if (isEntered) await Deno.chmod(path, ENTERED_MODE);
 }
 
 /** Takes from others what they can read, as earlier servers and tools may have left it. */

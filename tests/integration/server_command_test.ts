@@ -595,6 +595,17 @@ Deno.test("worker-server --log-dir: a file in its place is named", async () => {
   await assertRefused(place, { "log-dir": join(place.logDir, "below") }, message);
 });
 
+Deno.test("worker-server --shared-dir: a folder that is not there is not made, since no node would see it", async () => {
+  await using place = await Place.make();
+  await Deno.mkdir(LOG_DIR, { recursive: true, mode: 0o700 });
+  const sharedFolder = join(place.logDir, "shared");
+  await assertRefused(
+    place,
+    { engine: "slurm", "shared-dir": sharedFolder },
+    new RegExp(`there is no shared folder ${sharedFolder}: mount the site's shared file system`),
+  );
+});
+
 Deno.test("worker-server --log-dir: records that are none, or of a newer version, are named", async () => {
   await using place = await Place.make();
   await Deno.mkdir(place.logDir, { recursive: true, mode: 0o700 });

@@ -98,6 +98,7 @@ async function tellOnACluster(host: DemoHost): Promise<void> {
   story.export("SLURM_CONF", cluster.confFile);
   await story.run("sinfo", "--Node", "--format=%N %T %c");
   const sharedFolder = join(host.folder, "shared");
+  await Deno.mkdir(sharedFolder, { mode: 0o700 });
   await startServer(story, host, [
     ...["--engine", "slurm", "--shared-dir", sharedFolder, "--slurm-conf", cluster.confFile],
   ]);
