@@ -204,8 +204,8 @@ export interface Executor {
   ): Promise<void>;
 
   /**
-   * What running jobs use now, in the order of the jobs; nothing of a job whose counters cannot be read
-   * now.
+   * What running jobs use now, or used at the time that is told, in the order of the jobs; nothing of a job whose
+   * counters cannot be read now. Where jobs run elsewhere, from memory, at once.
    */
   usages(jobs: readonly JobRef[]): Promise<Usage[]>;
 

@@ -1,4 +1,5 @@
 import type { InfoResponse__Output, QueryResponse__Output } from "../../proto/contract.ts";
+import { toldEngineState } from "../../common/engine_state.ts";
 import { describeEnding, endingOf } from "../jobs/ending.ts";
 import { exitCodeOf, stateOf } from "../jobs/state.ts";
 import type { Rated } from "../jobs/usage.ts";
@@ -68,7 +69,7 @@ export function toJob(job: QueryResponse__Output): Job {
     submittedAt: toDate(job.submittedAtMs),
     estimatedStart: toDate(job.estimatedStartMs),
     engineJob: job.engineJob || null,
-    engineState: job.engineState || null,
+    engineState: toldEngineState(job.engineState, job.exited) || null,
     asOf: toDate(job.asOfMs),
     partition: job.partition || null,
   };

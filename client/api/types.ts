@@ -86,6 +86,8 @@ export interface JobUsage {
   readonly writtenBytes?: number | undefined;
   /** Processes and threads now. */
   readonly processes?: number | undefined;
+  /** When a cluster's node has counted that, in milliseconds since 1970-01-01 UTC; absent: just now. */
+  readonly asOfMs?: number | undefined;
 }
 
 /** How a job is isolated. */

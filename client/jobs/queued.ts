@@ -1,5 +1,6 @@
 /** What is said of a job that waits in a cluster's queue, or has left it without having run. Pure. */
 import type { QueryResponse__Output } from "../../proto/contract.ts";
+import { toldEngineState } from "../../common/engine_state.ts";
 import { SECOND_MS } from "../../common/units.ts";
 
 /** What the engine said longer ago is shown with the time: it may no longer hold. */
@@ -37,9 +38,6 @@ export function describeAge({ asOfMs }: { readonly asOfMs: number }, nowMs: numb
   return ` (as of ${timeOf(asOfMs, nowMs, { withSeconds: true })})`;
 }
 
-/** States of Slurm's in which a job that has ended is no more: the server has heard of its end before Slurm. */
-const UNENDED_STATES = ["PENDING", "CONFIGURING", "RUNNING", "COMPLETING"];
-
 /** The engine's number of a job and what it last said of its state: `job 42, RUNNING`; empty: nothing. */
 export function describeEngine(
   { engineJob, engineState, exited }: Pick<
@@ -47,8 +45,8 @@ export function describeEngine(
     "engineJob" | "engineState" | "exited"
   >,
 ): string {
-  const isOver = exited && UNENDED_STATES.includes(engineState);
-  return [engineJob && `job ${engineJob}`, isOver ? "" : engineState].filter(Boolean).join(", ");
+  return [engineJob && `job ${engineJob}`, toldEngineState(engineState, exited)].filter(Boolean)
+    .join(", ");
 }
 
 /** Why a job has ended before its command began, as a sentence without its end. */

@@ -1,8 +1,12 @@
 import type { QueryResponse__Output } from "../../proto/contract.ts";
-import { ACTIVE_STATES, toListRequest } from "./state.ts";
+import { countedMsBetween } from "./counted_usage.ts";
+import { ACTIVE_STATES, stateOf, toListRequest } from "./state.ts";
 import { listJobs, type ListOptions } from "./list.ts";
 import { pause } from "../connection/abort.ts";
 import type { Session } from "../connection/session.ts";
+
+/** How long is waited for the nodes of a cluster, which count only while somebody looks. */
+const MAX_NODE_WAIT_MS = 8000;
 
 /** The usage of running jobs at one moment. */
 export interface Sample {
@@ -24,7 +28,8 @@ export async function sampleUsage(
 }
 
 /**
- * The resource usage of running jobs, measured between two samples.
+ * The resource usage of running jobs, measured between two samples; on a cluster between two counts of a job's
+ * node, for which some seconds are waited.
  *
  * @throws {ClientError} The server's refusal, or the connection's failure.
  * @throws The signal's reason.
@@ -37,10 +42,32 @@ export async function measureUsage(
     signal?: AbortSignal;
   },
 ): Promise<Rated[]> {
-  const before = await sampleUsage(session, labels, { signal });
+  let before = await sampleUsage(session, labels, { signal });
   if (before.jobs.length === 0) return [];
-  await pause(intervalMs, signal);
-  return ratesOf(before, await sampleUsage(session, labels, { signal }));
+  const deadlineMs = before.atMs + Math.max(intervalMs, MAX_NODE_WAIT_MS);
+  for (;;) {
+    await pause(intervalMs, signal);
+    const after = await sampleUsage(session, labels, { signal });
+    const rated = ratesOf(before, after);
+    if (!rated.some(isAwaited) || after.atMs + intervalMs > deadlineMs) return rated;
+    before = withFirstCounts(before, after);
+  }
+}
+
+/** Whether a job of a cluster has no rates yet since its node has not counted twice. */
+function isAwaited({ job, rates }: Rated): boolean {
+  const isRunning = ["running", "stopping"].includes(stateOf(job));
+  return isRunning && job.engineJob !== "" && rates.cpuPercent === null;
+}
+
+/** The first sample, with the counts that have come since. */
+function withFirstCounts(before: Sample, after: Sample): Sample {
+  const earlier = new Map(before.jobs.map((job) => [job.jobID, job]));
+  const jobs = after.jobs.map((job) => {
+    const first = earlier.get(job.jobID);
+    return typeof first?.usage?.asOfMs === "number" ? first : job;
+  });
+  return { ...before, jobs };
 }
 
 /** A job, and its usage per second between two samples. */
@@ -55,11 +82,12 @@ export interface Rated {
 
 /** The usage per second of each job in the later sample since the earlier one. */
 export function ratesOf(before: Sample, after: Sample): Rated[] {
-  const seconds = (after.atMs - before.atMs) / 1000;
   const earlier = new Map(before.jobs.map((job) => [job.jobID, job.usage]));
   return after.jobs.map((job) => {
+    const earlierUsage = earlier.get(job.jobID);
+    const seconds = (countedMsBetween(earlierUsage, job.usage) ?? after.atMs - before.atMs) / 1000;
     const rate = (name: "cpuUsec" | "readBytes" | "writtenBytes") => {
-      const [from, to] = [earlier.get(job.jobID)?.[name], job.usage?.[name]];
+      const [from, to] = [earlierUsage?.[name], job.usage?.[name]];
       return typeof from === "number" && typeof to === "number" && seconds > 0
         ? (to - from) / seconds
         : null;

@@ -3,6 +3,7 @@ import type {
   JobUsage__Output,
   QueryResponse__Output,
 } from "../../proto/contract.ts";
+import { toldEngineState } from "../../common/engine_state.ts";
 import { printableJson } from "../../common/printable.ts";
 import { oneLine } from "../errors.ts";
 import { describeEnding, endingOf } from "../jobs/ending.ts";
@@ -70,7 +71,8 @@ export function toJson(
     estimatedStartMs: job.estimatedStartMs || null,
     estimatedStart: toTime(job.estimatedStartMs),
     engineJob: job.engineJob || null,
-    engineState: job.engineState || null,
+    // Earlier servers tell what the engine had heard last.
+    engineState: toldEngineState(job.engineState, job.exited) || null,
     asOfMs: job.asOfMs || null,
     asOf: toTime(job.asOfMs),
     askedLimits: onlyKnown(job.askedLimits),
@@ -232,6 +234,7 @@ function describeResources(
         fact("now", usage?.processes, String),
       ]),
     ],
+    ["Counted", toTime(usage?.asOfMs ?? 0) ?? undefined],
   ];
 }
 

@@ -1,5 +1,6 @@
 import { ClientError } from "../errors.ts";
 import type { ChosenServer } from "../command_line/servers.ts";
+import { countedMsBetween } from "../jobs/counted_usage.ts";
 import { type Rated, ratesOf, type Sample, sampleUsage } from "../jobs/usage.ts";
 
 /** The first rates need two samples; the user should not wait long for them. */
@@ -101,13 +102,17 @@ export class Watch {
   /** Histories are kept while a server is away. */
   #remember(rated: readonly Rated[]): void {
     const earlier = new Map(this.#histories);
+    const shown = new Map(this.#jobs.map((watched) => [watched.job.jobID, watched]));
     this.#histories.clear();
     this.#jobs = rated.map(({ job, rates }) => {
-      const history = [...earlier.get(job.jobID) ?? [], rates.cpuPercent]
+      const last = shown.get(job.jobID);
+      // Its node has not counted again since.
+      const isSame = countedMsBetween(last?.job.usage, job.usage) === 0;
+      const history = [...earlier.get(job.jobID) ?? [], isSame ? null : rates.cpuPercent]
         .filter((value) => value !== null)
         .slice(-HISTORY_LENGTH);
       this.#histories.set(job.jobID, history);
-      return { job, rates, history };
+      return { job, rates: isSame && last !== undefined ? last.rates : rates, history };
     });
   }
 }

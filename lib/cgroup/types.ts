@@ -47,6 +47,8 @@ export interface Usage {
   readBytes?: number;
   writtenBytes?: number;
   processes?: number;
+  /** When it was counted, where that was not just now: milliseconds since 1970-01-01 UTC. */
+  asOfMs?: number;
 }
 
 /** Where a job's processes are. Stored with the job's record, so that any later server finds them. */

@@ -71,7 +71,8 @@ export function endingOf(
   };
 }
 
-function parseCounters(lines: readonly string[]): Map<CounterName, string> {
+/** Takes counters apart: `counter NAME`, and the lines of its file. */
+export function parseCounters(lines: readonly string[]): Map<CounterName, string> {
   const counters = new Map<CounterName, string>();
   let name: CounterName | undefined;
   for (const line of lines) {

@@ -43,6 +43,7 @@ import { openSite, type Site } from "./slurm/site.ts";
 import { Stopping } from "./slurm/stopping.ts";
 import { readSubmission, submissionArguments } from "./slurm/submission.ts";
 import { TrackedJob, type TrackedRequest, type TrackingParts } from "./slurm/tracked_job.ts";
+import { UsageWatch } from "./slurm/usage_watch.ts";
 
 /** Launch records that are looked at once: each look takes a thread of the runtime's. */
 const MAX_LOOKS = 16;
@@ -82,6 +83,7 @@ export class SlurmExecutor implements Executor {
   readonly #run: RunCommand;
   readonly #poller: QueuePoller;
   readonly #leftovers: Leftovers;
+  readonly #usages: UsageWatch;
   readonly #tracked = new Map<string, TrackedJob>();
   readonly #stops = new Map<string, Stopping>();
   /** Orders that are under way, by job: a listener reads one after the other. */
@@ -98,6 +100,11 @@ export class SlurmExecutor implements Executor {
     this.#run = run;
     this.capabilities = capabilitiesOf(site, share.canFreeHeads);
     this.#leftovers = new Leftovers({ clock, cancel: (jobId) => this.#cancel(jobId) });
+    this.#usages = new UsageWatch({
+      clock,
+      isRunning: (jobId) => this.#tracked.get(jobId)?.isBegun === true,
+      wake: (job) => this.#wakeListener(job, "URG"),
+    });
     this.#poller = new QueuePoller({
       run,
       clock,
@@ -245,9 +252,8 @@ export class SlurmExecutor implements Executor {
   /** The node's launcher sets them for the disks that it has. */
   async holdDiskLimits(): Promise<void> {}
 
-  /** Nothing on this host tells; at the end of a job its launch record does. */
   usages(jobs: readonly JobRef[]): Promise<Usage[]> {
-    return Promise.resolve(jobs.map(() => ({})));
+    return Promise.resolve(jobs.map((job) => this.#usages.usageOf(job)));
   }
 
   statuses(jobIds: readonly string[]): (EngineStatus | undefined)[] {
@@ -257,6 +263,7 @@ export class SlurmExecutor implements Executor {
 
   close(): Promise<void> {
     this.#poller.close();
+    this.#usages.close();
     for (const job of this.#tracked.values()) job.close();
     this.#tracked.clear();
     return Promise.resolve();
@@ -359,15 +366,10 @@ export class SlurmExecutor implements Executor {
     }
   }
 
-  async #tell(
-    { jobId, folder, owner }: TrackedRequest,
-    what: Order,
-  ): Promise<OrderAnswer | undefined> {
+  async #tell(request: TrackedRequest, what: Order): Promise<OrderAnswer | undefined> {
+    const { jobId, folder } = request;
     const number = await writeOrder(folder, what);
-    const answer = await this.#run("scancel", ["--full", "--signal=USR1", ...this.#only(jobId)], {
-      who: owner,
-    });
-    if (answer.status !== 0) throw new Error(`scancel: ${wordsOf(answer)}`);
+    await this.#wakeListener(request, "USR1");
     const untilMs = this.#clock.nowMs() + ORDER_TIMEOUT_MS;
     while (this.#clock.nowMs() < untilMs && this.#tracked.has(jobId)) {
       const answered = await answerTo(folder, number);
@@ -375,6 +377,16 @@ export class SlurmExecutor implements Executor {
       await new Promise<void>((resolve) => this.#clock.after(ORDER_LOOK_MS, resolve));
     }
     return undefined;
+  }
+
+  /** @throws When Slurm cannot be asked. */
+  async #wakeListener(
+    { jobId, owner }: Pick<JobRef, "jobId" | "owner">,
+    signal: "USR1" | "URG",
+  ): Promise<void> {
+    const args = ["--full", `--signal=${signal}`, ...this.#only(jobId)];
+    const answer = await this.#run("scancel", args, { who: owner });
+    if (answer.status !== 0) throw new Error(`scancel: ${wordsOf(answer)}`);
   }
 
   #cancelLater(jobId: string): void {

@@ -6,6 +6,7 @@ import type {
   StartRequest__Output,
   StreamRequest__Output,
 } from "../../proto/contract.ts";
+import { toldEngineState } from "../../common/engine_state.ts";
 import { JobError, quoted } from "../errors.ts";
 import type { JobView } from "../job.ts";
 import type { JobQuery } from "../job/list.ts";
@@ -212,7 +213,7 @@ function engineFields(
     node: node ?? "",
     partition: engine?.partition ?? settings?.queue?.partition ?? "",
     engineJob: engine?.engineJob ?? "",
-    engineState: engine?.engineState ?? "",
+    engineState: toldEngineState(engine?.engineState ?? "", hasEnded(state)),
     asOfMs: engine?.asOfMs ?? 0,
     ...(state.kind === "pending" && {
       pendingReason: engine?.pendingReason ?? "",

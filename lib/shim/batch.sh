@@ -177,7 +177,7 @@ record_end() {
   [ -z "$flusher" ] || kill "$flusher"
   # Every byte is there before the end is told.
   sync "$output"
-  set_record "$status"
+  set_record "exit $status"
   if read -r why <"$folder/stopping" && [ "$why" = timed-out ]; then echo timed-out >&9; fi
   printf 'output %s\n' "$(stat -c %s "$output")" >&9
   printf '%s\n' "$record" >&9 || finish 74

@@ -188,7 +188,7 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   status=$?
   exec 2>&3 3>&- 7>&-
   has_processes && clear_remains
-  set_record "$status"
+  set_record "exit $status"
   end_copying
   # Where it cannot be written, the exit of this process tells that the job has ended, and why.
   printf '%s\n' "$record" >&9 || exit 74

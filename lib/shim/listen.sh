@@ -6,17 +6,24 @@
 #   NUMBER stop SIGNAL GRACE_MS main|all    NUMBER kill    NUMBER signal SIGNAL main|all
 # What became of it goes to `control.done`: NUMBER reached, or NUMBER nobody. Numbers only grow.
 # SIGTERM comes from the engine: somebody cancels the job, or its time there is over.
+# SIGURG says that somebody looks at what the job uses: that is written to the file `usage` from then on, while
+# the server renews the file `watch`. It does nothing to a script that has not come so far, or is an older one.
 
 # An order may become visible on this node later than the signal. So often, every 0.1 s, is it looked for.
 order_looks=20
 # Between two rounds of killing, in milliseconds.
 kill_pause=200
+# Between two looks at what the job uses, in seconds, and how many of them one renewal lasts.
+usage_pause=2
+usage_rounds=30
 
 listen() {
-  woken='' cancelled='' due='' timer='' timer_is_for='' stopping='' kill_at='' handled=0 main=0 main_start=0
+  woken='' cancelled='' due='' watched='' timer='' timer_is_for='' stopping='' kill_at='' handled=0
+  main=0 main_start=0 counting=''
   trap 'woken=yes' USR1
   trap 'cancelled=yes' TERM
   trap 'due=yes' ALRM
+  trap 'watched=yes' URG
   # What is ignored here, the job could not hear any more.
   trap : HUP INT QUIT PIPE
   listener=$$ groups='' passed=0
@@ -35,10 +42,11 @@ listen() {
     # A shell forgets a child that it has told the end of.
     result=$?
     [ "$result" = 127 ] || status=$result
-    [ -n "$woken$cancelled$due" ] || break
+    [ -n "$woken$cancelled$due$watched" ] || break
     obey
   done
   [ -z "$timer" ] || kill -s TERM "$timer"
+  [ -z "$counting" ] || kill -s TERM "$counting"
   exit "$status"
 } 2>/dev/null
 
@@ -57,6 +65,10 @@ obey() {
   if [ -n "$woken" ]; then
     woken=''
     read_order
+  fi
+  if [ -n "$watched" ]; then
+    watched=''
+    start_counting
   fi
 }
 
@@ -166,4 +178,33 @@ set_timer() { # PURPOSE MILLISECONDS
     wait "$sleep" && kill -s ALRM "$listener"
   ) &
   timer=$!
+}
+
+# Counts anew, where somebody does so already, too: it may have ended since nobody looked any more.
+start_counting() {
+  [ -z "$counting" ] || kill -s TERM "$counting"
+  (
+    trap 'kill "$sleep"; exit' TERM
+    trap '' USR1 URG
+    count_usage
+  ) &
+  counting=$!
+}
+
+# Writes usage MILLISECONDS_SINCE_BOOT, then what is counted as in the launch record, and end.
+count_usage() {
+  renewal='' rounds=0
+  find_groups
+  while [ "$rounds" -lt "$usage_rounds" ]; do
+    before=$renewal rounds=$((rounds + 1))
+    read -r renewal <"$folder/watch"
+    [ "$renewal" = "$before" ] || rounds=0
+    set_now
+    set_record "usage $now"
+    echo "$record" >"$folder/usage.new" && mv -f "$folder/usage.new" "$folder/usage"
+    sleep "$usage_pause" &
+    sleep=$!
+    wait "$sleep"
+  done
+  rm -f "$folder/usage"
 }

@@ -4,23 +4,12 @@
 
 # Sets $groups, those that a job's process has to enter, a line each, and $counters, a line NAME FILE each.
 make_groups() {
-  groups='' counters='' places=''
-  while IFS=' ' read -r device mount type options rest; do
-    case $type in cgroup | cgroup2) find_places ;; esac
-  done </proc/self/mounts
+  groups='' counters=''
+  find_places
   for place in $places; do
-    controller=${place%% *} group=${place#* }
-    case $controller in
-      v2) add_counters "$group" cpu.stat memory.current memory.peak memory.events io.stat pids.current ;;
-      *)
-        if [ -n "$is_root" ]; then
-          group=$group/$group_name
-          enter_group
-        fi
-        # Without a group of its own, only what the engine counts for the step alone.
-        case $group/ in */job_"$SLURM_JOB_ID"/* | */"$group_name"/) add_v1_counters ;; esac
-        ;;
-    esac
+    set_group
+    [ "$controller" = v2 ] || [ -z "$is_root" ] || enter_group
+    count_group
     limit_group
   done
   [ -z "$cpu_quota" ] || refuse controller cpu
@@ -29,20 +18,32 @@ make_groups() {
   [ -z "$processes" ] || refuse controller pids
 }
 
-# Sets $groups to those that the launcher has made.
+# Sets the same to what the launcher has made.
 find_groups() {
-  groups='' places=''
-  while IFS=' ' read -r device mount type options rest; do
-    case $type in cgroup) find_places ;; esac
-  done </proc/self/mounts
+  groups='' counters=''
+  find_places
   for place in $places; do
-    group=${place#* }/$group_name
-    [ ! -d "$group" ] || groups=$groups$group$newline
+    set_group
+    [ "$controller" = v2 ] || [ ! -d "$group" ] || groups=$groups$group$newline
+    count_group
   done
 }
 
-# Adds CONTROLLER FOLDER of a mount to $places, the folder being this process's group.
+# Sets $controller and $group of a place.
+set_group() {
+  controller=${place%% *} group=${place#* }
+  [ "$controller" = v2 ] || [ -z "$is_root" ] || group=$group/$group_name
+}
+
+# Sets $places, a line CONTROLLER FOLDER each, the folder being this process's group.
 find_places() {
+  places=''
+  while IFS=' ' read -r device mount type options rest; do
+    case $type in cgroup | cgroup2) find_places_in_mount ;; esac
+  done </proc/self/mounts
+}
+
+find_places_in_mount() {
   while IFS=: read -r number names path; do
     if [ "$type$names" = cgroup2 ]; then
       case $path/ in */job_"$SLURM_JOB_ID"/*) places=${places}v2\ $mount${path%/}$newline ;; esac
@@ -87,6 +88,14 @@ add_counters() { # GROUP NAME...
   for name; do
     [ ! -r "$folder_of_counters/$name" ] || counters=$counters$name\ $folder_of_counters/$name$newline
   done
+}
+
+# Without a group of its own, only what the engine counts for the step alone.
+count_group() {
+  case $controller:$group/ in
+    v2:*) add_counters "$group" cpu.stat memory.current memory.peak memory.events io.stat pids.current ;;
+    *:*/job_"$SLURM_JOB_ID"/* | *:*/"$group_name"/) add_v1_counters ;;
+  esac
 }
 
 add_v1_counters() {

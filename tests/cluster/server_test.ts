@@ -75,6 +75,10 @@ test("a stream of a share with stale caches is complete, also over a server that
   );
   const streamed = server.cli(["stream", id]);
   await until("the job to run", async () => (await query(id)).state === "running");
+  const { stdout: stats } = await inTime("the usage", server.cli(["stats", "--json"]));
+  const { cpuPercent, usage } = JSON.parse(stats);
+  assert.equal(typeof cpuPercent, "number", stats);
+  assert(usage.memoryBytes > 0 && Date.now() - usage.asOfMs < 30_000, stats);
   await server.end("SIGKILL");
   await Deno.writeTextFile(gate, "");
   await server.launch();

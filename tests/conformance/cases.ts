@@ -304,6 +304,26 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: "tells what a job uses while it runs, and at its end",
+    async holds(site) {
+      const job = await Job.script(site, "trap 'exit 0' TERM; while :; do :; done");
+      await job.begun();
+      const first = await until("a count", async () => {
+        const usage = await job.usage();
+        return usage.cpuUsec !== undefined && usage.cpuUsec > 0 && usage;
+      });
+      assert(first.memoryBytes !== undefined && first.memoryBytes > 0, JSON.stringify(first));
+      assert(first.processes !== undefined && first.processes > 0, JSON.stringify(first));
+      const later = await until("the next count", async () => {
+        const usage = await job.usage();
+        return (usage.cpuUsec ?? 0) > (first.cpuUsec ?? 0) && usage;
+      });
+      await job.stop(2000);
+      const { usage } = await job.exited();
+      assert((usage.cpuUsec ?? 0) >= (later.cpuUsec ?? 0), JSON.stringify([later, usage]));
+    },
+  },
+  {
     name: "adopts a job that runs, and tells its end",
     async holds(site) {
       const job = await Job.script(site, "echo up; while :; do sleep 0.1; done");

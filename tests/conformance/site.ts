@@ -10,6 +10,7 @@ import type {
   SubmitRequest,
   Tracked,
 } from "../../lib/executor.ts";
+import type { Usage } from "../../lib/cgroup/types.ts";
 import type { Limits } from "../../lib/limits.ts";
 import type { Command, Ending } from "../../lib/model/ending.ts";
 import { DEFAULT_SETTINGS, type JobSecrets, type JobSettings } from "../../lib/model/settings.ts";
@@ -133,6 +134,13 @@ export class Job {
 
   signal(name: "HUP" | "USR1", mainOnly = false): Promise<boolean> {
     return this.#site.executor.signal(this.#request, name, { mainOnly });
+  }
+
+  /** What it uses, as far as that is known now. */
+  async usage(): Promise<Usage> {
+    const [usage] = await this.#site.executor.usages([this.#request]);
+    assert(usage !== undefined);
+    return usage;
   }
 
   async adopt(phase: Phase): Promise<Adoption> {

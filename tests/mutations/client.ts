@@ -714,9 +714,23 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a job that has ended is said to run, by an engine that has not heard of its end",
-    file: "client/jobs/queued.ts",
-    from: "const isOver = exited &&",
-    to: "const isOver = !exited &&",
-    tests: ["client_queue_notes"],
+    file: "common/engine_state.ts",
+    from: "return hasEnded &&",
+    to: "return !hasEnded &&",
+    tests: ["client_queue_notes", "client_format", "translate"],
+  },
+  {
+    name: "a cluster's job has no CPU between two answers with the same count",
+    file: "client/jobs/usage.ts",
+    from: "countedMsBetween(earlierUsage, job.usage) ??",
+    to: "",
+    tests: ["client_jobs"],
+  },
+  {
+    name: "a plot of a cluster's job goes to 0 between two counts",
+    file: "client/ui/page/usage_history.ts",
+    from: "if (countedMsBetween(this.#before?.usage, look.usage) === 0) return;",
+    to: "",
+    tests: ["ui_usage"],
   },
 ];

@@ -139,6 +139,14 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
   });
 });
 
+Deno.test("formatJson: of a job that has ended, the engine is not said to run it still", () => {
+  const stateIn = (job: QueryResponse__Output, engineState: string) =>
+    JSON.parse(formatJson({ ...job, engineState }, ID)).engineState;
+  assert.equal(stateIn(EXITED, "RUNNING"), null);
+  assert.equal(stateIn(EXITED, "FAILED"), "FAILED");
+  assert.equal(stateIn(RUNNING, "RUNNING"), "RUNNING");
+});
+
 Deno.test("formatJson: a lost job has a reason and no exit code", () => {
   const { exitCode, exited, state, reason } = JSON.parse(formatJson(LOST, ID));
   assert.deepEqual([exitCode, exited, state, reason], [null, true, "lost", "the host went down"]);

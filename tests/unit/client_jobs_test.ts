@@ -19,7 +19,7 @@ import {
   UnknownOutcomeError,
 } from "../../client/jobs/start.ts";
 import { exitCodeOf, stateOf, toListRequest } from "../../client/jobs/state.ts";
-import { ratesOf } from "../../client/jobs/usage.ts";
+import { measureUsage, ratesOf } from "../../client/jobs/usage.ts";
 import { waitForExit } from "../../client/verbs/wait.ts";
 import type { ListRequest, QueryResponse__Output } from "../../proto/contract.ts";
 import { FakeTerminal } from "../support/client_terminal.ts";
@@ -305,4 +305,37 @@ Deno.test("ratesOf: usage per second between two samples; null where it is unkno
     none,
   ]);
   assert.deepEqual(ratesOf(after, after)[0]?.rates, none, "no time has passed");
+});
+
+Deno.test("ratesOf: on a cluster between two counts of the node, whenever they were asked for", () => {
+  const sample = (atMs: number, cpuUsec: number, asOfMs: number) => ({
+    atMs,
+    jobs: [jobWith({ jobID: "a", usage: { cpuUsec, asOfMs } as never })],
+  });
+  const rateOf = (before: ReturnType<typeof sample>, after: ReturnType<typeof sample>) =>
+    ratesOf(before, after)[0]?.rates.cpuPercent;
+  assert.equal(rateOf(sample(1000, 0, 500), sample(2000, 1_000_000, 2500)), 50);
+  assert.equal(rateOf(sample(1000, 7, 500), sample(2000, 7, 500)), null, "not counted again");
+});
+
+Deno.test("measureUsage: waits until the node of a cluster's job has counted twice, and no longer", async () => {
+  const counts = [null, null, { cpuUsec: 0, asOfMs: 1000 }, { cpuUsec: 0, asOfMs: 1000 }, {
+    cpuUsec: 500_000,
+    asOfMs: 2000,
+  }];
+  let asked = 0;
+  const { session } = sessionWith(() => ({
+    jobs: [
+      jobWith({
+        jobID: "a",
+        engineJob: "12",
+        exited: false,
+        state: "JOB_STATE_RUNNING",
+        usage: (counts[asked++] ?? null) as never,
+      }),
+    ],
+    nextPageToken: "",
+  }));
+  const [rated] = await measureUsage(session, { labels: {}, intervalMs: 1 });
+  assert.deepEqual([rated?.rates.cpuPercent, asked], [50, counts.length]);
 });

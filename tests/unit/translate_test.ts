@@ -415,6 +415,15 @@ const STATES: Readonly<Record<string, [JobState, Record<string, unknown>]>> = {
   }],
 };
 
+Deno.test("toQueryResponse: of a job that has ended, the engine is not said to run it still", () => {
+  const stateIn = (state: JobState, engineState: string) =>
+    toQueryResponse({ ...view(state), engine: { engineState, asOfMs: 9 } }).engineState;
+  const lost = { kind: "lost", ...BEGUN, endedAtMs: 200, reason: "reboot" } as const;
+  assert.equal(stateIn(lost, "RUNNING"), "");
+  assert.equal(stateIn(lost, "NODE_FAIL"), "NODE_FAIL");
+  assert.equal(stateIn({ kind: "running", ...BEGUN }, "RUNNING"), "RUNNING");
+});
+
 Deno.test("toQueryResponse: what the engine says, while the job waits and when it has run", () => {
   const engine = {
     engineJob: "12",

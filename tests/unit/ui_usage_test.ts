@@ -42,6 +42,17 @@ Deno.test("UsageHistories: rates between two answers, and nothing made up", asyn
   ]);
 });
 
+Deno.test("UsageHistories: a cluster's count is one sample, however often the server tells it", async () => {
+  const counted = (seconds: number, asOfMs: number) => ({ ...cpu(seconds), asOfMs });
+  const samples = await samplesAfter([
+    read(0, {}),
+    read(1000, counted(1, 500)),
+    read(2000, counted(1, 500)),
+    read(3000, counted(2, 2500)),
+  ]);
+  assert.deepEqual(samples.map(({ cpuPercent }) => cpuPercent), [null, null, 50]);
+});
+
 Deno.test("UsageHistories: a job held at 20 % shows 20 %, however often the page draws", async () => {
   const histories = new UsageHistories();
   for (let second = 0; second < 5; second += 1) {

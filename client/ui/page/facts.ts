@@ -136,6 +136,7 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
         limit(limits?.processes, String),
       ]),
     ],
+    ["Counted", usage?.asOfMs && !job.exited ? timeText(usage.asOfMs) : ""],
     [
       "Output",
       list([

@@ -3,6 +3,7 @@
  * page. Pure.
  */
 import type { QueryResponse__Output } from "../../../proto/contract.ts";
+import { countedMsBetween } from "../../jobs/counted_usage.ts";
 import type { ReadJob, ReadTime } from "../protocol.ts";
 
 /** Ten minutes with one sample a second. */
@@ -43,6 +44,8 @@ class UsageHistory {
   add(look: Look): void {
     const passedMs = this.#before && look.at.steadyMs - this.#before.at.steadyMs;
     if (passedMs !== undefined && passedMs < MIN_INTERVAL_MS) return;
+    // A cluster's node has not counted again since.
+    if (countedMsBetween(this.#before?.usage, look.usage) === 0) return;
     if (this.#before !== undefined && !isTrusted(this.#before.at, look.at)) this.breakOff();
     // A clock was set back: a plot goes forward alone.
     if ((this.samples.at(-1)?.atMs ?? -Infinity) >= look.at.wallMs) this.samples.length = 0;
@@ -77,11 +80,13 @@ function isTrusted(before: ReadTime, after: ReadTime): boolean {
 }
 
 function sampleOf({ at, usage }: Look, before: Look | undefined): UsageSample {
+  const passedMs = countedMsBetween(before?.usage, usage) ??
+    at.steadyMs - (before?.at.steadyMs ?? 0);
   const rate = (name: "cpuUsec" | "readBytes" | "writtenBytes") => {
     const [from, to] = [before?.usage[name], usage[name]];
     if (before === undefined || typeof from !== "number" || typeof to !== "number") return null;
     // A counter that has gone back was counted anew: what it was in between is unknown.
-    return to < from ? null : (to - from) / (at.steadyMs - before.at.steadyMs) * 1000;
+    return to < from || passedMs <= 0 ? null : (to - from) / passedMs * 1000;
   };
   const cpu = rate("cpuUsec");
   return {

@@ -35,10 +35,23 @@ const ANSWER_FILE = "control.done";
 export async function order(folder: string, order: Order): Promise<number> {
   const file = join(folder, ORDER_FILE);
   const number = numberIn(await textOf(file)) + 1;
-  const next = `${file}.new`;
-  await Deno.writeTextFile(next, `${number} ${wordsOf(order)}\n`, { mode: 0o644 });
-  await Deno.rename(next, file);
+  await replaceFile(file, `${number} ${wordsOf(order)}\n`);
   return number;
+}
+
+/**
+ * Gives a file of a job's folder another content, at once: a node never reads half of it. What the job may have
+ * put in its place, a link say, is not followed.
+ */
+export async function replaceFile(file: string, content: string): Promise<void> {
+  const next = `${file}.${crypto.randomUUID()}`;
+  try {
+    await Deno.writeTextFile(next, content, { createNew: true, mode: 0o644 });
+    await Deno.rename(next, file);
+  } catch (error) {
+    await Deno.remove(next).catch(() => {});
+    throw error;
+  }
 }
 
 /**

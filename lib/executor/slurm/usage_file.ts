@@ -1,0 +1,51 @@
+/**
+ * What a job uses, as its listener counts it on the node (lib/shim/listen.sh) while the number in the file `watch`
+ * changes: the file `usage` of the job's folder has `usage MILLISECONDS`, counters as in the launch record, and `end`.
+ */
+import { join } from "node:path";
+import { parseUsage } from "../../cgroup/counters.ts";
+import type { Usage } from "../../cgroup/types.ts";
+import { parseCounters } from "../launch_record.ts";
+import { replaceFile } from "./control.ts";
+
+const USAGE_FILE = "usage";
+const WATCH_FILE = "watch";
+
+/** Counters of a node with hundreds of disks are smaller. A job could make the file longer. */
+const MAX_BYTES = 128 * 1024;
+
+/** What a node has counted. */
+export interface CountedUsage {
+  /** Another one each time. */
+  readonly mark: string;
+  readonly usage: Usage;
+}
+
+/** Lets the listener go on for a minute. @param nowMs Another number each time. */
+export async function renewWatch(folder: string, nowMs: number): Promise<void> {
+  await replaceFile(join(folder, WATCH_FILE), `${nowMs}\n`);
+}
+
+/** Reads what was counted last; undefined: there is nothing, or nothing whole. */
+export async function readUsageFile(folder: string): Promise<CountedUsage | undefined> {
+  const path = join(folder, USAGE_FILE);
+  try {
+    // A job could put a pipe in its place, whose opening would never end.
+    if (!(await Deno.lstat(path)).isFile) return undefined;
+    using file = await Deno.open(path);
+    const { size, mtime } = await file.stat();
+    if (size > MAX_BYTES) return undefined;
+    const text = await new Response(file.readable).text();
+    return parseUsageFile(text, mtime?.getTime() ?? Date.now());
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Parses the file. @param asOfMs When it was written. */
+export function parseUsageFile(text: string, asOfMs: number): CountedUsage | undefined {
+  const [first = "", ...lines] = text.split("\n").slice(0, -1);
+  if (!/^usage \d{1,15}$/.test(first) || lines.pop() !== "end") return undefined;
+  return { mark: first, usage: { ...parseUsage(parseCounters(lines)), asOfMs } };
+}
