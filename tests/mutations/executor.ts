@@ -690,13 +690,6 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["slurm_usage"],
   },
   {
-    name: "a pipe in the place of a job's usage holds a thread for ever",
-    file: "lib/executor/slurm/usage_file.ts",
-    from: "if (!(await Deno.lstat(path)).isFile) return undefined;",
-    to: "",
-    tests: ["slurm_usage"],
-  },
-  {
     name: "a link in a job's folder leads the server's writing elsewhere",
     file: "lib/executor/slurm/control.ts",
     from: "await Deno.rename(next, file);",
