@@ -10,6 +10,7 @@ import { Servers } from "./command_line/servers.ts";
 import type { Terminal } from "./terminal.ts";
 import type { JobKind, Verb } from "./command_line/verb.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
+import { eventsVerb } from "./verbs/events.ts";
 import { listVerb } from "./verbs/list.ts";
 import { killVerb } from "./verbs/kill.ts";
 import { logsVerb } from "./verbs/logs.ts";
@@ -36,6 +37,7 @@ const VERBS: readonly Verb[] = [
   topVerb,
   uiVerb,
   streamVerb,
+  eventsVerb,
   waitVerb,
   runVerb,
   signalVerb,

@@ -6,6 +6,7 @@ import { adoptJobs } from "./job/adopt.ts";
 import type { JobBounds } from "./job/bounds.ts";
 import { type Clock, SYSTEM_CLOCK } from "../common/clock.ts";
 import { type EndingParts, Endings, type StopOptions } from "./job/endings.ts";
+import { type EventQuery, type EventsPage, followEvents, RecentRecords } from "./job/events.ts";
 import { JobFolders } from "./job/folder.ts";
 import { type JobQuery, listPage } from "./job/list.ts";
 import { type IsVisible, Lookup } from "./job/lookup.ts";
@@ -17,6 +18,7 @@ import { type JobView, viewJobs } from "./job/views.ts";
 import type { OutputLog } from "./logs.ts";
 import { freeHeads } from "./logs/rotation.ts";
 import type { UidRange } from "./model/owner_uids.ts";
+import { eventOfRemoval } from "./model/events.ts";
 import { hasEnded, isRunning, type JobRecord } from "./model/record.ts";
 import type { JobRequest } from "./model/request.ts";
 import type { SignalName } from "../common/signals.ts";
@@ -70,10 +72,12 @@ export class JobManager {
   readonly #lookup: Lookup;
   readonly #endings: Endings;
   readonly #starts: Starts;
+  readonly #recent: RecentRecords;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
     this.#lookup = new Lookup(parts);
+    this.#recent = new RecentRecords((id) => this.#lookup.find(id));
     this.#endings = new Endings({ ...parts, rotate: (job) => rotate([job], parts) });
     this.#starts = new Starts({ ...parts, endings: this.#endings });
   }
@@ -189,6 +193,18 @@ export class JobManager {
     return { jobs: await this.#views(records, query), nextPageToken };
   }
 
+  /**
+   * What happens to jobs, and what has happened; see {@linkcode followEvents}.
+   *
+   * @param signal Ends it, without an error.
+   */
+  events(query: EventQuery, signal: AbortSignal): AsyncGenerator<EventsPage, void, void> {
+    const { store: { journal } } = this.#parts;
+    const find = (id: string) => this.#recent.find(id);
+    const views = (records: readonly JobRecord[]) => this.#views(records, { withUsage: false });
+    return followEvents({ journal, find, views }, query, signal);
+  }
+
   /** The output of a job. @throws {JobError} "not-found". */
   output(id: string): OutputLog {
     return this.#lookup.outputOf(this.#lookup.begun(id));
@@ -203,18 +219,22 @@ export class JobManager {
   /**
    * Removes a job that has ended, with its output.
    *
+   * @param options `by`: the common name of the caller's certificate; empty: its time is over.
    * @throws {JobError} "not-found", or "precondition" while the job runs or waits.
    * @throws When the disk fails; the job may then be removed again.
    */
-  async remove(id: string, onBegin = () => {}): Promise<void> {
-    const { state } = this.#lookup.begun(id);
+  async remove(id: string, { by = "" } = {}, onBegin = () => {}): Promise<void> {
+    const record = this.#lookup.begun(id);
+    const { state } = record;
     if (!hasEnded(state)) {
       const what = state.kind === "pending" ? "waits for its turn" : "is running";
       throw new JobError("precondition", `Cannot remove job ${id}: it ${what}; stop it first`);
     }
     onBegin();
-    await removeJob(this.#parts, id);
-    await this.#parts.store.synced();
+    const { clock, store } = this.#parts;
+    await removeJob(this.#parts, id, [eventOfRemoval(record, by, clock.nowMs())]);
+    this.#recent.forget(id);
+    await store.synced();
   }
 
   /** Cuts the output of the jobs that have written beyond the bound. Never rejects. */

@@ -26,6 +26,7 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Wait", READERS],
   ["/JobService/List", READERS],
   ["/JobService/Info", READERS],
+  ["/JobService/Events", READERS],
   // For load balancers and orchestrators; their certificates need a role as well.
   ["/grpc.health.v1.Health/Check", READERS],
   ["/grpc.health.v1.Health/List", READERS],

@@ -1,5 +1,7 @@
 /** The RPC handlers of JobService: they authorize calls, and translate requests and answers. */
 import type {
+  Event,
+  EventsRequest__Output,
   JobServiceHandlers,
   ListRequest__Output,
   StartRequest__Output,
@@ -14,7 +16,10 @@ import { CallSink } from "./grpc/call_sink.ts";
 import type { Shutdown } from "./grpc/endings.ts";
 import { streamHandler, unaryHandler } from "./grpc/handlers.ts";
 import { sendOutput, type StreamCounts } from "./grpc/send_output.ts";
+import { sendEvents } from "./grpc/send_events.ts";
 import {
+  ownerToList,
+  toEventQuery,
   toJobQuery,
   toJobRequest,
   toQueryResponse,
@@ -30,6 +35,7 @@ import { readSignal } from "./model/settings.ts";
 export type Jobs = Pick<
   JobManager,
   | "active"
+  | "events"
   | "list"
   | "output"
   | "query"
@@ -159,9 +165,38 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
     }, { begun: shutdown.begun, overdue: shutdown.begun }),
     Remove: unaryHandler(async (request: JobCall, context) => {
       const id = await authorize(request, context);
-      await manager.remove(id, () => context.beginChange(id));
+      await manager.remove(id, { by: context.caller.name }, () => context.beginChange(id));
       return {};
     }, shutdown),
+    Events: streamHandler<EventsRequest__Output, Event>(
+      async ({ call, context, ended }) => {
+        const { request } = call;
+        const { caller } = context;
+        const query = {
+          ...toEventQuery(request, Date.now()),
+          jobId: request.jobID === "" ? undefined : await authorize(request, context),
+          // The rules of today, also for a reader of yesterday.
+          owners: async () => {
+            const ownOnly = (await rulesFor(context, rules)).ownJobsOnly(caller);
+            const owner = ownerToList(
+              request.owner,
+              ownOnly ? caller.name : undefined,
+              "tell events",
+            );
+            return (name: string) => owner === undefined || name === owner;
+          },
+        };
+        await query.owners();
+        using sink = new CallSink(call);
+        await sendEvents((signal) => manager.events(query, signal), {
+          sink,
+          signal: ended,
+          untilMs: query.follow ? query.untilMs : Infinity,
+          heartbeatMs: request.heartbeatSeconds * 1000,
+        });
+      },
+      shutdown.begun,
+    ),
     Stream: streamHandler<StreamRequest__Output, StreamResponse>(
       async ({ call, context, ended }) => {
         streams.open += 1;

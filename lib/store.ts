@@ -3,10 +3,12 @@ import { join } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import * as v from "valibot";
 import { DISK_STUCK, isDiskFull, JobError } from "./errors.ts";
+import type { JobEvent } from "./model/events.ts";
 import { hasEnded, type JobRecord, type JobState } from "./model/record.ts";
 import type { UidRange } from "./model/owner_uids.ts";
 import { DATABASE_FILE, openDatabase, reading } from "./store/database.ts";
 import { askDisk, DiskWatch } from "./store/disk_watch.ts";
+import { Journal } from "./store/journal.ts";
 import { RecordReader } from "./store/record_reader.ts";
 import { Reserve } from "./store/reserve.ts";
 import { COLUMNS, ROW, storedText } from "./store/stored_record.ts";
@@ -82,6 +84,8 @@ export class JobStore {
   readonly #disk: WalSync;
   readonly #reserve: Reserve;
   readonly #records = new RecordReader();
+  /** What has happened to jobs. */
+  readonly journal: Journal;
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
   readonly #select: StatementSync;
@@ -101,6 +105,7 @@ export class JobStore {
     this.#database = openDatabase(folder);
     this.#disk = new WalSync(join(folder, `${DATABASE_FILE}-wal`));
     this.#reserve = new Reserve(join(folder, `${DATABASE_FILE}-reserve`));
+    this.journal = new Journal(this.#database);
     const sql = (text: string) => this.#statement(text);
     this.#insert = sql(
       "INSERT INTO jobs (id, owner, idempotency_key, active, ended_at_ms, first_offset, record, " +
@@ -163,14 +168,15 @@ export class JobStore {
    * Stores a record's new state.
    *
    * @param outputBytes What the output takes on disk, of a job that has ended.
+   * @param events What the change tells.
    */
-  update(record: JobRecord, outputBytes = 0): void {
+  update(record: JobRecord, outputBytes = 0, events: readonly JobEvent[] = []): void {
     const { id, state } = record;
     const active = hasEnded(state) ? 0 : 1;
     const bytes = safe(outputBytes);
     const endedMs = endedAtMs(state);
     const text = storedText(record);
-    this.#insist(() => this.#update.run(active, endedMs, bytes, text, state.kind, id));
+    this.#insist(() => this.#update.run(active, endedMs, bytes, text, state.kind, id), events);
   }
 
   /** @returns The record with this id, if there is one. */
@@ -357,37 +363,55 @@ export class JobStore {
     return { uid, isNew: true };
   }
 
-  /** Deletes a job's record. */
-  delete(id: string): void {
-    this.#insist(() => this.#delete.run(id));
+  /** Deletes a job's record. @param events What the removal tells. */
+  delete(id: string, events: readonly JobEvent[] = []): void {
+    this.#insist(() => this.#delete.run(id), events);
   }
 
   /**
-   * Settles when all that has been stored before is on the disk.
+   * Settles when all that has been stored before is on the disk; events are told then.
    *
    * @throws When the disk fails.
    */
-  synced(): Promise<void> {
-    return this.#disk.sync();
+  async synced(): Promise<void> {
+    const { added } = this.journal;
+    await this.#disk.sync();
+    this.journal.publish(added);
   }
 
   /**
    * Does a change that a full disk must not refuse: ends and removals. In the room that was kept, what
    * the write-ahead log holds is written into the file, and the log begun anew.
    */
-  #insist(change: () => void): void {
+  #insist(change: () => void, events: readonly JobEvent[]): void {
     this.requireDisk();
     try {
-      change();
+      this.#commit(change, events);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       this.#reserve.release();
       try {
         this.#database.exec("PRAGMA wal_checkpoint(RESTART)");
-        change();
+        this.#commit(change, events);
       } finally {
         this.#reserve.take();
       }
+    }
+  }
+
+  /** A change and what it tells, both or neither. */
+  #commit(change: () => void, events: readonly JobEvent[]): void {
+    if (events.length === 0) return change();
+    this.#database.exec("BEGIN");
+    try {
+      change();
+      const numbers = events.map((event) => this.journal.add(event));
+      this.#database.exec("COMMIT");
+      this.journal.committed(Math.max(...numbers));
+    } catch (error) {
+      // A full disk may have ended the transaction already.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
     }
   }
 

@@ -7,6 +7,8 @@ import { isRecoded as isRecodedMessage, services } from "../build/gen/codec.ts";
 import { files } from "../build/gen/descriptors.ts";
 import type { JobServiceDefinition } from "../build/gen/JobService.ts";
 
+export type { Event, Event__Output } from "../build/gen/Event.ts";
+export type { EventsRequest, EventsRequest__Output } from "../build/gen/EventsRequest.ts";
 export type { InfoResponse__Output } from "../build/gen/InfoResponse.ts";
 export type { JobLimits, JobLimits__Output } from "../build/gen/JobLimits.ts";
 export type {

@@ -2,12 +2,20 @@
  * Checks arguments: JavaScript programs are not checked by a compiler, and the encoding of messages
  * would silently turn NaN into 0.
  */
+import type { EventsRequest } from "../../proto/contract.ts";
 import type { JobSpec } from "../jobs/start.ts";
 import { CPUS_RANGE, isGpuRequest, NICE_RANGE, type QueueSpec } from "../jobs/queue.ts";
 import { isStateWord, type Selection, selectionOf, STATE_WORDS } from "../jobs/selection.ts";
 import type { JobFilter } from "../jobs/state.ts";
 import { invalid } from "./error_mapping.ts";
-import type { CallControl, JobLimits, ListOptions, StartOptions, StreamOptions } from "./types.ts";
+import type {
+  CallControl,
+  EventsOptions,
+  JobLimits,
+  ListOptions,
+  StartOptions,
+  StreamOptions,
+} from "./types.ts";
 
 /** Grace periods are uint32 fields of requests. */
 const MAX_UINT32 = 2 ** 32 - 1;
@@ -173,6 +181,26 @@ export function toJobFilter(options: ListOptions): JobFilter & Pick<Selection, "
     withUsage,
     startedAfterMs: toMs("startedAfter", startedAfter),
     startedBeforeMs: toMs("startedBefore", startedBefore),
+  };
+}
+
+/** @throws {JobWorkerError} An option is not valid. */
+export function toEventsRequest(options: EventsOptions): EventsRequest {
+  const { since, until, after, jobID, labels, owner, follow = true } = options;
+  for (const name of ["after", "owner"] as const) checkText(name, options[name]);
+  if (jobID !== undefined) checkJobID(jobID);
+  checkRecord("labels", labels);
+  checkNumber("retryForMs", options.retryForMs);
+  if (since !== undefined && after !== undefined) {
+    throw invalid("Cannot start at two positions: since and after.");
+  }
+  return {
+    sinceMs: toMs("since", since) ?? 0,
+    untilMs: toMs("until", until) ?? 0,
+    after: after ?? "",
+    labels: { ...labels },
+    owner: owner ?? "",
+    noFollow: !follow,
   };
 }
 

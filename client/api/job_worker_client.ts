@@ -20,6 +20,7 @@ import {
   checkRecord,
   checkStreamOptions,
   checkText,
+  toEventsRequest,
   toJobFilter,
   toJobSpec,
 } from "./arguments.ts";
@@ -27,6 +28,7 @@ import { CallScope } from "./call_scope.ts";
 import { toJobWorkerError } from "./error_mapping.ts";
 import { JobWorkerError } from "./errors.ts";
 import type { Gap } from "./gap.ts";
+import { watchEvents } from "./events.ts";
 import { identityOf } from "./identity.ts";
 import { toJob, toServerInfo, toStats } from "./job.ts";
 import { checkOptions } from "./known_options.ts";
@@ -38,7 +40,9 @@ import type {
   CallControl,
   ConnectionOptions,
   EnvironmentOptions,
+  EventsOptions,
   Job,
+  JobEvent,
   JobStats,
   ListOptions,
   OpenOptions,
@@ -298,6 +302,21 @@ export class JobWorkerClient implements Disposable {
    */
   lines(jobID: string, options: StreamOptions = {}): AsyncGenerator<string | Gap, void, void> {
     return toLines(this.stream(jobID, options));
+  }
+
+  /**
+   * What happens to jobs, as it happens. A broken connection is made again, and each event comes once. The
+   * call starts with the iteration; leaving the loop ends it.
+   *
+   * @param options Which events, and from when on.
+   * @returns To be iterated once.
+   * @throws {JobWorkerError} An option is not valid; the iteration throws everything else.
+   */
+  events(options: EventsOptions = {}): AsyncGenerator<JobEvent, void, void> {
+    checkOptions("events", options);
+    checkControl(options);
+    const request = toEventsRequest(options);
+    return watchEvents(request, options, { session: this.#session, life: this.#life.signal });
   }
 
   /**

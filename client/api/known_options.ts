@@ -7,6 +7,7 @@ import type {
   CallControl,
   ConnectionOptions,
   EnvironmentOptions,
+  EventsOptions,
   IdentityOptions,
   Isolation,
   JobLimits,
@@ -94,6 +95,19 @@ const STREAM: Names<StreamOptions> = {
   follow: true,
   onResumed: true,
 };
+const EVENTS: Names<EventsOptions> = {
+  ...CONTROL,
+  since: true,
+  until: true,
+  after: true,
+  jobID: true,
+  labels: true,
+  owner: true,
+  follow: true,
+  retryForMs: true,
+  onLost: true,
+  onResumed: true,
+};
 const WAIT: Names<WaitOptions> = { ...CONTROL, ...RETRY };
 const STATS: Names<StatsOptions> = { ...CONTROL, labels: true, intervalMs: true };
 
@@ -108,6 +122,7 @@ const KNOWN = {
   signal: SIGNAL,
   list: LIST,
   stream: STREAM,
+  events: EVENTS,
   wait: WAIT,
   stats: STATS,
   call: CONTROL,

@@ -299,6 +299,58 @@ export interface StreamOptions extends CallControl, RetryOptions {
   readonly onResumed?: ((offset: number) => void) | undefined;
 }
 
+/** Which events; an option that is not given matches all. */
+export interface EventsOptions extends CallControl {
+  /** Also what has happened since; only what happens from now on unless given. */
+  readonly since?: Date | undefined;
+  /** What happens before this moment; the iteration ends then. */
+  readonly until?: Date | undefined;
+  /** Go on after the event with this `cursor`, also of an earlier program. */
+  readonly after?: string | undefined;
+  /** Of this job: its id, the beginning of it, or its name. */
+  readonly jobID?: string | undefined;
+  /** Of jobs with all of these labels. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Of jobs started by this certificate's common name. */
+  readonly owner?: string | undefined;
+  /** Whether to wait for what happens next; true unless given. */
+  readonly follow?: boolean | undefined;
+  /** How long a broken connection is tried again, in milliseconds, 10 minutes unless given; 0: not at all. */
+  readonly retryForMs?: number | undefined;
+  /** Called when the connection broke. */
+  readonly onLost?: (() => void) | undefined;
+  /** Called when a broken connection was made again; no event was lost or comes twice. */
+  readonly onResumed?: (() => void) | undefined;
+}
+
+/**
+ * What has happened to a job. `submitted`: to a queue; `updated`: its limits were changed; `missed`:
+ * events before the next one are not known any more; `unknown`: a newer server tells of something else.
+ */
+export type JobEventKind =
+  | "submitted"
+  | "started"
+  | "updated"
+  | "stopping"
+  | "ended"
+  | "removed"
+  | "missed"
+  | "unknown";
+
+/** Something that has happened to a job. */
+export interface JobEvent {
+  /** What. */
+  readonly kind: JobEventKind;
+  /** When, by the server's clock. */
+  readonly time: Date;
+  /** The common name of who did it; null: nobody did. */
+  readonly by: string | null;
+  /** For `after`; null for `missed`. */
+  readonly cursor: string | null;
+  /** As it is when the event is told; of a removed one its id, owner, name and labels. Null for `missed`. */
+  readonly job: Job | null;
+}
+
 /** How a job is waited for. */
 export interface WaitOptions extends CallControl, RetryOptions {}
 

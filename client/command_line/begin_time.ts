@@ -2,7 +2,7 @@
 import { parseDurationMs } from "../../common/quantities.ts";
 
 /** `14:30`, perhaps with seconds. */
-const TIME_OF_DAY = /^([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
+export const TIME_OF_DAY = /^([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
 
 /** `2026-05-04`, perhaps with a time of day, perhaps with a time zone. */
 const DATE =
@@ -44,7 +44,8 @@ function nextTimeOfDay(text: string, nowMs: number): number | undefined {
   return tomorrow.setHours(hours, minutes, seconds, 0);
 }
 
-function onDate(text: string): number | undefined {
+/** A date and a time, in milliseconds since 1970-01-01 UTC; undefined: the text is none. */
+export function onDate(text: string): number | undefined {
   const match = DATE.exec(text);
   if (match === null) return undefined;
   const [, year = "", month = "", day = "", time = "00:00", zone = ""] = match;

@@ -9,6 +9,8 @@ import {
 } from "@grpc/grpc-js";
 import { isIP } from "node:net";
 import {
+  type Event__Output,
+  type EventsRequest,
   jobService,
   type JobServiceDefinition,
   type StreamRequest,
@@ -116,6 +118,17 @@ export class Connection implements Disposable {
   /** Opens a stream of a job's output; the caller ends it. */
   stream(request: StreamRequest): ClientReadableStream<StreamResponse__Output> {
     const { path, requestSerialize, responseDeserialize } = jobService.Stream;
+    return this.#client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+    );
+  }
+
+  /** Opens a stream of events; the caller ends it. */
+  events(request: EventsRequest): ClientReadableStream<Event__Output> {
+    const { path, requestSerialize, responseDeserialize } = jobService.Events;
     return this.#client.makeServerStreamRequest(
       path,
       requestSerialize,

@@ -28,7 +28,20 @@ export function formatTemplate(
   job: QueryResponse__Output,
   context?: string,
 ): string {
-  const fields = { context: context ?? null, ...toJson(job, job.jobID) };
+  return fillTemplate(template, { context: context ?? null, ...toJson(job, job.jobID) }, "a job");
+}
+
+/**
+ * Fills in a line from fields by name.
+ *
+ * @param what Whose fields they are, for the error.
+ * @throws {ClientError} It names an unknown field.
+ */
+export function fillTemplate(
+  template: string,
+  fields: Readonly<Record<string, unknown>>,
+  what: string,
+): string {
   return template
     .replaceAll(/\\([nt])/g, (_, letter) => letter === "n" ? "\n" : "\t")
     .replaceAll(/\{([^{}]*)\}/g, (_, path: string) => {
@@ -36,7 +49,9 @@ export function formatTemplate(
         (at, name) => typeof at === "object" && at !== null ? valueOf(at, name) : undefined,
         fields,
       );
-      if (value === undefined && !isOptional(path)) throw unknownField(path, Object.keys(fields));
+      if (value === undefined && !isOptional(path)) {
+        throw unknownField(path, Object.keys(fields), what);
+      }
       if (value === undefined || value === null) return "-";
       return oneLine(typeof value === "object" ? JSON.stringify(value) : String(value));
     });
@@ -51,9 +66,9 @@ function isOptional(path: string): boolean {
   return /^(labels|limits|usage|isolation)\./.test(path);
 }
 
-function unknownField(path: string, known: readonly string[]): ClientError {
+function unknownField(path: string, known: readonly string[], what: string): ClientError {
   return new ClientError(
-    `"${path}" is not a field of a job. The fields are ${known.join(", ")}.`,
+    `"${path}" is not a field of ${what}. The fields are ${known.join(", ")}.`,
     ExitStatus.usage,
   );
 }

@@ -27,6 +27,11 @@ export class CallSink<Request, Response> implements OutputSink, Disposable {
     writeFramed(this.#call, frame);
   }
 
+  /** Writes a message that has no frame yet. */
+  send(message: Response): void {
+    this.#call.write(message);
+  }
+
   [Symbol.dispose](): void {
     this.#pace[Symbol.dispose]();
   }

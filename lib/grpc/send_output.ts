@@ -6,7 +6,7 @@ import { incompleteUtf8Tail } from "./utf8.ts";
 const NO_BYTES = new Uint8Array();
 
 /** The longest delay of the runtime's timers; with a longer one they fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What all streams of a server add up to. */
 export interface StreamCounts {
@@ -108,7 +108,7 @@ async function* readAhead(chunks: AsyncGenerator<Chunk>): AsyncGenerator<Chunk> 
 }
 
 /** Calls back at an interval, in milliseconds; 0: never. */
-function every(intervalMs: number, action: () => void): Disposable {
+export function every(intervalMs: number, action: () => void): Disposable {
   const timer = intervalMs === 0
     ? undefined
     : setInterval(action, Math.min(intervalMs, MAX_TIMER_MS));

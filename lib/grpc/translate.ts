@@ -1,6 +1,8 @@
 /** Translates requests of the contract to the terms of jobs, and jobs to answers. Pure. */
 import type { Metadata } from "@grpc/grpc-js";
 import type {
+  Event,
+  EventsRequest__Output,
   ListRequest__Output,
   QueryResponse,
   StartRequest__Output,
@@ -9,7 +11,9 @@ import type {
 import { toldEngineState } from "../../common/engine_state.ts";
 import { JobError, quoted } from "../errors.ts";
 import type { JobView } from "../job.ts";
-import type { JobQuery } from "../job/list.ts";
+import type { EventQuery, ToldEvent } from "../job/events.ts";
+import { checkLabels, type JobQuery } from "../job/list.ts";
+
 import type { Limits } from "../limits.ts";
 import type { ReadRange } from "../logs.ts";
 import type { EngineStatus } from "../model/engine.ts";
@@ -118,9 +122,6 @@ const STATES: ReadonlyMap<string, JobRecord["state"]["kind"]> = new Map([
  */
 export function toJobQuery(request: ListRequest__Output, onlyOwner: string | undefined): JobQuery {
   const { states, owner, labels, startedAfterMs, startedBeforeMs } = request;
-  if (onlyOwner !== undefined && owner !== "" && owner !== onlyOwner) {
-    throw new JobError("denied", "Cannot list jobs of others: the rule file does not allow it");
-  }
   return {
     states: states.map((name) => {
       const state = STATES.get(name);
@@ -130,7 +131,7 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
         `Cannot list jobs: ${name} is not a job state that can be listed`,
       );
     }),
-    owner: onlyOwner ?? (owner === "" ? undefined : owner),
+    owner: ownerToList(owner, onlyOwner, "list jobs"),
     labels,
     startedAfterMs,
     startedBeforeMs: startedBeforeMs === 0 ? Infinity : startedBeforeMs,
@@ -138,6 +139,74 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
     pageToken: request.pageToken,
     withUsage: request.withUsage,
   };
+}
+
+/**
+ * Whose jobs are shown; undefined: everybody's.
+ *
+ * @param asked Empty: everybody's.
+ * @param onlyOwner The caller, where it may see its own jobs only.
+ * @throws {JobError} "denied" for jobs of another owner then.
+ */
+export function ownerToList(
+  asked: string,
+  onlyOwner: string | undefined,
+  what: "list jobs" | "tell events",
+): string | undefined {
+  if (onlyOwner !== undefined && asked !== "" && asked !== onlyOwner) {
+    throw new JobError("denied", `Cannot ${what} of others: the rule file does not allow it`);
+  }
+  return onlyOwner ?? (asked === "" ? undefined : asked);
+}
+
+/** A place in the journal of events, as an earlier answer has told it. */
+const CURSOR = /^\d{1,16}$/;
+
+/**
+ * Which events are asked for, besides whose, and of which job.
+ *
+ * @param nowMs The time: what has an end in the past is not followed.
+ * @throws {JobError} "invalid" for a cursor that no answer had, or labels that no job can have.
+ */
+export function toEventQuery(
+  { after, sinceMs, untilMs, labels, noFollow }: EventsRequest__Output,
+  nowMs: number,
+): Omit<EventQuery, "owners" | "jobId"> {
+  if (after !== "" && !CURSOR.test(after)) {
+    throw new JobError(
+      "invalid",
+      "Cannot tell events: the cursor is not one from an earlier event",
+    );
+  }
+  checkLabels(labels, "tell events");
+  const end = untilMs === 0 ? Infinity : untilMs;
+  return {
+    after: after === "" ? undefined : Number(after),
+    sinceMs,
+    untilMs: end,
+    labels,
+    follow: !noFollow && end > nowMs,
+  };
+}
+
+/** The kinds of events by their names in jobs. */
+const KINDS = {
+  submitted: "EVENT_KIND_SUBMITTED",
+  started: "EVENT_KIND_STARTED",
+  stopping: "EVENT_KIND_STOPPING",
+  ended: "EVENT_KIND_ENDED",
+  removed: "EVENT_KIND_REMOVED",
+  updated: "EVENT_KIND_UPDATED",
+} as const;
+
+/** An event as it is sent. */
+export function toEvent(
+  { kind, timeMs, by, number, view, jobId, owner, removed }: ToldEvent,
+): Event {
+  const job = view === undefined
+    ? { jobID: jobId, owner, exited: true, ...removed }
+    : { ...toQueryResponse(view), usage: null };
+  return { timeMs, kind: KINDS[kind], by, cursor: String(number), job };
 }
 
 /** The answer to a Query; fields that a job in its state does not have are left out. */

@@ -3,6 +3,7 @@ import { isDiskFull, isDiskRefusing, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import type { EngineStatus } from "../model/engine.ts";
+import { eventOfChange, type JobEvent } from "../model/events.ts";
 import { hasEnded, type JobRecord, type JobState, requireTransition } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
 import type { Clock } from "../../common/clock.ts";
@@ -43,6 +44,8 @@ interface Entry extends ActiveJob {
   isOver: boolean;
   ended: Promise<void>;
   readonly storing: PromiseWithResolvers<void>;
+  /** What the changes tell that are not on record yet. */
+  events: readonly JobEvent[];
 }
 
 /** All active jobs of one server. */
@@ -90,6 +93,7 @@ export class ActiveJobs {
       storing,
       stored: storing.promise,
       ended: Promise.resolve(),
+      events: [],
     };
     this.#entries.set(record.id, entry);
     entry.ended = whenEnded(entry);
@@ -108,7 +112,10 @@ export class ActiveJobs {
     if (entry === undefined) throw new Error(`job ${id} is not active`);
     requireTransition(entry.record.state, state);
     const { diskBytes = 0, ...news } = options;
-    entry.record = { ...entry.record, state, ...news };
+    const before = entry.record;
+    entry.record = { ...before, state, ...news };
+    const event = eventOfChange(before, entry.record, this.#clock.nowMs());
+    if (event !== undefined) entry.events = [...entry.events, event];
     await this.#save(entry, diskBytes);
   }
 
@@ -133,7 +140,8 @@ export class ActiveJobs {
   async #save(entry: Entry, diskBytes: number, isRepeated = false): Promise<void> {
     const { id, state } = entry.record;
     try {
-      this.#store.update(entry.record, diskBytes);
+      this.#store.update(entry.record, diskBytes, entry.events);
+      entry.events = [];
       await this.#store.synced();
       entry.storing.resolve();
       if (isRepeated) log.info("a job's record is stored now", { job: id });

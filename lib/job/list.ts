@@ -52,12 +52,7 @@ export async function listPage(
   signal?: AbortSignal,
 ): Promise<{ records: JobRecord[]; nextPageToken: string }> {
   const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken } = query;
-  const names = Object.keys(labels);
-  if (names.length > MAX_LABELS) throw invalid(`no job has more than ${MAX_LABELS} labels`);
-  for (const name of names) {
-    if (isLabelName(name)) continue;
-    throw invalid(`${quoted(name)} is not a valid label name: ${LABEL_NAME_EXPECTED}`);
-  }
+  checkLabels(labels, "list jobs");
   const filter = {
     activeOnly: states.length > 0 && states.every((state) => ACTIVE.includes(state)),
     states,
@@ -88,6 +83,23 @@ export async function listPage(
   }
 }
 
+/**
+ * Checks labels to search by.
+ *
+ * @param what The work, for the error.
+ * @throws {JobError} "invalid" for labels that no job can have.
+ */
+export function checkLabels(labels: Readonly<Record<string, string>>, what: string): void {
+  const names = Object.keys(labels);
+  const wrong = names.find((name) => !isLabelName(name));
+  const problem = names.length > MAX_LABELS
+    ? `no job has more than ${MAX_LABELS} labels`
+    : wrong === undefined
+    ? undefined
+    : `${quoted(wrong)} is not a valid label name: ${LABEL_NAME_EXPECTED}`;
+  if (problem !== undefined) throw new JobError("invalid", `Cannot ${what}: ${problem}`);
+}
+
 /** The turn of the search that has asked last. */
 let lastTurn = Promise.resolve();
 
@@ -95,7 +107,7 @@ let lastTurn = Promise.resolve();
  * Searches take turns, in the order of asking, and other calls are served after each: so many
  * searches delay others no more than one does.
  */
-function nextTurn(): Promise<void> {
+export function nextTurn(): Promise<void> {
   return lastTurn = lastTurn.then(() => new Promise((resolve) => setTimeout(resolve, 0)));
 }
 

@@ -33,6 +33,7 @@ const CALL_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 const WAITING_METHODS: ReadonlySet<string> = new Set([
   "Stream",
   "Wait",
+  "Events",
   "Health/Watch",
   "ServerReflection/ServerReflectionInfo",
 ]);

@@ -17,7 +17,7 @@ export const DATABASE_FILE = "jobs.db";
 const CHECKPOINT_PAGES = 4000;
 
 /** Grows by one with each change of the tables; a newer file is refused, an older one is migrated. */
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 
 /** The migration from each version to the next one. */
 const SCHEMAS = [
@@ -62,6 +62,29 @@ const SCHEMAS = [
   CREATE INDEX jobs_listed ON jobs (created_at_ms, id, owner, state, labels);
   CREATE INDEX jobs_listed_active ON jobs (created_at_ms, id, owner, state, labels) WHERE active = 1;
   CREATE INDEX jobs_title ON jobs (title, created_at_ms, owner, state) WHERE title IS NOT NULL;
+`,
+  // The first number is the time, so that a file that is made anew has greater ones than the one before it.
+  `
+  CREATE TABLE events (
+    number INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    job TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    by TEXT NOT NULL,             -- who did it; empty: nobody
+    removed TEXT                  -- of a removed job: its name and labels, as JSON
+  ) STRICT;
+  INSERT INTO events
+    SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), 0, 'begin', '', '', '', NULL;
+  INSERT INTO events (time_ms, kind, job, owner, by)
+    SELECT * FROM (
+      SELECT created_at_ms AS time_ms, 'started', id, owner, owner FROM jobs
+        WHERE state IN ('running', 'stopping', 'exited', 'lost')
+      UNION ALL
+      SELECT ended_at_ms, 'ended', id, owner,
+        CASE WHEN json_valid(record) THEN coalesce(record ->> '$.stoppedBy', '') ELSE '' END FROM jobs
+        WHERE active = 0 AND ended_at_ms IS NOT NULL
+    ) ORDER BY time_ms;
 `,
 ];
 

@@ -733,4 +733,18 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
     tests: ["ui_usage"],
   },
+  {
+    name: "events are told twice after a break",
+    file: "client/jobs/read_events.ts",
+    from: 'if (event.cursor !== "") after = event.cursor;',
+    to: "",
+    tests: ["client_events"],
+  },
+  {
+    name: "a slow program's events fill its memory",
+    file: "client/api/event_queue.ts",
+    from: "this.#events.length >= MAX_WAITING",
+    to: "this.#events.length >= Infinity",
+    tests: ["client_events"],
+  },
 ];

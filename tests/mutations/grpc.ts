@@ -970,4 +970,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "const after = [...new Set(queue.after.filter((name) => found(name, find)))];",
     tests: ["translate"],
   },
+  {
+    name: "a caller with rules is told of everybody's jobs",
+    file: "lib/service.ts",
+    from: "ownOnly ? caller.name : undefined,\n",
+    to: "undefined,\n",
+    tests: ["service"],
+  },
 ];

@@ -39,14 +39,14 @@ export class FailingStore extends JobStore {
     super.insert(record);
   }
 
-  override update(record: JobRecord, outputBytes?: number): void {
+  override update(...change: Parameters<JobStore["update"]>): void {
     this.#enter("update");
-    super.update(record, outputBytes);
+    super.update(...change);
   }
 
-  override delete(id: string): void {
+  override delete(...change: Parameters<JobStore["delete"]>): void {
     this.#enter("delete");
-    super.delete(id);
+    super.delete(...change);
   }
 
   override setFirstOffset(id: string, firstOffset: number): void {
@@ -56,7 +56,9 @@ export class FailingStore extends JobStore {
 
   override async synced(): Promise<void> {
     this.#enter("synced");
+    const { added } = this.journal;
     await this.onSynced();
+    this.journal.publish(added);
   }
 
   #enter(operation: StoreOperation): void {

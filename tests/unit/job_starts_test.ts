@@ -495,12 +495,12 @@ Deno.test("stop, signal, remove: tell that they begin only where they do somethi
   const id = await host.start(requestOf());
   const seen: string[] = [];
   const begin = (what: string) => () => void seen.push(what);
-  await assert.rejects(host.manager.remove(id, begin("remove")));
+  await assert.rejects(host.manager.remove(id, {}, begin("remove")));
   await host.manager.signal(id, "HUP", {}, begin("signal"));
   await host.end(id);
   await assert.rejects(host.manager.signal(id, "HUP", {}, begin("signal")));
   await assert.rejects(host.manager.stop(id, { graceMs: 0 }, begin("stop")));
-  await host.manager.remove(id, begin("remove"));
-  await assert.rejects(host.manager.remove(id, begin("remove")));
+  await host.manager.remove(id, {}, begin("remove"));
+  await assert.rejects(host.manager.remove(id, {}, begin("remove")));
   assert.deepEqual(seen, ["signal", "remove"]);
 });

@@ -117,6 +117,13 @@ const BAD_CALLS: readonly (readonly [
   ["list: an invalid bound", (c) => c.list({ limit: 1.5 }), /limit 1\.5/],
   ["stream: no id", (c) => c.stream(""), /which job/],
   [
+    "events: two places to begin",
+    (c) => c.events({ after: "7", since: new Date(0) }),
+    /two positions/,
+  ],
+  ["events: an unknown option", (c) => c.events({ label: {} } as Anything), /"labels"/],
+  ["events: a text as a time", (c) => c.events({ since: "1h" as Anything }), /since/],
+  [
     "stream: two places to begin",
     (c) => c.stream("x", { offset: 0, tailLines: 1 }),
     /two positions/,

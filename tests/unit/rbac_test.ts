@@ -35,6 +35,7 @@ const TABLE: readonly (readonly [path: string, name: string, may: readonly strin
   ["/JobService/Wait", "Wait", READERS],
   ["/JobService/List", "List", READERS],
   ["/JobService/Info", "Info", READERS],
+  ["/JobService/Events", "Events", READERS],
   ["/grpc.health.v1.Health/Check", "Health/Check", READERS],
   ["/grpc.health.v1.Health/List", "Health/List", READERS],
   ["/grpc.health.v1.Health/Watch", "Health/Watch", READERS],

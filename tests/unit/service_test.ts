@@ -6,9 +6,10 @@ import { parseRules } from "../../lib/access/rules.ts";
 import { JobError } from "../../lib/errors.ts";
 import type { CallContext } from "../../lib/grpc/call_context.ts";
 import type { JobView } from "../../lib/job.ts";
+import type { EventQuery } from "../../lib/job/events.ts";
 import type { Caller } from "../../lib/rbac.ts";
 import { createHandlers, type Jobs } from "../../lib/service.ts";
-import { jobService } from "../../proto/contract.ts";
+import { type Event, jobService } from "../../proto/contract.ts";
 import { ALICE, BOB, FakeCall, fakeContext } from "../support/fake_http2.ts";
 
 const ID = "0a1b2c3d-0000-4000-8000-000000000000";
@@ -61,6 +62,21 @@ function fakeManager() {
     query: (...of: unknown[]) => note("query", ...of).then(() => VIEW),
     list: (query: unknown) =>
       note("list", query).then(() => ({ jobs: [VIEW], nextPageToken: "next" })),
+    async *events(query: EventQuery) {
+      await note("events", query);
+      const event = { jobId: ID, owner: "bob", timeMs: 2 };
+      yield {
+        events: [{ ...event, kind: "ended", by: "bob", number: 7, view: VIEW }],
+        missed: true,
+        next: 9,
+      };
+      const removed = { title: "t", labels: { c: "d" } };
+      yield {
+        events: [{ ...event, timeMs: 3, kind: "removed", by: "", number: 11, removed }],
+        missed: false,
+        next: 11,
+      };
+    },
     output: (...of: unknown[]) => {
       void note("output", ...of);
       throw new JobError("not-found", "no output");
@@ -134,7 +150,7 @@ Deno.test("service: a job is looked up by any of its names, and its id is what i
     ["Signal", { signal: "SIGHUP", mainOnly: true }, [["signal", ID, "HUP", { mainOnly: true }]]],
     ["Query", {}, [["query", ID]]],
     ["Wait", {}, [["wait", ID], ["query", ID]]],
-    ["Remove", {}, [["remove", ID]]],
+    ["Remove", {}, [["remove", ID, { by: "alice" }]]],
   ];
   for (const [method, request, expected] of calls) {
     const { asked, call } = place();
@@ -189,7 +205,7 @@ Deno.test("service: a method that the rule file does not allow asks nothing of t
     Start: { name: "true" },
     Signal: { jobID: ID, signal: "HUP" },
   };
-  assert.deepEqual([...METHODS, "Stream"].sort(), Object.keys(jobService).sort());
+  assert.deepEqual([...METHODS, "Events", "Stream"].sort(), Object.keys(jobService).sort());
   for (const method of METHODS) {
     const { asked, call } = place([{ role: "writer", methods: [] }]);
     const { code } = await call(method, requests[method] ?? { jobID: ID });
@@ -331,4 +347,71 @@ Deno.test("service: Stream is authorized as every method about a job is", async 
   assert.deepEqual([own.asked, own.codes], [[], ["NOT_FOUND"]]);
   const denied = await streamEnd([{ name: "alice", methods: ["Query"] }], {});
   assert.deepEqual([denied.asked, denied.codes], [[], ["PERMISSION_DENIED"]]);
+});
+
+/** Calls Events, and ends the call when nothing more comes by itself. */
+async function eventsOf(
+  request: object,
+  { caller = ALICE, rules = [] as readonly unknown[] } = {},
+): Promise<
+  { messages: unknown[]; errors: { code: number; details: string }[]; query: EventQuery }
+> {
+  const { handlers, asked } = place(rules);
+  const definition = jobService.Events;
+  const bytes = definition.requestSerialize(request as never);
+  const { context } = fakeContext(caller, "Events");
+  const call = new FakeCall(definition.requestDeserialize(bytes), context);
+  await (handlers.Events as unknown as (call: unknown) => Promise<void>)(call);
+  const { messages, errors } = call;
+  const [, query] = asked.find(([name]) => name === "events") ?? [];
+  return { messages, errors, query: query as EventQuery };
+}
+
+Deno.test("service: Events tells the cursor at once, then what happened, and what is missing", async () => {
+  const { messages, query } = await eventsOf({ sinceMs: 5, noFollow: true, labels: { a: "b" } });
+  assert.deepEqual(query.labels, { a: "b" });
+  assert.deepEqual([query.after, query.sinceMs, query.untilMs, query.follow], [
+    undefined,
+    5,
+    Infinity,
+    false,
+  ]);
+  const [missed, ended, cursor, removed] = messages as Event[];
+  assert.equal(missed?.kind, "EVENT_KIND_MISSED");
+  assert.deepEqual([ended?.kind, ended?.cursor, ended?.by, ended?.job?.jobID], [
+    "EVENT_KIND_ENDED",
+    "7",
+    "bob",
+    ID,
+  ]);
+  assert.deepEqual(cursor, { cursor: "9" });
+  assert.deepEqual(removed, {
+    kind: "EVENT_KIND_REMOVED",
+    timeMs: 3,
+    by: "",
+    cursor: "11",
+    job: { jobID: ID, owner: "bob", exited: true, title: "t", labels: { c: "d" } },
+  });
+  assert.equal(messages.length, 4);
+});
+
+Deno.test("service: Events shows a caller with rules what List shows, and refuses what it refuses", async () => {
+  const own = [{ name: "alice", jobs: "own" }];
+  const { query } = await eventsOf({}, { rules: own });
+  const mine = await query.owners();
+  assert.deepEqual(["alice", "bob"].map(mine), [true, false]);
+  const everyone = await (await eventsOf({})).query.owners();
+  assert.deepEqual(["alice", "bob"].map(everyone), [true, true]);
+  const bobs = await (await eventsOf({ owner: "bob" })).query.owners();
+  assert.deepEqual(["alice", "bob"].map(bobs), [false, true]);
+  const others = await eventsOf({ owner: "bob" }, { rules: own });
+  assert.equal(others.errors[0]?.code, status.PERMISSION_DENIED);
+  const hidden = await eventsOf({ jobID: "nightly" }, { rules: own });
+  assert.equal(hidden.errors[0]?.code, status.NOT_FOUND);
+  assert.equal((await eventsOf({ jobID: "nightly" })).query.jobId, ID);
+  for (const request of [{ after: "x" }, { after: "-1" }, { labels: { "": "b" } }]) {
+    const { errors } = await eventsOf(request);
+    assert.equal(errors[0]?.code, status.INVALID_ARGUMENT);
+    assert.match(errors[0]?.details ?? "", /^Cannot tell events: /);
+  }
 });

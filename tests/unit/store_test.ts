@@ -113,7 +113,7 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
   open(folder.path)[Symbol.dispose]();
   const database = new DatabaseSync(join(folder.path, "jobs.db"));
   database.exec(
-    "DROP TABLE owner_uids; DROP INDEX jobs_listed; DROP INDEX jobs_listed_active; DROP INDEX jobs_title; " +
+    "DROP TABLE owner_uids; DROP TABLE events; DROP INDEX jobs_listed; DROP INDEX jobs_listed_active; DROP INDEX jobs_title; " +
       "CREATE INDEX jobs_active ON jobs (active) WHERE active = 1; " +
       ["created_at_ms", "title", "state", "labels"]
         .map((column) => `ALTER TABLE jobs DROP COLUMN ${column}; `).join("") +
@@ -131,6 +131,11 @@ Deno.test("JobStore: a file of the first version is migrated, and its jobs are l
   using _log = new CapturedLog();
   using store = open(folder.path);
   assert.deepEqual(store.get(record.id), record);
+  // What is on record of the past is told.
+  const { events } = store.journal.page(0, 10);
+  assert.deepEqual(events.map(({ kind, jobId, timeMs, by }) => [kind, jobId, timeMs, by]), [
+    ["started", record.id, 77, "alice"],
+  ]);
   for (const filter of [ANY, { ...ANY, labels: { team: "one" } }, { ...ANY, activeOnly: true }]) {
     const { found, last } = store.scan(filter, { cursor: undefined, scanCount: 10 });
     const bytes = storedText(record).length;

@@ -1,0 +1,134 @@
+import { Option } from "commander";
+import { printableJson } from "../../common/printable.ts";
+import type { Event__Output, EventsRequest } from "../../proto/contract.ts";
+import { parsePastMs } from "../command_line/past_time.ts";
+import { labelOption, parsedOption, parsePairs } from "../command_line/options.ts";
+import type { Verb } from "../command_line/verb.ts";
+import { ExitStatus } from "../exit_status.ts";
+import { resolveJobID } from "../jobs/resolve_id.ts";
+import { describeEvent, eventFields } from "../screen/events.ts";
+import { fillTemplate, isJsonFormat } from "../screen/format_template.ts";
+import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
+
+interface EventsOptions extends RetryOptions {
+  /** Milliseconds since 1970-01-01 UTC, as the next. */
+  readonly since?: number;
+  readonly until?: number;
+  /** A cursor. */
+  readonly after?: string;
+  readonly label?: readonly string[];
+  readonly owner?: string;
+  /** False: `--no-follow`. */
+  readonly follow: boolean;
+  readonly json?: true;
+  readonly format?: string;
+}
+
+const ENCODER = new TextEncoder();
+
+/** `events`: prints what happens to jobs, as it happens. */
+export const eventsVerb: Verb = {
+  name: "events",
+  jobs: "all",
+
+  define(command) {
+    command.summary("print what happens to jobs, live");
+    command.description(
+      "Prints who starts and stops jobs, and how they end, from now on: lines on a terminal, else " +
+        "one JSON object a line.",
+    );
+    command.argument("[id]", "this job's events alone");
+    const nowMs = Date.now();
+    const addTime = (flags: string, description: string) =>
+      command.addOption(
+        parsedOption(flags, description, { parse: (text) => parsePastMs(text, nowMs) }),
+      );
+    addTime("--since <time>", "also what has happened since: 10m (ago), 14:30, 2026-05-04T14:30");
+    addTime("--until <time>", "end with what happens before this time");
+    command.addOption(
+      new Option("--after <cursor>", "go on after the event with this cursor").conflicts("since"),
+    );
+    command.addOption(labelOption());
+    command.addOption(new Option("--owner <name>", "jobs started by the user with this name"));
+    command.addOption(new Option("--no-follow", "end with what has happened so far"));
+    command.addOption(new Option("--json", "one JSON object a line").conflicts("format"));
+    command.addOption(
+      new Option(
+        "--format <text>",
+        'a line for each event, such as "{event} {jobID} {exitCode}"; json: as --json',
+      ),
+    );
+    defineRetry(command);
+    command.addHelpText(
+      "after",
+      `
+Events: submitted (to a queue), started, updated, stopping, ended, removed, and
+missed where some are not known any more. The fields are event, time, timeMs, by
+and cursor, and those of "query --json": the job as it is when the event is told.
+A broken connection is made again, and no event is lost or told twice; --after
+does the same for another call. Of a job that is removed only that is told later.
+
+Examples:
+  worker-client events
+  worker-client events --since 1h --no-follow --label team=billing
+  worker-client events | jq -r 'select(.event == "ended" and .exitCode != 0) | .jobID'
+  worker-client events --format "{time} {event} {jobID} {by}"`,
+    );
+  },
+
+  check(command) {
+    const { format } = command.opts<EventsOptions>();
+    if (format !== undefined) isJsonFormat(format);
+  },
+
+  async run({ servers, terminal }, command) {
+    const options = command.opts<EventsOptions>();
+    const [text] = command.args;
+    const line = lineOf(options, { isForPeople: terminal.columns !== undefined });
+    const { session, jobID } = text === undefined
+      ? { session: await servers.one(), jobID: "" }
+      : await servers.ofJob(text);
+    const whole = jobID === "" ? "" : await resolveJobID(session, jobID);
+    // Loaded when needed, like everything that uses gRPC (client/command_line/open_session.ts).
+    const { readEvents } = await import("../jobs/read_events.ts");
+    await readEvents({
+      request: toRequest(options, whole),
+      retryForMs: retryForMs(options),
+    }, {
+      session,
+      sink: {
+        take: (event) => terminal.write(ENCODER.encode(`${line(event)}\n`)),
+        lose: () => terminal.note("connection lost, trying again..."),
+        resume: () => terminal.note("connected again; no event was lost"),
+      },
+    });
+    return ExitStatus.ok;
+  },
+};
+
+/** How an event is printed. */
+function lineOf(
+  { json, format }: EventsOptions,
+  { isForPeople }: { readonly isForPeople: boolean },
+): (event: Event__Output) => string {
+  if (format !== undefined && !isJsonFormat(format)) {
+    return (event) => fillTemplate(format, eventFields(event), "an event");
+  }
+  const isJson = json || format !== undefined || !isForPeople;
+  return isJson ? (event) => printableJson(eventFields(event)) : describeEvent;
+}
+
+function toRequest(
+  { since, until, after, label, owner, follow }: EventsOptions,
+  jobID: string,
+): EventsRequest {
+  return {
+    jobID,
+    labels: parsePairs(label, "--label"),
+    noFollow: !follow,
+    ...(since !== undefined && { sinceMs: since }),
+    ...(until !== undefined && { untilMs: until }),
+    ...(after !== undefined && { after }),
+    ...(owner !== undefined && { owner }),
+  };
+}
