@@ -4,6 +4,7 @@ import { BIN_DIR } from "../tests/support/binaries.ts";
 import { type ServerOptions, TestServer } from "../tests/support/server.ts";
 import { compileProgram } from "../tools/build/compile.ts";
 import { findRuntime, realSources } from "../tools/build/denort.ts";
+import { targetOf } from "../tools/build/targets.ts";
 import { SshHost } from "./ssh_host.ts";
 
 const BUILD_DIR = join(import.meta.dirname ?? ".", "..", "build");
@@ -63,7 +64,9 @@ export class World implements AsyncDisposable {
   }
 
   async #compile(code: string): Promise<string> {
-    const runtime = await findRuntime(realSources(BUILD_DIR, () => {}));
+    const runtime = await findRuntime(
+      realSources(BUILD_DIR, targetOf(Deno.build.target), () => {}),
+    );
     const out = join(this.folder, parse(code).name);
     await compileProgram(code, { out, flags: ["--allow-net", "--allow-read"], runtime });
     return out;

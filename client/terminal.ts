@@ -1,3 +1,4 @@
+import { CTRL_C, processSignals } from "../common/process_signals.ts";
 import { isStandardInput } from "../common/standard_input.ts";
 import { ClientError, ClosedOutputError, messageOf, oneLine } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
@@ -60,7 +61,8 @@ export interface Terminal {
    */
   environment(name: string): string | undefined;
   /**
-   * Calls the listener for each SIGINT and SIGTERM, which then no longer end the process.
+   * Calls the listener for each SIGINT and SIGTERM (where there are no signals: Ctrl-C and
+   * Ctrl-Break), which then no longer end the process.
    *
    * @returns A function that removes the listener.
    */
@@ -122,6 +124,12 @@ function consoleSize(): { columns: number; rows: number } | undefined {
   }
 }
 
+/** What this system tells its programs. */
+const SIGNALS = processSignals(Deno.build.os);
+
+/** Those who want to know that the user asks the program to end. */
+const interruptListeners = new Set<() => void>();
+
 /** Return to the beginning of the line and clear it (ECMA-48). */
 const CLEAR_LINE = "\r\x1b[K";
 
@@ -155,14 +163,17 @@ export const processTerminal: Terminal = {
   },
   onKey(listener) {
     if (!Deno.stdin.isTerminal()) return () => {};
-    // Ctrl-C still sends a signal.
-    Deno.stdin.setRaw(true, { cbreak: true });
+    // Ctrl-C still sends a signal, or comes as a key.
+    Deno.stdin.setRaw(true, { cbreak: SIGNALS.keepsCtrlC });
     const reader = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
     (async () => {
       for (;;) {
         const { done, value } = await reader.read();
         if (done) return;
-        for (const key of value) listener(key);
+        for (const key of value) {
+          if (key !== CTRL_C) listener(key);
+          else for (const interrupt of interruptListeners) interrupt();
+        }
       }
     })().catch(() => {
       // The terminal was closed; the process gets SIGHUP.
@@ -170,12 +181,14 @@ export const processTerminal: Terminal = {
     // Ctrl-Z is ignored: to leave the alternate screen and then stop, the process would have to send
     // itself a signal, which it has no permission for. It is ignored to the end of the program, since
     // a Ctrl-Z right before the last key can be delivered after it.
-    Deno.addSignalListener("SIGTSTP", () => {});
+    if (SIGNALS.suspend) Deno.addSignalListener(SIGNALS.suspend, () => {});
     return () => Deno.stdin.setRaw(false);
   },
   onResize(listener) {
-    Deno.addSignalListener("SIGWINCH", listener);
-    return () => Deno.removeSignalListener("SIGWINCH", listener);
+    const { resize } = SIGNALS;
+    if (resize === undefined) return () => {};
+    Deno.addSignalListener(resize, listener);
+    return () => Deno.removeSignalListener(resize, listener);
   },
   async read(file, { limitBytes = Infinity } = {}) {
     const source = isStandardInput(file) ? Deno.stdin : await Deno.open(file);
@@ -250,10 +263,11 @@ export const processTerminal: Terminal = {
     }
   },
   onInterrupt(listener) {
-    const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
-    for (const signal of signals) Deno.addSignalListener(signal, listener);
+    for (const signal of SIGNALS.interrupts) Deno.addSignalListener(signal, listener);
+    interruptListeners.add(listener);
     return () => {
-      for (const signal of signals) Deno.removeSignalListener(signal, listener);
+      for (const signal of SIGNALS.interrupts) Deno.removeSignalListener(signal, listener);
+      interruptListeners.delete(listener);
     };
   },
   dropWritePermission() {

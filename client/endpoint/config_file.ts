@@ -1,21 +1,25 @@
 /** The config file: contexts, which are servers and identities under names. */
+import hostPath from "node:path";
 import * as v from "valibot";
 import { parseAddress } from "./address.ts";
 import { codeOfFileError, DENO_FILES } from "./files.ts";
-import { configFolder } from "./config_folder.ts";
+import { configFolder, type PathRules } from "./config_folder.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { Terminal } from "../terminal.ts";
 
-const PATH = v.pipe(v.string(), v.startsWith("/", "expected an absolute path"));
-
-const CONTEXT = v.strictObject({
-  server: v.pipe(v.string(), v.check(isAddress, "expected HOST:PORT")),
-  identity: v.optional(PATH),
-  ca: v.optional(PATH),
-  cert: v.optional(PATH),
-  key: v.optional(PATH),
-});
+function contextSchema({ isAbsolute }: PathRules) {
+  const path = v.optional(
+    v.pipe(v.string(), v.check((text) => isAbsolute(text), "expected an absolute path")),
+  );
+  return v.strictObject({
+    server: v.pipe(v.string(), v.check(isAddress, "expected HOST:PORT")),
+    identity: path,
+    ca: path,
+    cert: path,
+    key: path,
+  });
+}
 
 /** A name that needs no quotes in a shell and cannot be taken for an option. */
 const NAME = v.pipe(
@@ -23,24 +27,29 @@ const NAME = v.pipe(
   v.regex(/^\w[\w.-]{0,63}$/, "expected letters, digits, dots, dashes and underscores"),
 );
 
-const CONFIG = v.pipe(
-  v.strictObject({ current: v.optional(NAME), contexts: v.record(NAME, CONTEXT) }),
-  v.check(
-    ({ current, contexts }) => current === undefined || Object.hasOwn(contexts, current),
-    'the "current" context is not among the contexts',
-  ),
-);
+function configSchema(rules: PathRules) {
+  return v.pipe(
+    v.strictObject({
+      current: v.optional(NAME),
+      contexts: v.record(NAME, contextSchema(rules)),
+    }),
+    v.check(
+      ({ current, contexts }) => current === undefined || Object.hasOwn(contexts, current),
+      'the "current" context is not among the contexts',
+    ),
+  );
+}
 
 /** A server, and the files of the identity for it; without any the default places are searched. */
-export type Context = v.InferOutput<typeof CONTEXT>;
+export type Context = v.InferOutput<ReturnType<typeof contextSchema>>;
 
 /** The content of the config file. */
-export type Config = v.InferOutput<typeof CONFIG>;
+export type Config = v.InferOutput<ReturnType<typeof configSchema>>;
 
 /** The path of the config file; undefined where there is no folder for it. */
 export function configPath(terminal: Pick<Terminal, "environment">): string | undefined {
   const folder = configFolder((name) => terminal.environment(name));
-  return folder && `${folder}/config.json`;
+  return folder && hostPath.join(folder, "config.json");
 }
 
 /**
@@ -63,10 +72,13 @@ export function readConfig(
   }
 }
 
-/** @throws {Error} The text is not valid; the message says where. */
-export function parseConfig(text: string): Config {
+/**
+ * @param rules What an absolute path looks like: on this system unless given.
+ * @throws {Error} The text is not valid; the message says where.
+ */
+export function parseConfig(text: string, rules: PathRules = hostPath): Config {
   if (text.trim() === "") return { contexts: {} };
-  const { success, output, issues } = v.safeParse(CONFIG, JSON.parse(text));
+  const { success, output, issues } = v.safeParse(configSchema(rules), JSON.parse(text));
   if (success) return output;
   const [issue] = issues;
   const place = v.getDotPath(issue);
@@ -81,7 +93,7 @@ export function parseConfig(text: string): Config {
 export function writeConfig(path: string, config: Config): void {
   const fresh = `${path}.${crypto.randomUUID()}`;
   try {
-    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(hostPath.dirname(path), { recursive: true, mode: 0o700 });
     Deno.writeTextFileSync(fresh, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
     Deno.renameSync(fresh, path);
   } catch (error) {

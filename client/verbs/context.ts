@@ -10,6 +10,7 @@ import {
   readConfig,
   writeConfig,
 } from "../endpoint/config_file.ts";
+import { folderVariables } from "../endpoint/config_folder.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { loadIdentity } from "../endpoint/identity.ts";
@@ -151,7 +152,7 @@ function change(terminal: Terminal, edit: (config: Config) => Config): void {
   const path = configPath(terminal);
   if (path === undefined) {
     throw new ClientError(
-      "Cannot find the config file: set HOME or XDG_CONFIG_HOME.",
+      `Cannot find the config file: set ${folderVariables()}.`,
       ExitStatus.usage,
     );
   }

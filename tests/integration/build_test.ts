@@ -63,10 +63,12 @@ const EXPECTED: Readonly<Record<typeof BINARIES[number], Held>> = {
     allow_write: [],
     allow_net: [],
     allow_env: [
+      "APPDATA",
       "HOME",
       "LANG",
       "LC_ALL",
       "LC_CTYPE",
+      "USERPROFILE",
       "XDG_CONFIG_HOME",
       "grpc_proxy",
       "http_proxy",
@@ -155,6 +157,12 @@ const REFUSED: readonly (readonly [what: string, args: string[], env: Record<str
   ["a shared log directory", ["--log-dir", "/var/log"], {}],
   ["a comma in the log directory", ["--log-dir", "/srv/jobs,/etc"], {}],
   ["a runtime that is not there", [], { DENORT_BIN: "/nonexistent/denort" }],
+  ["an unknown target", ["--target", "riscv64gc-unknown-linux-gnu"], {}],
+  [
+    "a runtime for another system",
+    ["--target", "x86_64-pc-windows-msvc"],
+    { DENORT_BIN: join(BIN_DIR, "worker-client") },
+  ],
 ];
 for (const [what, args, env] of REFUSED) {
   Deno.test(`build: ${what} stops it with one line and nothing is made`, async () => {

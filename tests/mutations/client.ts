@@ -3,6 +3,20 @@ import type { Mutation } from "./mutation.ts";
 /** The client: connections, output, identity, units. */
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "the client looks for its settings on Windows as elsewhere",
+    file: "client/endpoint/config_folder.ts",
+    from: 'return sep === "\\\\";',
+    to: 'return sep === "/" && sep !== "/";',
+    tests: ["client_systems"],
+  },
+  {
+    name: "the client asks Windows for a signal that it does not have",
+    file: "common/process_signals.ts",
+    from: '["SIGINT", "SIGBREAK"]',
+    to: '["SIGINT", "SIGTERM"]',
+    tests: ["client_systems"],
+  },
+  {
     name: "a file of variables that is not UTF-8 is sent with other characters",
     file: "client/command_line/start_options.ts",
     from: 'new TextDecoder("utf-8", { fatal: true })',

