@@ -2,7 +2,7 @@ import { quantile } from "simple-statistics";
 import { join } from "node:path";
 import { LOG_DIR } from "../tests/support/binaries.ts";
 import { Cluster } from "../tests/support/cluster/cluster.ts";
-import { whyNoCluster } from "../tests/support/cluster/possible.ts";
+import { whyNoOwnCluster } from "../tests/support/cluster/possible.ts";
 import type { TestServer } from "../tests/support/server.ts";
 import { until } from "../tests/support/wait.ts";
 import type { Benchmark, Row } from "./benchmark.ts";
@@ -35,7 +35,7 @@ export const cluster: Benchmark = {
     "command runs is taken from what it writes itself.",
 
   async run(world) {
-    const reason = await whyNoCluster();
+    const reason = await whyNoOwnCluster();
     if (reason !== undefined) {
       world.report(`cluster: left out: ${reason}`);
       return [];

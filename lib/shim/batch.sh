@@ -94,7 +94,7 @@ launch() { # COMMAND ARGUMENT...
   trap '' HUP INT TERM PIPE
   umask 077
   ulimit -Sc 0
-  groups='' main=0 passed=0
+  groups='' main=0 passed=0 met=0
   find_sessions "$PPID" "$$"
   read -r boot_id </proc/sys/kernel/random/boot_id
   read -r oom_adjustment </proc/self/oom_score_adj

@@ -26,7 +26,7 @@ listen() {
   trap 'watched=yes' URG
   # What is ignored here, the job could not hear any more.
   trap : HUP INT QUIT PIPE
-  listener=$$ groups='' passed=0
+  listener=$$ groups='' passed=0 met=0
   find_step || step=''
   # A shell makes background processes ignore SIGINT and SIGQUIT; programs before coreutils 8.31 cannot
   # undo it.
@@ -201,10 +201,20 @@ count_usage() {
     [ "$renewal" = "$before" ] || rounds=0
     set_now
     set_record "usage $now"
+    count_processes
     echo "$record" >"$folder/usage.new" && mv -f "$folder/usage.new" "$folder/usage"
     sleep "$usage_pause" &
     sleep=$!
     wait "$sleep"
   done
   rm -f "$folder/usage"
+}
+
+# In a group that is not the job's alone there are the launcher and its helpers, too.
+count_processes() {
+  case $counters in *pids.current*) return ;; esac
+  find_main
+  met=0
+  signal_step 0
+  record="${record%end}counter pids.current${newline}$met${newline}end"
 }

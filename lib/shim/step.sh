@@ -46,7 +46,8 @@ is_ours() { # PID
   return 1
 }
 
-# Sends the job's processes a signal. Sets $reached where there was one, and adds up their ids in $passed.
+# Sends the job's processes a signal. Sets $reached where there was one, adds up their ids in $passed, and counts
+# them in $met.
 signal_step() { # SIGNAL [GROUP]
   set +f
   signal_group "$1" "$step"
@@ -56,7 +57,7 @@ signal_step() { # SIGNAL [GROUP]
 signal_group() { # SIGNAL GROUP, with the groups that the job has made in it
   while read -r process; do
     is_ours "$process" && continue
-    kill -s "$1" "$process" && reached=yes passed=$((passed + process))
+    kill -s "$1" "$process" && reached=yes passed=$((passed + process)) met=$((met + 1))
   done <"$2/cgroup.procs"
   for inner in "$2"/*/; do [ ! -d "$inner" ] || signal_group "$1" "$inner"; done
 }

@@ -93,7 +93,7 @@ add_counters() { # GROUP NAME...
 # Without a group of its own, only what the engine counts for the step alone.
 count_group() {
   case $controller:$group/ in
-    v2:*) add_counters "$group" cpu.stat memory.current memory.peak memory.events io.stat pids.current ;;
+    v2:*) add_counters "$group" cpu.stat memory.current memory.peak memory.events io.stat ;;
     *:*/job_"$SLURM_JOB_ID"/* | *:*/"$group_name"/) add_v1_counters ;;
   esac
 }

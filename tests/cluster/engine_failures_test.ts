@@ -2,10 +2,11 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { JobError } from "../../lib/errors.ts";
+import { Job } from "../conformance/site.ts";
 import { Cluster } from "../support/cluster/cluster.ts";
-import { endingOf, EngineHost, type EngineJob, exitOf } from "../support/cluster/engine_host.ts";
+import { ClusterSite } from "../support/cluster/cluster_site.ts";
 import { isLong } from "../support/cluster/length.ts";
-import { whyNoCluster } from "../support/cluster/possible.ts";
+import { whyNoCluster } from "../support/cluster/given_site.ts";
 import { run } from "../support/run.ts";
 import { testUnless } from "../support/skip.ts";
 import { until } from "../support/wait.ts";
@@ -47,13 +48,13 @@ async function linesOf(file: string): Promise<string[]> {
 }
 
 /** The node that a job runs on, once it does. */
-async function nodeOf(job: EngineJob): Promise<string> {
-  return (await job.whenBegun).node ?? "";
+async function nodeOf(job: Job): Promise<string> {
+  return (await job.begun()).node ?? "";
 }
 
 /** What must be so of jobs of which each appends its index to a file: none has run twice, or untold. */
-async function checkWitness(file: string, jobs: readonly EngineJob[]): Promise<string> {
-  const endings = await Promise.all(jobs.map(endingOf));
+async function checkWitness(file: string, jobs: readonly Job[]): Promise<string> {
+  const endings = await Promise.all(jobs.map((job) => job.ended()));
   const lines = await linesOf(file);
   for (const [index, ending] of endings.entries()) {
     const times = lines.filter((line) => line === String(index)).length;
@@ -67,13 +68,15 @@ async function checkWitness(file: string, jobs: readonly EngineJob[]): Promise<s
 
 test(`a controller that is killed ${CONTROLLER_KILLS} times soon after a start runs nothing twice`, async () => {
   await using cluster = await Cluster.start();
-  await using host = await EngineHost.open(cluster);
+  await using site = await ClusterSite.of(cluster);
   const file = join(cluster.folder, "witness");
-  const jobs: EngineJob[] = [];
+  const jobs: Job[] = [];
   // The first job of a new cluster waits for seconds; the others begin at once.
-  await exitOf(await host.run("exit 0"));
+  await (await Job.script(site, "exit 0")).exited();
   for (let kill = 0; kill < CONTROLLER_KILLS; kill++) {
-    for (const _ of [1, 2]) jobs.push(await host.run(`echo ${jobs.length} >>${file}; sleep 1`));
+    for (const _ of [1, 2]) {
+      jobs.push(await Job.script(site, `echo ${jobs.length} >>${file}; sleep 1`));
+    }
     // The time itself is what is tried.
     await wait(100 + kill * (KILL_SPAN_MS - 100) / (CONTROLLER_KILLS - 1));
     await cluster.killController();
@@ -81,25 +84,27 @@ test(`a controller that is killed ${CONTROLLER_KILLS} times soon after a start r
     await cluster.untilReady(1);
   }
   console.log(`of ${jobs.length} jobs ${await checkWitness(file, jobs)}`);
-  assert.equal((await exitOf(await host.run("exit 3"))).exitCode, 3);
+  assert.equal((await (await Job.script(site, "exit 3")).exited()).exitCode, 3);
 });
 
 test("a node without power, and nodes without network for a short and a long time", async () => {
   await using cluster = await Cluster.start({ nodes: 3 });
-  await using host = await EngineHost.open(cluster);
+  await using site = await ClusterSite.of(cluster);
   const gate = join(cluster.folder, "gate");
   // A node has four cores: so each is on one of its own.
   const settings = { queue: { cpus: 3 } };
   const [off, short, long] = await Promise.all([
-    host.run("echo before; sleep 1000", { settings }),
-    host.run(`echo before; until [ -e ${gate} ]; do sleep 0.05; done; exit 5`, { settings }),
-    host.run("echo before; sleep 1000", { settings }),
+    Job.script(site, "echo before; sleep 1000", { settings }),
+    Job.script(site, `echo before; until [ -e ${gate} ]; do sleep 0.05; done; exit 5`, {
+      settings,
+    }),
+    Job.script(site, "echo before; sleep 1000", { settings }),
   ]);
   const [offNode, shortNode, longNode] = await Promise.all([off, short, long].map(nodeOf));
   assert(offNode && shortNode && longNode);
   assert.equal(new Set([offNode, shortNode, longNode]).size, 3);
   await until("their output", async () => {
-    const texts = await Promise.all([off, short, long].map((job) => host.output(job)));
+    const texts = await Promise.all([off, short, long].map((job) => job.output()));
     return texts.every((text) => text === "before\n");
   });
   await Promise.all([
@@ -110,38 +115,38 @@ test("a node without power, and nodes without network for a short and a long tim
   await Deno.writeTextFile(gate, "");
   await wait(SHORT_CUT_MS);
   await cluster.nodeNamed(shortNode).plug();
-  assert.equal((await exitOf(short)).exitCode, 5);
+  assert.equal((await short.exited()).exitCode, 5);
 
   for (const [job, node] of [[off, offNode], [long, longNode]] as const) {
-    const ending = await endingOf(job);
+    const ending = await job.ended();
     assert(ending.kind === "lost", JSON.stringify(ending));
     assert.match(ending.reason, new RegExp(`node ${node} failed.*may run on`));
-    assert.equal(await host.output(job), "before\n");
+    assert.equal(await job.output(), "before\n");
   }
   await cluster.nodeNamed(longNode).plug();
   await until("what was cut off to be killed", async () => {
-    const { stdout } = await run("find", ["/sys/fs/cgroup", "-name", `*-${long.request.jobId}`]);
+    const { stdout } = await run("find", ["/sys/fs/cgroup", "-name", `*-${long.id}`]);
     return stdout === "";
   }, GIVE_UP_DEADLINE_MS);
   await cluster.untilReady(2);
-  assert.equal((await exitOf(await host.run("exit 6", { settings }))).exitCode, 6);
+  assert.equal((await (await Job.script(site, "exit 6", { settings })).exited()).exitCode, 6);
 });
 
 test("a controller that is dead, hangs and comes back changes no job's state, and starts nothing late", async () => {
   await using cluster = await Cluster.start({ parameters: { MessageTimeout: "4" } });
-  await using host = await EngineHost.open(cluster);
+  await using site = await ClusterSite.of(cluster);
   const file = join(cluster.folder, "witness");
   const gates = [0, 1].map((index) => join(cluster.folder, `gate-${index}`));
   const [one, other, waiting] = await Promise.all([
     ...gates.map((gate, index) =>
-      host.run(`until [ -e ${gate} ]; do sleep 0.05; done; exit ${index + 3}`)
+      Job.script(site, `until [ -e ${gate} ]; do sleep 0.05; done; exit ${index + 3}`)
     ),
-    host.run("exit 7", { settings: { queue: IN_AN_HOUR } }),
+    Job.script(site, "exit 7", { settings: { queue: IN_AN_HOUR } }),
   ]);
   assert(one && other && waiting);
-  await Promise.all([one.whenBegun, other.whenBegun]);
-  const ids = [one, other, waiting].map(({ request }) => request.jobId);
-  const states = () => host.executor.statuses(ids).map((status) => status?.engineState);
+  await Promise.all([one.begun(), other.begun()]);
+  const ids = [one, other, waiting].map(({ id }) => id);
+  const states = () => site.executor.statuses(ids).map((status) => status?.engineState);
   await until("Slurm's answer", () => states().join() === "RUNNING,RUNNING,PENDING");
 
   const isRefused = (job: Promise<unknown>) =>
@@ -150,9 +155,9 @@ test("a controller that is dead, hangs and comes back changes no job's state, an
       (error) => error instanceof JobError && error.kind === "unavailable",
     );
   await cluster.killController();
-  await isRefused(host.run(`echo dead >>${file}`));
+  await isRefused(Job.script(site, `echo dead >>${file}`));
   await Deno.writeTextFile(gates[0] ?? "", "");
-  assert.equal((await exitOf(one)).exitCode, 3);
+  assert.equal((await one.exited()).exitCode, 3);
   const beganMs = performance.now();
   assert.equal(states().join(), "RUNNING,RUNNING,PENDING");
   assert(performance.now() - beganMs < 100, "the states were asked for");
@@ -161,24 +166,24 @@ test("a controller that is dead, hangs and comes back changes no job's state, an
 
   cluster.stopController();
   // The controller takes it once it goes on: a launch record then keeps it from running.
-  await isRefused(host.run(`echo hung >>${file}`));
+  await isRefused(Job.script(site, `echo hung >>${file}`));
   await Deno.writeTextFile(gates[1] ?? "", "");
-  assert.equal((await exitOf(other)).exitCode, 4);
+  assert.equal((await other.exited()).exitCode, 4);
   cluster.continueController();
-  await host.executor.stop(waiting.request, { signal: "TERM", killAtMs: Date.now() });
-  assert.equal((await endingOf(waiting)).kind, "never-ran");
+  await waiting.stop(0);
+  assert.equal((await waiting.ended()).kind, "never-ran");
   await until("the queue to be empty", async () => {
     const { code, stdout } = await cluster.run(["squeue", "--noheader"]);
     return code === 0 && stdout === "";
   }, GIVE_UP_DEADLINE_MS);
   assert.deepEqual(await linesOf(file), []);
-  assert.equal((await exitOf(await host.run("exit 6"))).exitCode, 6);
+  assert.equal((await (await Job.script(site, "exit 6")).exited()).exitCode, 6);
 });
 
 test("a stranger's job that has got the number of a lost one is neither signalled nor cancelled", async () => {
   await using cluster = await Cluster.start();
-  await using host = await EngineHost.open(cluster);
-  const ours = await host.run("echo ran", { settings: { queue: IN_AN_HOUR } });
+  await using site = await ClusterSite.of(cluster);
+  const ours = await Job.script(site, "echo ran", { settings: { queue: IN_AN_HOUR } });
   await cluster.killController();
   await cluster.startController({ knowsJobs: false });
   await cluster.untilReady();
@@ -187,18 +192,18 @@ test("a stranger's job that has got the number of a lost one is neither signalle
   const stranger = await cluster.run([
     ...["sbatch", "--parsable", "--job-name=stranger", `--output=${output}`, "--wrap", script],
   ]);
-  assert.equal(stranger.stdout.trim(), ours.number, stranger.stderr);
+  assert.equal(stranger.stdout.trim(), ours.tracked?.engineJob, stranger.stderr);
   await until("the stranger's job", async () => (await linesOf(output)).includes("ready"));
 
-  await host.executor.stop(ours.request, { signal: "TERM", killAtMs: Date.now() });
-  assert.equal((await endingOf(ours)).kind, "never-ran");
-  assert.equal(host.executor.statuses([ours.request.jobId])[0]?.engineState, undefined);
-  const later = await host.run("exit 4");
-  assert.equal((await exitOf(later)).exitCode, 4);
+  await ours.stop(0);
+  assert.equal((await ours.ended()).kind, "never-ran");
+  assert.equal(site.executor.statuses([ours.id])[0]?.engineState, undefined);
+  const later = await Job.script(site, "exit 4");
+  assert.equal((await later.exited()).exitCode, 4);
   assert.deepEqual(await linesOf(output), ["ready"]);
   const { stdout } = await cluster.run(["squeue", "--noheader", "--format=%j %T"]);
   assert.match(stdout, /^stranger RUNNING$/m);
-  assert.deepEqual(await Deno.readTextFile(ours.request.output), "");
+  assert.deepEqual(await ours.output(), "");
 });
 
 test(
@@ -207,10 +212,10 @@ test(
     await using cluster = await Cluster.start({
       parameters: { NodeCPUs: "64", BatchStartTimeout: "10" },
     });
-    await using host = await EngineHost.open(cluster);
+    await using site = await ClusterSite.of(cluster);
     const file = join(cluster.folder, "witness");
     const jobs = await Promise.all(
-      Array.from({ length: BURST_JOBS }, (_, index) => host.run(`echo ${index} >>${file}`)),
+      Array.from({ length: BURST_JOBS }, (_, index) => Job.script(site, `echo ${index} >>${file}`)),
     );
     console.log(`of ${jobs.length} jobs ${await checkWitness(file, jobs)}`);
   },

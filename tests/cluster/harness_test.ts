@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { Cluster } from "../support/cluster/cluster.ts";
-import { whyNoCluster } from "../support/cluster/possible.ts";
+import { whyNoCluster } from "../support/cluster/given_site.ts";
 import { testUnless } from "../support/skip.ts";
 import { until } from "../support/wait.ts";
 

@@ -5,7 +5,7 @@ import { parseLaunchReport } from "../../lib/executor/launch_report.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { BatchJob, type BatchJobOptions, lineOf } from "../support/cluster/batch_job.ts";
 import { Cluster } from "../support/cluster/cluster.ts";
-import { whyNoCluster } from "../support/cluster/possible.ts";
+import { whyNoCluster } from "../support/cluster/given_site.ts";
 import { run } from "../support/run.ts";
 import { testUnless } from "../support/skip.ts";
 import { until } from "../support/wait.ts";

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { LOG_DIR } from "../support/binaries.ts";
 import { Cluster } from "../support/cluster/cluster.ts";
-import { whyNoCluster } from "../support/cluster/possible.ts";
+import { whyNoCluster } from "../support/cluster/given_site.ts";
 import { StaleShare } from "../support/cluster/stale_share.ts";
 import { TestServer } from "../support/server.ts";
 import { testUnless } from "../support/skip.ts";

@@ -10,6 +10,7 @@ import type {
   SubmitRequest,
   Tracked,
 } from "../../lib/executor.ts";
+import type { SignalName } from "../../common/signals.ts";
 import type { Usage } from "../../lib/cgroup/types.ts";
 import type { Limits } from "../../lib/limits.ts";
 import type { Command, Ending } from "../../lib/model/ending.ts";
@@ -24,8 +25,16 @@ export interface Site extends AsyncDisposable {
   readonly folder: string;
   /** Ends the server, and begins another one; jobs go on meanwhile. */
   restart(): Promise<void>;
-  /** The command lines of all processes where jobs run, as every user there sees them. */
-  commandLines(): Promise<string>;
+  /**
+   * The command lines of all processes where jobs run, as every user there sees them.
+   *
+   * @param node Whose, where there are nodes.
+   */
+  commandLines(node?: string): Promise<string>;
+  /** What each job there asks for; as by default, if not given. */
+  readonly settings?: Partial<JobSettings>;
+  /** How long the end of a job may take; as any wait of a test, if not given. */
+  readonly endDeadlineMs?: number;
 }
 
 /** What a case starts; the rest is as by default. */
@@ -40,12 +49,12 @@ export interface Wanted {
 /** What cases start. */
 export class Job {
   readonly #site: Site;
-  readonly #request: SubmitRequest;
+  readonly request: SubmitRequest;
   tracked: Tracked | undefined;
 
   private constructor(site: Site, request: SubmitRequest) {
     this.#site = site;
-    this.#request = request;
+    this.request = request;
   }
 
   /** Makes a job that is not submitted. */
@@ -58,7 +67,13 @@ export class Job {
     const folder = join(site.folder, jobId);
     const command: Command = { name, args };
     const secrets: JobSecrets = { environment, input: new TextEncoder().encode(input) };
-    const all = { ...DEFAULT_SETTINGS, ...settings };
+    const queue = { ...site.settings?.queue, ...settings.queue };
+    const all = {
+      ...DEFAULT_SETTINGS,
+      ...site.settings,
+      ...settings,
+      ...(Object.keys(queue).length > 0 && { queue }),
+    };
     const handle = site.executor.plan(jobId, limits, all);
     await Deno.mkdir(folder, { mode: 0o700 });
     const output = join(folder, "output");
@@ -91,15 +106,15 @@ export class Job {
   }
 
   get id(): string {
-    return this.#request.jobId;
+    return this.request.jobId;
   }
 
   get folder(): string {
-    return this.#request.folder;
+    return this.request.folder;
   }
 
   async submit(): Promise<void> {
-    this.tracked = await inTime("the submission", this.#site.executor.submit(this.#request));
+    this.tracked = await inTime("the submission", this.#site.executor.submit(this.request));
   }
 
   begun(): Promise<Begun> {
@@ -107,7 +122,7 @@ export class Job {
   }
 
   ended(): Promise<Ending> {
-    return inTime("the job's end", this.#known.ended);
+    return inTime("the job's end", this.#known.ended, this.#site.endDeadlineMs);
   }
 
   /** Waits for its end, which is an exit. */
@@ -118,7 +133,7 @@ export class Job {
   }
 
   async output(): Promise<string> {
-    return await Deno.readTextFile(this.#request.output);
+    return await Deno.readTextFile(this.request.output);
   }
 
   async hasPrinted(text: string): Promise<void> {
@@ -127,18 +142,18 @@ export class Job {
 
   /** Sends its stop signal now, and SIGKILL later. */
   async stop(graceMs: number, mainOnly = false): Promise<void> {
-    const { settings: { stopSignal: signal } } = this.#request;
+    const { settings: { stopSignal: signal } } = this.request;
     const killAtMs = Date.now() + graceMs;
-    await this.#site.executor.stop(this.#request, { signal, killAtMs, mainOnly });
+    await this.#site.executor.stop(this.request, { signal, killAtMs, mainOnly });
   }
 
-  signal(name: "HUP" | "USR1", mainOnly = false): Promise<boolean> {
-    return this.#site.executor.signal(this.#request, name, { mainOnly });
+  signal(name: SignalName, mainOnly = false): Promise<boolean> {
+    return this.#site.executor.signal(this.request, name, { mainOnly });
   }
 
   /** What it uses, as far as that is known now. */
   async usage(): Promise<Usage> {
-    const [usage] = await this.#site.executor.usages([this.#request]);
+    const [usage] = await this.#site.executor.usages([this.request]);
     assert(usage !== undefined);
     return usage;
   }
@@ -153,13 +168,14 @@ export class Job {
   }
 
   /** The job as an earlier server has left it. */
-  asLeft(phase: Phase, handle = this.#request.handle): AdoptionRequest {
-    return { ...this.#request, handle, phase, submittedAtMs: Date.now() };
+  asLeft(phase: Phase, handle = this.request.handle): AdoptionRequest {
+    return { ...this.request, handle, phase, submittedAtMs: Date.now() };
   }
 
   /** The command lines of processes that have a word in them. */
   async processesWith(word: string): Promise<string[]> {
-    return (await this.#site.commandLines()).split("\n").filter((line) => line.includes(word));
+    const { node } = await this.begun();
+    return (await this.#site.commandLines(node)).split("\n").filter((line) => line.includes(word));
   }
 
   get #known(): Tracked {

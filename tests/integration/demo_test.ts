@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findLeftovers } from "../../tools/test/leftovers.ts";
-import { whyNoCluster } from "../support/cluster/possible.ts";
+import { whyNoOwnCluster } from "../support/cluster/possible.ts";
 import { testUnless } from "../support/skip.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..", "..");
@@ -84,7 +84,7 @@ for (
 /** Where the demo has its cluster. */
 const CLUSTER_FOLDER = /^\$ export SLURM_CONF=(.*)\/etc\/slurm.conf$/m;
 
-const NO_CLUSTER = await whyNoCluster();
+const NO_CLUSTER = await whyNoOwnCluster();
 
 testUnless(NO_CLUSTER, {
   name: "demo: shows the main job on two nodes and leaves nothing",

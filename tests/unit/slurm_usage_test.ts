@@ -135,7 +135,10 @@ Deno.test("count_usage: counts while it is renewed, and leaves nothing", async (
 newline='
 '
 IFS=$newline folder=$1 usage_pause=0.05 usage_rounds=10
-find_groups() { counters="pids.current $folder/count"; }
+find_groups() { counters="memory.current $folder/count"; }
+# Where no group is the job's alone, its processes are counted.
+find_main() { :; }
+signal_step() { met=3; }
 count_usage`,
       [folder],
       { PATH: "/usr/bin:/bin" },
@@ -145,7 +148,8 @@ count_usage`,
       await Deno.writeTextFile(watch, `${renewal}\n`);
       await until("a count", async () => {
         const text = await Deno.readTextFile(join(folder, "usage")).catch(() => "");
-        return text !== before && parseUsageFile(text, 0)?.usage.processes === 7;
+        const usage = parseUsageFile(text, 0)?.usage;
+        return text !== before && usage?.memoryBytes === 7 && usage.processes === 3;
       });
     }
     assert((await process).success);

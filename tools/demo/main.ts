@@ -8,7 +8,7 @@
  */
 import { join } from "node:path";
 import { Cluster } from "../../tests/support/cluster/cluster.ts";
-import { whyNoCluster } from "../../tests/support/cluster/possible.ts";
+import { whyNoOwnCluster } from "../../tests/support/cluster/possible.ts";
 import { ending, endingStatus, listenForEnd } from "./ending.ts";
 import { DemoError, DemoHost } from "./host.ts";
 import { tellOfCluster } from "./on_a_cluster.ts";
@@ -85,7 +85,7 @@ async function tellOnThisHost(host: DemoHost): Promise<void> {
 }
 
 async function tellOnACluster(host: DemoHost): Promise<void> {
-  const reason = await whyNoCluster();
+  const reason = await whyNoOwnCluster();
   if (reason !== undefined) throw new DemoError(`no cluster can be made here: ${reason}`);
   await build();
   const story = new Story(host.folder);

@@ -43,6 +43,7 @@ const LONGEST_FIRST: readonly string[] = [
   "cluster/engine_failures",
   "cluster/engine",
   "cluster/conformance",
+  "cluster/engine_sites",
   "cluster/node",
   "integration/documents",
   "integration/crash",

@@ -4,23 +4,27 @@
  * their own. Beside the integration tests, those run that need a Slurm cluster.
  *
  * Usage: deno task test [unit|mutations|integration|cluster|vm] [--long] [FILTER]
+ *        deno task test cluster --site FOLDER [--conf FILE] [--partition NAME] [FILTER]
  *        deno task check
  *        deno task attack [FILTER]
  *
  * FILTER is a file of tests without its folder and `_test.ts`, or a part of the tests' names. `check`
  * is what needs neither root nor a build: gates, unit tests and mutations. `attack` is those of the
  * integration tests and fuzzers whose file says what it attacks, with more inputs, and says of each
- * whether it held.
+ * whether it held. `--site` tests a Slurm cluster that is there, instead of ones that are made for it:
+ * FOLDER is on its share, FILE its slurm.conf.
  *
  * The last line is `N passed, N failed, N skipped`; the exit status is 0 when nothing failed.
  * Imports nothing that has to be installed first: the first gate is what installs it.
  */
 import process from "node:process";
+import { parseArgs } from "node:util";
 import { runGate } from "./gates.ts";
 import { runIntegration } from "./integration.ts";
 import { runMutations } from "./mutations.ts";
 import { installPrograms } from "./programs.ts";
 import { Report } from "./report.ts";
+import { runSite, type TestedSite } from "./site.ts";
 import { runGuests, runUnit } from "./suites.ts";
 
 const SUITES = ["check", "unit", "mutations", "integration", "cluster", "attack", "vm"] as const;
@@ -28,8 +32,8 @@ type Suite = typeof SUITES[number];
 
 const BINARY_SUITES = ["integration", "cluster"] as const;
 
-/** Tests of a cluster then do what takes minutes, too. */
-const LONG_FLAG = "--long";
+const USAGE = `usage: deno task test [${SUITES.join("|")}] [--long] [FILTER]
+       deno task test cluster --site FOLDER [--conf FILE] [--partition NAME] [FILTER]`;
 
 const report = new Report();
 
@@ -41,11 +45,17 @@ async function runStaticGates(): Promise<void> {
 
 async function runAll(
   only: Suite | undefined,
-  { filter, isLong }: { filter: string | undefined; isLong: boolean },
+  { filter, isLong, site }: {
+    filter: string | undefined;
+    /** Tests of a cluster then do what takes minutes, too. */
+    isLong: boolean;
+    site: TestedSite | undefined;
+  },
 ): Promise<void> {
   const includes = (...suites: Suite[]) => only === undefined || suites.includes(only);
   await runGate(report, "the lock fits deno.json", ["install", "--quiet", "--frozen"]);
   await runGate(report, "code is generated", ["run", "--allow-all", "tools/build/gen.ts"]);
+  if (site !== undefined) return await runSite(report, site, filter);
   if (includes("check")) await runStaticGates();
   if (includes("check", "unit")) await runUnit(report, filter);
   if (includes("check", "mutations")) await runMutations(report, filter);
@@ -57,16 +67,40 @@ async function runAll(
   if (includes("vm")) await runGuests(report, filter);
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  // `deno task attack -- FILTER` hands on the two dashes.
-  const [suite, filter, ...more] = args.filter((arg) => arg !== "--" && arg !== LONG_FLAG);
-  const only = SUITES.find((name) => name === suite);
-  if (more.length > 0 || (suite !== undefined && only === undefined)) {
-    console.error(`usage: deno task test [${SUITES.join("|")}] [FILTER]`);
+function readArguments(args: readonly string[]) {
+  try {
+    const { values, positionals } = parseArgs({
+      // `deno task attack -- FILTER` hands on the two dashes.
+      args: args.filter((arg) => arg !== "--"),
+      allowPositionals: true,
+      options: {
+        long: { type: "boolean", default: false },
+        site: { type: "string" },
+        conf: { type: "string", default: "" },
+        partition: { type: "string", default: "" },
+      },
+    });
+    const { long: isLong, site: folder, conf: confFile, partition } = values;
+    const [name, filter, ...more] = positionals;
+    const suite = SUITES.find((one) => one === name);
+    if (more.length > 0) throw new Error(`too many words: ${more.join(" ")}`);
+    if (name !== undefined && suite === undefined) throw new Error(`there is no suite ${name}`);
+    if (folder === undefined && confFile + partition !== "") {
+      throw new Error("--conf and --partition are for --site FOLDER");
+    }
+    if (folder === undefined) return { suite, filter, isLong, site: undefined };
+    if (suite !== "cluster") throw new Error("--site is for the suite cluster");
+    return { suite, filter, isLong, site: { folder, confFile, partition } };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
     Deno.exit(2);
   }
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const { suite, filter, site, isLong } = readArguments(args);
   try {
-    await runAll(only, { filter, isLong: args.includes(LONG_FLAG) });
+    await runAll(suite, { filter, isLong, site });
   } catch (error) {
     console.error(error);
     report.settle("the test run itself", false);

@@ -12,7 +12,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 };
 
 /** Why no cluster can be made here; undefined where one can. */
-export async function whyNoCluster(): Promise<string | undefined> {
+export async function whyNoOwnCluster(): Promise<string | undefined> {
   if (Deno.uid() !== 0) return "a cluster needs root";
   for (const [program, name] of Object.entries(PROGRAMS)) {
     if (!await isInstalled(program, ["/usr/sbin", "/sbin"])) {
