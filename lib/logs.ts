@@ -5,14 +5,14 @@
 import { Gaps } from "./logs/gaps.ts";
 import { log } from "./log.ts";
 import { type GrowthNews, GrowthSignal } from "./logs/growth.ts";
+import { HEADROOM_BYTES, withHeadroom } from "./logs/headroom.ts";
+import { OutputTimes } from "./logs/output_times.ts";
+import type { TimeEntry } from "./logs/time_index.ts";
 import { PositionedFile } from "./logs/positioned_file.ts";
 import { offsetOfLastLines } from "./logs/tail.ts";
 
 /** The most that is read, and given to a reader, at once. */
 export const CHUNK_BYTES = 64 * 1024;
-
-/** Free space in a chunk's buffer before its bytes: a sender may write the head of a message there. */
-export const HEADROOM_BYTES = 64;
 
 /** A piece of output. */
 export interface Chunk {
@@ -25,6 +25,8 @@ export interface Chunk {
    * refused by the disk, or cut off by somebody.
    */
   gapBytes: number;
+  /** When the bytes were written, milliseconds since 1970-01-01 UTC, where that was asked for. */
+  timeMs?: number;
 }
 
 /** Which part of the output to read; at most one of the first three. */
@@ -34,6 +36,10 @@ export interface ReadRange {
   tailLines?: number;
   /** This many bytes from the end. */
   tailBytes?: number;
+  /** A tail begins here or later. */
+  from?: number;
+  /** Nothing from this byte on. */
+  end?: number;
   /** Go on while the job runs. */
   follow: boolean;
 }
@@ -51,6 +57,8 @@ export interface OutputOptions {
   finished: boolean;
   /** The file that says what is missing in between, see {@linkcode Gaps}. */
   gapsPath: string;
+  /** The file that says when the output grew, see {@linkcode OutputTimes}. */
+  timesPath: string;
   /** How news of its growth comes; "events" unless given. */
   news?: GrowthNews;
   /** Of a job that has ended: the size of its whole output, if that is on record. */
@@ -59,7 +67,10 @@ export interface OutputOptions {
 
 /** The output of one job. */
 export class OutputLog {
+  /** When it grew. */
+  readonly times: OutputTimes;
   readonly #path: string;
+  readonly #news: GrowthNews;
   readonly #growth: GrowthSignal;
   readonly #gaps: Gaps;
   #firstOffset: number;
@@ -70,10 +81,12 @@ export class OutputLog {
   /** @param path The file with the output. */
   constructor(path: string, options: OutputOptions) {
     this.#path = path;
+    this.#news = options.news ?? "events";
+    this.times = new OutputTimes(options.timesPath);
     this.#firstOffset = options.firstOffset;
     this.#finished = options.finished;
     this.#knownBytes = options.totalBytes ?? 0;
-    this.#growth = new GrowthSignal(path, options.news);
+    this.#growth = new GrowthSignal(path, this.#news);
     this.#gaps = new Gaps(options.gapsPath);
   }
 
@@ -107,6 +120,20 @@ export class OutputLog {
     const { size, blocks } = Deno.statSync(this.#path);
     this.#noteSize(size);
     return { bytes: this.#knownBytes, diskBytes: (blocks ?? 0) * 512 };
+  }
+
+  /**
+   * How much output there is, and when the file was last changed. The folder that nodes share is asked
+   * in the background: it may not answer. What a job of this host has open, the kernel knows at once.
+   *
+   * @throws {Deno.errors.NotFound} When the file is gone.
+   */
+  async look(): Promise<TimeEntry> {
+    const { size, mtime } = this.#news === "polling"
+      ? await Deno.stat(this.#path)
+      : Deno.statSync(this.#path);
+    this.#noteSize(size);
+    return { bytes: this.#knownBytes, timeMs: mtime?.getTime() ?? Date.now() };
   }
 
   /**
@@ -149,7 +176,8 @@ export class OutputLog {
     turn?.[Symbol.dispose]();
     if (signal.aborted) return;
     if (isTail(range)) yield { offset, bytes: emptyChunk(), gapBytes: 0 };
-    const end = range.follow ? Infinity : Math.max(this.#knownBytes, offset);
+    const present = range.follow ? Infinity : Math.max(this.#knownBytes, offset);
+    const end = Math.min(present, range.end ?? Infinity);
     if (offset > size && range.follow) {
       // Waits before it seeks: an offset above the filesystem's maximum file size cannot be sought.
       if (!this.#finished) await this.#growth.beyond(offset, signal);
@@ -219,17 +247,16 @@ export class OutputLog {
     signal: AbortSignal,
   ): Promise<number> {
     if (range.offset !== undefined) return range.offset;
-    if (range.tailBytes !== undefined) {
-      return Math.max(size - range.tailBytes, Math.min(this.#firstOffset, size));
-    }
+    const end = Math.min(size, range.end ?? Infinity);
+    const begin = Math.min(Math.max(this.#firstOffset, range.from ?? 0), end);
+    if (range.tailBytes !== undefined) return Math.max(end - range.tailBytes, begin);
     if (range.tailLines !== undefined) {
-      const begin = Math.min(this.#firstOffset, size);
-      return await offsetOfLastLines(file, range.tailLines, { begin, end: size }, { signal });
+      return await offsetOfLastLines(file, range.tailLines, { begin, end }, { signal });
     }
     return 0;
   }
 }
 
 function emptyChunk(): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(HEADROOM_BYTES).subarray(HEADROOM_BYTES);
+  return withHeadroom(new Uint8Array());
 }

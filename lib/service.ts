@@ -24,6 +24,7 @@ import {
   toJobRequest,
   toQueryResponse,
   toReadRange,
+  toTiming,
   withJobsFound,
   withTrace,
 } from "./grpc/translate.ts";
@@ -203,11 +204,13 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         try {
           const output = manager.output(await authorize(call.request, context));
           const range = toReadRange(call.request);
+          const timing = toTiming(call.request);
           using sink = new CallSink(call);
           const heartbeatMs = call.request.heartbeatSeconds * 1000;
           const takeTurn = () => costly.take(context.caller.name, ended);
           await sendOutput(output, {
             range,
+            timing,
             sink,
             signal: ended,
             heartbeatMs,

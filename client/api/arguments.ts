@@ -217,6 +217,15 @@ export function checkStreamOptions(options: StreamOptions): void {
   checkNumber("retryForMs", options.retryForMs);
   const given = places.filter((name) => options[name] !== undefined);
   if (given.length > 1) throw invalid(`Cannot start at two positions: ${given.join(" and ")}.`);
+  for (const name of ["since", "until"] as const) {
+    const timeMs = toMs(name, options[name]);
+    if (timeMs !== undefined && timeMs <= 0) {
+      throw invalid(`Cannot use ${name}: it is before 1970.`);
+    }
+  }
+  if (options.since !== undefined && options.offset !== undefined) {
+    throw invalid("Cannot start at two positions: offset and since.");
+  }
 }
 
 /** @throws {JobWorkerError} It is not an object, or a value is not a string. */

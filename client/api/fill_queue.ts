@@ -25,9 +25,11 @@ export async function fillQueue(
 ): Promise<void> {
   try {
     const jobID = await resolveJobID(session, text, signal);
-    const { offset, tailLines, tailBytes, follow = true } = options;
+    const { offset, tailLines, tailBytes, since, until, timestamps, follow = true } = options;
+    const [sinceMs, untilMs] = [since?.getTime(), until?.getTime()];
     const { retryForMs = DEFAULT_RETRY_FOR_MS } = options;
-    await readJobOutput({ jobID, offset, tailLines, tailBytes, follow, retryForMs }, {
+    const range = { jobID, offset, tailLines, tailBytes, sinceMs, untilMs, timestamps, follow };
+    await readJobOutput({ ...range, retryForMs }, {
       session,
       sink: queue,
       signal,

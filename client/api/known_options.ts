@@ -92,6 +92,9 @@ const STREAM: Names<StreamOptions> = {
   offset: true,
   tailLines: true,
   tailBytes: true,
+  since: true,
+  until: true,
+  timestamps: true,
   follow: true,
   onResumed: true,
 };

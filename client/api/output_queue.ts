@@ -11,6 +11,14 @@ const MAX_WAITING_BYTES = 2 * BULK_AFTER_BYTES;
 /** Reading continues when no more than this is left. */
 const RESUME_BELOW_BYTES = MAX_WAITING_BYTES / 2;
 
+/** A chunk, and where it begins. */
+export interface OutputItem {
+  readonly chunk: Uint8Array | Gap;
+  readonly offset: number;
+  /** When it was written; 0: that was not asked for, or it is a gap. */
+  readonly timeMs: number;
+}
+
 /** Told when the connection breaks and is made again. */
 export interface QueueListeners {
   readonly onLost: (offset: number | undefined) => void;
@@ -20,7 +28,7 @@ export interface QueueListeners {
 /** Output that has arrived and was not taken yet, in order. */
 export class OutputQueue implements OutputSink {
   readonly #listeners: QueueListeners;
-  #items: { chunk: Uint8Array | Gap; offset: number }[] = [];
+  #items: OutputItem[] = [];
   #waitingBytes = 0;
   #end: { error?: unknown } | undefined;
   #arrive = () => {};
@@ -30,15 +38,16 @@ export class OutputQueue implements OutputSink {
     this.#listeners = listeners;
   }
 
-  take(bytes: Uint8Array, offset: number): void {
+  take(bytes: Uint8Array, offset: number, timeMs: number): void {
     // A plain Uint8Array: that it was a Buffer is an internal matter.
     const chunk = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
     this.#waitingBytes += chunk.length;
-    this.#push({ chunk, offset });
+    this.#push({ chunk, offset, timeMs });
   }
 
   skip(gapBytes: number, offset: number): void {
-    this.#push({ chunk: new Gap(offset - gapBytes, gapBytes), offset: offset - gapBytes });
+    const begin = offset - gapBytes;
+    this.#push({ chunk: new Gap(begin, gapBytes), offset: begin, timeMs: 0 });
   }
 
   lose(offset: number | undefined): void {
@@ -70,7 +79,7 @@ export class OutputQueue implements OutputSink {
    * @returns Undefined after the last one.
    * @throws The error that ended the output.
    */
-  async next(): Promise<{ chunk: Uint8Array | Gap; offset: number } | undefined> {
+  async next(): Promise<OutputItem | undefined> {
     for (;;) {
       const item = this.#items.shift();
       if (item !== undefined) {
@@ -92,7 +101,7 @@ export class OutputQueue implements OutputSink {
     this.#room = undefined;
   }
 
-  #push(item: { chunk: Uint8Array | Gap; offset: number }): void {
+  #push(item: OutputItem): void {
     this.#items.push(item);
     this.#arrive();
   }

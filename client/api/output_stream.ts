@@ -17,21 +17,30 @@ import type { StreamOptions } from "./types.ts";
 export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
   readonly #chunks: AsyncGenerator<Uint8Array | Gap, void, void>;
   #offset: number | undefined;
+  #timeMs: number | undefined;
   #isTaken = false;
 
   /** For the library; programs call `JobWorkerClient.stream`. */
   constructor(source: unknown, jobID: string, options: StreamOptions) {
-    const isTail = options.tailLines !== undefined || options.tailBytes !== undefined;
-    this.#offset = isTail ? undefined : options.offset ?? 0;
+    const { offset = 0, tailLines, tailBytes, since } = options;
+    this.#offset = (tailLines ?? tailBytes ?? since) === undefined ? offset : undefined;
     this.#chunks = this.#read(source as OutputSource, jobID, options);
   }
 
   /**
-   * The offset of the next chunk, at which another stream can continue; undefined for a tail before
-   * its first chunk.
+   * The offset of the next chunk, at which another stream can continue; undefined for a tail, and
+   * with `since`, before the first chunk.
    */
   get offset(): number | undefined {
     return this.#offset;
+  }
+
+  /**
+   * When the chunk just taken was written: milliseconds since 1970-01-01 UTC by the server's clock, half
+   * a second exact. Undefined unless `timestamps` is set, and for a gap.
+   */
+  get timeMs(): number | undefined {
+    return this.#timeMs;
   }
 
   /**
@@ -67,6 +76,7 @@ export class OutputStream implements AsyncIterable<Uint8Array | Gap> {
         signal.throwIfAborted();
         if (next === undefined) return;
         this.#offset = next.offset + next.chunk.length;
+        this.#timeMs = options.timestamps === true ? next.timeMs || undefined : undefined;
         yield next.chunk;
       }
     } finally {

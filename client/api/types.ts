@@ -293,6 +293,12 @@ export interface StreamOptions extends CallControl, RetryOptions {
   readonly tailLines?: number | undefined;
   /** Start with the last so many bytes. */
   readonly tailBytes?: number | undefined;
+  /** Not what was written before, by the server's clock; not with `offset`. */
+  readonly since?: Date | undefined;
+  /** Not what was written later; the stream ends there. */
+  readonly until?: Date | undefined;
+  /** Whether to tell when each chunk was written: see `OutputStream.timeMs`. */
+  readonly timestamps?: boolean | undefined;
   /** Whether to continue while the job runs; true unless given. */
   readonly follow?: boolean | undefined;
   /** Called when a broken connection was made again, with the offset of the next byte. */

@@ -6,7 +6,7 @@ export const TIME_OF_DAY = /^([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
 
 /** `2026-05-04`, perhaps with a time of day, perhaps with a time zone. */
 const DATE =
-  /^(2\d{3})-(\d\d)-(\d\d)(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)(Z|[+-]\d\d:\d\d)?)?$/;
+  /^(2\d{3})-(\d\d)-(\d\d)(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d)?)?$/;
 
 /** From now on. */
 const DURATION = /^(?:\+|in\s+)\s*(\S+)$/i;

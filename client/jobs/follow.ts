@@ -14,8 +14,11 @@ export interface Sink {
    * Takes bytes, in order.
    *
    * @param offset Where in the job's output they begin.
+   * @param timeMs When they were written, where that was asked for; else 0.
    */
-  write(bytes: Uint8Array, offset: number): void;
+  write(bytes: Uint8Array, offset: number, timeMs: number): void;
+  /** Learns that the next bytes do not continue the line before. */
+  endLine?(): void;
   /** Takes one line about the output: missing bytes, and the state of the connection. */
   note(text: string): void;
 }
@@ -33,14 +36,16 @@ export async function follow(
 ): Promise<void> {
   // A slow terminal blocks the process, so it needs no `room`.
   const noting: OutputSink = {
-    take: (bytes, offset) => {
-      sink.write(bytes, offset);
+    take: (bytes, offset, timeMs) => {
+      sink.write(bytes, offset, timeMs);
       onBytes?.(bytes.length);
     },
-    skip: (gapBytes) =>
+    skip: (gapBytes) => {
+      sink.endLine?.();
       sink.note(
         `${gapBytes} bytes are missing here: rotated away, or refused by the server's disk`,
-      ),
+      );
+    },
     lose: (offset) => sink.note(`connection lost${describe(offset)}, trying again...`),
     resume: (offset) => sink.note(`resumed${describe(offset)}`),
   };

@@ -69,9 +69,9 @@ class FirstBytes implements Sink {
     this.#enough = enough;
   }
 
-  write(bytes: Uint8Array, offset: number): void {
+  write(bytes: Uint8Array, offset: number, timeMs: number): void {
     const part = bytes.subarray(0, this.#leftBytes);
-    if (part.length > 0) this.#sink.write(part, offset);
+    if (part.length > 0) this.#sink.write(part, offset, timeMs);
     this.#leftBytes -= part.length;
     if (this.#leftBytes === 0) this.#enough.abort();
   }

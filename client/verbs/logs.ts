@@ -1,6 +1,7 @@
 import { Option } from "commander";
 import { parseCount } from "../../common/quantities.ts";
 import { parsedOption } from "../command_line/options.ts";
+import { defineTimes } from "../command_line/output_time.ts";
 import type { Verb } from "../command_line/verb.ts";
 import { defineRetry, streamJob, type StreamOptions } from "./stream.ts";
 
@@ -25,6 +26,7 @@ export const logsVerb: Verb = {
         parse: parseTail,
       }),
     );
+    defineTimes(command);
     command.addOption(
       new Option("-q, --quiet", "show no progress, nor what the job waits for in a queue"),
     );

@@ -4,6 +4,8 @@ import { stopUnlessEnded } from "../jobs/end.ts";
 import { ClientError, ClosedOutputError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../jobs/follow.ts";
+import { defineTimestamps } from "../command_line/output_time.ts";
+import { StampedSink } from "../screen/stamped_sink.ts";
 import type { SessionContext } from "../connection/session.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
 import type { Verb } from "../command_line/verb.ts";
@@ -13,6 +15,7 @@ import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 import { NoExitCodeError, waitForExit } from "./wait.ts";
 
 interface RunOptions extends RetryOptions, StopOptions {
+  readonly timestamps?: true;
   readonly quiet?: true;
   readonly detach?: true;
   /** The job is removed when it has ended. */
@@ -33,6 +36,7 @@ export const runVerb: Verb = {
         "The job's id is printed on standard error.",
     );
     defineProgram(command);
+    defineTimestamps(command, "--timestamps");
     defineRetry(command);
     command.addOption(
       new Option("-q, --quiet", "print neither the job's id nor hints: queue, standard input"),
@@ -126,12 +130,15 @@ class Run {
   }
 
   async #followStarted(jobID: string): Promise<number> {
-    const { session, terminal: sink } = this.#context;
+    const { session, terminal } = this.#context;
+    const { timestamps = false } = this.#options;
+    const sink = timestamps ? new StampedSink(terminal) : terminal;
     const retry = retryForMs(this.#options);
-    using notes = new QueueNotes(sink, { isQuiet: this.#options.quiet ?? false });
+    using notes = new QueueNotes(terminal, { isQuiet: this.#options.quiet ?? false });
     notes.add({ session, jobID, name: undefined });
     try {
-      await follow({ jobID, offset: 0, follow: true, retryForMs: retry }, { session, sink });
+      const reading = { jobID, offset: 0, follow: true, timestamps, retryForMs: retry };
+      await follow(reading, { session, sink });
     } catch (error) {
       if (!(error instanceof ClosedOutputError)) throw error;
       // As SIGPIPE would end a program on this machine.

@@ -6,9 +6,11 @@ import { describeNeverRan } from "../jobs/queued.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { stateOf } from "../jobs/state.ts";
 import { parsedOption } from "../command_line/options.ts";
+import { defineTimes, type TimeOptions, toServerTimes } from "../command_line/output_time.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Progress } from "../screen/progress.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
+import { StampedSink } from "../screen/stamped_sink.ts";
 import type { Session, SessionContext } from "../connection/session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import type { VerbCall } from "../command_line/servers.ts";
@@ -23,7 +25,7 @@ export interface RetryOptions {
 }
 
 /** Which output of a job, and how it is followed. */
-export interface StreamOptions extends RetryOptions {
+export interface StreamOptions extends RetryOptions, TimeOptions {
   readonly offset?: number;
   /** Lines. */
   readonly tail?: number;
@@ -49,7 +51,8 @@ export const streamVerb: Verb = {
       command.addOption(option.conflicts(positions.filter((other) => other !== name)));
     addPosition(
       "offset",
-      parsedOption("--offset <n>", "start at this byte, counted from 0", { parse: parseCount }),
+      parsedOption("--offset <n>", "start at this byte, counted from 0", { parse: parseCount })
+        .conflicts("since"),
     );
     addPosition(
       "tail",
@@ -61,6 +64,7 @@ export const streamVerb: Verb = {
       "tailBytes",
       parsedOption("--tail-bytes <n>", "start with the last n bytes", { parse: parseCount }),
     );
+    defineTimes(command);
     command.addOption(new Option("--no-follow", "end with the output that there is now"));
     command.addOption(
       new Option("-q, --quiet", "show no progress, nor what the job waits for in a queue"),
@@ -76,6 +80,7 @@ on standard error.
 Examples:
   worker-client stream a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
   worker-client stream --tail 20 a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
+  worker-client stream --since 10m --timestamps nightly
   worker-client stream --no-follow a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 > output.bin`,
     );
   },
@@ -113,12 +118,13 @@ export async function streamJob(
     tailLines: options.tail,
     tailBytes: options.tailBytes,
     follow: options.follow,
+    ...await toServerTimes(session, options),
     retryForMs: retryForMs(options),
     onBytes: (length) => {
       isEmpty = false;
       progress?.add(length);
     },
-  }, { session, sink: terminal });
+  }, { session, sink: options.timestamps ? new StampedSink(terminal) : terminal });
   if (isEmpty) await noteNeverRan({ session, terminal }, jobID);
   return ExitStatus.ok;
 }
@@ -138,8 +144,9 @@ async function noteNeverRan({ session, terminal }: SessionContext, jobID: string
 async function expectTotal(
   progress: Progress,
   session: Session,
-  { jobID, offset = 0, tail, tailBytes, follow }: StreamOptions & { jobID: string },
+  { jobID, offset = 0, tail, tailBytes, since, until, follow }: StreamOptions & { jobID: string },
 ): Promise<void> {
+  if (since !== undefined || until !== undefined) return;
   const { exited, outputBytes, outputFirstOffset } = await session.call("Query", { jobID });
   if (tail !== undefined || !exited && follow) return;
   const first = Math.max(

@@ -2,8 +2,6 @@
  * Encodes a piece of output as a gRPC message in the buffer that it is in: the usual encoder copies
  * each byte twice, and leaves the copies to the garbage collector. Pure.
  */
-import { HEADROOM_BYTES } from "../logs.ts";
-
 /** The compression flag and the length before each message (gRPC over HTTP/2). */
 const PREFIX_BYTES = 5;
 
@@ -11,6 +9,7 @@ const PREFIX_BYTES = 5;
 const OUTPUT_TAG = 1 << 3 | 2;
 const OFFSET_TAG = 2 << 3;
 const GAP_BYTES_TAG = 3 << 3;
+const TIME_MS_TAG = 4 << 3;
 
 /** The fields of a StreamResponse. */
 export interface OutputMessage {
@@ -20,6 +19,8 @@ export interface OutputMessage {
   readonly offset: number;
   /** So many bytes right before `offset` are not there; 0: none. */
   readonly gapBytes: number;
+  /** When they were written, milliseconds since 1970-01-01 UTC; 0: that was not asked for. */
+  readonly timeMs: number;
 }
 
 /**
@@ -27,11 +28,12 @@ export interface OutputMessage {
  *
  * @throws {RangeError} When there is too little room before `output`.
  */
-export function frameOutput({ output, offset, gapBytes }: OutputMessage): Uint8Array {
+export function frameOutput({ output, offset, gapBytes, timeMs }: OutputMessage): Uint8Array {
   const head = [
     OFFSET_TAG,
     ...varint(offset),
     ...(gapBytes === 0 ? [] : [GAP_BYTES_TAG, ...varint(gapBytes)]),
+    ...(timeMs === 0 ? [] : [TIME_MS_TAG, ...varint(timeMs)]),
     ...(output.length === 0 ? [] : [OUTPUT_TAG, ...varint(output.length)]),
   ];
   const messageBytes = head.length + output.length;
@@ -41,13 +43,6 @@ export function frameOutput({ output, offset, gapBytes }: OutputMessage): Uint8A
   new DataView(output.buffer, begin).setUint32(1, messageBytes);
   frame.set(head, PREFIX_BYTES);
   return frame;
-}
-
-/** A copy of bytes, in a buffer with headroom. */
-export function withHeadroom(bytes: Uint8Array): Uint8Array {
-  const buffer = new Uint8Array(HEADROOM_BYTES + bytes.length);
-  buffer.set(bytes, HEADROOM_BYTES);
-  return buffer.subarray(HEADROOM_BYTES);
 }
 
 /** A number in the encoding of Protocol Buffers: seven bits a byte, the lowest first. */

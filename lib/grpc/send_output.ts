@@ -1,6 +1,8 @@
 /** Sends a job's output as it comes, at the pace of its reader. */
-import { type Chunk, isTail, type OutputLog, type ReadRange } from "../logs.ts";
-import { frameOutput, withHeadroom } from "./output_message.ts";
+import { type Chunk, isTail, type ReadRange } from "../logs.ts";
+import { withHeadroom } from "../logs/headroom.ts";
+import { type TimedOutput, TimedReader, type Timing } from "../logs/timed.ts";
+import { frameOutput } from "./output_message.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
 const NO_BYTES = new Uint8Array();
@@ -29,6 +31,8 @@ export interface OutputSink {
 /** What is sent, where to, and for how long. */
 export interface SendOptions {
   readonly range: ReadRange;
+  /** Given: which times are sent, and each message tells its time. */
+  readonly timing?: Timing | undefined;
   readonly sink: OutputSink;
   /** Ends the sending early, without an error. */
   readonly signal: AbortSignal;
@@ -46,28 +50,33 @@ export interface SendOptions {
  * @throws {Deno.errors.NotFound} When the output's file is gone.
  */
 export async function sendOutput(
-  output: Pick<OutputLog, "read">,
-  { range, sink, signal, heartbeatMs, counts, takeTurn }: SendOptions,
+  output: TimedOutput,
+  { range, timing, sink, signal, heartbeatMs, counts, takeTurn }: SendOptions,
 ): Promise<void> {
-  // Where a tail begins is known only from its first chunk.
-  let nextOffset = range.offset ?? (isTail(range) ? undefined : 0);
+  const source = timing === undefined ? output : new TimedReader(output, timing);
+  // Where a tail begins, and what was written since a time, is known only from the first chunk.
+  const isSearched = isTail(range) || timing?.sinceMs !== undefined;
+  let nextOffset = range.offset ?? (isSearched ? undefined : 0);
   // The beginning of a character whose other bytes have not come yet.
   let held: Uint8Array = NO_BYTES;
+  let lastMs = 0;
   const send = (bytes: Uint8Array, offset: number, gapBytes: number) => {
     nextOffset = offset + bytes.length;
     counts.bytes += bytes.length;
-    sink.write(frameOutput({ output: bytes, offset, gapBytes }));
+    sink.write(frameOutput({ output: bytes, offset, gapBytes, timeMs: lastMs }));
   };
   using _heartbeat = every(heartbeatMs, () => {
     // A slow reader has messages to read already, and what waits for it must not grow.
     if (nextOffset === undefined || signal.aborted || !sink.hasRoom) return;
     send(withHeadroom(NO_BYTES), nextOffset, 0);
   });
-  for await (const { offset, bytes, gapBytes } of readAhead(output.read(range, signal, takeTurn))) {
+  for await (const chunk of readAhead(source.read(range, signal, takeTurn))) {
+    const { offset, bytes, gapBytes, timeMs = 0 } = chunk;
     if (gapBytes > 0 && held.length > 0) {
       send(withHeadroom(held), offset - gapBytes - held.length, 0);
       held = NO_BYTES;
     }
+    lastMs = timeMs;
     const begin = offset - held.length;
     const whole = prepend(held, bytes);
     const cut = whole.length - incompleteUtf8Tail(whole);

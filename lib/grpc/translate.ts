@@ -16,6 +16,7 @@ import { checkLabels, type JobQuery } from "../job/list.ts";
 
 import type { Limits } from "../limits.ts";
 import type { ReadRange } from "../logs.ts";
+import type { Timing } from "../logs/timed.ts";
 import type { EngineStatus } from "../model/engine.ts";
 import { hasEnded, type JobRecord } from "../model/record.ts";
 import type { JobRequest } from "../model/request.ts";
@@ -28,7 +29,7 @@ import { traceVariables } from "./trace_context.ts";
  * @throws {JobError} "invalid" where it names more than one beginning.
  */
 export function toReadRange(request: StreamRequest__Output): ReadRange {
-  const { offset, tailLines, tailBytes, noFollow } = request;
+  const { offset, tailLines, tailBytes, noFollow, sinceMs } = request;
   const given = onlyNumbers({ offset, tailLines, tailBytes });
   if (Object.keys(given).length > 1) {
     throw new JobError(
@@ -36,7 +37,25 @@ export function toReadRange(request: StreamRequest__Output): ReadRange {
       "Cannot stream: only one of offset, tail_lines and tail_bytes may be given",
     );
   }
+  if (sinceMs !== 0 && "offset" in given) {
+    throw new JobError("invalid", "Cannot stream: only one of offset and since_ms may be given");
+  }
   return { ...given, follow: !noFollow };
+}
+
+/**
+ * Which times a Stream asks for; undefined: it asks for none.
+ *
+ * @throws {JobError} "invalid" for a time before 1970.
+ */
+export function toTiming(
+  { sinceMs, untilMs, timestamps }: StreamRequest__Output,
+): Timing | undefined {
+  if (sinceMs < 0 || untilMs < 0) {
+    throw new JobError("invalid", "Cannot stream: since_ms and until_ms are not before 1970");
+  }
+  if (sinceMs === 0 && untilMs === 0 && !timestamps) return undefined;
+  return { ...(sinceMs > 0 && { sinceMs }), ...(untilMs > 0 && { untilMs }) };
 }
 
 /**

@@ -18,6 +18,9 @@ const OUTPUT_FILE = "output";
 /** The file that says what is missing in the output; its launcher and its readers write it. */
 const GAPS_FILE = "gaps";
 
+/** The file that says when the output grew; the server writes it. */
+const TIMES_FILE = "times";
+
 /** The job's record as it was at its start: where the records are lost, it is put on record again. */
 const RECORD_FILE = "job";
 
@@ -59,6 +62,7 @@ export class JobFolders {
       firstOffset,
       finished,
       gapsPath: join(this.pathOf(id), GAPS_FILE),
+      timesPath: join(this.pathOf(id), TIMES_FILE),
       news: this.#news,
       totalBytes: outputBytes,
     });

@@ -1,7 +1,11 @@
-/** Bounds the output of jobs that run: what is beyond the bound is cut off at its beginning. */
+/**
+ * Looks at the outputs of jobs that run: what is beyond the bound is cut off at its beginning, and when
+ * they have grown is taken down.
+ */
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
+import type { TimeEntry } from "../logs/time_index.ts";
 import { type Cut, cutOffset } from "../logs/rotation.ts";
 import type { JobStore } from "../store.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
@@ -18,14 +22,39 @@ export interface RotationParts {
   readonly freeHeads: (cuts: readonly Cut[]) => Promise<void>;
 }
 
+/** Outputs that are looked at, and times that are written, at once. */
+const MAX_AT_ONCE = 16;
+
+/** What was seen of one job's output. */
+interface Look {
+  readonly job: ActiveJob;
+  readonly seen: TimeEntry;
+}
+
 /**
- * Cuts the output of those jobs that have written beyond the bound. Never rejects: what fails is
- * logged, and done again with the next rotation.
+ * Cuts the output of those jobs that have written beyond the bound, and takes down which have grown.
+ * Never rejects: what fails is logged, and done again with the next rotation.
  */
 export async function rotate(jobs: Iterable<ActiveJob>, parts: RotationParts): Promise<void> {
-  const cuts = recordCuts(jobs, parts);
-  if (cuts.length === 0) return;
-  const { active, store, folders, freeHeads } = parts;
+  const looks: Look[] = [];
+  await forEach(jobs, async (job) => {
+    try {
+      looks.push({ job, seen: await job.output.look() });
+    } catch {
+      // The file is gone, or cannot be read: its readers tell.
+    }
+  });
+  const cuts = recordCuts(looks, parts);
+  if (cuts.length > 0) await cutOff(cuts, parts);
+  const news = looks.filter(({ job: { output }, seen }) => output.times.isNews(seen.bytes));
+  await forEach(news, ({ job, seen }) => job.output.times.note(seen));
+  await forEach(cuts, ({ job, offset }) => job.output.times.forget(offset));
+}
+
+async function cutOff(
+  cuts: readonly { readonly job: ActiveJob; readonly offset: number }[],
+  { active, store, folders, freeHeads }: RotationParts,
+): Promise<void> {
   try {
     // On record before the first byte is freed: freed bytes read as zeros, and must not be shown.
     await store.synced();
@@ -39,18 +68,30 @@ export async function rotate(jobs: Iterable<ActiveJob>, parts: RotationParts): P
   }
 }
 
+/** Does something with each item, with some at once, in their order. */
+async function forEach<Item>(
+  items: Iterable<Item>,
+  action: (item: Item) => Promise<void>,
+): Promise<void> {
+  const rest = items[Symbol.iterator]();
+  const work = async () => {
+    for (let next = rest.next(); next.done !== true; next = rest.next()) await action(next.value);
+  };
+  await Promise.all(Array.from({ length: MAX_AT_ONCE }, work));
+}
+
 /** Outputs of which it was told that they cannot be cut: rotation comes twice a second. */
 const told = new WeakSet<OutputLog>();
 
 /** The new beginnings of outputs, stored. */
 function recordCuts(
-  jobs: Iterable<ActiveJob>,
+  looks: readonly Look[],
   { store, maxOutputBytes }: RotationParts,
 ): { readonly job: ActiveJob; readonly offset: number }[] {
   const cuts: { job: ActiveJob; offset: number }[] = [];
-  for (const job of jobs) {
+  for (const { job, seen } of looks) {
     const { record: { id }, output } = job;
-    const offset = cutOffset(sizeOf(output).bytes, output.firstOffset, maxOutputBytes);
+    const offset = cutOffset(seen.bytes, output.firstOffset, maxOutputBytes);
     if (offset === undefined) continue;
     try {
       store.setFirstOffset(id, offset);

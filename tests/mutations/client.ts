@@ -761,4 +761,25 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "this.#events.length >= Infinity",
     tests: ["client_events"],
   },
+  {
+    name: "an old server's output is shown as what was asked for",
+    file: "client/jobs/output_position.ts",
+    from: "this.#isTimed && timeMs === 0 && !isEmpty",
+    to: "this.#isTimed && timeMs < 0 && !isEmpty",
+    tests: ["client_output_position"],
+  },
+  {
+    name: "what the server left out before a time is a gap",
+    file: "client/jobs/output_position.ts",
+    from: "this.#range.sinceMs !== undefined && isEmpty) return;",
+    to: "this.#range.sinceMs !== undefined && isEmpty) this.#next = 0;",
+    tests: ["client_output_position"],
+  },
+  {
+    name: "a line that comes in pieces has several times",
+    file: "client/screen/line_stamps.ts",
+    from: "if (!this.#isInLine) parts.push(stamp);",
+    to: "parts.push(stamp);",
+    tests: ["client_output_time"],
+  },
 ];

@@ -11,8 +11,8 @@ function begin(range: Partial<OutputRange> = {}) {
     take: (bytes, offset) => events.push(`${offset}: ${new TextDecoder().decode(bytes)}`),
     skip: (gapBytes, offset) => events.push(`gap of ${gapBytes} before ${offset}`),
   });
-  const take = (offset: number, text: string, gapBytes = 0) =>
-    position.take({ offset, output: Buffer.from(text), gapBytes });
+  const take = (offset: number, text: string, gapBytes = 0, timeMs = 0) =>
+    position.take({ offset, output: Buffer.from(text), gapBytes, timeMs });
   return { position, events, take };
 }
 
@@ -108,4 +108,34 @@ Deno.test("OutputPosition: starts at the offset that was asked for", () => {
   assert.deepEqual(position.request(), { jobID: ID, noFollow: false, offset: 2 });
   take(2, "c");
   assert.deepEqual(events, ["2: c"]);
+});
+
+Deno.test("OutputPosition: since a time, each request says it until there are bytes", () => {
+  const { position, events, take } = begin({ sinceMs: 5, tailLines: 2, timestamps: true });
+  take(40, "", 0, 7);
+  assert.equal(position.next, undefined);
+  const asked = { jobID: ID, noFollow: false, timestamps: true };
+  assert.deepEqual(position.request(), { ...asked, sinceMs: 5, tailLines: 2 });
+  take(50, "abc", 0, 7);
+  assert.deepEqual(events, ["50: abc"], "what the server left out on purpose is no gap");
+  assert.deepEqual(position.request(), { ...asked, offset: 53 });
+});
+
+Deno.test("OutputPosition: until a time, each request says it", () => {
+  const { position, take } = begin({ untilMs: 9 });
+  take(0, "abc", 0, 7);
+  const asked = { jobID: ID, noFollow: false, timestamps: true };
+  assert.deepEqual(position.request(), { ...asked, untilMs: 9, offset: 3 });
+});
+
+Deno.test("OutputPosition: a server that does not know times is told of, and nothing of it is shown", () => {
+  for (const range of [{ sinceMs: 5 }, { untilMs: 5 }, { timestamps: true }]) {
+    const { events, take } = begin(range);
+    take(0, "");
+    assert.throws(
+      () => take(0, "abc"),
+      /older than this client.*--since, --until and --timestamps/,
+    );
+    assert.deepEqual(events, []);
+  }
 });

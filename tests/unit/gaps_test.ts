@@ -57,6 +57,7 @@ async function logOf(
     firstOffset: 0,
     finished: true,
     gapsPath: join(folder, "gaps"),
+    timesPath: join(folder, "times"),
     ...options,
   });
 }

@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import type { JobManagerOptions } from "../../lib/job.ts";
+import { TimeIndex } from "../../lib/logs/time_index.ts";
 import { JobHost, soon } from "../support/job_host.ts";
 import { isSettled } from "../support/settled.ts";
+import { until } from "../support/wait.ts";
 
 const MAX_BYTES = 64 * 1024;
 
@@ -31,6 +33,7 @@ Deno.test("rotate: the new beginning is on record, and on the disk, before the f
   await using _host = host;
   host.store.onSynced = () => gate.promise;
   const rotated = host.manager.rotate();
+  await until("the new beginning is stored", () => host.store.calls.includes("synced"));
   assert.deepEqual(host.store.calls, ["setFirstOffset", "synced"]);
   assert.equal(host.manager.output(id).firstOffset, 0, "readers may still have it");
   assert.deepEqual(freed, []);
@@ -38,6 +41,36 @@ Deno.test("rotate: the new beginning is on record, and on the disk, before the f
   await rotated;
   assert.deepEqual(freed, [{ file: `${host.folderOf(id)}/output`, length: 16_384 }]);
   assert.equal((await host.manager.query(id)).record.firstOffset, 16_384);
+});
+
+Deno.test("rotate: when outputs have grown is taken down, and forgotten with what is cut off", async () => {
+  const { host, id } = await hostWithOutput();
+  await using _host = host;
+  const timesOf = async () => TimeIndex.parse(await Deno.readFile(`${host.folderOf(id)}/times`));
+  await host.manager.rotate();
+  assert.equal((await timesOf()).last?.bytes, OUTPUT.length);
+  await host.print(id, OUTPUT);
+  await host.manager.rotate();
+  assert.equal((await timesOf()).count, 2);
+  const grown = host.manager.output(id).firstOffset;
+  assert(
+    grown > OUTPUT.length && (await timesOf()).count === 2,
+    "when the kept part begins is known",
+  );
+  await host.print(id, OUTPUT);
+  await host.manager.rotate();
+  const { count, last } = await timesOf();
+  assert.deepEqual([count, last?.bytes], [2, 3 * OUTPUT.length]);
+});
+
+Deno.test("rotate: a disk that refuses the times is told once, and costs no output", async () => {
+  const { host, id } = await hostWithOutput({ maxOutputBytes: Infinity });
+  await using _host = host;
+  await Deno.mkdir(`${host.folderOf(id)}/times`);
+  for (let time = 0; time < 3; time++) await host.manager.rotate();
+  const told = "cannot keep the times of a job's output; the output itself is kept";
+  assert.deepEqual(host.log.messages("warn"), [told]);
+  assert.equal((await host.manager.query(id)).outputBytes, OUTPUT.length);
 });
 
 Deno.test("rotate: below the bound, and without one, nothing is done", async () => {
@@ -73,7 +106,7 @@ Deno.test("rotate: an output that a job made larger than numbers can tell is tol
   const { host, id } = await hostWithOutput();
   await using _host = host;
   const output = host.manager.output(id);
-  output.size = () => ({ bytes: 2 ** 62, diskBytes: 0 });
+  output.look = () => Promise.resolve({ bytes: 2 ** 62, timeMs: 0 });
   for (let time = 0; time < 3; time++) await host.manager.rotate();
   assert.deepEqual(host.log.messages("error"), ["cannot rotate output"]);
   assert.equal(host.stored(id).firstOffset, 0);

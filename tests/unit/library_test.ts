@@ -442,7 +442,7 @@ Deno.test("OutputQueue: asks for a pause when a reader is slow, and ends it", as
   const queue = new OutputQueue({ onLost: () => {}, onResumed: () => {} });
   for (let part = 0; part < 3; part++) {
     assert.equal(queue.room(), undefined);
-    queue.take(new Uint8Array(2 ** 20), part * 2 ** 20);
+    queue.take(new Uint8Array(2 ** 20), part * 2 ** 20, 0);
   }
   const room = queue.room();
   assert(room !== undefined);
@@ -457,10 +457,10 @@ Deno.test("OutputQueue: gives what came before it says why no more comes", async
   const queue = new OutputQueue({ onLost: () => {}, onResumed: () => {} });
   const first = queue.next();
   queue.skip(3, 5);
-  queue.take(text("ab"), 5);
+  queue.take(text("ab"), 5, 0);
   queue.finish({ error: new Error("broken") });
   queue.finish({});
-  assert.deepEqual(await first, { chunk: new Gap(2, 3), offset: 2 });
+  assert.deepEqual(await first, { chunk: new Gap(2, 3), offset: 2, timeMs: 0 });
   assert.equal((await queue.next())?.offset, 5);
   await assert.rejects(queue.next(), /broken/);
 });

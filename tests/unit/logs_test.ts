@@ -36,6 +36,7 @@ class Output implements AsyncDisposable {
       firstOffset,
       finished,
       gapsPath: `${this.#file}.gaps`,
+      timesPath: `${this.#file}.times`,
     });
   }
 
@@ -412,6 +413,7 @@ Deno.test("OutputLog.read: a file that is gone is an error", async () => {
     firstOffset: 0,
     finished: false,
     gapsPath: "/nonexistent/gaps",
+    timesPath: "/nonexistent/times",
   });
   await assert.rejects(log.read({ follow: true }, NEVER).next(), Deno.errors.NotFound);
   assert.throws(() => log.size(), Deno.errors.NotFound);
@@ -429,6 +431,7 @@ Deno.test("OutputLog.firstOffset: never goes back", () => {
     firstOffset: 4096,
     finished: true,
     gapsPath: "/nonexistent/gaps",
+    timesPath: "/nonexistent/times",
   });
   log.firstOffset = 8192;
   log.firstOffset = 0;

@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { type OutputSink, sendOutput } from "../../lib/grpc/send_output.ts";
 import { type Chunk, CHUNK_BYTES, OutputLog, type ReadRange } from "../../lib/logs.ts";
+import type { Timing } from "../../lib/logs/timed.ts";
 import { jobService } from "../../proto/contract.ts";
 import { isSettled, turn } from "../support/settled.ts";
 import { until } from "../support/wait.ts";
@@ -13,6 +14,7 @@ interface Message {
   readonly bytes: Uint8Array;
   readonly offset: number;
   readonly gapBytes: number;
+  readonly timeMs: number;
 }
 
 /** A fake reader: it takes everything, unless a test makes it stall. */
@@ -37,12 +39,13 @@ class FakeSink implements OutputSink {
   write(frame: Uint8Array): void {
     // The sender may use the frame's memory again.
     const bytes = Buffer.from(frame.subarray(5));
-    const { output, offset, gapBytes } = jobService.Stream.responseDeserialize(bytes);
+    const { output, offset, gapBytes, timeMs } = jobService.Stream.responseDeserialize(bytes);
     this.messages.push({
       text: output.toString(),
       bytes: new Uint8Array(output),
       offset: Number(offset),
       gapBytes: Number(gapBytes),
+      timeMs,
     });
   }
 
@@ -64,7 +67,12 @@ class Place implements AsyncDisposable {
 
   constructor(content: string | Uint8Array = "", { firstOffset = 0, finished = true } = {}) {
     Deno.writeFileSync(this.#path, toBytes(content));
-    this.log = new OutputLog(this.#path, { firstOffset, finished, gapsPath: `${this.#path}.gaps` });
+    this.log = new OutputLog(this.#path, {
+      firstOffset,
+      finished,
+      gapsPath: `${this.#path}.gaps`,
+      timesPath: `${this.#path}.times`,
+    });
   }
 
   append(content: string | Uint8Array): void {
@@ -87,11 +95,17 @@ function toBytes(content: string | Uint8Array): Uint8Array {
 function send(
   output: Pick<OutputLog, "read">,
   range: Partial<ReadRange> = {},
-  { sink = new FakeSink(), control = new AbortController(), heartbeatMs = 0 } = {},
+  { sink = new FakeSink(), control = new AbortController(), heartbeatMs = 0, timing }: {
+    readonly sink?: FakeSink;
+    readonly control?: AbortController;
+    readonly heartbeatMs?: number;
+    readonly timing?: Timing;
+  } = {},
 ) {
   const counts = { open: 0, bytes: 0 };
-  const done = sendOutput(output, {
+  const done = sendOutput(output as OutputLog, {
     range: { follow: true, ...range },
+    timing,
     sink,
     signal: control.signal,
     heartbeatMs,
@@ -127,6 +141,26 @@ Deno.test("sendOutput: every byte once, in order, and counted", async () => {
     assert.deepEqual([message.offset, message.gapBytes], [offset, 0]);
     offset += message.bytes.length;
   }
+});
+
+Deno.test("sendOutput: where times are asked for each message has its own, and no other has one", async () => {
+  await using place = new Place("abc\n");
+  const { timeMs: written } = await place.log.look();
+  for (const timing of [undefined, {}, { sinceMs: 1 }]) {
+    const { sink, done } = send(place.log, {}, { ...(timing && { timing }) });
+    await done;
+    const { timeMs, text } = sink.messages.at(-1) ?? {};
+    assert.deepEqual([timeMs, text], [timing === undefined ? 0 : written, "abc\n"]);
+  }
+});
+
+Deno.test("sendOutput: what was written since a time begins with where that is, and no heartbeat before", async () => {
+  await using place = new Place("abc\n");
+  const { sink, done } = send(place.log, { follow: false }, {
+    timing: { sinceMs: Date.now() + 1000 },
+  });
+  await done;
+  assert.deepEqual(sink.pieces, [[4, 0, ""]]);
 });
 
 Deno.test("sendOutput: no output is no message", async () => {
@@ -385,6 +419,7 @@ Deno.test("sendOutput: a log without a file is not found", async () => {
     firstOffset: 0,
     finished: true,
     gapsPath: "/nonexistent/gaps",
+    timesPath: "/nonexistent/times",
   });
   await assert.rejects(send(log).done, Deno.errors.NotFound);
 });

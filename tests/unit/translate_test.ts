@@ -8,6 +8,7 @@ import {
   toJobRequest,
   toQueryResponse,
   toReadRange,
+  toTiming,
   withJobsFound,
   withTrace,
 } from "../../lib/grpc/translate.ts";
@@ -76,6 +77,21 @@ Deno.test("toReadRange: more than one beginning is refused, also where they are 
   ];
   for (const request of beginnings) {
     assertRefused(() => toReadRange(streamRequest(request)), "invalid", /only one of offset/);
+  }
+});
+
+Deno.test("toTiming: none unless one of the three is asked for; with a tail, and not with an offset", () => {
+  const timing = (request: StreamRequest) => toTiming(streamRequest(request));
+  assert.equal(timing({ tailLines: 1 }), undefined);
+  assert.deepEqual(timing({ timestamps: true }), {});
+  assert.deepEqual(timing({ sinceMs: 5, untilMs: 9 }), { sinceMs: 5, untilMs: 9 });
+  assert.deepEqual(toReadRange(streamRequest({ sinceMs: 5, tailLines: 1 })), {
+    follow: true,
+    tailLines: 1,
+  });
+  assertRefused(() => toReadRange(streamRequest({ sinceMs: 5, offset: 0 })), "invalid", /since_ms/);
+  for (const request of [{ sinceMs: -1 }, { untilMs: -1 }]) {
+    assertRefused(() => timing(request), "invalid", /before 1970/);
   }
 });
 

@@ -14,7 +14,7 @@ Deno.test("pacedStream: reads ahead by a bounded part, and on when bytes are tak
       const waiting = sink.room?.();
       if (waiting !== undefined) full();
       await waiting;
-      sink.take(PIECE, takenBytes);
+      sink.take(PIECE, takenBytes, 0);
       takenBytes += PIECE.length;
     }
   }).getReader();
@@ -29,7 +29,7 @@ Deno.test("pacedStream: reads ahead by a bounded part, and on when bytes are tak
 
 Deno.test("pacedStream: fails where the reading fails", async () => {
   const reader = pacedStream((sink) => {
-    sink.take(PIECE, 0);
+    sink.take(PIECE, 0, 0);
     return Promise.reject(new Error("the server went away"));
   }).getReader();
   await assert.rejects(async () => {
