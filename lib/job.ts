@@ -9,12 +9,15 @@ import { type EndingParts, Endings, type StopOptions } from "./job/endings.ts";
 import { type EventQuery, type EventsPage, followEvents, RecentRecords } from "./job/events.ts";
 import { JobFolders } from "./job/folder.ts";
 import { type JobQuery, listPage } from "./job/list.ts";
+import { HeldJobs } from "./job/held_jobs.ts";
 import { type IsVisible, Lookup } from "./job/lookup.ts";
 import { refOf } from "./job/refs.ts";
 import { removeJob } from "./job/removal.ts";
 import { rotate, type RotationParts } from "./job/rotate.ts";
 import { type StartOptions, Starts } from "./job/starts.ts";
 import { type JobView, viewJobs } from "./job/views.ts";
+import { type Limits, readLimits } from "./limits.ts";
+import { QueueFile } from "./limits/queue_file.ts";
 import type { OutputLog } from "./logs.ts";
 import { freeHeads } from "./logs/rotation.ts";
 import type { UidRange } from "./model/owner_uids.ts";
@@ -60,6 +63,17 @@ interface Parts extends JobManagerOptions {
   readonly syncOutput: EndingParts["syncOutput"];
   readonly folders: JobFolders;
   readonly active: ActiveJobs;
+  readonly queues: QueueFile;
+  readonly allowedLimits: () => Limits;
+}
+
+function allowedLimits(
+  { limitsFolder, maxProcesses }: Pick<JobManagerOptions, "limitsFolder" | "maxProcesses">,
+): Limits {
+  return {
+    ...readLimits(limitsFolder),
+    ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
+  };
 }
 
 function syncOutput(output: OutputLog): Promise<void> {
@@ -73,13 +87,18 @@ export class JobManager {
   readonly #endings: Endings;
   readonly #starts: Starts;
   readonly #recent: RecentRecords;
+  readonly #held: HeldJobs;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
     this.#lookup = new Lookup(parts);
     this.#recent = new RecentRecords((id) => this.#lookup.find(id));
-    this.#endings = new Endings({ ...parts, rotate: (job) => rotate([job], parts) });
-    this.#starts = new Starts({ ...parts, endings: this.#endings });
+    const held = this.#held = new HeldJobs({
+      ...parts,
+      stateOf: (id) => this.#lookup.find(id)?.state,
+    });
+    this.#endings = new Endings({ ...parts, held, rotate: (job) => rotate([job], parts) });
+    this.#starts = new Starts({ ...parts, held, endings: this.#endings });
   }
 
   /**
@@ -93,10 +112,20 @@ export class JobManager {
     const folders = new JobFolders(options.jobsParent ?? options.logFolder, news);
     const active = new ActiveJobs(store, clock);
     const maxOutputBytes = bound === "holes" ? options.maxOutputBytes : Infinity;
-    const parts = { freeHeads, syncOutput, ...options, maxOutputBytes, clock, folders, active };
+    const parts = {
+      freeHeads,
+      syncOutput,
+      ...options,
+      maxOutputBytes,
+      clock,
+      folders,
+      active,
+      queues: new QueueFile(options.limitsFolder),
+      allowedLimits: () => allowedLimits(options),
+    };
     const manager = new JobManager(parts);
     await folders.prepare();
-    await adoptJobs({ ...parts, endings: manager.#endings });
+    await adoptJobs({ ...parts, endings: manager.#endings, held: manager.#held });
     return manager;
   }
 
@@ -237,6 +266,16 @@ export class JobManager {
     await store.synced();
   }
 
+  /** The host's queues and what is in them, as `NAME: 1 of 2 run, 5 wait`. */
+  async queues(): Promise<string[]> {
+    return this.#parts.executor.capabilities.queues ? [] : await this.#held.describeQueues();
+  }
+
+  /** Lets no job that waits begin any more: the server ends, and the next one goes on. */
+  close(): void {
+    this.#held.close();
+  }
+
   /** Cuts the output of the jobs that have written beyond the bound. Never rejects. */
   async rotate(): Promise<void> {
     const begun = [...this.#parts.active].filter(({ record }) => isRunning(record.state));
@@ -268,6 +307,12 @@ export class JobManager {
     { withUsage }: { readonly withUsage: boolean },
   ): Promise<JobView[]> {
     const { executor, folders } = this.#parts;
-    return viewJobs(records, { withUsage, lookup: this.#lookup, folders, executor });
+    return viewJobs(records, {
+      withUsage,
+      lookup: this.#lookup,
+      folders,
+      executor,
+      held: this.#held,
+    });
   }
 }

@@ -40,6 +40,7 @@ export type Jobs = Pick<
   | "list"
   | "output"
   | "query"
+  | "queues"
   | "remove"
   | "resolve"
   | "signal"
@@ -156,6 +157,8 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         engine,
         partitions: [...partitions],
         limitsNotHeld: [...limitsNotHeld],
+        queues: await manager.queues(),
+        jobsWait: true,
       };
     }, shutdown),
     // A job may run for days: a shutdown does not wait for its end.

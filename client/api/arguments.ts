@@ -128,8 +128,8 @@ export function toJobSpec(options: StartOptions): JobSpec {
 }
 
 function toQueueSpec(options: StartOptions): QueueSpec {
-  const { partition, account, qos, nice, cpus, gpus, constraint, begin, after } = options;
-  for (const name of ["partition", "account", "qos", "constraint"] as const) {
+  const { queue, partition, account, qos, nice, cpus, gpus, constraint, begin, after } = options;
+  for (const name of ["queue", "partition", "account", "qos", "constraint"] as const) {
     checkText(name, options[name]);
   }
   checkNumber("nice", nice, NICE_RANGE);
@@ -143,7 +143,18 @@ function toQueueSpec(options: StartOptions): QueueSpec {
   }
   for (const jobID of after ?? []) checkJobID(jobID);
   const beginAtMs = toMs("begin", begin);
-  return { partition, account, qos, nice, cpus, gpus: gpuText, constraint, beginAtMs, after };
+  return {
+    queue,
+    partition,
+    account,
+    qos,
+    nice,
+    cpus,
+    gpus: gpuText,
+    constraint,
+    beginAtMs,
+    after,
+  };
 }
 
 function toBytes(stdin: string | Uint8Array): Uint8Array {

@@ -72,6 +72,8 @@ export function toJob(job: QueryResponse__Output): Job {
     engineState: toldEngineState(job.engineState, job.exited) || null,
     asOf: toDate(job.asOfMs),
     partition: job.partition || null,
+    queue: job.queue || null,
+    queuePosition: job.queuePosition || null,
   };
 }
 

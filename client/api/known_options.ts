@@ -56,6 +56,7 @@ const START: Names<StartOptions> = {
   graceMs: true,
   limits: true,
   isolation: true,
+  queue: true,
   partition: true,
   account: true,
   qos: true,

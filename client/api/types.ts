@@ -172,12 +172,16 @@ export interface Job {
   readonly outputBytes: number;
   /** Output before this offset was rotated away. */
   readonly outputFirstOffset: number;
+  /** The queue of the host in which it waits, or has waited. */
+  readonly queue: string | null;
+  /** The how manieth its turn in the queue is, from 1 on; null: it is not in line. */
+  readonly queuePosition: number | null;
+  /** What it waits for while it is pending, in the server's or the engine's words. */
+  readonly pendingReason: string | null;
+  /** When it was submitted, where jobs wait. */
+  readonly submittedAt: Date | null;
   /** The node of the cluster where it runs or ran. This field and those below are null elsewhere. */
   readonly node: string | null;
-  /** Why it is pending, in the engine's words. */
-  readonly pendingReason: string | null;
-  /** When it was submitted to the cluster. */
-  readonly submittedAt: Date | null;
   /** When it will start, as the engine estimates. */
   readonly estimatedStart: Date | null;
   /** Its number in the engine. */
@@ -227,6 +231,12 @@ export interface StartOptions extends CallControl {
   readonly limits?: JobLimits | undefined;
   /** How it is isolated. */
   readonly isolation?: Partial<Isolation> | undefined;
+  /** The queue of the server's host in which it waits for its turn. */
+  readonly queue?: string | undefined;
+  /** Not before this time. */
+  readonly begin?: Date | undefined;
+  /** Not before these jobs have ended with exit code 0. */
+  readonly after?: readonly string[] | undefined;
   /** The part of the cluster. This option and those below are for a server over a cluster. */
   readonly partition?: string | undefined;
   /** Whom the job is charged to. */
@@ -241,10 +251,6 @@ export interface StartOptions extends CallControl {
   readonly gpus?: number | string | undefined;
   /** What the node must have, in the cluster's notation. */
   readonly constraint?: string | undefined;
-  /** Not before this time. */
-  readonly begin?: Date | undefined;
-  /** Not before these jobs have ended with exit code 0. */
-  readonly after?: readonly string[] | undefined;
 }
 
 /** How a job is stopped. */
@@ -429,6 +435,10 @@ export interface ServerInfo {
   readonly partitions: readonly string[];
   /** Limits that a start may not ask for, each with the reason. */
   readonly limitsNotHeld: readonly string[];
+  /** The queues of the server's host, each as `NAME: what runs and waits in it`. */
+  readonly queues: readonly string[];
+  /** Whether a start may have `after` and `begin`, and on a host `queue`. */
+  readonly jobsWait: boolean;
   /** The server's clock. */
   readonly time: Date;
 }

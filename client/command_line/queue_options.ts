@@ -1,4 +1,4 @@
-/** The options of a start that only a server over a cluster takes. */
+/** The options of a start that waits, and those that only a server over a cluster takes. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { countWithin } from "../../common/quantities.ts";
 import { splitPlacedID } from "../jobs/placed_job.ts";
@@ -14,6 +14,7 @@ export interface QueueOptions extends Omit<QueueSpec, "beginAtMs"> {
 
 /** Adds the options. */
 export function defineQueueOptions(command: Command): void {
+  defineWaitOptions(command);
   const add = (option: Option) => command.addOption(option.helpGroup("Cluster:"));
   const addText = (flags: string, description: string) =>
     add(parsedOption(flags, description, { parse: parseText }));
@@ -34,6 +35,16 @@ export function defineQueueOptions(command: Command): void {
     parsedOption("--gpus <n>", "GPUs: a number, or TYPE:NUMBER", { parse: parseGpus }),
   );
   addText("--constraint <features>", "what the node must have, in the cluster's notation");
+}
+
+/** Adds those that make a job wait, on a host or a cluster. */
+function defineWaitOptions(command: Command): void {
+  const add = (option: Option) => command.addOption(option.helpGroup("Waiting:"));
+  add(
+    parsedOption("--queue <name>", "wait for its turn in this queue of the server's host", {
+      parse: parseText,
+    }),
+  );
   add(
     parsedOption(
       "--begin <time>",
@@ -51,8 +62,8 @@ export function defineQueueOptions(command: Command): void {
 
 /** What the options ask of the queue. */
 export function toQueueSpec({ begin, ...options }: QueueOptions): QueueSpec {
-  const { partition, account, qos, nice, cpus, gpus, constraint, after } = options;
-  return { partition, account, qos, nice, cpus, gpus, constraint, beginAtMs: begin, after };
+  const { queue, partition, account, qos, nice, cpus, gpus, constraint, after } = options;
+  return { queue, partition, account, qos, nice, cpus, gpus, constraint, beginAtMs: begin, after };
 }
 
 function parseText(text: string): string {

@@ -1,10 +1,12 @@
-/** What a start asks of the queue of a cluster. */
+/** What a start asks of a queue, a cluster's or a host's. */
 import type { StartRequest } from "../../proto/contract.ts";
 import { GrpcStatus, RefusedCallError } from "../errors.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
 
-/** What is not given is the cluster's choice. */
+/** What is not given is the server's choice. */
 export interface QueueSpec {
+  /** One of the queues of the server's host. */
+  readonly queue?: string | undefined;
   readonly partition?: string | undefined;
   readonly account?: string | undefined;
   readonly qos?: string | undefined;
@@ -24,6 +26,7 @@ export interface QueueSpec {
 
 /** The fields of the request, and the options that set them. */
 const FLAGS = {
+  queue: "--queue",
   partition: "--partition",
   account: "--account",
   qos: "--qos",
@@ -34,6 +37,9 @@ const FLAGS = {
   beginAtMs: "--begin",
   after: "--after",
 } as const satisfies Record<keyof QueueSpec, string>;
+
+/** What servers have that run jobs on their own host. */
+const OF_HOSTS: readonly (keyof QueueSpec)[] = ["queue", "beginAtMs", "after"];
 
 const FIELDS = Object.keys(FLAGS) as readonly (keyof QueueSpec)[];
 
@@ -65,23 +71,36 @@ function isGiven(value: QueueSpec[keyof QueueSpec]): boolean {
 }
 
 /**
- * Refuses a start that asks a server for a queue which it does not have: a server of an earlier version
- * would ignore these fields, and start a job at once that has to wait for another one.
+ * Refuses a start that asks a server for what it does not have: a server of an earlier version would ignore
+ * these fields, and start a job at once that has to wait.
  *
- * @throws {ClientError} The server runs jobs on its own host, or cannot be asked.
+ * @throws {ClientError} The server does not have it, or cannot be asked.
  */
 export async function checkHasQueue(
   session: Session,
   request: StartRequest,
   { signal }: Pick<CallOptions, "signal"> = {},
 ): Promise<void> {
-  const asked = FIELDS.find((field) => isGiven(request[field] as QueueSpec[typeof field]));
-  if (asked === undefined) return;
-  const { engine } = await session.call("Info", {}, { signal });
-  if (engine !== "") return;
+  const asked = FIELDS.filter((field) => isGiven(request[field] as QueueSpec[typeof field]));
+  if (asked.length === 0) return;
+  const { engine, jobsWait } = await session.call("Info", {}, { signal });
+  const [lacking] = asked.filter((field) =>
+    engine !== "" ? field === "queue" : !jobsWait || !OF_HOSTS.includes(field)
+  );
+  if (lacking === undefined) return;
   throw new RefusedCallError(
-    `Cannot start the job: ${FLAGS[asked]} needs a server over a cluster (--engine slurm); ` +
-      `${session.server} runs jobs on its own host.`,
+    `Cannot start the job: ${FLAGS[lacking]} ${problemOf(lacking, engine, session.server)}`,
     GrpcStatus.invalidArgument,
   );
+}
+
+function problemOf(field: keyof QueueSpec, engine: string, server: string): string {
+  if (engine !== "") {
+    return `is for servers that run jobs on their own host; ${server} is over a cluster: choose a ` +
+      "--partition.";
+  }
+  if (OF_HOSTS.includes(field)) {
+    return `needs a newer server: jobs cannot wait on ${server}. Upgrade it.`;
+  }
+  return `needs a server over a cluster (--engine slurm); ${server} runs jobs on its own host.`;
 }

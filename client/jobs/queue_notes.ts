@@ -31,7 +31,7 @@ interface WatchedJob {
 }
 
 /**
- * Notes what jobs wait for in a cluster's queue, once and at changes, where standard error is a terminal.
+ * Notes what jobs wait for, once and at changes, where standard error is a terminal.
  * A job that does not wait costs one Query: no job comes back to the queue.
  */
 export class QueueNotes implements Disposable {
@@ -129,7 +129,8 @@ export class QueueNotes implements Disposable {
   #count(jobs: readonly QueryResponse__Output[]): void {
     const counts = new Map<string, number>();
     for (const { pendingReason } of jobs) {
-      const reason = pendingReason || "no reason given";
+      // Its place in line is each job's own.
+      const reason = pendingReason.replace(/: \d+.. of \d+$/, "") || "no reason given";
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
     }
     const reasons = [...counts].map(([reason, count]) => `${reason} (${count})`).join(", ");

@@ -1,4 +1,4 @@
-/** What is said of a job that waits in a cluster's queue, or has left it without having run. Pure. */
+/** What is said of a job that waits, in a cluster's queue or on a host, or has left it without having run. Pure. */
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { toldEngineState } from "../../common/engine_state.ts";
 import { SECOND_MS } from "../../common/units.ts";
@@ -8,7 +8,7 @@ const FRESH_MS = 10 * SECOND_MS;
 
 /** What a pending job waits for. */
 export interface QueueFacts {
-  /** `waiting in the queue: Resources; expected to start at 14:05`. */
+  /** `waiting in the queue: Resources; expected to start at 14:05`, `waiting for job 3f…`. */
   readonly text: string;
   /** When that was said, as ` (as of 14:04:10)`; empty: just now. */
   readonly asOf: string;
@@ -20,10 +20,14 @@ export interface QueueFacts {
  * @param nowMs Milliseconds since 1970-01-01 UTC.
  */
 export function describeQueued(
-  job: Pick<QueryResponse__Output, "pendingReason" | "estimatedStartMs" | "asOfMs">,
+  job: Pick<QueryResponse__Output, "pendingReason" | "estimatedStartMs" | "engineJob" | "asOfMs">,
   nowMs: number,
 ): QueueFacts {
-  const { pendingReason, estimatedStartMs } = job;
+  const { pendingReason, estimatedStartMs, engineJob } = job;
+  // No engine has it: the server says it, as of now.
+  if (pendingReason !== "" && engineJob === "") {
+    return { text: `waiting for ${pendingReason}`, asOf: "" };
+  }
   const reason = pendingReason === "" ? "" : `: ${pendingReason}`;
   // An estimate that is over says nothing.
   const start = estimatedStartMs > nowMs

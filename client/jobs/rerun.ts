@@ -58,6 +58,10 @@ export function specLike(
     graceMs: given.graceMs ?? job.gracePeriodMs ?? undefined,
     limits: { ...limits, ...given.limits },
     isolation: given.isolation ?? isolation ?? undefined,
-    queue: { ...(job.partition !== "" && { partition: job.partition }), ...given.queue },
+    queue: {
+      ...given.queue,
+      queue: given.queue?.queue ?? job.queue,
+      partition: given.queue?.partition ?? job.partition,
+    },
   };
 }

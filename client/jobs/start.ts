@@ -21,7 +21,7 @@ export interface JobSpec {
   readonly graceMs?: number | undefined;
   readonly limits?: StartRequest["limits"];
   readonly isolation?: StartRequest["isolation"];
-  /** For a server over a cluster. */
+  /** What it waits for, and where it runs on a cluster. */
   readonly queue?: QueueSpec | undefined;
 }
 

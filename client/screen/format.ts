@@ -80,6 +80,8 @@ export function toJson(
     stopSignal: job.stopSignal || null,
     gracePeriodMs: job.gracePeriodMs ?? null,
     hasSecrets: job.hasSecrets,
+    queue: job.queue || null,
+    queuePosition: job.queuePosition || null,
     // The name that `name` had first: for one release more.
     title: job.title || null,
   };
@@ -136,12 +138,13 @@ function describeState(job: QueryResponse__Output): string {
   return `${stateOf(job)}${why}`;
 }
 
-/** Where a job of a cluster is, and what the engine says of it. */
+/** Where a job of a cluster is, and what the engine says of it; what a job on a host waits for. */
 function describePlace(job: QueryResponse__Output): [string, string | undefined][] {
   const isPending = stateOf(job) === "pending";
   const age = job.exited ? "" : describeAge(job, Date.now());
   const engine = describeEngine(job);
   return [
+    ["Queue", job.queue || undefined],
     ["Waits for", isPending && job.pendingReason || undefined],
     ["Expected", isPending ? toTime(job.estimatedStartMs) ?? undefined : undefined],
     ["Node", job.node || undefined],

@@ -142,7 +142,7 @@ async function loadWidthOf(): Promise<(text: string) => number> {
   return (text) => ASCII.test(text) ? text.length : stringWidth(text);
 }
 
-/** Where a job of a cluster runs or ran, or what it waits for: `(Resources)`. */
+/** Where a job of a cluster runs or ran, or what a job waits for: `(Resources)`. */
 function placeOf(job: QueryResponse__Output): string {
   return job.node || (job.pendingReason ? `(${job.pendingReason})` : "-");
 }

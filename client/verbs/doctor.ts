@@ -80,6 +80,7 @@ Examples:
       const partitions = info.partitions.length === 0 ? "" : `: ${info.partitions.join(", ")}`;
       print("ok", "cluster", `${info.engine}${partitions}`);
     }
+    for (const queue of info.queues) print("ok", "queue", queue);
     const { areHeld, text } = info.engine === "" ? limitsOfHost(info) : limitsOfCluster(info);
     print(areHeld ? "ok" : "warning", "limits", text);
     return ExitStatus.ok;

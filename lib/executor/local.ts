@@ -26,7 +26,7 @@ import { JobError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
-import { requireNoQueue } from "../model/queue.ts";
+import { requireNoCluster } from "../model/queue.ts";
 import { DEFAULT_SETTINGS, type JobSettings } from "../model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
@@ -130,7 +130,7 @@ export class LocalExecutor implements Executor {
   }
 
   plan(jobId: string, limits: Limits, settings: JobSettings): Handle {
-    requireNoQueue(settings.queue);
+    requireNoCluster(settings.queue);
     return { ...this.#place(jobId, limits) };
   }
 

@@ -21,6 +21,7 @@ import type { EngineStatus } from "../model/engine.ts";
 import { hasEnded, type JobRecord } from "../model/record.ts";
 import type { JobRequest } from "../model/request.ts";
 import { DEFAULT_SETTINGS, readSettings } from "../model/settings.ts";
+import { waitsOnHost } from "../model/queue.ts";
 import { traceVariables } from "./trace_context.ts";
 
 /**
@@ -229,7 +230,9 @@ export function toEvent(
 }
 
 /** The answer to a Query; fields that a job in its state does not have are left out. */
-export function toQueryResponse({ record, usage, outputBytes, engine }: JobView): QueryResponse {
+export function toQueryResponse(
+  { record, usage, outputBytes, engine, wait }: JobView,
+): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
   const { settings = DEFAULT_SETTINGS, askedLimits = limits, stoppedBy = "" } = record;
   const { title, labels, user, workingDirectory, isolation, timeoutMs, graceMs } = settings;
@@ -256,7 +259,11 @@ export function toQueryResponse({ record, usage, outputBytes, engine }: JobView)
     outputBytes,
     outputFirstOffset: firstOffset,
   };
-  const answer: QueryResponse = { ...common, ...engineFields(record, engine) };
+  const answer: QueryResponse = {
+    ...common,
+    ...engineFields(record, engine),
+    ...hostFields(record, wait),
+  };
   switch (state.kind) {
     case "starting":
       return answer;
@@ -286,6 +293,19 @@ export function toQueryResponse({ record, usage, outputBytes, engine }: JobView)
     return { ...ended, state: "JOB_STATE_EXITED", exitCode, signal, oomKilled };
   }
   return { ...ended, state: "JOB_STATE_LOST", exitCode: -1, reason: state.reason };
+}
+
+/** What is told of a job that waits on this host, or has waited. */
+function hostFields(
+  { createdAtMs, settings }: JobRecord,
+  wait: JobView["wait"],
+): QueryResponse {
+  if (!waitsOnHost(settings?.queue)) return {};
+  return {
+    submittedAtMs: createdAtMs,
+    queue: settings?.queue?.queue ?? "",
+    ...(wait !== undefined && { pendingReason: wait.reason, queuePosition: wait.queuePosition }),
+  };
 }
 
 /** What is told of a job of a cluster engine; nothing of another one. */

@@ -4,9 +4,16 @@ import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import type { EngineStatus } from "../model/engine.ts";
 import { eventOfChange, type JobEvent } from "../model/events.ts";
-import { hasEnded, type JobRecord, type JobState, requireTransition } from "../model/record.ts";
+import {
+  hasEnded,
+  isHeld,
+  type JobRecord,
+  type JobState,
+  requireTransition,
+} from "../model/record.ts";
 import type { JobStore } from "../store.ts";
 import type { Clock } from "../../common/clock.ts";
+import { Tally } from "./tally.ts";
 
 /** How long after a record could not be stored (the disk may be full) the next attempt is made. */
 const STORE_RETRY_MS = 1000;
@@ -32,16 +39,23 @@ export interface ChangeOptions {
   readonly stoppedBy?: string;
   /** What the engine has said of the job. */
   readonly engine?: EngineStatus;
+  /** The job is given to its executor once more. */
+  readonly attempt?: number;
   /** What the output of a job that has ended takes on disk, in bytes. */
   readonly diskBytes?: number;
   /** The size of the whole output of a job that has ended, with what is missing in it. */
   readonly outputBytes?: number;
 }
 
+/** What of a job is decided when it is given to its executor. */
+export type HandOver = Pick<JobRecord, "limits" | "handle">;
+
 /** {@linkcode ActiveJob}, as only this file sees it. */
 interface Entry extends ActiveJob {
   record: JobRecord;
   isOver: boolean;
+  /** It is held no longer: it is about to be given to its executor. */
+  isDue: boolean;
   ended: Promise<void>;
   readonly storing: PromiseWithResolvers<void>;
   /** What the changes tell that are not on record yet. */
@@ -53,6 +67,12 @@ export class ActiveJobs {
   readonly #store: JobStore;
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  /** Jobs that take room of the host's: they run, or are about to. */
+  readonly running = new Tally();
+  /** Jobs that wait on this host. */
+  readonly held = new Tally();
+  /** Called when a job takes no room any more. */
+  onRoom: (id: string) => void = () => {};
 
   constructor(store: JobStore, clock: Clock) {
     this.#store = store;
@@ -90,12 +110,14 @@ export class ActiveJobs {
       record,
       output,
       isOver: false,
+      isDue: false,
       storing,
       stored: storing.promise,
       ended: Promise.resolve(),
       events: [],
     };
     this.#entries.set(record.id, entry);
+    this.#count(entry);
     entry.ended = whenEnded(entry);
     return entry;
   }
@@ -116,17 +138,49 @@ export class ActiveJobs {
     entry.record = { ...before, state, ...news };
     const event = eventOfChange(before, entry.record, this.#clock.nowMs());
     if (event !== undefined) entry.events = [...entry.events, event];
+    if (isHeld(state)) entry.isDue = false;
+    this.#count(entry);
     await this.#save(entry, diskBytes);
+  }
+
+  /** Whether the turn of a job that waits on this host has come: it takes room then. */
+  setDue(id: string, isDue: boolean): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.isDue = isDue;
+    this.#count(entry);
+  }
+
+  /**
+   * Puts on record that a job which waited on this host is given to its executor. Once it may run, no later
+   * server must take it for one that has not.
+   *
+   * @throws When the disk does not take it; then the job is not to be given.
+   */
+  async handOver(id: string, news: HandOver): Promise<void> {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) throw new Error(`job ${id} is not active`);
+    const state = { kind: "pending" } as const;
+    requireTransition(entry.record.state, state);
+    const record = { ...entry.record, ...news, state };
+    this.#store.update(record, 0, entry.events);
+    entry.events = [];
+    entry.record = record;
+    await this.#store.synced();
   }
 
   /** None of a job's processes is left. */
   setOver({ record: { id } }: ActiveJob): void {
     const entry = this.#entries.get(id);
-    if (entry !== undefined) entry.isOver = true;
+    if (entry === undefined) return;
+    entry.isOver = true;
+    this.#count(entry);
   }
 
   /** Forgets a job whose start is taken back: its record is not stored any more. */
   forget(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) this.setOver(entry);
     this.#entries.delete(id);
   }
 
@@ -135,6 +189,15 @@ export class ActiveJobs {
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.record = { ...entry.record, firstOffset };
     output.firstOffset = firstOffset;
+  }
+
+  /** Keeps the tallies: each job is in one of them, or in neither. */
+  #count({ record: { id, owner, state }, isOver, isDue }: Entry): void {
+    const isActive = !isOver && !hasEnded(state);
+    const isWaiting = isActive && isHeld(state) && !isDue;
+    this.held.set(id, owner, isWaiting);
+    const leaves = this.running.set(id, owner, isActive && !isWaiting) && !isActive;
+    if (leaves) this.onRoom(id);
   }
 
   async #save(entry: Entry, diskBytes: number, isRepeated = false): Promise<void> {

@@ -3,12 +3,14 @@ import type { Adoption, Executor, Tracked } from "../executor.ts";
 import { Turns } from "../../common/turns.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
-import type { JobRecord } from "../model/record.ts";
+import { isHeld, type JobRecord } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
+import { dropSecrets } from "../store/held_secrets.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
 import type { Clock } from "../../common/clock.ts";
 import { type Endings, nothingFound } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
+import type { HeldJobs } from "./held_jobs.ts";
 import { recoverRecords } from "./recovery.ts";
 import { toAdoptionRequest } from "./refs.ts";
 import { discardStart } from "./removal.ts";
@@ -33,6 +35,8 @@ export interface AdoptionParts {
   readonly clock: Clock;
   readonly active: ActiveJobs;
   readonly endings: Endings;
+  /** Those that wait on this host. */
+  readonly held: HeldJobs;
 }
 
 /**
@@ -45,10 +49,12 @@ export interface AdoptionParts {
 export async function adoptJobs(parts: AdoptionParts): Promise<void> {
   const { executor, store, folders, clock, endings } = parts;
   await recoverRecords(parts);
-  const records = store.active();
+  const all = store.active();
+  const records = all.filter(({ state }) => !isHeld(state));
   const adoptions = await executor.adopt(
     records.map((record) => toAdoptionRequest(record, folders)),
   );
+  const waiting = all.filter(({ state }) => isHeld(state));
   const turns = new Turns(MAX_STOPS_AT_ONCE, MAX_STOP_MS);
   const settling: Promise<void>[] = [];
   for (const record of records) {
@@ -57,14 +63,52 @@ export async function adoptJobs(parts: AdoptionParts): Promise<void> {
       await discardStart(parts, record.id);
       continue;
     }
+    if (adoption.kind === "never-started" && returnsToHost(record, executor)) {
+      waiting.push(takenBack(record, store));
+      continue;
+    }
+    if (record.settings?.queue !== undefined) void dropSecrets(folders.pathOf(record.id));
     const job = endings.watch(record, trackedOf(adoption, record, clock), record.createdAtMs);
     if (adoption.kind !== "tracked") settling.push(job.ended);
     else if (record.state.kind === "stopping") settling.push(goOnStopping(job, endings, turns));
+    if (adoption.kind === "tracked") parts.held.adopted(record);
   }
+  holdAgain(waiting, parts);
   // Together, since one wait for the disk stores them all.
   await settled(settling, clock);
   await tellUntracked(parts);
-  if (records.length > 0) log.info("adopted jobs of an earlier server", { jobs: records.length });
+  if (all.length > 0) log.info("adopted jobs of an earlier server", { jobs: all.length });
+}
+
+/** Whether a job waits for this host, where a server ended while it gave it to the executor. */
+function returnsToHost({ state }: JobRecord, { capabilities }: Executor): boolean {
+  return state.kind === "pending" && !capabilities.queues;
+}
+
+/**
+ * The record of such a job as one that waits again. Its launch was withdrawn, and that stays: the next one
+ * has a folder of its own. What it waited for had come, as far as records tell.
+ */
+function takenBack(record: JobRecord, store: JobStore): JobRecord {
+  const { settings, attempt = 1 } = record;
+  const openAfter = (settings?.queue?.after ?? []).filter((id) => {
+    const state = store.get(id)?.state;
+    return state !== undefined && !(state.kind === "exited" && state.exitCode === 0);
+  });
+  return { ...record, attempt: attempt + 1, state: { kind: "pending", openAfter } };
+}
+
+/** Lets jobs wait on, in the order in which they were started. */
+function holdAgain(records: readonly JobRecord[], parts: AdoptionParts): void {
+  const { active, endings, held } = parts;
+  const inOrder = [...records].sort((one, other) => one.createdAtMs - other.createdAtMs);
+  for (const record of inOrder) {
+    const { id, state, attempt } = record;
+    if (!isHeld(state)) continue;
+    endings.watch(record, held.hold(record, state.openAfter), record.createdAtMs);
+    if (attempt !== undefined) void active.change(id, state);
+  }
+  for (const { id } of inOrder) held.enter(id);
 }
 
 /** Where records and folders of jobs were removed together, their processes are all that is left. */

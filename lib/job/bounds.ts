@@ -1,16 +1,20 @@
-/** How many jobs may run at once, in all and for each user. Pure. */
+/** How many jobs may run at once, and wait, in all and for each user. Pure. */
 import { JobError } from "../errors.ts";
 
-/** Bounds on the jobs that run; Infinity: no bound. */
+/** Bounds on jobs; Infinity: no bound. */
 export interface JobBounds {
   /** Of all users together. */
   readonly maxJobs: number;
   /** Of one user, by the common name of the certificate. */
   readonly maxJobsPerUser: number;
+  /** Jobs that wait on this host, of all users together. */
+  readonly maxWaitingJobs: number;
+  /** Of one user. */
+  readonly maxWaitingJobsPerUser: number;
 }
 
 /**
- * Makes sure that another job may be started.
+ * Makes sure that another job may run.
  *
  * @param owners The owner of each job that runs or is being started.
  * @param owner Who is about to start one.
@@ -19,7 +23,7 @@ export interface JobBounds {
 export function requireRoom(
   owners: readonly string[],
   owner: string,
-  { maxJobs, maxJobsPerUser }: JobBounds,
+  { maxJobs, maxJobsPerUser }: Pick<JobBounds, "maxJobs" | "maxJobsPerUser">,
 ): void {
   const own = owners.filter((other) => other === owner).length;
   if (own >= maxJobsPerUser) {
@@ -27,6 +31,28 @@ export function requireRoom(
   }
   if (owners.length >= maxJobs) {
     throw refusal(`${owners.length} jobs are running, the most that --max-jobs allows`);
+  }
+}
+
+/**
+ * Makes sure that another job may wait on this host.
+ *
+ * @param owners As above, of those that wait.
+ * @throws {JobError} "exhausted", with the name of the bound.
+ */
+export function requireRoomToWait(
+  owners: readonly string[],
+  owner: string,
+  { maxWaitingJobs, maxWaitingJobsPerUser }: JobBounds,
+): void {
+  const own = owners.filter((other) => other === owner).length;
+  if (own >= maxWaitingJobsPerUser) {
+    throw refusal(
+      `${owner} has ${own} jobs waiting, the most that --max-waiting-jobs-per-user allows`,
+    );
+  }
+  if (owners.length >= maxWaitingJobs) {
+    throw refusal(`${owners.length} jobs are waiting, the most that --max-waiting-jobs allows`);
   }
 }
 

@@ -5,10 +5,12 @@ import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import type { Ending } from "../model/ending.ts";
 import { hasEnded, isRunning, type JobRecord, type JobState, NOT_BEGUN } from "../model/record.ts";
+import { STOPPED_WAITING } from "../model/queue.ts";
 import { DEFAULT_SETTINGS, MAX_GRACE_MS } from "../model/settings.ts";
 import type { ActiveJob, ActiveJobs, ChangeOptions } from "./active_jobs.ts";
 import { type Clock, LONGEST_TIMER_MS } from "../../common/clock.ts";
 import type { JobFolders } from "./folder.ts";
+import type { HeldJobs } from "./held_jobs.ts";
 import { refOf, toAdoptionRequest } from "./refs.ts";
 import { sizeOf } from "./rotate.ts";
 
@@ -21,6 +23,8 @@ export interface EndingParts {
   readonly active: ActiveJobs;
   readonly folders: JobFolders;
   readonly clock: Clock;
+  /** Those that wait on this host. */
+  readonly held: Pick<HeldJobs, "stop">;
   /** The last rotation of a job's output; must not reject. */
   readonly rotate: (job: ActiveJob) => Promise<void>;
   /** Brings a job's output to the disk. */
@@ -115,9 +119,10 @@ export class Endings {
     job: ActiveJob,
     { killAtMs, mainOnly }: { readonly killAtMs: number; readonly mainOnly?: true },
   ): Promise<void> {
-    const { executor, folders } = this.#parts;
+    const { executor, folders, held } = this.#parts;
     const ref = refOf(job.record, folders);
-    await executor.stop(ref, { signal: ref.settings.stopSignal, killAtMs, mainOnly });
+    const order = { signal: ref.settings.stopSignal, killAtMs, mainOnly };
+    if (!held.stop(ref.jobId, order)) await executor.stop(ref, order);
   }
 
   /** Stops a job when its timeout is over; an adopted one may be beyond it, and is stopped at once. */
@@ -275,7 +280,7 @@ export function nothingFound({ state }: JobRecord, endedAtMs: number): Ending {
     return { kind: "lost", reason, endedAtMs };
   }
   const reason = wasStopped
-    ? "it was stopped before it began"
+    ? STOPPED_WAITING
     : "it waited for its turn, and the engine no longer knows it";
   return { kind: "never-ran", reason, endedAtMs };
 }

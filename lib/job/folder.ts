@@ -48,6 +48,29 @@ export class JobFolders {
     return join(this.#root, id);
   }
 
+  /** Where launchers of a job write, and what they read: its folder, or that of a later attempt in it. */
+  launchPathOf({ id, attempt = 1 }: Pick<JobRecord, "id" | "attempt">): string {
+    return attempt === 1 ? this.pathOf(id) : join(this.pathOf(id), `attempt-${attempt}`);
+  }
+
+  /** Makes the folder of a later attempt; one that is there is no error. */
+  async makeLaunchPath(record: JobRecord): Promise<void> {
+    await Deno.mkdir(this.launchPathOf(record), { recursive: true, mode: 0o700 });
+  }
+
+  /** The last attempt that has a folder. */
+  async lastAttempt(id: string): Promise<number> {
+    for (let attempt = 1;; attempt++) {
+      const next = this.launchPathOf({ id, attempt: attempt + 1 });
+      try {
+        await Deno.lstat(next);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return attempt;
+        throw error;
+      }
+    }
+  }
+
   /** The path of a job's output file. */
   outputPathOf(id: string): string {
     return join(this.pathOf(id), OUTPUT_FILE);
@@ -55,13 +78,14 @@ export class JobFolders {
 
   /** The output of a job, for readers and for rotation. */
   outputOf(
-    { id, firstOffset, outputBytes }: JobRecord,
+    record: JobRecord,
     { finished }: { readonly finished: boolean },
   ): OutputLog {
+    const { id, firstOffset, outputBytes } = record;
     return new OutputLog(this.outputPathOf(id), {
       firstOffset,
       finished,
-      gapsPath: join(this.pathOf(id), GAPS_FILE),
+      gapsPath: join(this.launchPathOf(record), GAPS_FILE),
       timesPath: join(this.pathOf(id), TIMES_FILE),
       news: this.#news,
       totalBytes: outputBytes,

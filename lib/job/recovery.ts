@@ -9,6 +9,7 @@ import { log } from "../log.ts";
 import { MIN_UID } from "../model/owner_uids.ts";
 import type { JobRecord, JobState } from "../model/record.ts";
 import type { JobStore } from "../store.ts";
+import { hasSecretsKept } from "../store/held_secrets.ts";
 import type { JobFolders } from "./folder.ts";
 
 /** Folders that are named in the log, each with a line of its own; of the others the number is told. */
@@ -70,9 +71,11 @@ async function recordOf(
   { queues }: { readonly queues: boolean },
 ): Promise<JobRecord> {
   if (!isJobId(name)) throw new Error("its name is not a job's id");
-  const record = await folders.readRecord(name);
+  const copy = await folders.readRecord(name);
+  const attempt = await folders.lastAttempt(name);
+  const record = attempt === 1 ? copy : { ...copy, attempt };
   // Its launcher knows when it began, and adoption its process id.
-  const state: JobState = queues
+  const state: JobState = queues || await hasSecretsKept(folders.pathOf(name))
     ? { kind: "pending" }
     : { kind: "running", pid: 0, startedAtMs: record.createdAtMs };
   return { ...record, state, firstOffset: await folders.findFirstOffset(name) };

@@ -6,10 +6,11 @@ import type { JobFolders } from "./folder.ts";
 
 /** A job on record, for its executor. */
 export function refOf(
-  { id, handle, owner, settings = DEFAULT_SETTINGS }: JobRecord,
+  record: JobRecord,
   folders: JobFolders,
 ): JobRef {
-  return { jobId: id, handle, folder: folders.pathOf(id), owner, settings };
+  const { id, handle, owner, settings = DEFAULT_SETTINGS } = record;
+  return { jobId: id, handle, folder: folders.launchPathOf(record), owner, settings };
 }
 
 /** What the executor is asked about a job that it may no longer know of. */

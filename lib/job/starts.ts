@@ -1,21 +1,33 @@
 /** Starts of jobs: within the bounds, under a free name, and once for each idempotency key. */
-import { isDiskFull, JobError, KILLED_DISK_REFUSES, KILLED_NO_SPACE, NO_SPACE } from "../errors.ts";
+import {
+  isDiskFull,
+  JobError,
+  KILLED_DISK_REFUSES,
+  KILLED_NO_SPACE,
+  NO_SPACE,
+  quoted,
+} from "../errors.ts";
 import type { Executor } from "../executor.ts";
-import { narrowLimits, readLimits } from "../limits.ts";
+import { type Limits, narrowLimits } from "../limits.ts";
+import type { QueueFile } from "../limits/queue_file.ts";
 import { OWNER_UID, type UidRange } from "../model/owner_uids.ts";
 import { hasEnded, type JobRecord } from "../model/record.ts";
+import { type QueueSettings, waitsOnHost } from "../model/queue.ts";
 import {
   checkCommand,
   checkIdempotencyKey,
   type JobRequest,
   requireSameRequest,
 } from "../model/request.ts";
+import type { JobSecrets } from "../model/settings.ts";
 import type { JobStore } from "../store.ts";
+import { keepSecrets } from "../store/held_secrets.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
-import { type JobBounds, requireRoom } from "./bounds.ts";
+import { type JobBounds, requireRoom, requireRoomToWait } from "./bounds.ts";
 import type { Clock } from "../../common/clock.ts";
 import type { Endings } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
+import type { HeldJobs } from "./held_jobs.ts";
 import { refOf } from "./refs.ts";
 import { discardStart, removeJob } from "./removal.ts";
 
@@ -27,10 +39,11 @@ export interface StartParts {
   readonly clock: Clock;
   readonly active: ActiveJobs;
   readonly endings: Endings;
-  /** Where the limit files are. */
-  readonly limitsFolder: string;
-  /** The bound for each job's processes and threads; Infinity: none. */
-  readonly maxProcesses: number;
+  /** Those that wait on this host. */
+  readonly held: HeldJobs;
+  readonly queues: Pick<QueueFile, "current" | "problem">;
+  /** The limits that no job may go beyond, as they are now. @throws {JobError} Where a limit file is bad. */
+  readonly allowedLimits: () => Limits;
   readonly bounds: JobBounds;
   /** Uids for owners; undefined: none. */
   readonly ownerUids?: UidRange | undefined;
@@ -47,11 +60,19 @@ export interface StartOptions {
   readonly onBegin?: (id: string) => void;
 }
 
+/** A start that has begun and whose job is not active yet. */
+interface Beginning {
+  readonly owner: string;
+  readonly title: string;
+  /** Whether it waits on this host, and takes no room. */
+  readonly isHeld: boolean;
+}
+
 /** Starts jobs. */
 export class Starts {
   readonly #parts: StartParts;
-  /** Starts that have begun and whose jobs are not active yet, by job id. */
-  readonly #beginning = new Map<string, { readonly owner: string; readonly title: string }>();
+  /** By job id. */
+  readonly #beginning = new Map<string, Beginning>();
   /** Starts under way, by owner and idempotency key. */
   readonly #keyed = new Map<string, Promise<string>>();
 
@@ -63,7 +84,25 @@ export class Starts {
   async start(request: JobRequest, options: StartOptions): Promise<string> {
     checkCommand(request.command);
     checkIdempotencyKey(options.idempotencyKey);
+    await this.#requireQueue(request.settings.queue);
     return await this.#startAs(await this.#withUid(request, options.owner), options);
+  }
+
+  /** @throws {JobError} "invalid" for a queue that this host does not have, with the names of its queues. */
+  async #requireQueue({ queue }: QueueSettings = {}): Promise<void> {
+    const { executor, queues } = this.#parts;
+    if (queue === undefined || executor.capabilities.queues) return;
+    const known = await queues.current();
+    if (known.has(queue)) return;
+    const names = [...known.keys()].join(", ");
+    const problem = queues.problem === undefined ? "" : ` (${queues.problem})`;
+    throw new JobError(
+      "invalid",
+      `Cannot start the job: there is no queue ${quoted(queue)}; ` +
+        (names === ""
+          ? `the server's operator names queues in queues.txt, and has named none${problem}`
+          : `the queues are ${names}${problem}`),
+    );
   }
 
   /** Gives the job of an owner with a uid of its own that uid. */
@@ -127,17 +166,23 @@ export class Starts {
   async #start(request: JobRequest, options: StartOptions): Promise<string> {
     const { owner } = options;
     const { title } = request.settings;
-    const running = [...this.#running()];
-    requireRoom(running.map((other) => other.owner), owner, this.#parts.bounds);
+    const isHeld = !this.#parts.executor.capabilities.queues && waitsOnHost(request.settings.queue);
+    const others = [...this.#others()];
+    const alike = others.filter((other) => other.isHeld === isHeld).map((other) => other.owner);
+    (isHeld ? requireRoomToWait : requireRoom)(alike, owner, this.#parts.bounds);
     // A name is its owner's: nobody learns of others' by it, or keeps them from it.
-    if (title !== "" && running.some((other) => other.title === title && other.owner === owner)) {
+    const namesake = title === ""
+      ? undefined
+      : others.find((other) => other.title === title && other.owner === owner);
+    if (namesake !== undefined) {
       throw new JobError(
         "precondition",
-        `Cannot start the job: a job of yours with the name ${title} is running; stop it, or choose another name`,
+        `Cannot start the job: a job of yours with the name ${title} ` +
+          `${namesake.isHeld ? "waits" : "is running"}; stop it, or choose another name`,
       );
     }
     const id = crypto.randomUUID();
-    this.#beginning.set(id, { owner, title });
+    this.#beginning.set(id, { owner, title, isHeld });
     try {
       return await this.#begin(id, request, options);
     } finally {
@@ -145,11 +190,11 @@ export class Starts {
     }
   }
 
-  /** The owners and names of jobs that run, or are being started; each job once. */
-  *#running(): Generator<{ readonly owner: string; readonly title: string }> {
+  /** The owners and names of jobs that run, wait, or are being started; each job once. */
+  *#others(): Generator<Beginning> {
     const { active } = this.#parts;
-    for (const { record: { owner, settings }, isOver } of active) {
-      if (!isOver) yield { owner, title: settings?.title ?? "" };
+    for (const { record: { id, owner, settings }, isOver } of active) {
+      if (!isOver) yield { owner, title: settings?.title ?? "", isHeld: active.held.has(id) };
     }
     for (const [id, start] of this.#beginning) {
       if (active.get(id) === undefined) yield start;
@@ -161,9 +206,9 @@ export class Starts {
     { command, settings, secrets, limits: askedLimits }: JobRequest,
     { owner, idempotencyKey, onBegin = () => {} }: StartOptions,
   ): Promise<string> {
-    const { executor, store, folders, clock, endings, graceMs } = this.#parts;
+    const { executor, store, folders, clock, endings, graceMs, allowedLimits } = this.#parts;
     store.requireDisk();
-    const limits = narrowLimits(this.#allowedLimits(), askedLimits);
+    const limits = narrowLimits(allowedLimits(), askedLimits);
     const after = this.#activeOf(settings.queue?.after ?? []);
     const handle = executor.plan(id, limits, settings);
     const record: JobRecord = {
@@ -184,6 +229,10 @@ export class Starts {
       store.insert(record);
       folders.make(record);
       onBegin(id);
+      if (this.#beginning.get(id)?.isHeld) {
+        await this.#hold(record, { secrets, after });
+        return id;
+      }
       const tracked = await executor.submit({
         ...refOf(record, folders),
         command,
@@ -199,6 +248,26 @@ export class Starts {
       throw isDiskFull(error) ? new JobError("exhausted", NO_SPACE, { cause: error }) : error;
     }
     return id;
+  }
+
+  /** Lets a job wait on this host, with what it was given on the disk. */
+  async #hold(
+    record: JobRecord,
+    { secrets, after }: { readonly secrets: JobSecrets; readonly after: readonly string[] },
+  ): Promise<void> {
+    const { folders, clock, endings, held, active } = this.#parts;
+    const { id } = record;
+    await keepSecrets(folders.pathOf(id), secrets);
+    const job = endings.watch(record, held.hold(record, after), clock.nowMs());
+    void active.change(id, { kind: "pending", openAfter: after });
+    try {
+      await job.stored;
+    } catch (error) {
+      await endings.kill(job);
+      active.forget(id);
+      throw error;
+    }
+    held.enter(id);
   }
 
   /**
@@ -234,13 +303,5 @@ export class Starts {
         `Cannot start the job: job ${id}, which it is to come after, has not exited with 0`,
       );
     });
-  }
-
-  #allowedLimits() {
-    const { limitsFolder, maxProcesses } = this.#parts;
-    return {
-      ...readLimits(limitsFolder),
-      ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
-    };
   }
 }

@@ -3,6 +3,7 @@ import type { Usage } from "../cgroup/types.ts";
 import type { EngineStatus, Executor } from "../executor.ts";
 import { hasEnded, isRunning, type JobRecord, recordedUsage } from "../model/record.ts";
 import type { JobFolders } from "./folder.ts";
+import type { HeldJobs, Wait } from "./held_jobs.ts";
 import type { Lookup } from "./lookup.ts";
 import { refOf } from "./refs.ts";
 
@@ -13,6 +14,8 @@ export interface JobView {
   readonly outputBytes: number;
   /** What the engine said last; undefined: there is none, or nothing was heard of it. */
   readonly engine: EngineStatus | undefined;
+  /** What a job waits for on this host; undefined: it does not. */
+  readonly wait: Wait | undefined;
 }
 
 /**
@@ -23,11 +26,12 @@ export interface JobView {
  */
 export async function viewJobs(
   records: readonly JobRecord[],
-  { withUsage, lookup, folders, executor }: {
+  { withUsage, lookup, folders, executor, held }: {
     readonly withUsage: boolean;
     readonly lookup: Lookup;
     readonly folders: JobFolders;
     readonly executor: Executor;
+    readonly held: HeldJobs;
   },
 ): Promise<JobView[]> {
   const running = withUsage ? records.filter(({ state }) => isRunning(state)) : [];
@@ -43,6 +47,7 @@ export async function viewJobs(
       record: latest,
       usage: hasEnded(latest.state) ? recordedUsage(latest.state) : usageOf.get(record.id) ?? {},
       outputBytes: outputBytes(latest, lookup),
+      wait: held.waitOf(latest.id),
       engine: hasEnded(latest.state) ? latest.engine : statuses[index] ?? latest.engine,
     };
   });

@@ -1,8 +1,11 @@
-/** What a start may ask a cluster's queue for, checked. Pure. */
+/** What a start may ask a queue for, a host's or a cluster's, checked. Pure. */
 import { JobError, quoted } from "../errors.ts";
+import { isQueueName } from "../limits/queue_file.ts";
 
-/** What a client asks a cluster for; absent: the cluster's default. */
+/** What a client asks for; absent: the default. */
 export interface QueueSettings {
+  /** The queue of this host in which the job waits for its turn. */
+  readonly queue?: string;
   readonly partition?: string;
   readonly account?: string;
   readonly qos?: string;
@@ -22,6 +25,7 @@ export interface QueueSettings {
 
 /** The same, as the contract has it; empty and 0 stand for the default. */
 export interface AskedQueue {
+  readonly queue: string;
   readonly partition: string;
   readonly account: string;
   readonly qos: string;
@@ -35,6 +39,7 @@ export interface AskedQueue {
 
 /** The client's option for each setting. */
 const OPTIONS: Readonly<Record<keyof QueueSettings, string>> = {
+  queue: "queue",
   partition: "partition",
   account: "account",
   qos: "qos",
@@ -45,6 +50,15 @@ const OPTIONS: Readonly<Record<keyof QueueSettings, string>> = {
   beginAtMs: "begin",
   after: "after",
 };
+
+/** What a host has as well as a cluster, or alone. */
+const OF_HOSTS: ReadonlySet<string> = new Set<keyof QueueSettings>(["queue", "beginAtMs", "after"]);
+
+/** Why a job never ran that was to begin after another. */
+export const NOT_AFTER_SUCCESS = "a job that it was to begin after has not succeeded";
+
+/** Why a job never ran that was stopped while it waited. */
+export const STOPPED_WAITING = "it was stopped before it began";
 
 /** What engines take as a name; several may be given, with commas between. */
 const NAMES = /^[A-Za-z0-9_][A-Za-z0-9_.,@:+-]{0,255}$/;
@@ -73,6 +87,8 @@ const MAX_NAME = 64;
  */
 export function readQueue(asked: AskedQueue): QueueSettings | undefined {
   const { partition, account, qos, nice, cpus, gpus, constraint, beginAtMs, after } = asked;
+  const { queue: name } = asked;
+  check(name === "" || isQueueName(name), `${quoted(name)} is not a valid name of a queue`);
   for (const [name, text] of Object.entries({ partition, account, qos })) {
     check(text === "" || NAMES.test(text), `${quoted(text)} is not a valid ${name}`);
   }
@@ -93,10 +109,11 @@ export function readQueue(asked: AskedQueue): QueueSettings | undefined {
     "the begin time is not in years 1970 to 9999",
   );
   check(after.length <= MAX_AFTER, `it is to come after more than ${MAX_AFTER} jobs`);
-  for (const name of after) {
-    check(name.length <= MAX_NAME && name !== "", `${quoted(name)} is not a job's id or name`);
+  for (const job of after) {
+    check(job.length <= MAX_NAME && job !== "", `${quoted(job)} is not a job's id or name`);
   }
   const queue: QueueSettings = {
+    ...(name !== "" && { queue: name }),
     ...(partition !== "" && { partition }),
     ...(account !== "" && { account }),
     ...(qos !== "" && { qos }),
@@ -110,9 +127,15 @@ export function readQueue(asked: AskedQueue): QueueSettings | undefined {
   return Object.keys(queue).length === 0 ? undefined : queue;
 }
 
-/** @throws {JobError} "invalid", where a start asks for a queue, of a server that has none. */
-export function requireNoQueue(queue: QueueSettings | undefined): void {
+/** Whether a job that asks for this waits for something, where that is a host's to keep. */
+export function waitsOnHost({ queue, beginAtMs, after }: QueueSettings = {}): boolean {
+  return queue !== undefined || beginAtMs !== undefined || after !== undefined;
+}
+
+/** @throws {JobError} "invalid", where a start asks a host for what only clusters have. */
+export function requireNoCluster(queue: QueueSettings | undefined): void {
   for (const name in queue) {
+    if (OF_HOSTS.has(name)) continue;
     throw new JobError(
       "invalid",
       `Cannot start the job: --${
@@ -121,6 +144,16 @@ export function requireNoQueue(queue: QueueSettings | undefined): void {
         "(--engine slurm); this one runs jobs on its own host",
     );
   }
+}
+
+/** @throws {JobError} "invalid", where a start asks a cluster for what only hosts have. */
+export function requireNoHost(queue: QueueSettings | undefined): void {
+  if (queue?.queue === undefined) return;
+  throw new JobError(
+    "invalid",
+    "Cannot start the job: --queue needs a server that runs jobs on its own host; over a cluster " +
+      "choose a --partition",
+  );
 }
 
 function check(isValid: boolean, problem: string): void {

@@ -21,7 +21,11 @@ export type Handle = Readonly<Record<string, unknown>>;
  */
 export type JobState =
   | { readonly kind: "starting" }
-  | { readonly kind: "pending" }
+  /**
+   * `openAfter`: it waits on this host, and its executor has not been given it; these jobs are to exit with 0
+   * before.
+   */
+  | { readonly kind: "pending"; readonly openAfter?: readonly string[] }
   | ({ readonly kind: "running" } & Begun)
   /**
    * Stop was called: SIGKILL follows at `killAtMs`. `mainOnly`: its signal is for the main process alone.
@@ -67,6 +71,11 @@ export interface JobRecord {
   readonly askedLimits?: Readonly<Limits>;
   /** From the executor, which alone can read it. */
   readonly handle: Handle;
+  /**
+   * How often it was given to its executor, where the first time came to nothing before it ran; each has a
+   * folder of its own for what launchers write. Absent: once, or not yet.
+   */
+  readonly attempt?: number;
   /** What the engine said when the state changed last; absent: there is no engine. */
   readonly engine?: EngineStatus;
   readonly state: JobState;
@@ -84,6 +93,13 @@ export function hasEnded(state: JobState): state is Extract<JobState, { endedAtM
   return "endedAtMs" in state;
 }
 
+/** Whether a job waits on this host, and its executor does not know it. */
+export function isHeld(
+  state: JobState,
+): state is { readonly kind: "pending"; readonly openAfter: readonly string[] } {
+  return state.kind === "pending" && state.openAfter !== undefined;
+}
+
 /** Whether the command of a job runs, or is being stopped while it runs. */
 export function isRunning(
   state: JobState,
@@ -93,8 +109,8 @@ export function isRunning(
 
 const SUCCESSORS: Record<JobState["kind"], readonly JobState["kind"][]> = {
   starting: ["pending", "running", "exited", "lost", "never-ran"],
-  // The news of a short job's beginning and end may come together.
-  pending: ["running", "stopping", "exited", "lost", "never-ran"],
+  // The news of a short job's beginning and end may come together. On a host it is held, then given away.
+  pending: ["pending", "running", "stopping", "exited", "lost", "never-ran"],
   // A record that was made again learns its process id.
   running: ["running", "stopping", "exited", "lost"],
   // A second Stop with a shorter grace period makes SIGKILL come earlier; and a job may begin meanwhile.

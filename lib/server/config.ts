@@ -58,6 +58,10 @@ export interface ServerConfig {
   readonly maxJobs: number;
   /** Those of one user, by the certificate's name. */
   readonly maxJobsPerUser: number;
+  /** Jobs that wait on this host. */
+  readonly maxWaitingJobs: number;
+  /** Those of one user, by the certificate's name. */
+  readonly maxWaitingJobsPerUser: number;
   /** Connections that are open at once. */
   readonly maxConnections: number;
   /** Those of one user, by the certificate's name. */
@@ -180,6 +184,8 @@ const OPTIONS = v.strictObject({
   maxProcesses: amount,
   maxJobs: amount,
   maxJobsPerUser: amount,
+  maxWaitingJobs: amount,
+  maxWaitingJobsPerUser: amount,
   maxConnections: amount,
   maxConnectionsPerUser: amount,
   maxHandshakes: amount,
@@ -248,6 +254,14 @@ function options(): Option[] {
     number("max-processes", "<n>", "processes and threads of each job, or max", "4096", parseBound),
     number("max-jobs", "<n>", "jobs running at once, or max", "4000", parseBound),
     number("max-jobs-per-user", "<n>", "jobs of one user at once, or max", "2000", parseBound),
+    number("max-waiting-jobs", "<n>", "jobs that wait on this host, or max", "10000", parseBound),
+    number(
+      "max-waiting-jobs-per-user",
+      "<n>",
+      "waiting jobs of one user, or max",
+      "5000",
+      parseBound,
+    ),
     number("max-connections", "<n>", "connections open at once, or max", "10000", parseBound),
     number(
       "max-connections-per-user",

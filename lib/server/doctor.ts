@@ -8,6 +8,7 @@ import { defaultUserOf, type ServerConfig } from "./config.ts";
 import { guardedFiles } from "./guarded_files.ts";
 import { messageOf } from "../errors.ts";
 import { LIMIT_FILES, readLimits } from "../limits.ts";
+import { QUEUES_FILE, readQueues } from "../limits/queue_file.ts";
 import { requireDisk } from "./disk.ts";
 import { openLogFolder } from "./log_directory.ts";
 import { examineCluster } from "./cluster_findings.ts";
@@ -86,6 +87,7 @@ export async function examine(
       const text = limits.map(([name, value]) => `${name} ${value}`).join(", ");
       return `${config.limitsDir}: ${text === "" ? "no limits" : text}`;
     }),
+    ...isLocal ? [await check("queues", () => examineQueues(config))] : [],
     await check("certificates", () => examineCertificates(config)),
     await check("revocation list", () => examineRevocations(config)),
     ...await examineExposures(config, uid),
@@ -155,6 +157,16 @@ async function check(
     return { state: "warning", subject, text: text.warning };
   } catch (error) {
     return { state: "missing", subject, text: messageOf(error) };
+  }
+}
+
+async function examineQueues({ limitsDir }: ServerConfig): Promise<string | Warning> {
+  try {
+    const queues = [...await readQueues(limitsDir)].map(([name, count]) => `${name} ${count}`);
+    return queues.length > 0 ? queues.join(", ") : `none are named in ${limitsDir}/${QUEUES_FILE}`;
+  } catch (error) {
+    // The server runs, with the queues that it had.
+    return { warning: messageOf(error) };
   }
 }
 

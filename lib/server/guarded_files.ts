@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { GuardedFiles } from "../access/exposure.ts";
 import { LIMIT_FILES } from "../limits.ts";
+import { QUEUES_FILE } from "../limits/queue_file.ts";
 import type { ServerConfig } from "./config.ts";
 
 /** What only root may read, and what only root may change. */
@@ -11,7 +12,7 @@ export function guardedFiles(
     "key" | "ca" | "cert" | "crl" | "rules" | "limitsDir"
   >,
 ): GuardedFiles {
-  const limits = Object.values(LIMIT_FILES).map((name) => join(limitsDir, name));
+  const limits = [...Object.values(LIMIT_FILES), QUEUES_FILE].map((name) => join(limitsDir, name));
   return {
     secret: [key],
     decisive: [ca, cert, crl, ...(rules === "" ? [] : [rules]), ...limits],

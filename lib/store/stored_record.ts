@@ -26,7 +26,7 @@ const BEGUN = { pid: INTEGER, startedAtMs: TIME_MS, node: v.exactOptional(v.stri
 
 const STATE = v.variant("kind", [
   v.object({ kind: v.literal("starting") }),
-  v.object({ kind: v.literal("pending") }),
+  v.object({ kind: v.literal("pending"), openAfter: v.exactOptional(v.array(v.string())) }),
   v.object({ kind: v.literal("running"), ...BEGUN }),
   v.object({ kind: v.literal("stopping"), ...BEGUN, killAtMs: TIME_MS }),
   v.object({
@@ -43,6 +43,7 @@ const STATE = v.variant("kind", [
 ]);
 
 const QUEUE = v.object({
+  queue: v.exactOptional(v.string()),
   partition: v.exactOptional(v.string()),
   account: v.exactOptional(v.string()),
   qos: v.exactOptional(v.string()),
@@ -96,6 +97,7 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
   limits: COUNTS,
   askedLimits: v.exactOptional(COUNTS),
   handle: v.record(v.string(), v.unknown()),
+  attempt: v.exactOptional(v.pipe(INTEGER, v.minValue(1))),
   engine: v.exactOptional(ENGINE),
   state: STATE,
 });

@@ -104,6 +104,7 @@ const ASKED: fc.Arbitrary<AskedSettings> = fc.record({
   stdin: fc.uint8Array({ maxLength: 100 }),
   gracePeriodMs: fc.option(fc.nat({ max: 2 ** 31 - 1 }), { nil: undefined }),
   umask: fc.option(fc.nat({ max: 2 ** 31 - 1 }), { nil: undefined }),
+  queue: ANY_TEXT,
   partition: ANY_TEXT,
   account: ANY_TEXT,
   qos: ANY_TEXT,

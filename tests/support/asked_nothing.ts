@@ -11,6 +11,7 @@ export const NOTHING: AskedSettings = {
   title: "",
   labels: {},
   stdin: new Uint8Array(),
+  queue: "",
   partition: "",
   account: "",
   qos: "",

@@ -20,7 +20,7 @@ import type {
 import { Stopping } from "../../lib/executor/stopping.ts";
 import type { Limits } from "../../lib/limits.ts";
 import type { Ending } from "../../lib/model/ending.ts";
-import { requireNoQueue } from "../../lib/model/queue.ts";
+import { requireNoCluster, requireNoHost } from "../../lib/model/queue.ts";
 import type { JobSettings } from "../../lib/model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { Failures } from "./failures.ts";
@@ -107,7 +107,8 @@ export class FakeExecutor implements Executor {
 
   plan(jobId: string, _limits: Limits, { queue }: JobSettings): Handle {
     this.failures.check("plan");
-    if (!this.capabilities.queues) requireNoQueue(queue);
+    if (this.capabilities.queues) requireNoHost(queue);
+    else requireNoCluster(queue);
     return handleOf(jobId);
   }
 

@@ -67,6 +67,14 @@ export class FailingStore extends JobStore {
   }
 }
 
+/** As many jobs as a test likes. */
+export const NO_BOUNDS: JobManagerOptions["bounds"] = {
+  maxJobs: Infinity,
+  maxJobsPerUser: Infinity,
+  maxWaitingJobs: Infinity,
+  maxWaitingJobsPerUser: Infinity,
+};
+
 /** Nothing here waits for a disk, a process or a network: what has not come by then does not come. */
 const DEADLINE_MS = 5000;
 
@@ -189,7 +197,7 @@ export class JobHost implements AsyncDisposable {
       limitsFolder: this.#folder,
       graceMs: 10_000,
       maxProcesses: Infinity,
-      bounds: { maxJobs: Infinity, maxJobsPerUser: Infinity },
+      bounds: NO_BOUNDS,
       maxOutputBytes: Infinity,
       clock: this.clock,
       freeHeads: async () => {
@@ -245,6 +253,11 @@ export class JobHost implements AsyncDisposable {
 
   folderOf(id: string): string {
     return join(this.#folder, "jobs", id);
+  }
+
+  /** Writes the operator's file of queues. */
+  queuesFile(text: string): void {
+    Deno.writeTextFileSync(join(this.#folder, "queues.txt"), text);
   }
 
   /** Appends to a job's output, as the job would. */

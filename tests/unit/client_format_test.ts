@@ -43,6 +43,8 @@ const EXITED: QueryResponse__Output = {
   stopSignal: "TERM",
   askedLimits: null,
   hasSecrets: false,
+  queue: "",
+  queuePosition: 0,
 };
 const RUNNING: QueryResponse__Output = {
   ...EXITED,
@@ -123,6 +125,8 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
     stopSignal: "TERM",
     gracePeriodMs: null,
     hasSecrets: false,
+    queue: null,
+    queuePosition: null,
     startedAt: "2026-05-04T10:00:00.000Z",
     endedAt: null,
     node: null,

@@ -84,6 +84,14 @@ Deno.test("describeQueued: reason and estimate, each where it is known and still
   ]);
 });
 
+Deno.test("describeQueued: what a job waits for on a host is said by its server", () => {
+  const pendingReason = "its turn in queue builds: 3rd of 7";
+  assert.deepEqual(describeQueued({ ...PENDING, engineJob: "", pendingReason }, NOW_MS), {
+    text: "waiting for its turn in queue builds: 3rd of 7",
+    asOf: "",
+  });
+});
+
 Deno.test("describeQueued: what the engine said long ago is shown with the time", () => {
   const ages = [0, 1_000, 10_000, 11_000].map((ageMs) =>
     describeQueued({ ...PENDING, asOfMs: NOW_MS - ageMs }, NOW_MS).asOf

@@ -42,10 +42,11 @@ Deno.test("start: every option of the queue reaches its field of the request", a
       "--begin",
       "2026-05-04T14:30Z",
     ],
-    ...["--after", "a3c1e8b4", "--after", "nightly"],
+    ...["--after", "a3c1e8b4", "--after", "nightly", "--queue", "builds"],
   );
   assert.deepEqual(request, {
     ...await requestOf(),
+    queue: "builds",
     partition: "gpu",
     account: "physics",
     qos: "high",
@@ -72,6 +73,7 @@ Deno.test("start: without options of the queue the request has none of its field
 
 for (
   const [args, message] of [
+    [["--queue", " "], /Expected a text that is not empty/],
     [["--partition", ""], /Expected a text that is not empty/],
     [["--nice", "1.5"], /Expected a whole number such as 100 or -5/],
     [["--nice", "2147483648"], /Expected a whole number such as 100 or -5/],
@@ -134,9 +136,13 @@ for (
 }
 
 /** Starts a job with these fields on a server that runs jobs by this engine. */
-async function startOn(engine: string, queue: Parameters<typeof toQueueFields>[0]) {
+async function startOn(
+  engine: string,
+  queue: Parameters<typeof toQueueFields>[0],
+  jobsWait = false,
+) {
   const connection = new FakeConnection((method) =>
-    method === "Info" ? { engine } : { jobID: "x" }
+    method === "Info" ? { engine, jobsWait } : { jobID: "x" }
   );
   const open = () => Promise.resolve(connection.asConnection);
   const session = new Session(ENDPOINT, { open });
@@ -150,11 +156,28 @@ Deno.test("startJob: a server without a queue is not sent a start that needs one
   assert(answer instanceof ClientError);
   assert.equal(
     answer.message,
-    "Cannot start the job: --after needs a server over a cluster (--engine slurm); " +
-      "localhost:1 runs jobs on its own host.",
+    "Cannot start the job: --after needs a newer server: jobs cannot wait on localhost:1. Upgrade it.",
   );
   assert.equal(answer.exitStatus, 2);
   assert.deepEqual(calls, ["Info"]);
+});
+
+Deno.test("startJob: a host has queues and no partitions, a cluster the reverse", async () => {
+  const wait = { queue: "builds", after: ["nightly"], beginAtMs: 5 };
+  const sent = { answer: "x", calls: ["Info", "Start"] };
+  assert.deepEqual(await startOn("", wait, true), sent);
+  assert.deepEqual(await startOn("Slurm 22.05.8", { ...wait, queue: "" }, true), sent);
+  for (
+    const [engine, queue, message] of [
+      ["", { ...wait, partition: "gpu" }, /--partition needs a server over a cluster/],
+      ["Slurm 22.05.8", wait, /--queue is for servers that run jobs on their own host/],
+    ] as const
+  ) {
+    const { answer, calls } = await startOn(engine, queue, true);
+    assert(answer instanceof ClientError);
+    assert.match(answer.message, message);
+    assert.deepEqual(calls, ["Info"]);
+  }
 });
 
 Deno.test("startJob: a server over a cluster is, and one without is asked nothing more than before", async () => {
@@ -168,8 +191,17 @@ Deno.test("startJob: a server over a cluster is, and one without is asked nothin
 Deno.test("library: the options of the queue are those of the command line", () => {
   const begin = new Date(NOW_MS);
   assert.deepEqual(
-    toJobSpec({ partition: "gpu", nice: -5, cpus: 2, gpus: 1, begin, after: ["a"] }).queue,
+    toJobSpec({
+      queue: "builds",
+      partition: "gpu",
+      nice: -5,
+      cpus: 2,
+      gpus: 1,
+      begin,
+      after: ["a"],
+    }).queue,
     {
+      queue: "builds",
       partition: "gpu",
       account: undefined,
       qos: undefined,

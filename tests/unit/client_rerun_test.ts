@@ -18,6 +18,7 @@ const JOB = {
   askedLimits: { memoryBytes: 77, cpuCores: null },
   hasSecrets: false,
   partition: "",
+  queue: "",
 } as unknown as QueryResponse__Output;
 
 const GIVEN: JobSpec = { idempotencyKey: "key", labels: {}, env: {} };

@@ -164,6 +164,8 @@ const SETTINGS: readonly Setting[] = [
   bound("max-processes", "maxProcesses", 4096),
   bound("max-jobs", "maxJobs", 4000),
   bound("max-jobs-per-user", "maxJobsPerUser", 2000),
+  bound("max-waiting-jobs", "maxWaitingJobs", 10_000),
+  bound("max-waiting-jobs-per-user", "maxWaitingJobsPerUser", 5000),
   bound("max-connections", "maxConnections", 10_000),
   bound("max-connections-per-user", "maxConnectionsPerUser", 2000),
   bound("max-handshakes", "maxHandshakes", 2000),

@@ -5,7 +5,7 @@ import type { JobState } from "../../lib/model/record.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { CLUSTER, exited, FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
-import { JobHost, recordOf, requestOf, soon } from "../support/job_host.ts";
+import { JobHost, NO_BOUNDS, recordOf, requestOf, soon } from "../support/job_host.ts";
 import { isSettled } from "../support/settled.ts";
 
 const NODE = { pid: 77, startedAtMs: 1_700_000_000_500, node: "n1" };
@@ -183,7 +183,7 @@ Deno.test("queue: what needs a process is refused of a job that waits, with the 
 });
 
 Deno.test("queue: jobs that wait are found by their names and states, and hold both", async () => {
-  await using host = await open({ bounds: { maxJobs: Infinity, maxJobsPerUser: 1 } });
+  await using host = await open({ bounds: { ...NO_BOUNDS, maxJobsPerUser: 1 } });
   const id = await host.start(requestOf({ title: "nightly" }));
   assert.equal(host.manager.resolve("nightly"), id);
   assert.equal(host.manager.resolve(id.slice(0, 8)), id);
@@ -250,9 +250,9 @@ Deno.test("after: only jobs that have not ended are waited for, and one that fai
 Deno.test("queue: a host without one refuses what only a cluster has, before anything exists", async () => {
   await using host = await JobHost.open();
   await assertJobError(
-    host.start(requestOf({ queue: { beginAtMs: 5 } })),
+    host.start(requestOf({ queue: { cpus: 5 } })),
     "invalid",
-    /--begin needs a server over a cluster \(--engine slurm\)/,
+    /--cpus needs a server over a cluster \(--engine slurm\)/,
   );
   assert.equal(host.storedCount, 0);
 });

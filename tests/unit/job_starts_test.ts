@@ -5,7 +5,7 @@ import { OWNER_UID } from "../../lib/model/owner_uids.ts";
 import { FULL_DISK, REFUSING_DISK } from "../support/failures.ts";
 import { FAKE_PID } from "../support/fake_executor.ts";
 import { assertJobError } from "../support/job_errors.ts";
-import { JobHost, requestOf, soon } from "../support/job_host.ts";
+import { JobHost, NO_BOUNDS, requestOf, soon } from "../support/job_host.ts";
 import { isSettled, turn } from "../support/settled.ts";
 
 Deno.test("start: a job that runs is on record, with its settings, limits and owner", async () => {
@@ -260,7 +260,9 @@ Deno.test("a record that cannot be stored is told once, and again when it is sto
 Deno.test("start: a job whose record the full disk refuses is killed, and its start is taken back", async () => {
   for (const error of FULL_DISK) {
     for (const operation of ["update", "synced"] as const) {
-      await using host = await JobHost.open({ bounds: { maxJobs: 1, maxJobsPerUser: 1 } });
+      await using host = await JobHost.open({
+        bounds: { ...NO_BOUNDS, maxJobs: 1, maxJobsPerUser: 1 },
+      });
       host.store.failures.inject(operation, { error });
       const started = host.start(requestOf({ title: "t" }), { idempotencyKey: "k" });
       await assertJobError(started, "exhausted", /started and killed again: the disk .* is full/);
@@ -405,7 +407,9 @@ Deno.test("idempotency: a start whose clean-up failed is not answered with, but 
 });
 
 Deno.test("bounds: a job counts once from its start's beginning to its end", async () => {
-  await using host = await JobHost.open({ bounds: { maxJobs: 2, maxJobsPerUser: 2 } });
+  await using host = await JobHost.open({
+    bounds: { ...NO_BOUNDS, maxJobs: 2, maxJobsPerUser: 2 },
+  });
   const gate = Promise.withResolvers<void>();
   host.executor.onSubmit = () => gate.promise;
   const starts = [host.start(), host.start()];
@@ -419,7 +423,9 @@ Deno.test("bounds: a job counts once from its start's beginning to its end", asy
 });
 
 Deno.test("bounds: while the start of a job is stored, it is not counted twice", async () => {
-  await using host = await JobHost.open({ bounds: { maxJobs: 2, maxJobsPerUser: 2 } });
+  await using host = await JobHost.open({
+    bounds: { ...NO_BOUNDS, maxJobs: 2, maxJobsPerUser: 2 },
+  });
   const gate = Promise.withResolvers<void>();
   host.store.onSynced = () => gate.promise;
   const first = host.start();
@@ -431,7 +437,9 @@ Deno.test("bounds: while the start of a job is stored, it is not counted twice",
 });
 
 Deno.test("bounds: a start that failed takes no room; nor does a job whose end cannot be stored", async () => {
-  await using host = await JobHost.open({ bounds: { maxJobs: 1, maxJobsPerUser: 1 } });
+  await using host = await JobHost.open({
+    bounds: { ...NO_BOUNDS, maxJobs: 1, maxJobsPerUser: 1 },
+  });
   host.executor.failures.inject("submit", { times: 3 });
   for (let index = 0; index < 3; index++) await assert.rejects(host.start(), /failure of submit/);
   const id = await host.start(requestOf({ title: "t" }));
@@ -444,7 +452,7 @@ Deno.test("bounds: a start that failed takes no room; nor does a job whose end c
 Deno.test("bounds: a job without processes takes no room while a stuck disk keeps its end back", async () => {
   const gate = Promise.withResolvers<void>();
   await using host = await JobHost.open({
-    bounds: { maxJobs: 1, maxJobsPerUser: 1 },
+    bounds: { ...NO_BOUNDS, maxJobs: 1, maxJobsPerUser: 1 },
     syncOutput: () => gate.promise,
   });
   const id = await host.start(requestOf({ title: "t", timeoutMs: 9000 }));

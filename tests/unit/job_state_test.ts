@@ -32,6 +32,7 @@ const ALLOWED = new Set([
   "starting exited",
   "starting lost",
   "starting never-ran",
+  "pending pending",
   "pending running",
   "pending stopping",
   "pending exited",

@@ -61,6 +61,8 @@ const ENDED: QueryResponse__Output = {
   stopSignal: "TERM",
   askedLimits: null,
   hasSecrets: false,
+  queue: "",
+  queuePosition: 0,
 };
 
 const RUNNING: QueryResponse__Output = {

@@ -60,6 +60,7 @@ function fakeManager() {
     remove: (...of: unknown[]) => note("remove", ...of),
     wait: (...of: unknown[]) => note("wait", ...of),
     query: (...of: unknown[]) => note("query", ...of).then(() => VIEW),
+    queues: () => Promise.resolve(["builds: 1 of 2 run, 5 wait"]),
     list: (query: unknown) =>
       note("list", query).then(() => ({ jobs: [VIEW], nextPageToken: "next" })),
     async *events(query: EventQuery) {
@@ -323,6 +324,8 @@ Deno.test("service: Info says what the server is and who the caller is", async (
     engine: "Slurm 1",
     partitions: ["main"],
     limitsNotHeld: ["memory: why"],
+    queues: ["builds: 1 of 2 run, 5 wait"],
+    jobsWait: true,
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);
   assert.equal(context.job, undefined);

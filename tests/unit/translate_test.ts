@@ -312,6 +312,7 @@ function view(state: JobState, record: Partial<JobRecord> = {}): JobView {
     usage: { memoryBytes: 3 },
     outputBytes: 20,
     engine: undefined,
+    wait: undefined,
   };
 }
 

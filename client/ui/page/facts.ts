@@ -78,6 +78,7 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
   const facts: readonly (readonly [string, string])[] = [
     ["State", `${shortState(job)}${job.reason ? `: ${job.reason}` : ""}`],
     ["Exit code", list([exitText(job), job.oomKilled && "out of memory"])],
+    ["Queue", job.queue],
     ["Waits for", job.pendingReason],
     ["Expected", job.estimatedStartMs ? timeText(job.estimatedStartMs) : ""],
     ["Node", job.node],

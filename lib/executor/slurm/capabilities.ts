@@ -2,6 +2,7 @@
 import { JobError } from "../../errors.ts";
 import type { Capabilities, LimitName, LimitSupport } from "../../executor.ts";
 import type { Limits } from "../../limits.ts";
+import { requireNoHost } from "../../model/queue.ts";
 import type { JobSettings } from "../../model/settings.ts";
 import type { Site } from "./site.ts";
 
@@ -53,7 +54,7 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
  * Checks what a start asks for.
  *
  * @throws {JobError} "precondition" for a limit that cannot be held there, and for isolation; "invalid" for
- * another user.
+ * another user, and for a host's queue.
  */
 export function requirePossible(
   limits: Limits,
@@ -63,6 +64,7 @@ export function requirePossible(
     readonly capabilities: Capabilities;
   },
 ): void {
+  requireNoHost(settings.queue);
   for (const [name, support] of Object.entries(capabilities.limits)) {
     if (limits[name as LimitName] === undefined || typeof support === "string") continue;
     throw refusal(support.refused);

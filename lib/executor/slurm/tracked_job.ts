@@ -8,6 +8,7 @@ import { messageOf } from "../../errors.ts";
 import type { Begun } from "../../executor.ts";
 import { log } from "../../log.ts";
 import type { Command, Ending } from "../../model/ending.ts";
+import { NOT_AFTER_SUCCESS } from "../../model/queue.ts";
 import type { JobSettings } from "../../model/settings.ts";
 import { type NodeRecord, readNodeRecord } from "./node_record.ts";
 import { isOverIn, judge, type QueueAnswer, type QueuedJob, type Verdict } from "./queue.ts";
@@ -298,7 +299,7 @@ type Negative = Exclude<Verdict, { kind: "unknown" } | { kind: "there" }>;
 function neverRanBecause(verdict: Negative): string {
   switch (verdict.kind) {
     case "hopeless":
-      return "a job that it was to begin after has not succeeded";
+      return NOT_AFTER_SUCCESS;
     case "missing":
       return "Slurm has lost it before its command began; start it again";
     case "over":
