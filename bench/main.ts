@@ -75,7 +75,7 @@ function readArguments(args: string[]): Arguments {
 
 try {
   const { names, out, readme } = readArguments(Deno.args);
-  await runBuild(BIN_DIR, LOG_DIR);
+  await runBuild(BIN_DIR, { logDir: LOG_DIR });
   const machine = await thisMachine();
   const results = await measure(names);
   await Deno.writeTextFile(out, `${JSON.stringify({ machine, results }, null, 2)}\n`);

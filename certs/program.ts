@@ -129,6 +129,11 @@ export async function run(args: readonly string[], output: Output): Promise<numb
   }
 }
 
+/** The command line's definition, for what is made of it: its manual page. */
+export function describeCerts(): Command {
+  return makeProgram({ out: () => {}, err: () => {}, progress: () => {} });
+}
+
 function makeProgram(output: Output): Command {
   const program = new Command("worker-certs")
     .description(

@@ -70,7 +70,7 @@ async function soakOverTime({ minutes, limitBytes, out }: Arguments): Promise<st
 
 try {
   const options = readArguments(Deno.args);
-  await runBuild(BIN_DIR, LOG_DIR);
+  await runBuild(BIN_DIR, { logDir: LOG_DIR });
   const { kills, storms, seed } = options;
   let growth: string[] = [];
   if (kills === undefined) {

@@ -123,6 +123,23 @@ export function readConfig(
   output: Pick<OutputConfiguration, "writeOut" | "writeErr"> = {},
   unit: Readonly<Record<string, string>> = {},
 ): { verb: "serve" | "doctor"; config: ServerConfig } {
+  const command = createCommand(output, unit);
+  command.parse([...args], { from: "user" });
+  const config = toConfig(command.opts());
+  const problem = problemOf(config);
+  if (problem !== undefined) command.error(`error: ${problem}`);
+  return { verb: command.args[0] === "doctor" ? "doctor" : "serve", config };
+}
+
+/** The command line's definition, for what is made of it: its manual page. */
+export function describeServer(): Command {
+  return createCommand({}, {});
+}
+
+function createCommand(
+  output: Pick<OutputConfiguration, "writeOut" | "writeErr">,
+  unit: Readonly<Record<string, string>>,
+): Command {
   const command = new Command("worker-server")
     .description(
       "Runs commands as jobs within control groups, keeps their output, and serves them over mutual TLS.",
@@ -144,11 +161,7 @@ export function readConfig(
     const text = unit[option.envVar ?? ""];
     command.addOption(text === undefined ? option : withDefault(command, option, text));
   }
-  command.parse([...args], { from: "user" });
-  const config = toConfig(command.opts());
-  const problem = problemOf(config);
-  if (problem !== undefined) command.error(`error: ${problem}`);
-  return { verb: command.args[0] === "doctor" ? "doctor" : "serve", config };
+  return command;
 }
 
 /** @throws {CommanderError} The text is not a value of the option. */

@@ -22,7 +22,7 @@ const { values } = parseArgs({
 });
 
 console.log(`fuzz: ${values.runs} inputs for each target, seed ${values.seed}`);
-await runBuild(BIN_DIR, LOG_DIR);
+await runBuild(BIN_DIR, { logDir: LOG_DIR });
 const filter = values.filter === undefined ? [] : [`--filter=${values.filter}`];
 const { success } = await new Deno.Command(Deno.execPath(), {
   args: ["test", "--allow-all", "--no-check", ...filter, "tests/fuzz"],

@@ -3,6 +3,13 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a line of a manual page that begins with a dot is a request",
+    file: "tools/release/man_page.ts",
+    from: ".replace(/^(?=\\.)/gm",
+    to: ".replace(/^(?=\\.\\.)/gm",
+    tests: ["man_page"],
+  },
+  {
     name: "a runtime for another processor is taken",
     file: "tools/build/denort.ts",
     from: " || found.processor !== kind.processor",

@@ -4,15 +4,14 @@
  *
  * Usage: deno task build [--target TRIPLE] [--out DIR] [--log-dir DIR]
  */
-import { build as bundle, stop as stopBundler } from "esbuild";
+import { stop as stopBundler } from "esbuild";
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { clientParts } from "./client_parts.ts";
+import { BANNER, bundleProgram } from "./bundle.ts";
 import { COMPILE_FLAGS, compileProgram } from "./compile.ts";
 import { findRuntime, realSources, type Runtime } from "./denort.ts";
-import { embeddedProtos } from "./embedded_protos.ts";
 import { makeLibrary } from "./library.ts";
 import { DEFAULT_LOG_DIR, normalizeLogDir } from "../log_directory.ts";
 import { makePage } from "./page.ts";
@@ -23,16 +22,6 @@ const ROOT = resolve(import.meta.dirname ?? ".", "../..");
 const WORK_DIR = join(ROOT, "build");
 
 const CHECKSUM_FILE = "SHA256SUMS";
-
-/** Libraries in the bundle are CommonJS and ask for Node's modules by `require`. */
-const BANNER =
-  'import { createRequire as $createRequire } from "node:module"; const require = $createRequire(import.meta.url);';
-
-const ENTRY_POINTS: Readonly<Record<BinaryName, string>> = {
-  "worker-server": "server.ts",
-  "worker-client": "client.ts",
-  "worker-certs": "certs/main.ts",
-};
 
 /** Where binaries go, and what is fixed in them. */
 interface BuildOptions {
@@ -95,25 +84,8 @@ async function writeChecksums(folder: string, names: readonly string[]): Promise
 }
 
 async function prepare(name: BinaryName, options: BuildOptions): Promise<Product> {
-  const { outputFiles } = await bundle({
-    absWorkingDir: ROOT,
-    entryPoints: [ENTRY_POINTS[name]],
-    bundle: true,
-    write: false,
-    format: "esm",
-    platform: "node",
-    target: "esnext",
-    banner: { js: BANNER },
-    define: {
-      BUILD_LOG_DIR: JSON.stringify(options.logDir),
-      // Nothing lies beside a bundle; what packages would read from there the plugin gives them.
-      __dirname: '""',
-    },
-    plugins: name === "worker-client" ? [clientParts()] : [embeddedProtos(ROOT)],
-    logLevel: "warning",
-  });
-  const code = outputFiles[0]?.text ?? "";
-  const files = name === "worker-client" ? await makePage() : new Map<string, string>();
+  const { code } = await bundleProgram(name, options.logDir);
+  const files = name === "worker-client" ? (await makePage()).files : new Map<string, string>();
   const flags = compileFlags(permissionsOf(name, options.logDir));
   const inputs = [
     code,

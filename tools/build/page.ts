@@ -4,6 +4,7 @@
  */
 import { build } from "esbuild";
 import { basename, join, resolve } from "node:path";
+import { packagesIn } from "./bundle.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../..");
 const SOURCE = join(ROOT, "client", "ui", "page");
@@ -11,13 +12,22 @@ const SOURCE = join(ROOT, "client", "ui", "page");
 /** Browsers of the last two years. */
 const TARGET = ["chrome120", "firefox140", "safari17.4"];
 
-/** The texts of the page's files, by name. */
-export async function makePage(): Promise<ReadonlyMap<string, string>> {
-  const { outputFiles } = await build({
+/** The page, in one piece for each kind of file. */
+export interface Page {
+  /** The texts of its files, by name. */
+  readonly files: ReadonlyMap<string, string>;
+  /** The folders of the packages that are in it, from the repository. */
+  readonly packages: readonly string[];
+}
+
+/** Makes the page's files. */
+export async function makePage(): Promise<Page> {
+  const { outputFiles, metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: [join(SOURCE, "main.tsx")],
     bundle: true,
     write: false,
+    metafile: true,
     // Nothing is written there: it tells scripts from style sheets.
     outdir: "page",
     format: "esm",
@@ -29,8 +39,9 @@ export async function makePage(): Promise<ReadonlyMap<string, string>> {
     legalComments: "inline",
     logLevel: "warning",
   });
-  return new Map([
+  const files = new Map([
     ["index.html", await Deno.readTextFile(join(SOURCE, "index.html"))],
     ...outputFiles.map(({ path, text }) => [basename(path), text] as const),
   ]);
+  return { files, packages: packagesIn(metafile) };
 }

@@ -58,10 +58,7 @@ export async function fillGuest(
 /** Puts what an operator has on a host before the installation, and the unit that runs the tests. */
 async function addInstaller(root: string, target: string): Promise<void> {
   await Deno.symlink("build/test-bin", join(target, "bin"));
-  await Deno.mkdir(join(target, "deploy"));
-  for await (const { name } of Deno.readDir(join(ROOT, "deploy"))) {
-    await Deno.copyFile(join(ROOT, "deploy", name), join(target, "deploy", name));
-  }
+  await runProgram("cp", ["-r", join(ROOT, "deploy"), target]);
   const unit = "guest-tests.service";
   await Deno.copyFile(join(ROOT, "tests/vm", unit), join(root, "etc/systemd/system", unit));
 }
