@@ -1,26 +1,33 @@
 /**
- * Tells readers that a file has grown. Each write of a slow writer is an event (inotify), so that readers
- * have it at once. A writer may make a hundred thousand small writes a second: an event for each would
- * cost more than the reading, so that the size is checked on a timer instead until the file has not grown
- * for a while. What another machine writes makes no event: such a file is opened anew and looked at,
- * while somebody waits.
+ * Tells readers that a file has grown. While a writer is fast the size is checked on a timer: it may make
+ * a hundred thousand small writes a second, and an event for each would cost more than the reading. Each
+ * write of a slow one is an event, so that readers have it at once. What another machine writes makes no
+ * event: such a file is opened anew and looked at, while somebody waits.
  */
+import { WriteEvents } from "./write_events.ts";
+
+/** How often the size of a file with a fast writer is checked: the delay of a reader. */
+const GROWING_INTERVAL_MS = 4;
+
+/** After so many checks it is decided whether the writer is a slow one. */
+const CHECKS = 25;
+
+/** A writer is slow whose file has grown at no more of these checks: some 150 writes a second. */
+const MAX_SLOW_GROWTHS = 16;
+
 /** So many events within {@linkcode BURST_MS} are a fast writer: 500 a second. */
 const BURST_EVENTS = 32;
 
 const BURST_MS = 64;
 
-/** How often the size of a file with a fast writer is checked: the delay of a reader. */
-const GROWING_INTERVAL_MS = 4;
-
-/** After this many checks without growth it waits for events again. */
-const MAX_QUIET_CHECKS = 25;
-
 /** A reader comes back at once; when none has for so long, nobody looks any more. */
-const IDLE_MS = 100;
+const IDLE_MS = 1_000;
 
-/** How often the size is checked where the host has no inotify instance left. */
-const WITHOUT_INOTIFY_INTERVAL_MS = 100;
+/** How often the size is checked where the host has no room for events. */
+const WITHOUT_EVENTS_INTERVAL_MS = 100;
+
+/** How long the host is not asked for events again after it had no room for them. */
+const RETRY_MS = 10_000;
 
 /** How often the size of a file that another machine writes is checked while it grows. */
 const MIN_POLLING_INTERVAL_MS = 20;
@@ -31,12 +38,7 @@ const MAX_POLLING_INTERVAL_MS = 250;
 /** Each check without growth makes the next interval so many times as long. */
 const POLLING_GROWTH = 1.25;
 
-/** Half of the host's default bound for all programs of a user (fs.inotify.max_user_instances). */
-const MAX_WATCHERS = 64;
-
-let watchers = 0;
-
-/** How news of a file's growth comes: by inotify, or by looking. */
+/** How news of a file's growth comes: by the kernel's events, or by looking alone. */
 export type GrowthNews = "events" | "polling";
 
 interface Waiter {
@@ -51,7 +53,9 @@ export class GrowthSignal {
   readonly #waiters = new Set<Waiter>();
   #finished = false;
   #isWatching = false;
-  #watcher: Deno.FsWatcher | undefined;
+  #events: WriteEvents | undefined;
+  /** Before this time the host is not asked for events. */
+  #retryMs = 0;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   /** At the last check. */
   #size = 0;
@@ -66,7 +70,7 @@ export class GrowthSignal {
   /** Tells that the file will not grow any more, and wakes all readers. */
   finish(): void {
     this.#finished = true;
-    this.#wakeUp();
+    this.#endEvents();
     this.#endPause?.();
     for (const waiter of this.#waiters) waiter.wake();
   }
@@ -85,7 +89,7 @@ export class GrowthSignal {
         },
       };
       // The event of what was written since the reader has looked may have come already.
-      if (this.#watcher !== undefined && this.#size > size) return resolve();
+      if (this.#events !== undefined && this.#size > size) return resolve();
       clearTimeout(this.#idleTimer);
       this.#waiters.add(waiter);
       signal.addEventListener("abort", waiter.wake);
@@ -95,58 +99,51 @@ export class GrowthSignal {
 
   async #watch(): Promise<void> {
     this.#isWatching = true;
+    let isFast = await this.#checkOnTimer();
     while (!this.#finished && this.#waiters.size > 0) {
-      if (watchers < MAX_WATCHERS && await this.#heedEvents()) continue;
-      const before = this.#size;
-      if (await this.#wakeReaders() !== before) await this.#checkOnTimer();
-      else if (this.#waiters.size > 0) await this.#pause(WITHOUT_INOTIFY_INTERVAL_MS);
+      if (isFast || await this.#heedEvents()) isFast = await this.#checkOnTimer();
+      else {
+        const before = this.#size;
+        await this.#pause(WITHOUT_EVENTS_INTERVAL_MS);
+        isFast = await this.#wakeReaders() !== before;
+      }
     }
     this.#isWatching = false;
   }
 
-  /**
-   * Wakes the readers at each event, or on the timer while they come fast, until nobody waits any more.
-   *
-   * @returns Whether the host had room for it.
-   */
-  async #heedEvents(): Promise<boolean> {
-    let watcher: Deno.FsWatcher;
-    try {
-      watcher = Deno.watchFs(this.#path);
-    } catch {
-      return false;
-    }
-    this.#watcher = watcher;
-    watchers++;
-    let isFast = false;
-    try {
-      // What was written before the watch began makes no event.
-      await this.#wakeReaders();
-      let count = 0;
-      let beginMs = performance.now();
-      const events = watcher[Symbol.asyncIterator]();
-      while (!isFast && (await events.next()).done !== true) {
-        await this.#wakeReaders();
-        if (++count < BURST_EVENTS) continue;
-        const nowMs = performance.now();
-        isFast = nowMs - beginMs < BURST_MS;
-        [count, beginMs] = [0, nowMs];
-      }
-    } finally {
-      watchers--;
-      this.#wakeUp();
-    }
-    if (isFast) await this.#checkOnTimer();
-    return true;
-  }
-
-  async #checkOnTimer(): Promise<void> {
-    let quietChecks = 0;
-    while (!this.#finished && quietChecks < MAX_QUIET_CHECKS) {
+  /** @returns Whether the writer is a fast one. */
+  async #checkOnTimer(): Promise<boolean> {
+    let growths = 0;
+    for (let check = 0; check < CHECKS && !this.#finished; check++) {
       const before = this.#size;
-      quietChecks = await this.#wakeReaders() === before ? quietChecks + 1 : 0;
+      if (await this.#wakeReaders() !== before) growths++;
       await this.#pause(GROWING_INTERVAL_MS);
     }
+    return growths > MAX_SLOW_GROWTHS;
+  }
+
+  /**
+   * Wakes the readers at each event, until these come fast or nobody waits any more.
+   *
+   * @returns Whether the host has events.
+   */
+  async #heedEvents(): Promise<boolean> {
+    if (performance.now() < this.#retryMs) return false;
+    await using events = WriteEvents.begin(this.#path);
+    this.#events = events;
+    let count = 0;
+    let beginMs = performance.now();
+    while (await events?.next()) {
+      await this.#wakeReaders();
+      if (++count < BURST_EVENTS) continue;
+      const nowMs = performance.now();
+      if (nowMs - beginMs < BURST_MS) this.#endEvents();
+      [count, beginMs] = [0, nowMs];
+    }
+    if (this.#events === undefined && events !== undefined) return true;
+    this.#events = undefined;
+    this.#retryMs = performance.now() + RETRY_MS;
+    return false;
   }
 
   async #poll(): Promise<void> {
@@ -188,16 +185,16 @@ export class GrowthSignal {
     });
   }
 
-  /** Ends the watch when no reader comes back. */
+  /** Ends the events when no reader comes back. */
   #awaitReaders(): void {
     clearTimeout(this.#idleTimer);
-    if (this.#watcher !== undefined) this.#idleTimer = setTimeout(() => this.#wakeUp(), IDLE_MS);
+    if (this.#events !== undefined) this.#idleTimer = setTimeout(() => this.#endEvents(), IDLE_MS);
   }
 
-  #wakeUp(): void {
+  #endEvents(): void {
     clearTimeout(this.#idleTimer);
-    this.#watcher?.close();
-    this.#watcher = undefined;
+    this.#events?.end();
+    this.#events = undefined;
   }
 }
 

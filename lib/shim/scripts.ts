@@ -35,6 +35,7 @@ import unit from "./unit.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
 import weigh from "./weigh.sh" with { type: "text" };
 import writable from "./writable.sh" with { type: "text" };
+import written from "./written.sh" with { type: "text" };
 
 /** One script for each task. Each file says what it takes and prints. */
 export const scripts = {
@@ -67,4 +68,5 @@ export const scripts = {
   user: stripComments(ownProgram + user),
   weigh: stripComments(weigh),
   writable: stripComments(writable),
+  written: stripComments(written),
 } as const;

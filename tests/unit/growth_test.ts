@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { setImmediate } from "node:timers";
 import { type GrowthNews, GrowthSignal } from "../../lib/logs/growth.ts";
-import { inTime } from "../support/wait.ts";
+import { WriteEvents } from "../../lib/logs/write_events.ts";
+import { inTime, until } from "../support/wait.ts";
 
 const NEVER = new AbortController().signal;
 const DEADLINE_MS = 2000;
@@ -9,6 +11,7 @@ const DEADLINE_MS = 2000;
 /** A file that grows, and its signal. */
 class GrowingFile implements AsyncDisposable {
   readonly growth: GrowthSignal;
+  readonly events = new EventsHook();
   readonly #folder: string;
   readonly #path: string;
 
@@ -43,9 +46,51 @@ class GrowingFile implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.growth.finish();
+    await this.events[Symbol.asyncDispose]();
     // The signal checks the file for the last time a moment after its end.
     await new Promise((resolve) => setTimeout(resolve, 20));
     await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** Sees how files are watched, until it is disposed of. */
+class EventsHook implements AsyncDisposable {
+  readonly #begin = WriteEvents.begin;
+  readonly #first = Promise.withResolvers<void>();
+  readonly #ended: Promise<void>[] = [];
+  /** How often the watch of a file has begun. */
+  begun = 0;
+  /** What is done before one begins; false: the host has no room for it. */
+  before: () => boolean = () => true;
+
+  constructor() {
+    const begin = this.#begin;
+    WriteEvents.begin = (path) => {
+      this.begun++;
+      this.#first.resolve();
+      const events = this.before() ? begin(path) : undefined;
+      if (events === undefined) return undefined;
+      const dispose = events[Symbol.asyncDispose].bind(events);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#ended.push(promise);
+      events[Symbol.asyncDispose] = () => dispose().then(resolve);
+      return events;
+    };
+  }
+
+  /** Waits until the first watch begins. */
+  async first(): Promise<void> {
+    await inTime("the watch", this.#first.promise, DEADLINE_MS);
+  }
+
+  /** Waits until all of them are over. */
+  async ended(): Promise<void> {
+    await inTime("the end of the watch", Promise.all(this.#ended).then(() => {}), DEADLINE_MS);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    WriteEvents.begin = this.#begin;
+    await this.ended();
   }
 }
 
@@ -108,41 +153,12 @@ Deno.test("GrowthSignal: an abort wakes its reader, and no other", async () => {
   await other;
 });
 
-/** Replaces the runtime's watchFs until it is disposed of: an action goes before the real one. */
-class WatchHook implements Disposable {
-  readonly #watchFs = Deno.watchFs;
-  /** Settles when it is called for the first time. */
-  readonly called: Promise<void>;
-
-  constructor(action: () => void = () => {}) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.called = inTime("the growth", promise, DEADLINE_MS);
-    const watchFs = this.#watchFs;
-    Deno.watchFs = (...args) => {
-      resolve();
-      action();
-      return watchFs(...args);
-    };
-  }
-
-  [Symbol.dispose](): void {
-    Deno.watchFs = this.#watchFs;
-  }
-}
-
-Deno.test("GrowthSignal: a file that was quiet for long is watched by inotify", async () => {
-  await using file = await GrowingFile.make();
-  using hook = new WatchHook();
-  const waiting = file.beyond(0);
-  await hook.called;
-  await file.append(1);
-  await waiting;
-});
-
 Deno.test("GrowthSignal: each write of a slow writer is an event, and nobody looks on a timer", async () => {
   await using file = await GrowingFile.make();
-  let watches = 0;
-  using _hook = new WatchHook(() => watches++);
+  const first = file.beyond(0);
+  await file.events.first();
+  await file.append(1);
+  await first;
   const { setTimeout } = globalThis;
   let looks = 0;
   globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
@@ -150,7 +166,7 @@ Deno.test("GrowthSignal: each write of a slow writer is an event, and nobody loo
     return setTimeout(...args);
   }) as typeof setTimeout;
   try {
-    for (let size = 0; size < 100; size++) {
+    for (let size = 1; size < 50; size++) {
       const next = file.beyond(size);
       await file.append(1);
       await next;
@@ -159,12 +175,13 @@ Deno.test("GrowthSignal: each write of a slow writer is an event, and nobody loo
   } finally {
     globalThis.setTimeout = setTimeout;
   }
-  assert.deepEqual({ watches, looks }, { watches: 1, looks: 0 });
+  assert.deepEqual({ begun: file.events.begun, looks }, { begun: 1, looks: 0 });
 });
 
 Deno.test("GrowthSignal: what was noticed before a reader came back is not missed", async () => {
   await using file = await GrowingFile.make();
   const first = file.beyond(0);
+  await file.events.first();
   await file.append(1);
   await first;
   const { stat } = Deno;
@@ -185,79 +202,89 @@ Deno.test("GrowthSignal: what was noticed before a reader came back is not misse
 
 Deno.test("GrowthSignal: nothing is watched any more when no reader comes back", async () => {
   await using file = await GrowingFile.make();
-  const closed = Promise.withResolvers<void>();
-  const { watchFs } = Deno;
-  Deno.watchFs = (...args) => {
-    const watcher = watchFs(...args);
-    const close = watcher.close.bind(watcher);
-    watcher.close = () => {
-      closed.resolve();
-      close();
-    };
-    return watcher;
-  };
-  try {
-    const waiting = file.beyond(0);
-    await file.append(1);
-    await waiting;
-    await inTime("the end of the watch", closed.promise, DEADLINE_MS);
-  } finally {
-    Deno.watchFs = watchFs;
-  }
+  const waiting = file.beyond(0);
+  await file.events.first();
+  await file.append(1);
+  await waiting;
+  await file.events.ended();
 });
 
-Deno.test("GrowthSignal: a fast writer is looked at on a timer, not at each write", async () => {
+Deno.test("GrowthSignal: the writes of a fast writer are no events", async () => {
   await using file = await GrowingFile.make();
+  const waiting = watch(file.growth.beyond(2 ** 53, NEVER));
+  await file.events.first();
+  const over = watch(file.events.ended());
+  for (let write = 0; write < 50_000 && !over.isSettled; write++) {
+    file.appendSync(1);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(over.isSettled, true, "each write is an event");
+  assert.equal(waiting.isSettled, false);
+});
+
+Deno.test("GrowthSignal: the writes of a writer become events when it is seen to be slow", async () => {
+  await using file = await GrowingFile.make();
+  const seen = watch(file.events.first());
+  for (let size = 0; size < 100 && !seen.isSettled; size++) {
+    const next = file.beyond(size);
+    await file.append(1);
+    await next;
+    await new Promise((resolve) => setTimeout(resolve, 15));
+  }
+  assert.equal(seen.isSettled, true, "it is looked at on a timer");
+});
+
+Deno.test("GrowthSignal: what is written right before the watch begins is not missed", async () => {
+  await using file = await GrowingFile.make();
+  await file.append(1);
+  file.events.before = () => {
+    if (file.events.begun === 1) file.appendSync(1);
+    return true;
+  };
+  await file.beyond(1);
+  assert.equal(file.events.begun, 1);
+});
+
+Deno.test("GrowthSignal: where the host has no room for events, growth is noticed all the same", async () => {
+  await using file = await GrowingFile.make();
+  file.events.before = () => false;
+  const waiting = file.beyond(0);
+  await file.events.first();
+  await file.append(1);
+  await waiting;
+});
+
+Deno.test("GrowthSignal: a watch that ends by itself is not begun again at once", async () => {
+  await using file = await GrowingFile.make();
+  const { begin } = WriteEvents;
+  WriteEvents.begin = (path) => {
+    const events = begin(path);
+    events?.end();
+    return events;
+  };
+  const waiting = file.beyond(0);
+  await file.events.first();
   const { stat } = Deno;
   let looks = 0;
   Deno.stat = (...args) => {
     looks++;
     return stat(...args);
   };
-  try {
-    const end = file.beyond(4_999);
-    for (let written = 0; written < 5_000; written += 20) {
-      for (let write = 0; write < 20; write++) file.appendSync(1);
-      // A moment for what looks.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-    await end;
-  } finally {
-    Deno.stat = stat;
-  }
-  assert(looks < 1000, `it was looked at ${looks} times`);
-});
-
-Deno.test("GrowthSignal: what is written right before inotify watches is not missed", async () => {
-  await using file = await GrowingFile.make();
-  let isWritten = false;
-  using _hook = new WatchHook(() => {
-    if (!isWritten) file.appendSync(1);
-    isWritten = true;
-  });
-  await file.beyond(0);
-  assert(isWritten);
-});
-
-Deno.test("GrowthSignal: where there is no inotify instance left, growth is noticed all the same", async () => {
-  await using file = await GrowingFile.make();
-  using hook = new WatchHook(() => {
-    throw new Error("Too many open files (os error 24)");
-  });
-  const waiting = file.beyond(0);
-  await hook.called;
+  await until("the next looks", () => looks >= 5, DEADLINE_MS);
+  Deno.stat = stat;
   await file.append(1);
   await waiting;
+  WriteEvents.begin = begin;
+  assert.equal(file.events.begun, 1);
 });
 
 Deno.test("GrowthSignal: readers of a file that was removed wait for the end", async () => {
   await using file = await GrowingFile.make();
   await file.append(5);
   await file.remove();
-  using hook = new WatchHook();
   const waiting = file.beyond(0);
   const state = watch(waiting);
-  await hook.called;
+  await file.events.first();
   assert.equal(state.isSettled, false);
   file.growth.finish();
   await waiting;
