@@ -21,8 +21,9 @@ const SHORT_CUT_MS = 3000;
 /** Slurm gives a node up some time after its SlurmdTimeout; then its jobs are given some time, too. */
 const GIVE_UP_DEADLINE_MS = 60_000;
 
-/** Jobs of a burst that slurmd cannot start in the time that it is given. */
-const BURST_JOBS = 300;
+/** Jobs of a burst, of which the nodes cannot start the half in the time that Slurm gives them. */
+const BURST_JOBS = 40;
+const BATCH_START_TIMEOUT_S = 10;
 
 const IN_AN_HOUR = { beginAtMs: Date.now() + 3_600_000 };
 
@@ -207,17 +208,51 @@ test("a stranger's job that has got the number of a lost one is neither signalle
 });
 
 test(
-  "a burst that slurmd cannot start in time runs nothing twice, and tells of each job",
+  "jobs of a burst that their nodes start too late never run, those in time run once, and each is told",
   async () => {
-    await using cluster = await Cluster.start({
-      parameters: { NodeCPUs: "64", BatchStartTimeout: "10" },
-    });
-    await using site = await ClusterSite.of(cluster);
-    const file = join(cluster.folder, "witness");
-    const jobs = await Promise.all(
-      Array.from({ length: BURST_JOBS }, (_, index) => Job.script(site, `echo ${index} >>${file}`)),
-    );
-    console.log(`of ${jobs.length} jobs ${await checkWitness(file, jobs)}`);
+    const folder = await Deno.makeTempDir({ prefix: "job-worker-burst-" });
+    const [gate, file] = [join(folder, "gate"), join(folder, "witness")];
+    // A node that is busy with every other job's Prolog.
+    const prolog = `#!/bin/sh
+[ $((SLURM_JOB_ID % 2)) = 1 ] || exit 0
+n=0
+until [ -e ${gate} ] || [ "$n" = ${
+      10 * GIVE_UP_DEADLINE_MS / 1000
+    } ]; do n=$((n + 1)); sleep 0.1; done
+`;
+    await Deno.writeTextFile(join(folder, "prolog"), prolog, { mode: 0o755 });
+    try {
+      await using cluster = await Cluster.start({
+        parameters: {
+          NodeCPUs: String(BURST_JOBS),
+          BatchStartTimeout: String(BATCH_START_TIMEOUT_S),
+          Prolog: join(folder, "prolog"),
+        },
+      });
+      await using site = await ClusterSite.of(cluster);
+      const jobs = await Promise.all(
+        Array.from(
+          { length: BURST_JOBS },
+          (_, index) => Job.script(site, `echo ${index} >>${file}`),
+        ),
+      );
+      // The time itself is what is tried; its controller adds MessageTimeout to it.
+      await wait((BATCH_START_TIMEOUT_S + 7) * 1000);
+      // The nodes then tell which jobs they have.
+      await cluster.run(["scontrol", "reconfigure"]);
+      const late = await until("Slurm to give jobs up", async () => {
+        const { stdout } = await cluster.run(["squeue", "-h", "--states=NODE_FAIL", "-o", "%j"]);
+        const failed = jobs.filter(({ id }) => stdout.includes(id));
+        return failed.length === BURST_JOBS / 2 && failed;
+      }, GIVE_UP_DEADLINE_MS);
+      for (const job of late) assert.equal((await job.ended()).kind, "never-ran");
+      await Deno.writeTextFile(gate, "");
+      await cluster.untilReady();
+      console.log(`of ${jobs.length} jobs ${await checkWitness(file, jobs)}`);
+      assert.equal((await linesOf(file)).length, BURST_JOBS / 2);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   },
   reason ?? (isLong ? undefined : "it takes minutes: deno task test:cluster -- --long"),
 );
