@@ -77,18 +77,21 @@ function parseNice(text: string): number {
   throw new RangeError("Expected a whole number such as 100 or -5.");
 }
 
-function parseCpus(text: string): number {
+/** Reads a number of whole cores. @throws {RangeError} It is none. */
+export function parseCpus(text: string): number {
   const cpus = countWithin(text, CPUS_RANGE.min, CPUS_RANGE.max);
   if (cpus === undefined) throw new RangeError("Expected a whole number, 1 or more.");
   return cpus;
 }
 
-function parseGpus(text: string): string {
+/** Reads a number of GPUs, perhaps with their type. @throws {RangeError} It is none. */
+export function parseGpus(text: string): string {
   if (isGpuRequest(text)) return text;
   throw new RangeError("Expected a number, or TYPE:NUMBER, such as 2 or a100:2.");
 }
 
-function parseJob(text: string): string {
+/** Reads the id or the name of a job of the same server. @throws {InvalidArgumentError} It is none. */
+export function parseJob(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("Expected a job's id or name.");
   if (splitPlacedID(text).context === undefined) return text;
   throw new InvalidArgumentError(

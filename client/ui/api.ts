@@ -68,6 +68,8 @@ export const API: ReadonlyMap<string, Handler> = new Map<string, Handler>([
       userName: info.yourName,
       roles: info.yourRoles,
       jobUser: info.jobUser,
+      engine: info.engine,
+      partitions: info.partitions,
     };
     return replyJson(about);
   }],

@@ -10,6 +10,10 @@ export interface About {
   readonly roles: readonly string[];
   /** The user that jobs run as unless a start names another. */
   readonly jobUser: string;
+  /** The cluster's engine; empty: jobs run on the server's host. */
+  readonly engine: string;
+  /** Where jobs may be put, the default one first. */
+  readonly partitions: readonly string[];
 }
 
 /** When the server was asked for a job's counters: in the middle between question and answer. */
@@ -76,6 +80,15 @@ export const TEXT_FIELDS = [
   "memory",
   "diskIo",
   "processes",
+  // Of a cluster.
+  "partition",
+  "account",
+  "qos",
+  "cpus",
+  "gpus",
+  "constraint",
+  "begin",
+  "after", // Ids or names, with blanks between them.
 ] as const;
 
 /** The fields that are on or off. */

@@ -9,8 +9,11 @@ import {
 import { parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
+import { parseBeginMs } from "../command_line/begin_time.ts";
 import { parsePairs } from "../command_line/options.ts";
+import { parseCpus, parseGpus, parseJob } from "../command_line/queue_options.ts";
 import { parseUmask } from "../command_line/start_options.ts";
+import type { QueueSpec } from "../jobs/queue.ts";
 import { type KeyedStart, toStartRequest } from "../jobs/start.ts";
 import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
 
@@ -66,7 +69,25 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
     graceMs,
     ...(Object.keys(limits).length > 0 && { limits }),
     isolation: { privateTmp, noNetwork, ownProcesses },
+    queue: queueOf(form),
   });
+}
+
+function queueOf(form: v.InferOutput<typeof START_FORM>): QueueSpec {
+  return {
+    partition: form.partition.trim(),
+    account: form.account.trim(),
+    qos: form.qos.trim(),
+    cpus: parsed(form.cpus, "cores", parseCpus),
+    gpus: parsed(form.gpus, "GPUs", parseGpus),
+    constraint: form.constraint.trim(),
+    beginAtMs: parsed(form.begin, "begin", (text) => parseBeginMs(text, Date.now())),
+    after: parsed(
+      form.after,
+      "after",
+      (text) => text.split(/[\s,]+/).filter(Boolean).map(parseJob),
+    ),
+  };
 }
 
 function pairs(text: string, field: string): Record<string, string> {

@@ -422,3 +422,34 @@ testUnless(reason, {
       assert.equal((await server.client().list()).jobs.length, 1);
     }),
 });
+
+testUnless(reason, {
+  ...BROWSER_TEST,
+  name: "page: the form asks for a place on a cluster only where there is one",
+  fn: () =>
+    browse({}, async ({ page, picture }) => {
+      await page.getByRole("link", { name: "Start a job" }).click();
+      await page.getByLabel("Command", { exact: true }).fill("true");
+      assert.equal(await page.getByText("on the cluster").count(), 0);
+      // As a server over a cluster answers.
+      await page.route("**/api/about", async (route) => {
+        const response = await route.fetch();
+        const json = { ...await response.json(), engine: "Slurm 22.05.8", partitions: ["main"] };
+        await route.fulfill({ response, json });
+      });
+      const asked = Promise.withResolvers<Record<string, unknown>>();
+      await page.route("**/api/start", async (route) => {
+        asked.resolve(route.request().postDataJSON());
+        await route.abort();
+      });
+      await page.reload();
+      await page.getByLabel("Command", { exact: true }).fill("true");
+      await page.getByText("Place and time on the cluster (Slurm 22.05.8)").click();
+      await page.getByLabel("Partition").fill("main");
+      await page.getByLabel("Cores").fill("4");
+      await picture("form-of-a-cluster");
+      await page.getByRole("button", { name: "Start", exact: true }).click();
+      const { partition, cpus, gpus } = await asked.promise;
+      assert.deepEqual([partition, cpus, gpus], ["main", "4", ""]);
+    }),
+});

@@ -24,6 +24,7 @@ const JOB = {
   umask: 0o27,
   stopSignal: "INT",
   gracePeriodMs: 2500,
+  partition: "",
 } as unknown as Job;
 
 /** What is asked for when the form is sent as it is. */
@@ -84,4 +85,33 @@ Deno.test("formLike: limits are written exactly, in the largest unit", () => {
     "read=10MB/s write=4097B/s",
     "90m",
   ]);
+});
+
+Deno.test("toRequest: what a cluster's queue is asked for, by the rules of the command line", () => {
+  const queue = {
+    partition: " gpu ",
+    account: "physics",
+    qos: "high",
+    cpus: "4",
+    gpus: "a100:2",
+    constraint: "ssd&ib",
+    begin: "2026-05-04T14:30Z",
+    after: "nightly, a3c1e8b4",
+  };
+  const form = (texts: object) =>
+    toRequest(v.parse(START_FORM, { words: ["ls"], idempotencyKey: "k", ...texts }));
+  const { partition, account, qos, cpus, gpus, constraint, beginAtMs, after } = form(queue);
+  assert.deepEqual([partition, account, qos, cpus, gpus, constraint], [
+    "gpu",
+    "physics",
+    "high",
+    4,
+    "a100:2",
+    "ssd&ib",
+  ]);
+  assert.deepEqual([beginAtMs, after], [Date.UTC(2026, 4, 4, 14, 30), ["nightly", "a3c1e8b4"]]);
+  for (const [name, text] of Object.entries({ cpus: "0", gpus: "x", begin: "soon" })) {
+    assert.throws(() => form({ [name]: text }), /Cannot start the job: (?:cores|GPUs|begin): /);
+  }
+  assert.equal("partition" in form({}), false);
 });

@@ -49,6 +49,7 @@ export function formLike(job: Job, jobUser: string | undefined): Prefill {
         text(limits?.writeBytesPerSecond, (bytes) => `write=${rateText(bytes)}`),
       ].filter((part) => part !== "").join(" "),
       processes: text(limits?.processes, String),
+      partition: job.partition,
       grace: text(job.gracePeriodMs, (graceMs) => inUnits(graceMs, DURATION_UNITS_MS)),
       stopSignal: job.stopSignal,
       umask: job.umask === USUAL_UMASK || !isTold(job)

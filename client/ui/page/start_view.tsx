@@ -26,6 +26,17 @@ const LIMITS: readonly FieldSpec[] = [
   ["grace", "Grace period", "the server's; 10s"],
   ["stopSignal", "Stop signal", "TERM"],
 ];
+/** Only where the server is over a cluster. */
+const QUEUE: readonly FieldSpec[] = [
+  ["partition", "Partition", "the cluster's own"],
+  ["cpus", "Cores", "as many as the CPU limit needs"],
+  ["gpus", "GPUs", "none; 2, a100:2"],
+  ["account", "Account", "your own"],
+  ["qos", "Quality of service", "the account's"],
+  ["constraint", "Constraint", "features of the node"],
+  ["begin", "Not before", "at once; 14:30, +2h"],
+  ["after", "After jobs", "ids or names, which must succeed"],
+];
 const SWITCH_LABELS: Readonly<Record<typeof SWITCHES[number], string>> = {
   privateTmp: "Private /tmp",
   noNetwork: "No network",
@@ -141,6 +152,7 @@ function StartForm({ about, like }: StartFormProps) {
         name={name}
         defaultValue={first.texts[name]}
         placeholder={name === "user" ? about?.jobUser ?? "" : placeholder}
+        list={name === "partition" ? "partitions" : undefined}
         autocomplete="off"
         spellcheck={false}
       />
@@ -161,6 +173,12 @@ function StartForm({ about, like }: StartFormProps) {
           <p class="hint warning">
             The job was given variables or standard input, which the server does not keep: enter
             them again.
+          </p>
+        )}
+        {like && like.submittedAtMs > 0 && (
+          <p class="hint warning">
+            The server does not tell what the job asked the cluster for besides its partition, such
+            as cores and GPUs: enter that again.
           </p>
         )}
         <fieldset class="choices">
@@ -230,6 +248,15 @@ function StartForm({ about, like }: StartFormProps) {
             <textarea name="stdin" class="code" rows={3} spellcheck={false} />
           </label>
         </div>
+        {about?.engine && (
+          <details open={QUEUE.some(([name]) => first.texts[name])}>
+            <summary>Place and time on the cluster ({about.engine})</summary>
+            <div class="fields">{QUEUE.map(field)}</div>
+            <datalist id="partitions">
+              {about.partitions.map((partition) => <option key={partition} value={partition} />)}
+            </datalist>
+          </details>
+        )}
         <details open={LIMITS.some(([name]) => first.texts[name]) || hasSwitch(first)}>
           <summary>Limits, end and isolation</summary>
           <div class="fields">{LIMITS.map(field)}</div>
