@@ -7,9 +7,9 @@ import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import { type Chunk, isTail, type OutputLog, type ReadRange } from "../logs.ts";
 import { withHeadroom } from "./headroom.ts";
-import { type TimeEntry, TimeIndex } from "./time_index.ts";
+import { nextEntry, type TimeEntry, TimeIndex } from "./time_index.ts";
 
-/** What is newer than the last entry, and was looked for so long ago at most, is told as of now. */
+/** So long after the entries were read, one for what is newer may have come. */
 const FRESH_MS = 500;
 
 const NOTHING = new Uint8Array();
@@ -150,8 +150,11 @@ class PresentTimes {
 
   async #entryOf(offset: number): Promise<TimeEntry | undefined> {
     const entry = this.#index.entryOf(offset);
-    const ageMs = this.#clock.nowMs() - this.#loadedAtMs;
-    if (entry !== undefined || ageMs >= 0 && ageMs < FRESH_MS) return entry;
-    return (await this.load()).entryOf(offset);
+    if (entry !== undefined) return entry;
+    const nowMs = this.#clock.nowMs();
+    const ageMs = nowMs - this.#loadedAtMs;
+    if (ageMs < 0 || ageMs >= FRESH_MS) return (await this.load()).entryOf(offset);
+    const live = nextEntry(this.#index.last, await this.#output.look(), nowMs);
+    return live !== undefined && offset < live.bytes ? live : undefined;
   }
 }
