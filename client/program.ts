@@ -168,6 +168,7 @@ export function describeProgram(): Command {
   const nullTerminal: Terminal = {
     columns: undefined,
     isUnicode: true,
+    hasColours: false,
     isAttended: false,
     rows: undefined,
     onKey: () => () => {},

@@ -18,6 +18,8 @@ export interface Terminal {
   readonly columns: number | undefined;
   /** Whether it can show more than ASCII, by the locale's encoding. */
   readonly isUnicode: boolean;
+  /** Whether it shows colours, and the user wants them (NO_COLOR). */
+  readonly hasColours: boolean;
   /** How many lines it has. */
   readonly rows: number | undefined;
   /**
@@ -160,6 +162,16 @@ export const processTerminal: Terminal = {
       // A locale whose name is not text is none.
       return false;
     }
+  },
+  get hasColours() {
+    const { environment } = processTerminal;
+    try {
+      if (environment("NO_COLOR") !== undefined || environment("TERM") === "dumb") return false;
+    } catch {
+      // It is set, to something that is no text.
+      return false;
+    }
+    return Deno.stdout.isTerminal();
   },
   onKey(listener) {
     if (!Deno.stdin.isTerminal()) return () => {};

@@ -20,7 +20,7 @@ const DURATION = /^(?:\+|in\s+)\s*(\S+)$/i;
  * @throws {RangeError} The text is not a time.
  */
 export function parseBeginMs(text: string, nowMs: number): number {
-  const beginMs = fromNow(text, nowMs) ?? nextTimeOfDay(text, nowMs) ?? onDate(text);
+  const beginMs = fromNow(text, nowMs) ?? nextTimeOfDay(text, nowMs) ?? parseDateMs(text);
   // The Date is invalid beyond the years that it can hold.
   if (beginMs !== undefined && !Number.isNaN(new Date(beginMs).getTime())) return beginMs;
   throw new RangeError('Expected a time such as 14:30, 2026-05-04T14:30, +2h or "in 2h".');
@@ -45,7 +45,7 @@ function nextTimeOfDay(text: string, nowMs: number): number | undefined {
 }
 
 /** A date and a time, in milliseconds since 1970-01-01 UTC; undefined: the text is none. */
-export function onDate(text: string): number | undefined {
+export function parseDateMs(text: string): number | undefined {
   const match = DATE.exec(text);
   if (match === null) return undefined;
   const [, year = "", month = "", day = "", time = "00:00", zone = ""] = match;

@@ -7,8 +7,8 @@ import { parsePastMs } from "./past_time.ts";
 /** Which times of the output are written, and whether they are shown. */
 export interface TimeOptions {
   /** A text for {@linkcode parsePastMs}, as the next. */
-  readonly since?: string;
-  readonly until?: string;
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
   readonly timestamps?: true;
 }
 

@@ -1,6 +1,6 @@
 /** Reads a time that is over. Pure. */
 import { parseDurationMs } from "../../common/quantities.ts";
-import { onDate, TIME_OF_DAY } from "./begin_time.ts";
+import { parseDateMs, TIME_OF_DAY } from "./begin_time.ts";
 
 /**
  * Reads how long ago (`10m`, `2h`), a time of day (the last one), or a date and a time. Without a zone it is
@@ -11,7 +11,7 @@ import { onDate, TIME_OF_DAY } from "./begin_time.ts";
  * @throws {RangeError} The text is not a time.
  */
 export function parsePastMs(text: string, nowMs: number): number {
-  const timeMs = lastTimeOfDay(text, nowMs) ?? onDate(text) ?? ago(text, nowMs);
+  const timeMs = lastTimeOfDay(text, nowMs) ?? parseDateMs(text) ?? ago(text, nowMs);
   if (timeMs !== undefined && timeMs >= 0) return timeMs;
   throw new RangeError(
     "Expected how long ago, such as 10m or 7d, or a time: 14:30, 2026-05-04T14:30.",

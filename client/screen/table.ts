@@ -1,7 +1,9 @@
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import type { PlacedJob } from "../jobs/placed_job.ts";
 import { oneLine } from "../errors.ts";
+import { hasFailed } from "../jobs/ending.ts";
 import { exitCodeOf } from "../jobs/state.ts";
+import { type Colour, paint } from "./colours.ts";
 import { describeCommand } from "./command.ts";
 import { shortState } from "./format.ts";
 import { describeDuration } from "./quantities.ts";
@@ -15,8 +17,17 @@ const GAP = "  ";
 /** The least width of the last column, in characters. */
 const SHORTEST_LAST_COLUMN = 16;
 
-/** Columns that are left out on a narrow terminal, the first one first. */
-const EXPENDABLE = ["OWNER", "USER", "NODE", "TOOK", "EXIT", "STARTED"];
+/**
+ * Columns that are left out on a narrow terminal, the first one first; before all of these, those in which
+ * no job has anything.
+ */
+const EXPENDABLE = ["OWNER", "USER", "NODE", "TOOK", "STARTED", "EXIT"];
+
+/** What stands where there is nothing to tell. */
+const NOTHING = "-";
+
+/** The least width of a column of names that has to give way to the state. */
+const SHORTEST_NAME_COLUMN = 12;
 
 /** Characters that take one column each: most text. */
 const ASCII = /^[\x20-\x7e]*$/;
@@ -27,6 +38,8 @@ export interface Surface {
   readonly columns: number | undefined;
   /** Whether it can show more than ASCII. */
   readonly isUnicode: boolean;
+  /** Whether it shows colours. */
+  readonly hasColours?: boolean;
 }
 
 /**
@@ -55,7 +68,11 @@ export async function formatTable(
     describeCommand(job),
   ]);
   const cells = [head, ...rows];
-  return await formatRows(withContext ? addContexts(cells, jobs) : cells, surface, EXPENDABLE);
+  return await formatRows(withContext ? addContexts(cells, jobs) : cells, surface, {
+    expendable: EXPENDABLE,
+    painted: "STATE",
+    colours: [undefined, ...jobs.map(({ job }) => hasFailed(job) ? "red" as const : undefined)],
+  });
 }
 
 /** Puts a column with the context of each job in front of a head and its rows. */
@@ -67,39 +84,81 @@ export function addContexts(
   return rows.map((row, index) => [column[index] ?? "", ...row]);
 }
 
+/** How rows are shown. */
+export interface RowOptions {
+  /** Heads of columns that are left out, the first one first, where there is no room for the last column. */
+  readonly expendable?: readonly string[];
+  /** The head of the column whose cells have colours; it comes before all expendable ones. */
+  readonly painted?: string;
+  /** The colour of each row's cell there. */
+  readonly colours?: readonly (Colour | undefined)[];
+}
+
 /**
  * Aligns rows of cells, with text of others made safe to print; lines are cut at the width of the surface.
- *
- * @param expendable Heads of columns that are left out, the first one first, where there is no room
- * for the last column.
  */
 export async function formatRows(
   rows: readonly (readonly string[])[],
   surface: Surface,
-  expendable: readonly string[] = [],
+  { expendable = [], painted, colours = [] }: RowOptions = {},
 ): Promise<string> {
   const widthOf = await loadWidthOf();
-  const widths: number[] = [];
-  const printable = rows.map((row) => row.map(oneLine));
-  for (const row of printable) {
-    for (const [index, cell] of row.entries()) {
-      widths[index] = Math.max(widths[index] ?? 0, widthOf(cell));
-    }
-  }
-  const [head = []] = printable;
+  const printable = rows.map((row) => row.map((cell) => shownOn(surface, oneLine(cell))));
+  const [head = [], ...body] = printable;
+  const widths = head.map((_, index) =>
+    printable.reduce((width, row) => Math.max(width, widthOf(row[index] ?? "")), 0)
+  );
+  const isEmpty = (name: string) => body.every((row) => row[head.indexOf(name)] === NOTHING);
   const shown = new Set(head.keys());
   const { columns = Infinity } = surface;
-  for (const name of expendable) {
+  for (const name of [...expendable.filter(isEmpty), ...expendable]) {
     if (neededColumns(widths, shown) <= columns) break;
     shown.delete(head.indexOf(name));
   }
-  const lines = printable.map((row) =>
-    [...shown].map((index) => {
+  await shortenNames({ printable, widths, surface }, neededColumns(widths, shown) - columns);
+  const places = printable.map((row) => {
+    let line = "";
+    let paintedAt = 0;
+    for (const index of shown) {
       const cell = row[index] ?? "";
-      return cell + " ".repeat((widths[index] ?? 0) - widthOf(cell));
-    }).join(GAP).trimEnd()
-  );
-  return (await fitLines(lines, surface)).map((line) => `${line}\n`).join("");
+      if (head[index] === painted) paintedAt = line.length;
+      line += cell + " ".repeat((widths[index] ?? 0) - widthOf(cell)) + GAP;
+    }
+    return { line: line.trimEnd(), paintedAt, cell: row[head.indexOf(painted ?? "")] ?? "" };
+  });
+  const fitted = await fitLines(places.map(({ line }) => line), surface);
+  return places.map(({ paintedAt, cell }, row) => {
+    const line = fitted[row] ?? "";
+    const colour = surface.hasColours ? colours[row] : undefined;
+    const end = paintedAt + cell.length;
+    const text = colour === undefined || end > line.length
+      ? line
+      : `${line.slice(0, paintedAt)}${paint(cell, colour)}${line.slice(end)}`;
+    return `${text}\n`;
+  }).join("");
+}
+
+/** Cuts names where there is no room for the state behind them; ids stay whole. */
+async function shortenNames(
+  { printable, widths, surface }: {
+    readonly printable: string[][];
+    readonly widths: number[];
+    readonly surface: Surface;
+  },
+  excessColumns: number,
+): Promise<void> {
+  const index = printable[0]?.indexOf("NAME") ?? -1;
+  if (index < 0 || excessColumns <= 0) return;
+  const width = widths[index] ?? 0;
+  const columns = Math.min(width, Math.max(width - excessColumns, SHORTEST_NAME_COLUMN));
+  const names = await fitLines(printable.map((row) => row[index] ?? ""), { ...surface, columns });
+  for (const [row, cells] of printable.entries()) cells[index] = names[row] ?? "";
+  widths[index] = columns;
+}
+
+/** What a surface can show of a text. */
+function shownOn({ columns, isUnicode }: Surface, text: string): string {
+  return columns === undefined || isUnicode ? text : text.replace(/\P{ASCII}/gu, "?");
 }
 
 /** The width of these columns with the least width of the last one. */
@@ -122,7 +181,7 @@ export async function fitLines(
   const widthOf = await loadWidthOf();
   const segmenter = new Intl.Segmenter();
   return lines.map((line) => {
-    const known = isUnicode ? line : line.replace(/\P{ASCII}/gu, "?");
+    const known = shownOn({ columns, isUnicode }, line);
     // A character takes at most two columns.
     if (2 * known.length <= columns || widthOf(known) <= columns) return known;
     let kept = "";

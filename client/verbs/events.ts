@@ -2,18 +2,22 @@ import { Option } from "commander";
 import { printableJson } from "../../common/printable.ts";
 import type { Event__Output, EventsRequest } from "../../proto/contract.ts";
 import { parsePastMs } from "../command_line/past_time.ts";
+import { toServerTimes } from "../command_line/output_time.ts";
 import { labelOption, parsedOption, parsePairs } from "../command_line/options.ts";
 import type { Verb } from "../command_line/verb.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
+import { hasFailed } from "../jobs/ending.ts";
+import { paint } from "../screen/colours.ts";
 import { describeEvent, eventFields } from "../screen/events.ts";
 import { fillTemplate, isJsonFormat } from "../screen/format_template.ts";
+import type { Terminal } from "../terminal.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 
 interface EventsOptions extends RetryOptions {
-  /** Milliseconds since 1970-01-01 UTC, as the next. */
-  readonly since?: number;
-  readonly until?: number;
+  /** A text for `parsePastMs`, as the next. */
+  readonly since?: string;
+  readonly until?: string;
   /** A cursor. */
   readonly after?: string;
   readonly label?: readonly string[];
@@ -38,11 +42,12 @@ export const eventsVerb: Verb = {
         "one JSON object a line.",
     );
     command.argument("[id]", "this job's events alone");
-    const nowMs = Date.now();
+    const parse = (text: string) => {
+      parsePastMs(text, Date.now());
+      return text;
+    };
     const addTime = (flags: string, description: string) =>
-      command.addOption(
-        parsedOption(flags, description, { parse: (text) => parsePastMs(text, nowMs) }),
-      );
+      command.addOption(parsedOption(flags, description, { parse }));
     addTime("--since <time>", "also what has happened since: 10m (ago), 14:30, 2026-05-04T14:30");
     addTime("--until <time>", "end with what happens before this time");
     command.addOption(
@@ -82,9 +87,9 @@ Examples:
   },
 
   async run({ servers, terminal }, command) {
-    const options = command.opts<EventsOptions>();
+    const { since, until, ...options } = command.opts<EventsOptions>();
     const [text] = command.args;
-    const line = lineOf(options, { isForPeople: terminal.columns !== undefined });
+    const line = lineOf(options, terminal);
     const { session, jobID } = text === undefined
       ? { session: await servers.one(), jobID: "" }
       : await servers.ofJob(text);
@@ -92,7 +97,10 @@ Examples:
     // Loaded when needed, like everything that uses gRPC (client/command_line/open_session.ts).
     const { readEvents } = await import("../jobs/read_events.ts");
     await readEvents({
-      request: toRequest(options, whole),
+      request: {
+        ...toRequest(options, whole),
+        ...await toServerTimes(session, { since, until }),
+      },
       retryForMs: retryForMs(options),
     }, {
       session,
@@ -109,25 +117,28 @@ Examples:
 /** How an event is printed. */
 function lineOf(
   { json, format }: EventsOptions,
-  { isForPeople }: { readonly isForPeople: boolean },
+  { columns, hasColours }: Pick<Terminal, "columns" | "hasColours">,
 ): (event: Event__Output) => string {
   if (format !== undefined && !isJsonFormat(format)) {
     return (event) => fillTemplate(format, eventFields(event), "an event");
   }
-  const isJson = json || format !== undefined || !isForPeople;
-  return isJson ? (event) => printableJson(eventFields(event)) : describeEvent;
+  if (json || format !== undefined || columns === undefined) {
+    return (event) => printableJson(eventFields(event));
+  }
+  return (event) => {
+    const isFailure = event.kind === "EVENT_KIND_ENDED" && event.job && hasFailed(event.job);
+    return paint(describeEvent(event), isFailure && hasColours ? "red" : undefined);
+  };
 }
 
 function toRequest(
-  { since, until, after, label, owner, follow }: EventsOptions,
+  { after, label, owner, follow }: Omit<EventsOptions, "since" | "until">,
   jobID: string,
 ): EventsRequest {
   return {
     jobID,
     labels: parsePairs(label, "--label"),
     noFollow: !follow,
-    ...(since !== undefined && { sinceMs: since }),
-    ...(until !== undefined && { untilMs: until }),
     ...(after !== undefined && { after }),
     ...(owner !== undefined && { owner }),
   };

@@ -3,7 +3,7 @@ import { parseCount } from "../../common/quantities.ts";
 import { parsedOption } from "../command_line/options.ts";
 import { defineTimes } from "../command_line/output_time.ts";
 import type { Verb } from "../command_line/verb.ts";
-import { defineRetry, streamJob, type StreamOptions } from "./stream.ts";
+import { defineRetry, streamJobs, type StreamOptions } from "./stream.ts";
 
 interface LogsOptions extends Omit<StreamOptions, "follow"> {
   readonly follow?: true;
@@ -15,11 +15,11 @@ export const logsVerb: Verb = {
   jobs: "all",
 
   define(command) {
-    command.summary("write a job's output up to now, or with -f live");
+    command.summary("write jobs' output up to now, or with -f live");
     command.description(
-      "Writes a job's output up to now; with --follow until the job ends, as stream does.",
+      "Writes the output of jobs up to now; with --follow until they have ended, as stream does.",
     );
-    command.argument("<id>", "the job's id, the beginning of it, or its name");
+    command.argument("<id...>", "the jobs' ids, the beginnings of them, or names");
     command.addOption(new Option("-f, --follow", "until the job ends"));
     command.addOption(
       parsedOption("-n, --tail <n>", "the last n lines, of the last 64 MiB; all", {
@@ -35,10 +35,9 @@ export const logsVerb: Verb = {
   },
 
   async run(call, command) {
-    const [text = ""] = command.args;
     const { follow = false, tail = Infinity, ...options } = command.opts<LogsOptions>();
     const lines = tail === Infinity ? {} : { tail };
-    return await streamJob(call, text, { ...options, ...lines, follow });
+    return await streamJobs(call, command.args, { ...options, ...lines, follow });
   },
 };
 

@@ -64,7 +64,7 @@ Examples:
       : await formatRows(
         areSeveral ? addContexts(rows, jobs) : rows,
         call.terminal,
-        USAGE_EXPENDABLE,
+        { expendable: USAGE_EXPENDABLE },
       );
     call.terminal.write(ENCODER.encode(text));
     return exitStatus;

@@ -5,8 +5,8 @@ import { follow } from "../jobs/follow.ts";
 import { describeNeverRan } from "../jobs/queued.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { stateOf } from "../jobs/state.ts";
-import { parsedOption } from "../command_line/options.ts";
 import { defineTimes, type TimeOptions, toServerTimes } from "../command_line/output_time.ts";
+import { collectedOption, parsedOption } from "../command_line/options.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Progress } from "../screen/progress.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
@@ -15,6 +15,7 @@ import type { Session, SessionContext } from "../connection/session.ts";
 import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import type { VerbCall } from "../command_line/servers.ts";
 import type { Verb } from "../command_line/verb.ts";
+import { jobsToStream, type StreamSelection, streamSeveral } from "./stream_several.ts";
 
 /** How long a broken connection is tried again. */
 export interface RetryOptions {
@@ -43,9 +44,10 @@ export const streamVerb: Verb = {
   define(command) {
     command.summary("write a job's output, live");
     command.description(
-      "Writes a job's output, live, until the job ends. Ctrl-C does not stop the job.",
+      "Writes a job's output, live, until the job ends; of several jobs, whole lines with the job in " +
+        "front, until all have ended. Ctrl-C does not stop the jobs.",
     );
-    command.argument("<id>", "the job's id, the beginning of it, or its name");
+    command.argument("[id...]", "the jobs' ids, the beginnings of them, or names");
     const positions = ["offset", "tail", "tailBytes"];
     const addPosition = (name: string, option: Option) =>
       command.addOption(option.conflicts(positions.filter((other) => other !== name)));
@@ -69,6 +71,12 @@ export const streamVerb: Verb = {
     command.addOption(
       new Option("-q, --quiet", "show no progress, nor what the job waits for in a queue"),
     );
+    command.addOption(
+      new Option("--all", "all jobs that have not ended").conflicts(["label", "offset"]),
+    );
+    command.addOption(
+      collectedOption("-l, --label <key=value>", "jobs with this label that have not ended"),
+    );
     defineRetry(command);
     command.addHelpText(
       "after",
@@ -81,15 +89,44 @@ Examples:
   worker-client stream a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
   worker-client stream --tail 20 a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219
   worker-client stream --since 10m --timestamps nightly
+  worker-client stream --tail 5 web api
   worker-client stream --no-follow a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 > output.bin`,
     );
   },
 
   async run(call, command) {
-    const [text = ""] = command.args;
-    return await streamJob(call, text, command.opts<StreamOptions>());
+    const options = command.opts<StreamOptions & StreamSelection>();
+    const names = await jobsToStream(call, command.args, options);
+    return await streamJobs(call, names, options);
   },
 };
+
+/**
+ * Writes the output of jobs to standard output: of one its bytes, of several whole lines.
+ *
+ * @param names As a command line names them.
+ * @returns The exit status, however the jobs ended.
+ */
+export async function streamJobs(
+  call: VerbCall,
+  names: readonly string[],
+  options: StreamOptions,
+): Promise<number> {
+  const [name, ...others] = names;
+  if (name === undefined) return ExitStatus.ok;
+  if (others.length === 0) return await streamJob(call, name, options);
+  if (options.offset !== undefined) {
+    throw new ClientError("--offset is a place in the output of one job.", ExitStatus.usage);
+  }
+  return await streamSeveral(call, names, {
+    tailLines: options.tail,
+    tailBytes: options.tailBytes,
+    follow: options.follow,
+    times: options,
+    retryForMs: retryForMs(options),
+    isQuiet: options.quiet ?? false,
+  });
+}
 
 /**
  * Writes a job's output to standard output.
@@ -98,7 +135,7 @@ Examples:
  * @returns The exit status, however the job ended.
  * @throws {ClientError} There is no such job, or its output cannot be read.
  */
-export async function streamJob(
+async function streamJob(
   { servers, terminal }: VerbCall,
   text: string,
   options: StreamOptions,

@@ -75,7 +75,7 @@ export class View {
     const table = await formatRows(
       this.#withContext ? addContexts(cells, sorted) : cells,
       surface,
-      USAGE_EXPENDABLE,
+      { expendable: USAGE_EXPENDABLE },
     );
     const time = new Date().toTimeString().slice(0, 8);
     const count = countJobs(jobs);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ClosedOutputError } from "../../client/errors.ts";
 import { main } from "../../client/program.ts";
+import { paint } from "../../client/screen/colours.ts";
 import { Authority } from "../support/client_certificates.ts";
 import { FakeTerminal, runClient } from "../support/client_terminal.ts";
 import {
@@ -348,6 +349,61 @@ testClient("stream: bytes are written as they come, long before the end", async 
   }
   job.end();
   assert.equal(await ended, 0);
+});
+
+testClient(
+  "stream: of several jobs whole lines are written, until all have ended",
+  async (world) => {
+    const { server, environment } = world;
+    const [one, other] = [new FakeJob(), new FakeJob()];
+    server.jobs.set(ID, one).set(OTHER, other);
+    const terminal = new FakeTerminal(environment);
+    terminal.hasColours = true;
+    const lost = "11111111-1111-4111-8111-111111111111";
+    const ended = main(["stream", ID, lost, OTHER, ID], terminal);
+    one.write("a1\na2 is lo");
+    await until("the first line is written", () => terminal.text.includes("a1\n"));
+    other.write("b1\nend without newline");
+    await until("the other's line is written", () => terminal.text.includes("b1\n"));
+    other.end();
+    await until("the other's last line is ended", () => terminal.text.includes("newline\n"));
+    one.write("ng\n");
+    one.end();
+    assert.equal(await ended, 5);
+    const [first, second] = [paint("a3c1e8b4 |", "cyan"), paint("0c7d5c38 |", "green")];
+    assert.deepEqual(terminal.text.split("\n"), [
+      `${first} a1`,
+      `${second} b1`,
+      `${second} end without newline`,
+      `${first} a2 is long`,
+      "",
+    ]);
+    assert.deepEqual(terminal.notes, [`No job has the id "${lost}"`]);
+  },
+);
+
+testClient("stream: --label and --all mean the jobs that have not ended", async (world) => {
+  const { server, client } = world;
+  const job = new FakeJob();
+  job.write("x\n");
+  job.end();
+  server.jobs.set(ID, job).set(OTHER, job);
+  server.script.List = [{ jobs: [{ jobID: ID, title: "web" }, { jobID: OTHER }] }, { jobs: [] }];
+  server.script.Query = [{ jobID: ID }];
+  const { text } = await client("stream", "--label", "team=a");
+  assert.deepEqual(text.trim().split("\n").toSorted(), [
+    `${OTHER.slice(0, 8)} | x`,
+    "web      | x",
+  ]);
+  assert.deepEqual(server.requestsOf("List")[0]?.labels, { team: "a" });
+  assert.deepEqual(await client("stream", "--all"), {
+    status: 0,
+    text: "",
+    notes: ["no running job matches"],
+  });
+  for (const args of [[], ["--all", ID], ["--offset", "3", ID, OTHER]]) {
+    assert.equal((await client("stream", ...args)).status, 2, args.join(" "));
+  }
 });
 
 testClient("stream: options become the request's fields", async ({ server, client }) => {

@@ -782,4 +782,25 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "parts.push(stamp);",
     tests: ["client_output_time"],
   },
+  {
+    name: "the beginning of a line changes with the buffer that it came in",
+    file: "client/screen/prefixed_sink.ts",
+    from: "this.#parts.push(bytes.slice());",
+    to: "this.#parts.push(bytes);",
+    tests: ["client_prefixed_sink"],
+  },
+  {
+    name: "a line without an end fills the memory",
+    file: "client/screen/prefixed_sink.ts",
+    from: "if (isEnd || end === last)",
+    to: "if (isEnd)",
+    tests: ["client_prefixed_sink"],
+  },
+  {
+    name: "a long name hides the state",
+    file: "client/screen/table.ts",
+    from: "  widths[index] = columns;\n",
+    to: "",
+    tests: ["client_table"],
+  },
 ];

@@ -39,6 +39,7 @@ export class FakeTerminal implements Terminal {
 
   isAttended = false;
   isUnicode = true;
+  hasColours = false;
   columns: number | undefined = undefined;
   readonly rows: number | undefined = undefined;
 

@@ -4,7 +4,9 @@ import { sortJobs, type SortKey } from "../../client/screen/sort.ts";
 import { strict as assert } from "node:assert";
 import { describeProgress } from "../../client/screen/progress.ts";
 import { describeJobs } from "../../client/screen/slow_note.ts";
-import { fitLines, formatRows } from "../../client/screen/table.ts";
+import { paint } from "../../client/screen/colours.ts";
+import { fitLines, formatRows, formatTable } from "../../client/screen/table.ts";
+import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { sparkline } from "../../client/verbs/top_view.ts";
 
 const WIDE = { columns: undefined, isUnicode: true };
@@ -24,7 +26,9 @@ Deno.test("formatRows: text of others neither turns the writing, nor moves the c
 Deno.test("formatRows: a narrow terminal goes without what is expendable, in its order", async () => {
   const rows = [["ID", "USER", "TOOK", "COMMAND"], ["1234", "root", "5s", "sleep 600 and more"]];
   const at = async (columns: number) =>
-    (await formatRows(rows, { columns, isUnicode: true }, ["USER", "TOOK"])).split("\n")[0];
+    (await formatRows(rows, { columns, isUnicode: true }, { expendable: ["USER", "TOOK"] })).split(
+      "\n",
+    )[0];
   assert.equal(await at(40), "ID    USER  TOOK  COMMAND");
   assert.equal(await at(33), "ID    TOOK  COMMAND");
   assert.equal(await at(26), "ID    COMMAND");
@@ -94,4 +98,66 @@ Deno.test("sortJobs: by any column; what is the same stays in its order", () => 
     ["cab", "acb", "cab", "abc", "acb", "cab"],
   );
   assert.equal(jobs[0]?.job.jobID, "a", "the caller's list stays as it is");
+});
+
+const JOB = {
+  jobID: "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219",
+  title: "nightly",
+  name: "make",
+  args: ["test"],
+  owner: "alice",
+  user: "root",
+  state: "JOB_STATE_EXITED",
+  exited: true,
+  exitCode: 3,
+  startedAtMs: 1000,
+  endedAtMs: 61_000,
+} as unknown as QueryResponse__Output;
+
+/** The table of jobs that differ from a failed one, at a time a day later. */
+function tableOf(
+  jobs: readonly Partial<QueryResponse__Output>[],
+  surface: Partial<Parameters<typeof formatTable>[1]["surface"]>,
+): Promise<string> {
+  return formatTable(jobs.map((job) => ({ context: undefined, job: { ...JOB, ...job } })), {
+    surface: { columns: undefined, isUnicode: true, ...surface },
+    nowMs: 86_400_000,
+    withContext: false,
+  });
+}
+
+Deno.test("formatTable: at 60 columns the exit code stays, and what no job has goes first", async () => {
+  const failed = await tableOf([{}], { columns: 60 });
+  assert.equal(
+    failed.split("\n")[0],
+    "ID        NAME     STATE   EXIT  STARTED  TOOK  COMMAND",
+  );
+  const args = ["x".repeat(50)];
+  const running = { state: "JOB_STATE_RUNNING" as const, exited: false, args };
+  const [head, row] = (await tableOf([running], { columns: 60 })).split("\n");
+  assert.equal(head, "ID        NAME     STATE    STARTED  TOOK  COMMAND");
+  assert.equal(row?.length, 60);
+  const narrow = await tableOf([{ args }], { columns: 50 });
+  assert.equal(narrow.split("\n")[0], "ID        NAME     STATE   EXIT  COMMAND");
+});
+
+Deno.test("formatTable: a long name gives way to the state, and the id stays whole", async () => {
+  const [head, row] = (await tableOf([{ title: "n".repeat(60) }], { columns: 60 })).split("\n");
+  assert.match(head ?? "", /^ID {8}NAME +STATE {3}COMMAND$/);
+  assert.match(row ?? "", /^a3c1e8b4 {2}n+… {2}exited {2}make test$/);
+  const whole = await tableOf([{ title: "n".repeat(60) }], {});
+  assert.match(whole, /n{60} {2}exited/);
+});
+
+Deno.test("formatTable: failures are red where there are colours, and only there", async () => {
+  const jobs = [{}, { exitCode: 0 }, { title: "日本", stoppedBy: "bob" }];
+  for (const columns of [undefined, 60]) {
+    const plain = await tableOf(jobs, { columns });
+    const colours = await tableOf(jobs, { columns, hasColours: true });
+    const painted = ["exited", "stopped"].reduce(
+      (text, state) => text.replace(state, paint(state, "red")),
+      plain,
+    );
+    assert.equal(colours, painted);
+  }
 });

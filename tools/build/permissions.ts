@@ -72,6 +72,8 @@ const CLIENT_ENVIRONMENT = [
   "LC_ALL",
   "LC_CTYPE",
   "LANG",
+  "NO_COLOR",
+  "TERM",
 ];
 
 /** grpc-js goes through an HTTP proxy where these say so (http_proxy.js). */
