@@ -32,6 +32,8 @@ export interface JobFilter {
   /** All of them; the names hold no quotes. */
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAfterMs: number;
+  /** Whether only jobs are meant that have ended otherwise than with exit code 0. */
+  readonly failedOnly?: boolean;
 }
 
 /** A job's place in the order of all jobs. */
@@ -441,13 +443,22 @@ const IS_ENDED = "active = 0 AND ended_at_ms IS NOT NULL";
 const OUTPUT_BYTES =
   `CASE WHEN output_bytes BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER} THEN output_bytes ELSE 0 END`;
 
+/**
+ * The SQL condition that is true of a job that has failed. The exit code is in the record alone, which is
+ * read of jobs that have exited; a damaged one is left out when it is read.
+ */
+const HAS_FAILED = "CASE WHEN state IN ('lost', 'never-ran') THEN 1 WHEN state = 'exited' AND " +
+  "json_valid(record) THEN json_extract(record, '$.state.exitCode') <> 0 ELSE 0 END";
+
 /** @throws {RangeError} For a number that the store would not read back as it was. */
 function safe(number: number): number {
   if (Number.isSafeInteger(number) && number >= 0) return number;
   throw new RangeError(`${number} cannot be stored in a record of a job`);
 }
 
-function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; values: string[] } {
+function clausesOf(
+  { states, owner, labels, failedOnly = false }: JobFilter,
+): { clauses: string; values: string[] } {
   const clauses = [HAS_BEGUN];
   const values: string[] = [];
   if (states.length > 0) {
@@ -462,6 +473,8 @@ function clausesOf({ states, owner, labels }: JobFilter): { clauses: string; val
     clauses.push("json_extract(labels, ?) = ?");
     values.push(`$."${name}"`, value);
   }
+  // The last one: the others need no record.
+  if (failedOnly) clauses.push(HAS_FAILED);
   return { clauses: clauses.join(" AND "), values };
 }
 

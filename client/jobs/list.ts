@@ -31,7 +31,8 @@ export async function* listJobs(
   let pageToken = "";
   do {
     // Also a limit of 0 makes a call: the server may refuse this caller.
-    const pageSize = Math.max(1, Math.min(matches === undefined ? left : Infinity, PAGE_SIZE));
+    const isExact = matches === undefined || request.failedOnly === true;
+    const pageSize = Math.max(1, Math.min(isExact ? left : Infinity, PAGE_SIZE));
     const page = await listPage(session, { ...request, pageSize, pageToken }, options);
     const jobs = matches === undefined ? page.jobs : page.jobs.filter(matches);
     yield* jobs.slice(0, left);

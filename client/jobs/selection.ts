@@ -17,10 +17,16 @@ export interface Selection {
   /** Empty: all. */
   readonly states: readonly JobState[];
   readonly matches: (job: QueryResponse__Output) => boolean;
+  /** Whether the server finds just these by itself. */
+  readonly failedOnly?: true;
 }
 
 /** Jobs that have not ended by themselves with exit code 0. */
-export const FAILED: Selection = { states: ["exited", "lost", "never-ran"], matches: hasFailed };
+export const FAILED: Selection = {
+  states: ["exited", "lost", "never-ran"],
+  matches: hasFailed,
+  failedOnly: true,
+};
 
 /** Jobs of which one of the words is true; without words, all. */
 export function selectionOf(words: readonly StateWord[]): Selection {

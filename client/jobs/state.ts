@@ -50,11 +50,14 @@ export interface JobFilter {
   readonly startedAfterMs?: number | undefined;
   readonly startedBeforeMs?: number | undefined;
   readonly withUsage?: boolean | undefined;
+  /** Those that have failed; a server before this filter does not know it, and sends all. */
+  readonly failedOnly?: boolean | undefined;
 }
 
 /** The request that lists the jobs. */
 export function toListRequest(filter: JobFilter): ListRequest {
   const { states = [], labels = {}, owner, startedAfterMs, startedBeforeMs, withUsage } = filter;
+  const { failedOnly } = filter;
   return {
     states: states.map(contractState),
     labels: { ...labels },
@@ -62,5 +65,6 @@ export function toListRequest(filter: JobFilter): ListRequest {
     ...(startedAfterMs !== undefined && { startedAfterMs }),
     ...(startedBeforeMs !== undefined && { startedBeforeMs }),
     ...(withUsage && { withUsage }),
+    ...(failedOnly && { failedOnly }),
   };
 }

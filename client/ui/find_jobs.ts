@@ -29,9 +29,11 @@ export interface JobSearch extends ListRequest {
  * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function findJobs(
-  { text, onlyFailed, pageToken, pageSize, ...request }: JobSearch,
+  { text, onlyFailed, pageToken, pageSize, ...filter }: JobSearch,
   session: Session,
 ): Promise<FoundJobs> {
+  // A server before this filter sends all.
+  const request = { ...filter, failedOnly: onlyFailed };
   // No retries: the page polls, and should show at once that the server cannot be reached.
   const list = async (pageSize: number, pageToken: string) =>
     await timed(() => listPage(session, { ...request, pageSize, pageToken }, { retryForMs: 0 }));

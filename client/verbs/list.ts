@@ -98,8 +98,8 @@ Examples:
   async run(call, command) {
     const options = command.opts<ListOptions>();
     const { limit } = options;
-    const { states, matches } = toSelection(options);
-    const request = toListRequest({ ...toFilter(options), states });
+    const { matches, ...selected } = toSelection(options);
+    const request = toListRequest({ ...toFilter(options), ...selected });
     const { answers, exitStatus } = await askAll(
       call,
       async (session) =>

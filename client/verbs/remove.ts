@@ -117,6 +117,7 @@ async function findJobs(
   let bytes = 0;
   const request = toListRequest({
     states: selection.states,
+    failedOnly: selection.failedOnly,
     labels: parsePairs(label, "--label"),
     owner: session.userName,
     // What has ended before has started before.

@@ -158,6 +158,7 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
     pageSize: request.pageSize,
     pageToken: request.pageToken,
     withUsage: request.withUsage,
+    failedOnly: request.failedOnly,
   };
 }
 

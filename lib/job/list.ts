@@ -22,6 +22,8 @@ export interface JobQuery {
   readonly pageToken: string;
   /** Whether the counters of running jobs are read. */
   readonly withUsage: boolean;
+  /** Whether only jobs are meant that have ended otherwise than with exit code 0. */
+  readonly failedOnly?: boolean;
 }
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -35,6 +37,9 @@ const MAX_PAGE_BYTES = 2 * 1024 ** 2;
 
 /** Records that are looked through before other calls have their turn: some 0.5 ms. */
 const SCAN_COUNT = 1000;
+
+/** The same where each of them has to be read. */
+const READ_COUNT = 100;
 
 /** The time and the id of the last job of a page; the time is at most 2^53 - 1. */
 const TOKEN = /^(\d{1,16})\.(.+)$/;
@@ -51,7 +56,8 @@ export async function listPage(
   query: JobQuery,
   signal?: AbortSignal,
 ): Promise<{ records: JobRecord[]; nextPageToken: string }> {
-  const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken } = query;
+  const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken, failedOnly = false } =
+    query;
   checkLabels(labels, "list jobs");
   const filter = {
     activeOnly: states.length > 0 && states.every((state) => ACTIVE.includes(state)),
@@ -59,14 +65,16 @@ export async function listPage(
     owner,
     labels,
     createdAfterMs: startedAfterMs,
+    failedOnly,
   };
+  const scanCount = failedOnly ? READ_COUNT : SCAN_COUNT;
   const size = Math.min(query.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
   const records: JobRecord[] = [];
   let pageBytes = 0;
   let lastOfPage: JobCursor | undefined;
   let cursor = pageToken === "" ? beginOf(startedBeforeMs) : parseToken(pageToken);
   for (;;) {
-    const { found, last } = store.scan(filter, { cursor, scanCount: SCAN_COUNT });
+    const { found, last } = store.scan(filter, { cursor, scanCount });
     for (const entry of found) {
       // One more than the page holds: there is a next page.
       if (records.length === size || pageBytes > MAX_PAGE_BYTES) {

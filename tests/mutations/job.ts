@@ -1128,4 +1128,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "name in labels || value !== ''",
     tests: ["events"],
   },
+  {
+    name: "a list of failures has jobs that succeeded",
+    file: "lib/store.ts",
+    from: "'$.state.exitCode') <> 0",
+    to: "'$.state.exitCode') >= 0",
+    tests: ["job_lookup"],
+  },
 ];

@@ -276,10 +276,33 @@ Deno.test("list: filters by state, owner, labels and time, bounds included as do
   assert.deepEqual(await find({ labels: { team: "x" } }), [lost.id]);
   assert.deepEqual(await find({ labels: { team: "x", "a.b/c": "1" } }), [lost.id]);
   assert.deepEqual(await find({ labels: { team: "x", "a.b/c": "2" } }), []);
+  assert.deepEqual(await find({ failedOnly: true }), [lost.id]);
+  assert.deepEqual(await find({ failedOnly: true, states: ["exited"] }), []);
+  const failed = recordOf({ pid: 1, startedAtMs: 1, ...exited({ exitCode: 3 }) }, {
+    createdAtMs: 5,
+  });
+  host.store.insert(failed);
+  assert.deepEqual(await find({ failedOnly: true }), [lost.id, failed.id]);
+  assert.deepEqual(await find({ failedOnly: true, pageSize: 1 }), [lost.id]);
+  host.store.delete(failed.id);
   assert.deepEqual(await find({ startedAfterMs: 20 }), [running, lost.id]);
   assert.deepEqual(await find({ startedAfterMs: 21 }), [running]);
   assert.deepEqual(await find({ startedBeforeMs: 20 }), [ended.id]);
   assert.deepEqual(await find({ startedBeforeMs: 21 }), [lost.id, ended.id]);
+});
+
+Deno.test("list: a page of failed jobs is full, however few they are among many", async () => {
+  await using host = await JobHost.open();
+  for (let index = 0; index < 450; index++) {
+    const ending = exited({ exitCode: index % 150 === 0 ? 1 : 0 });
+    host.store.insert(recordOf({ pid: 1, startedAtMs: 1, ...ending }, { createdAtMs: index + 1 }));
+  }
+  const page = await host.manager.list({ ...ALL, failedOnly: true, pageSize: 2 });
+  assert.deepEqual(page.jobs.map(({ record }) => record.createdAtMs), [301, 151]);
+  const pageToken = page.nextPageToken;
+  const last = await host.manager.list({ ...ALL, failedOnly: true, pageSize: 2, pageToken });
+  assert.deepEqual(last.jobs.map(({ record }) => record.createdAtMs), [1]);
+  assert.equal(last.nextPageToken, "");
 });
 
 Deno.test("list: a token that no page had, and a name that no label can have, are refused", async () => {

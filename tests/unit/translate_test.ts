@@ -214,6 +214,7 @@ Deno.test("toJobQuery: what is not given does not narrow", () => {
     pageSize: 0,
     pageToken: "",
     withUsage: false,
+    failedOnly: false,
   });
 });
 
@@ -227,6 +228,7 @@ Deno.test("toJobQuery: everything that can be given, times before 1970 as well",
     pageSize: 7,
     pageToken: "next",
     withUsage: true,
+    failedOnly: true,
   });
   assert.deepEqual(toJobQuery(request, undefined), {
     states: ["running", "stopping", "exited", "lost"],
@@ -237,6 +239,7 @@ Deno.test("toJobQuery: everything that can be given, times before 1970 as well",
     pageSize: 7,
     pageToken: "next",
     withUsage: true,
+    failedOnly: true,
   });
 });
 
