@@ -69,7 +69,7 @@ export async function loadAuthority(folder: string, now: Date): Promise<Authorit
 
 async function requireFiles(folder: string, paths: PairPaths): Promise<void> {
   const existing = await existingOf([folder, paths.certificate, paths.key]);
-  const start = `run worker-certs init --dir ${folder} first`;
+  const start = `run worker-certs init --dir ${folder} first, or name the CA's folder with --dir`;
   if (!existing.includes(folder)) {
     throw failure(`cannot issue: the folder ${folder} does not exist; ${start}`);
   }

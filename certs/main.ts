@@ -19,6 +19,7 @@ function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): 
 const output: Output = {
   out: (text) => write(Deno.stdout, text),
   err: (text) => write(Deno.stderr, text),
+  environment: (name) => Deno.env.get(name),
   progress: (text) => Deno.stderr.isTerminal() && write(Deno.stderr, text),
 };
 

@@ -21,7 +21,7 @@ import { type Reason, REASONS } from "./revocation_list.ts";
 import { LIST_DAYS, revoke } from "./revoke.ts";
 import { describeFile, type FileDescription, renderJson, renderText } from "./show.ts";
 
-/** Where text goes. */
+/** Where text goes, and what the program is told besides its arguments. */
 export interface Output {
   /** Results. */
   readonly out: (text: string) => void;
@@ -29,6 +29,8 @@ export interface Output {
   readonly err: (text: string) => void;
   /** Progress, for a person who waits at a terminal. */
   readonly progress: (text: string) => void;
+  /** The value of an environment variable; undefined or empty: it is not set. */
+  readonly environment: (name: string) => string | undefined;
 }
 
 /** The width of help on every terminal, so that its text is always the same. */
@@ -40,12 +42,12 @@ const EXIT_STATUS = { ok: 0, failure: 1, usage: 2 } as const;
 
 const EXAMPLES = `
 Examples:
-  worker-certs init --dir pki
-  worker-certs issue --dir pki --name server --server --san localhost,127.0.0.1
-  worker-certs issue --dir pki --name alice --role writer --bundle
-  worker-certs renew --dir pki --name alice
-  worker-certs revoke --dir pki bob
-  worker-certs list --dir pki
+  worker-certs init
+  worker-certs issue --name server --server --san localhost,127.0.0.1
+  worker-certs issue --name alice --role writer --bundle
+  worker-certs renew --name alice
+  worker-certs revoke --dir /srv/pki bob
+  JOB_WORKER_CERTS_DIR=/srv/pki worker-certs list
   worker-certs show pki/alice.pem
 
 Exit status: 0 done, 1 failed, 2 wrong use.`;
@@ -131,7 +133,12 @@ export async function run(args: readonly string[], output: Output): Promise<numb
 
 /** The command line's definition, for what is made of it: its manual page. */
 export function describeCerts(): Command {
-  return makeProgram({ out: () => {}, err: () => {}, progress: () => {} });
+  return makeProgram({
+    out: () => {},
+    err: () => {},
+    progress: () => {},
+    environment: () => undefined,
+  });
 }
 
 function makeProgram(output: Output): Command {
@@ -179,7 +186,7 @@ interface InitArguments {
 function addInit(program: Command, output: Output): void {
   program.command("init")
     .description("make a CA")
-    .requiredOption("--dir <folder>", "where the CA goes; made when it does not exist")
+    .addOption(folderOption("where the CA goes; made when it does not exist", output))
     .option("--name <name>", "the CA's common name", AUTHORITY_NAME)
     .option("--days <n>", "how long it is valid", String(AUTHORITY_DAYS))
     .option("--key <file>", "an existing private key to use instead of a new one")
@@ -217,7 +224,7 @@ interface IssueArguments {
 function addIssue(program: Command, output: Output): void {
   program.command("issue")
     .description("make the key and the certificate of a client or a server")
-    .requiredOption("--dir <folder>", "the folder of the CA, and of the new files")
+    .addOption(folderOption("the folder of the CA, and of the new files", output))
     .requiredOption("--name <name>", "the common name, and the name of the files")
     .addOption(repeated("--role <roles>", `for a client: ${ROLES.join(" or ")}, or both`))
     .option("--server", "for a server instead of a client")
@@ -263,7 +270,7 @@ interface RenewArguments {
 function addRenew(program: Command, output: Output): void {
   program.command("renew")
     .description("make a certificate again, with a later expiry")
-    .requiredOption("--dir <folder>", "the folder of the CA and of the certificate")
+    .addOption(folderOption("the folder of the CA and of the certificate", output))
     .requiredOption("--name <name>", "the name it was issued for")
     .option(
       "--days <n>",
@@ -300,7 +307,7 @@ function addRevoke(program: Command, output: Output): void {
   program.command("revoke")
     .description("revoke certificates: write the list of revoked ones")
     .argument("[certificate...]", "names, serial numbers or files of certificates")
-    .requiredOption("--dir <folder>", "the folder of the CA, and of the list")
+    .addOption(folderOption("the folder of the CA, and of the list", output))
     .addOption(new Option("--reason <reason>", "the reason that the list gives").choices(REASONS))
     .option("--days <n>", "when the next list is due", String(LIST_DAYS))
     .addHelpText("after", REVOKE_EXAMPLES)
@@ -320,7 +327,7 @@ function addRevoke(program: Command, output: Output): void {
 function addList(program: Command, output: Output): void {
   program.command("list")
     .description("list what the CA has issued, and what of it is expiring or revoked")
-    .requiredOption("--dir <folder>", "the folder of the CA")
+    .addOption(folderOption("the folder of the CA", output))
     .option("--json", "for programs: a JSON array, one element a certificate")
     .option("--oid <oid>", "OID of the role extension", DEFAULT_ROLE_OID)
     .addHelpText("after", LIST_EXAMPLES)
@@ -379,6 +386,20 @@ function reportError(message: string, output: Output): void {
 function repeated(flags: string, description: string): Option {
   return new Option(flags, description)
     .argParser((text: string, earlier: string[] = []) => [...earlier, text]);
+}
+
+/** Names the folder of the CA where `--dir` does not. */
+const FOLDER_VARIABLE = "JOB_WORKER_CERTS_DIR";
+
+/** The folder where nothing names one. */
+const DEFAULT_FOLDER = "pki";
+
+function folderOption(description: string, { environment }: Output): Option {
+  return new Option("--dir <folder>", description)
+    .default(
+      environment(FOLDER_VARIABLE) || DEFAULT_FOLDER,
+      `$${FOLDER_VARIABLE}, or ${DEFAULT_FOLDER}`,
+    );
 }
 
 function parseFolder(text: string): string {

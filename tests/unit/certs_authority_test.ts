@@ -103,14 +103,14 @@ Deno.test("loadAuthority: says what to do when there is no CA", async () => {
   try {
     await rejects(
       loadAuthority(nowhere, NOW),
-      /the folder \S+gone does not exist; run worker-certs init --dir \S+gone first$/,
+      /the folder \S+gone does not exist; run worker-certs init --dir \S+gone first, or name the CA.s folder with --dir$/,
     );
   } finally {
     await Deno.remove(join(nowhere, ".."), { recursive: true });
   }
   await rejects(
     load(undefined, undefined),
-    /there is no CA in \S+; run worker-certs init --dir \S+ first$/,
+    /there is no CA in \S+; run worker-certs init --dir \S+ first, or name/,
   );
 });
 

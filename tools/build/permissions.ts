@@ -115,7 +115,14 @@ export function permissionsOf(binary: BinaryName, logDir: string): Permissions {
         sys: [],
       };
     case "worker-certs":
-      return { run: [], read: "any", write: "any", net: [], env: [], sys: [] };
+      return {
+        run: [],
+        read: "any",
+        write: "any",
+        net: [],
+        env: ["JOB_WORKER_CERTS_DIR"],
+        sys: [],
+      };
   }
 }
 
