@@ -40,5 +40,6 @@ export type {
   StatsOptions,
   StopOptions,
   StreamOptions,
+  UpdateOptions,
   WaitOptions,
 } from "./api/types.ts";

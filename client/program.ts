@@ -25,6 +25,7 @@ import { stopVerb } from "./verbs/stop.ts";
 import { streamVerb } from "./verbs/stream.ts";
 import { topVerb } from "./verbs/top.ts";
 import { uiVerb } from "./verbs/ui.ts";
+import { updateVerb } from "./verbs/update.ts";
 import { versionVerb } from "./verbs/version.ts";
 import { waitVerb } from "./verbs/wait.ts";
 
@@ -41,6 +42,7 @@ const VERBS: readonly Verb[] = [
   waitVerb,
   runVerb,
   signalVerb,
+  updateVerb,
   removeVerb,
   doctorVerb,
   versionVerb,

@@ -71,12 +71,20 @@ export function parseMemoryLimit(text: string): number | undefined {
  *
  * @throws {RangeError} With the text and what was expected.
  */
-export function parseDiskIoLimit(
-  text: string,
-): Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond"> {
+export function parseDiskIoLimit(text: string): DiskRates {
+  return Object.fromEntries(
+    Object.entries(parseDiskIoRates(text)).filter(([, rate]) => rate !== Infinity),
+  );
+}
+
+/** A rate for reading and one for writing; one that is not named is absent. */
+export type DiskRates = Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond">;
+
+/** The same with Infinity for one that is named and unlimited. */
+export function parseDiskIoRates(text: string): DiskRates {
   const value = text.trim();
-  if (isUnlimited(value)) return {};
-  const limits: Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond"> = {};
+  if (isUnlimited(value)) return { readBytesPerSecond: Infinity, writeBytesPerSecond: Infinity };
+  const limits: DiskRates = {};
   if (!value.includes("=")) {
     const rate = parseRate(value, text);
     return { readBytesPerSecond: rate, writeBytesPerSecond: rate };
@@ -85,7 +93,7 @@ export function parseDiskIoLimit(
     const match = /^(read|write)=(.+)$/.exec(part);
     const field = match?.[1] === "read" ? "readBytesPerSecond" : "writeBytesPerSecond";
     if (match === null || limits[field] !== undefined) throw malformed(text, RATE_EXPECTED);
-    if (!isUnlimited(match[2] ?? "")) limits[field] = parseRate(match[2] ?? "", text);
+    limits[field] = isUnlimited(match[2] ?? "") ? Infinity : parseRate(match[2] ?? "", text);
   }
   return limits;
 }

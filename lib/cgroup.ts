@@ -25,7 +25,7 @@ import type { Limits } from "./limits.ts";
  */
 export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Plan {
   if (!isJobId(jobId)) throw new Error(`not a job id: ${JSON.stringify(jobId)}`);
-  requireControllers(host, limits);
+  requireControllers(host, limits, "start");
   const tracking = trackingHierarchy(host);
   const tracker = groupPath(host, tracking, jobId);
   const groups: string[] = [];
@@ -49,6 +49,41 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
     }
   }
   return plan;
+}
+
+/** What is written to the groups of a job that runs. */
+export interface LimitChanges {
+  readonly settings: readonly Setting[];
+  /** Made once for each disk. */
+  readonly diskSettings: readonly Setting[];
+}
+
+/**
+ * Plans a change of the limits of a job that runs.
+ *
+ * @param groups The job's own: it may have been started under another parent group.
+ * @param limits What it is to have.
+ * @param names Which of its limits are written; one that is not in `limits` is taken away.
+ * @throws {JobError} "precondition" when this host cannot hold one of the limits.
+ */
+export function planChanges(
+  host: CgroupHost,
+  groups: readonly string[],
+  { limits, names }: { readonly limits: Limits; readonly names: ReadonlySet<keyof Limits> },
+): LimitChanges {
+  requireControllers(host, limits, "update");
+  const settings: Setting[] = [];
+  const diskSettings: Setting[] = [];
+  for (const hierarchy of host.hierarchies) {
+    const group = groups.find((path) => path.startsWith(`${hierarchy.folder}/`));
+    if (group === undefined) continue;
+    for (const controller of hierarchy.controllers) {
+      const files = filesOf(hierarchy, controller);
+      settings.push(...inGroup(group, files.changes(limits, names)));
+      diskSettings.push(...inGroup(group, files.diskChanges?.(limits, names) ?? []));
+    }
+  }
+  return { settings, diskSettings };
 }
 
 /** The groups that all jobs' groups are made in, absolute. */
@@ -85,7 +120,7 @@ export function hasController(host: CgroupHost, controller: Controller): boolean
   return host.hierarchies.some((hierarchy) => hierarchy.controllers.includes(controller));
 }
 
-function requireControllers(host: CgroupHost, limits: Limits): void {
+function requireControllers(host: CgroupHost, limits: Limits, verb: "start" | "update"): void {
   const wanted: [Controller, boolean, string][] = [
     ["cpu", limits.cpuCores !== undefined, "a CPU limit"],
     ["memory", limits.memoryBytes !== undefined, "a memory limit"],
@@ -100,7 +135,7 @@ function requireControllers(host: CgroupHost, limits: Limits): void {
     if (!asked || hasController(host, controller)) continue;
     throw new JobError(
       "precondition",
-      `Cannot start the job: this host cannot hold ${name} (the ${controller} controller is not ` +
+      `Cannot ${verb} the job: this host cannot hold ${name} (the ${controller} controller is not ` +
         `available to the worker); enable it, or set that limit to "max"`,
     );
   }

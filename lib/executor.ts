@@ -33,6 +33,8 @@ export interface Capabilities {
     readonly bound: "holes" | "none";
   };
   readonly limits: Readonly<Record<LimitName, LimitSupport>>;
+  /** Whether the limits of a job can be changed while it runs. */
+  readonly updates: "possible" | { readonly refused: string };
   /** Whether a job may have a /tmp, a network or processes of its own. */
   readonly isolation: boolean;
   /** Whether a start may name the user that its job runs as. */
@@ -125,6 +127,14 @@ export interface SignalOptions {
   readonly mainOnly?: boolean | undefined;
 }
 
+/** Limits that are to hold from now on. */
+export interface LimitUpdate {
+  /** All limits of the job. */
+  readonly limits: Limits;
+  /** Which of them are set; one that is absent in `limits` is taken away. */
+  readonly names: ReadonlySet<LimitName>;
+}
+
 /** How a job is stopped. */
 export interface StopOrder extends SignalOptions {
   /** What asks the job to end; SIGCONT follows it, so that stopped processes hear it. */
@@ -197,6 +207,15 @@ export interface Executor {
    * @returns At most some ten of them.
    */
   remaining(job: JobRef): Promise<ProcessState[]>;
+
+  /**
+   * Sets limits of a job that runs: all, or none.
+   *
+   * @returns The limits as they hold now, read from the kernel where that tells.
+   * @throws {JobError} "precondition" where the kernel refuses one (the job uses more memory, say), or the
+   * job is ending: nothing has changed then. "internal" where it is not known what holds now.
+   */
+  update(job: JobRef, change: LimitUpdate): Promise<Limits>;
 
   /** Holds the disk limits of running jobs also on disks that have come since their start. */
   holdDiskLimits(

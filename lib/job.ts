@@ -15,11 +15,13 @@ import { refOf } from "./job/refs.ts";
 import { removeJob } from "./job/removal.ts";
 import { rotate, type RotationParts } from "./job/rotate.ts";
 import { type StartOptions, Starts } from "./job/starts.ts";
+import { Updates } from "./job/updates.ts";
 import { type JobView, viewJobs } from "./job/views.ts";
-import { type Limits, readLimits } from "./limits.ts";
+import { type LimitPurpose, type Limits, readLimits } from "./limits.ts";
 import { QueueFile } from "./limits/queue_file.ts";
 import type { OutputLog } from "./logs.ts";
 import { freeHeads } from "./logs/rotation.ts";
+import type { LimitChange } from "./model/limit_change.ts";
 import type { UidRange } from "./model/owner_uids.ts";
 import { eventOfRemoval } from "./model/events.ts";
 import { hasEnded, isRunning, type JobRecord } from "./model/record.ts";
@@ -64,14 +66,15 @@ interface Parts extends JobManagerOptions {
   readonly folders: JobFolders;
   readonly active: ActiveJobs;
   readonly queues: QueueFile;
-  readonly allowedLimits: () => Limits;
+  readonly allowedLimits: (purpose?: LimitPurpose) => Limits;
 }
 
 function allowedLimits(
   { limitsFolder, maxProcesses }: Pick<JobManagerOptions, "limitsFolder" | "maxProcesses">,
+  purpose?: LimitPurpose,
 ): Limits {
   return {
-    ...readLimits(limitsFolder),
+    ...readLimits(limitsFolder, purpose),
     ...(Number.isFinite(maxProcesses) ? { processes: maxProcesses } : {}),
   };
 }
@@ -88,6 +91,7 @@ export class JobManager {
   readonly #starts: Starts;
   readonly #recent: RecentRecords;
   readonly #held: HeldJobs;
+  readonly #updates: Updates;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -99,6 +103,7 @@ export class JobManager {
     });
     this.#endings = new Endings({ ...parts, held, rotate: (job) => rotate([job], parts) });
     this.#starts = new Starts({ ...parts, held, endings: this.#endings });
+    this.#updates = new Updates(parts);
   }
 
   /**
@@ -121,11 +126,12 @@ export class JobManager {
       folders,
       active,
       queues: new QueueFile(options.limitsFolder),
-      allowedLimits: () => allowedLimits(options),
+      allowedLimits: (purpose?: LimitPurpose) => allowedLimits(options, purpose),
     };
     const manager = new JobManager(parts);
     await folders.prepare();
     await adoptJobs({ ...parts, endings: manager.#endings, held: manager.#held });
+    for (const job of active) void manager.#updates.settle(job);
     return manager;
   }
 
@@ -184,6 +190,17 @@ export class JobManager {
       `Cannot signal job ${id}: none of its processes is left in its control groups; it is ending, or ` +
         "has moved them (as su -l and sudo -i do)",
     );
+  }
+
+  /**
+   * Changes the limits of a running job: all, or none. Settles when the kernel has taken them, and the
+   * record says so.
+   *
+   * @throws {JobError} "not-found"; "precondition" when the job has ended or the kernel refuses, or a limit
+   * is above the server's; "invalid" for one that is not valid; "exhausted" on a full disk.
+   */
+  async update(id: string, change: LimitChange, onBegin = () => {}): Promise<void> {
+    await this.#updates.update(this.#lookup.running(id, "update"), change, onBegin);
   }
 
   /**

@@ -25,6 +25,9 @@ export const LIMIT_FILES = {
 /** A limit file is one short line; a longer file is refused. */
 const MAX_FILE_BYTES = 4096;
 
+/** What limits are read and checked for, as messages say it. */
+export type LimitPurpose = "start the job" | "update the job";
+
 /**
  * Reads and checks the limit files of a folder.
  *
@@ -32,10 +35,12 @@ const MAX_FILE_BYTES = 4096;
  * @throws {JobError} "precondition", with the file's name, its text and what was expected. A missing
  * file is an error too: a limit must not vanish with its file.
  */
-export function readLimits(folder: string): Limits {
-  const cpu = readLimit(folder, LIMIT_FILES.cpu, parseCpuLimit);
-  const memory = readLimit(folder, LIMIT_FILES.memory, parseMemoryLimit);
-  const diskIo = readLimit(folder, LIMIT_FILES.diskIo, parseDiskIoLimit);
+export function readLimits(folder: string, purpose: LimitPurpose = "start the job"): Limits {
+  const read = <T>(name: string, parse: (text: string) => T) =>
+    readLimit(folder, { name, parse, purpose });
+  const cpu = read(LIMIT_FILES.cpu, parseCpuLimit);
+  const memory = read(LIMIT_FILES.memory, parseMemoryLimit);
+  const diskIo = read(LIMIT_FILES.diskIo, parseDiskIoLimit);
   return {
     ...(cpu === undefined ? {} : { cpuCores: cpu }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
@@ -50,7 +55,11 @@ export function readLimits(folder: string): Limits {
  * @param asked The job's own.
  * @throws {JobError} "precondition" for a limit above the server's, "invalid" for one that is not valid.
  */
-export function narrowLimits(allowed: Limits, asked: Limits): Limits {
+export function narrowLimits(
+  allowed: Limits,
+  asked: Limits,
+  purpose: LimitPurpose = "start the job",
+): Limits {
   const limits = { ...allowed };
   for (const name of LIMIT_NAMES) {
     const value = asked[name];
@@ -60,17 +69,27 @@ export function narrowLimits(allowed: Limits, asked: Limits): Limits {
       const expected = value > MAX_BYTES ? `at most ${MAX_BYTES}` : `at least ${least}`;
       throw new JobError(
         "invalid",
-        `Cannot start the job: ${value} is not a valid ${text} limit: expected ${expected}`,
+        `Cannot ${purpose}: ${value} is not a valid ${text} limit: expected ${expected}`,
       );
     }
     const bound = allowed[name];
     if (bound !== undefined && value > bound) {
       throw new JobError(
         "precondition",
-        `Cannot start the job: its ${text} limit of ${value} is above the server's of ${bound}`,
+        `Cannot ${purpose}: its ${text} limit of ${value} is above the server's of ${bound}`,
       );
     }
     limits[name] = value;
+  }
+  return limits;
+}
+
+/** The lower of two limits of each kind. */
+export function lowerLimits(one: Limits, other: Limits): Limits {
+  const limits = { ...one };
+  for (const name of LIMIT_NAMES) {
+    const value = other[name];
+    if (value !== undefined) limits[name] = Math.min(value, one[name] ?? Infinity);
   }
   return limits;
 }
@@ -88,15 +107,23 @@ export function titleOf(name: keyof Limits): string {
   return LEAST[name].text;
 }
 
-const LIMIT_NAMES = Object.keys(LEAST) as (keyof Limits)[];
+/** Every limit that a job can have. */
+export const LIMIT_NAMES = Object.keys(LEAST) as (keyof Limits)[];
 
-function readLimit<T>(folder: string, name: string, parse: (text: string) => T): T {
+function readLimit<T>(
+  folder: string,
+  { name, parse, purpose }: {
+    readonly name: string;
+    readonly parse: (text: string) => T;
+    readonly purpose: LimitPurpose;
+  },
+): T {
   try {
     return parse(readShortFile(join(folder, name)));
   } catch (error) {
     throw new JobError(
       "precondition",
-      `Cannot start the job: limit file ${name}${problemOf(error)}`,
+      `Cannot ${purpose}: limit file ${name}${problemOf(error)}`,
       error instanceof RangeError ? undefined : { cause: error },
     );
   }

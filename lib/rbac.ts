@@ -20,6 +20,7 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Start", WRITERS],
   ["/JobService/Stop", WRITERS],
   ["/JobService/Signal", WRITERS],
+  ["/JobService/Update", WRITERS],
   ["/JobService/Remove", WRITERS],
   ["/JobService/Query", READERS],
   ["/JobService/Stream", READERS],

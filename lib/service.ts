@@ -7,6 +7,7 @@ import type {
   StartRequest__Output,
   StreamRequest__Output,
   StreamResponse,
+  UpdateRequest__Output,
 } from "../proto/contract.ts";
 import { Turns } from "../common/turns.ts";
 import type { RuleFile } from "./access/rule_file.ts";
@@ -22,6 +23,7 @@ import {
   toEventQuery,
   toJobQuery,
   toJobRequest,
+  toLimitChange,
   toQueryResponse,
   toReadRange,
   toTiming,
@@ -29,6 +31,7 @@ import {
   withTrace,
 } from "./grpc/translate.ts";
 import type { JobManager } from "./job.ts";
+import { changesOwnLimits, describeChange } from "./model/limit_change.ts";
 import { OWNER_UID } from "./model/owner_uids.ts";
 import { readSignal } from "./model/settings.ts";
 
@@ -46,6 +49,7 @@ export type Jobs = Pick<
   | "signal"
   | "start"
   | "stop"
+  | "update"
   | "wait"
 >;
 
@@ -73,7 +77,7 @@ export interface HandlerOptions {
 
 /**
  * Calls under way at once whose work grows with what is stored, or is a process of its own: searches
- * through records and output, and signals. The others wait.
+ * through records and output, signals and changes of limits. The others wait.
  */
 const MAX_COSTLY = 16;
 
@@ -124,6 +128,16 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       using _turn = await costly.take(context.caller.name, ended);
       await manager.signal(id, name, { mainOnly: request.mainOnly }, () => context.beginChange(id));
       return {};
+    }, shutdown),
+    Update: unaryHandler(async (request: UpdateRequest__Output, context, _metadata, ended) => {
+      const { caller } = context;
+      const change = toLimitChange(request);
+      context.details = { limits: describeChange(change) };
+      const id = await authorize(request, context);
+      if (changesOwnLimits(change)) (await rulesFor(context, rules)).requireLimits(caller);
+      using _turn = await costly.take(caller.name, ended);
+      await manager.update(id, change, () => context.beginChange(id));
+      return toQueryResponse(await manager.query(id));
     }, shutdown),
     Query: unaryHandler(
       async (request: JobCall, context) =>

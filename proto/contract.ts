@@ -23,6 +23,7 @@ export type { QueryResponse, QueryResponse__Output } from "../build/gen/QueryRes
 export type { StartRequest, StartRequest__Output } from "../build/gen/StartRequest.ts";
 export type { StreamRequest, StreamRequest__Output } from "../build/gen/StreamRequest.ts";
 export type { StreamResponse, StreamResponse__Output } from "../build/gen/StreamResponse.ts";
+export type { UpdateRequest, UpdateRequest__Output } from "../build/gen/UpdateRequest.ts";
 
 /** The methods of JobService, as `Server.addService` and `makeClientConstructor` take them. */
 export const jobService = services.JobService as unknown as JobServiceDefinition;

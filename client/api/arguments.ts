@@ -6,6 +6,7 @@ import type { EventsRequest } from "../../proto/contract.ts";
 import type { JobSpec } from "../jobs/start.ts";
 import { CPUS_RANGE, isGpuRequest, NICE_RANGE, type QueueSpec } from "../jobs/queue.ts";
 import { isStateWord, type Selection, selectionOf, STATE_WORDS } from "../jobs/selection.ts";
+import type { LimitChange } from "../jobs/update.ts";
 import type { JobFilter } from "../jobs/state.ts";
 import { invalid } from "./error_mapping.ts";
 import type {
@@ -15,6 +16,7 @@ import type {
   ListOptions,
   StartOptions,
   StreamOptions,
+  UpdateOptions,
 } from "./types.ts";
 
 /** Grace periods are uint32 fields of requests. */
@@ -163,12 +165,36 @@ function toBytes(stdin: string | Uint8Array): Uint8Array {
   return new TextEncoder().encode(stdin);
 }
 
-function toLimits(limits: JobLimits): JobSpec["limits"] {
-  const known = ["memoryBytes", "readBytesPerSecond", "writeBytesPerSecond", "processes"] as const;
-  checkNumber("limits.cpuCores", limits.cpuCores, { isFraction: true });
-  for (const name of known) checkNumber(`limits.${name}`, limits[name]);
+/**
+ * What an update asks for.
+ *
+ * @throws {JobWorkerError} A limit is not valid.
+ */
+export function toLimitChange({ limits, reset = [], fromFiles }: UpdateOptions): LimitChange {
+  if (!Array.isArray(reset)) {
+    throw invalid(`Cannot use reset: expected an array of names, not ${kindOf(reset)}.`);
+  }
+  for (const name of reset) {
+    if (LIMIT_NAMES.includes(name)) continue;
+    throw invalid(`Cannot reset ${String(name)}: expected one of ${LIMIT_NAMES.join(", ")}.`);
+  }
+  return { limits: toLimits(limits ?? {}), reset, fromFiles: fromFiles === true };
+}
+
+const LIMIT_NAMES: readonly (keyof JobLimits)[] = [
+  "cpuCores",
+  "memoryBytes",
+  "readBytesPerSecond",
+  "writeBytesPerSecond",
+  "processes",
+];
+
+function toLimits(limits: JobLimits): NonNullable<JobSpec["limits"]> {
+  for (const name of LIMIT_NAMES) {
+    checkNumber(`limits.${name}`, limits[name], { isFraction: name === "cpuCores" });
+  }
   return Object.fromEntries(
-    ["cpuCores" as const, ...known]
+    LIMIT_NAMES
       .map((name) => [name, limits[name]] as const)
       .filter(([, value]) => value !== undefined),
   );

@@ -10,6 +10,7 @@ import { listJobs } from "../jobs/list.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Session } from "../connection/session.ts";
 import { startJob, toStartRequest } from "../jobs/start.ts";
+import { updateJob } from "../jobs/update.ts";
 import { measureUsage } from "../jobs/usage.ts";
 import {
   checkCommand,
@@ -23,6 +24,7 @@ import {
   toEventsRequest,
   toJobFilter,
   toJobSpec,
+  toLimitChange,
 } from "./arguments.ts";
 import { CallScope } from "./call_scope.ts";
 import { toJobWorkerError } from "./error_mapping.ts";
@@ -54,6 +56,7 @@ import type {
   StatsOptions,
   StopOptions,
   StreamOptions,
+  UpdateOptions,
   WaitOptions,
 } from "./types.ts";
 
@@ -359,6 +362,26 @@ export class JobWorkerClient implements Disposable {
       const mainOnly = options.mainOnly === true;
       await this.#session.call("Signal", { jobID, signal, mainOnly }, { signal: end });
     });
+  }
+
+  /**
+   * Changes limits of a running job: all that are given, or none.
+   *
+   * @param jobID The job's id, the beginning of it, or its name.
+   * @param options The limits.
+   * @returns The job, with the limits that hold now.
+   * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has ended, a limit is above the server's, or
+   * the kernel refuses it.
+   */
+  async update(jobID: string, options: UpdateOptions): Promise<Job> {
+    checkJobID(jobID);
+    checkOptions("update", options);
+    const change = toLimitChange(options);
+    return await this.#do(
+      "update",
+      options,
+      async (signal) => toJob(await updateJob(this.#session, jobID, change, { signal })),
+    );
   }
 
   /**

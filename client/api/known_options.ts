@@ -20,6 +20,7 @@ import type {
   StatsOptions,
   StopOptions,
   StreamOptions,
+  UpdateOptions,
   WaitOptions,
 } from "./types.ts";
 
@@ -77,6 +78,7 @@ const RUN: Names<RunOptions> = {
 };
 const SIGNAL: Names<SignalOptions> = { ...CONTROL, mainOnly: true };
 const STOP: Names<StopOptions> = { ...SIGNAL, graceMs: true };
+const UPDATE: Names<UpdateOptions> = { ...CONTROL, limits: true, reset: true, fromFiles: true };
 const LIST: Names<ListOptions> = {
   ...CONTROL,
   states: true,
@@ -124,6 +126,7 @@ const KNOWN = {
   run: RUN,
   stop: STOP,
   signal: SIGNAL,
+  update: UPDATE,
   list: LIST,
   stream: STREAM,
   events: EVENTS,

@@ -152,9 +152,9 @@ export interface Job {
   readonly endedAt: Date | null;
   /** How long it may run; null: without limit. */
   readonly timeoutMs: number | null;
-  /** Its limits: those that its start asked for, within the server's. */
+  /** The limits that hold: its own within the server's. */
   readonly limits: JobLimits;
-  /** The limits that its start asked for. */
+  /** Its own: those that its start, and updates since, asked for. */
   readonly askedLimits: JobLimits;
   /** Permissions that its new files do not get. */
   readonly umask: number;
@@ -263,6 +263,16 @@ export interface StopOptions extends SignalOptions {
 export interface SignalOptions extends CallControl {
   /** To the job's main process alone, which may pass it on; SIGKILL of a stop goes to all. */
   readonly mainOnly?: boolean | undefined;
+}
+
+/** How the limits of a running job change. */
+export interface UpdateOptions extends CallControl {
+  /** Those that change; at most the server's. */
+  readonly limits?: JobLimits | undefined;
+  /** Names of limits, such as `memoryBytes`, that become the server's again. */
+  readonly reset?: readonly (keyof JobLimits)[] | undefined;
+  /** Whether the server's limit files, as they are now, are applied to all of the job's limits. */
+  readonly fromFiles?: boolean | undefined;
 }
 
 /** Which jobs are listed; an option that is not given matches all. */

@@ -1,22 +1,17 @@
 import { type Command, Option } from "commander";
 import { isStandardInput } from "../../common/standard_input.ts";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
-import {
-  parseCpuLimit,
-  parseDiskIoLimit,
-  parseMemoryLimit,
-  parseProcessLimit,
-} from "../../common/limits.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
+import { defineLimitOptions, type LimitOptions, toLimits } from "./limit_options.ts";
 import { collectedOption, parsedOption, parsePairs } from "./options.ts";
 import { defineQueueOptions, type QueueOptions, toQueueSpec } from "./queue_options.ts";
 import type { JobSpec } from "../jobs/start.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The options of a start. */
-export interface StartOptions extends QueueOptions {
+export interface StartOptions extends QueueOptions, LimitOptions {
   readonly idempotencyKey?: string;
   readonly name?: string;
   readonly label?: readonly string[];
@@ -31,13 +26,6 @@ export interface StartOptions extends QueueOptions {
   readonly stopSignal?: string;
   /** Milliseconds. */
   readonly grace?: number;
-  /** Cores; Infinity: none of its own. */
-  readonly cpu?: number;
-  /** Bytes; Infinity: none of its own. */
-  readonly memory?: number;
-  readonly diskIo?: ReturnType<typeof parseDiskIoLimit>;
-  /** Infinity: none of its own. */
-  readonly processes?: number;
   readonly privateTmp?: true;
   readonly network: boolean;
   readonly ownProcesses?: true;
@@ -94,29 +82,7 @@ export function defineStartOptions(command: Command): void {
     new Option("--stop-signal <signal>", "the signal that stop sends first (default: TERM)"),
     end,
   );
-  const limits = "Limits, at most the server's; max: the server's alone:";
-  add(
-    parsedOption("--cpu <percent>", "of one core: 50%, 200%", {
-      parse: orUnlimited(parseCpuLimit),
-    }),
-    limits,
-  );
-  add(
-    parsedOption("--memory <size>", "such as 256M", { parse: orUnlimited(parseMemoryLimit) }),
-    limits,
-  );
-  add(
-    parsedOption("--disk-io <rate>", 'such as 10MB/s, or "read=50MB/s write=10MB/s"', {
-      parse: parseDiskIoLimit,
-    }),
-    limits,
-  );
-  add(
-    parsedOption("--processes <n>", "processes and threads at once", {
-      parse: orUnlimited(parseProcessLimit),
-    }),
-    limits,
-  );
+  defineLimitOptions(command);
   const isolation = "Isolation:";
   add(new Option("--private-tmp", "its own empty /tmp and /var/tmp"), isolation);
   add(new Option("--no-network", "no network except its own loopback interface"), isolation);
@@ -133,13 +99,8 @@ export async function readJobSpec(
   options: StartOptions & { idempotencyKey: string },
   terminal: Terminal,
 ): Promise<JobSpec> {
-  const { cpu, memory, diskIo, processes, privateTmp, network, ownProcesses } = options;
-  const limits = {
-    ...(isLimit(cpu) && { cpuCores: cpu }),
-    ...(isLimit(memory) && { memoryBytes: memory }),
-    ...diskIo,
-    ...(isLimit(processes) && { processes }),
-  };
+  const { privateTmp, network, ownProcesses } = options;
+  const { limits } = toLimits(options);
   const isIsolated = privateTmp || !network || ownProcesses;
   return {
     idempotencyKey: options.idempotencyKey,
@@ -213,18 +174,6 @@ async function readFile(file: string, option: string, terminal: Terminal): Promi
   } catch (error) {
     throw new ClientError(`Cannot read ${option} ${file}: ${messageOf(error)}.`, ExitStatus.usage);
   }
-}
-
-/** The parser of a limit, with Infinity for none: for commander, undefined is the empty text. */
-function orUnlimited(
-  parse: (text: string) => number | undefined,
-): (text: string) => number {
-  return (text) => parse(text) ?? Infinity;
-}
-
-/** Whether a limit is to be sent; without one the server's own applies. */
-function isLimit(value: number | undefined): value is number {
-  return value !== undefined && value !== Infinity;
 }
 
 export function parseUmask(text: string): number {

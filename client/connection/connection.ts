@@ -26,6 +26,7 @@ export type UnaryMethod =
   | "Start"
   | "Stop"
   | "Signal"
+  | "Update"
   | "Query"
   | "List"
   | "Info"

@@ -11,6 +11,8 @@ export interface ChangeDetails {
   readonly user?: string;
   /** The signal of a Signal. */
   readonly signal?: string;
+  /** The limits of an Update, such as `memory_bytes=1048576`. */
+  readonly limits?: string;
 }
 
 /** A change of a job that an authorized call begins to make: from now on it may be done. */

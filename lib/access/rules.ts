@@ -93,6 +93,15 @@ export class AccessRules {
     }
   }
 
+  /** @throws {JobError} "denied" when the caller may not give jobs limits of its own, or take such away. */
+  requireLimits(caller: Caller): void {
+    for (const { options, commands } of this.#rulesOf(caller)) {
+      const allowed = options ?? (commands === undefined ? undefined : []);
+      if (allowed === undefined || allowed.includes("limits")) continue;
+      throw denied(`${caller.name} may not use ${spoken("limits")}`);
+    }
+  }
+
   #requireUser(caller: Caller, rules: readonly Rule[], user: string): void {
     const lists = rules.flatMap(({ users }) => users === undefined ? [] : [users]);
     // A uid that only the caller's own jobs have gives nobody another user's rights. Without a rule: who may run jobs as root may run them as anyone.

@@ -18,6 +18,10 @@ export interface ControllerFiles {
   settings(limits: Limits): Setting[];
   /** The same, written once for each disk, with the disk's MAJ:MIN number before the value. */
   diskSettings?(limits: Limits): Setting[];
+  /** What sets the limits of a job that runs, in this order: also the files of limits that it has not. */
+  changes(limits: Limits, names: ReadonlySet<keyof Limits>): Setting[];
+  /** The same, written once for each disk. */
+  diskChanges?(limits: Limits, names: ReadonlySet<keyof Limits>): Setting[];
   /** What makes all jobs together weigh less than one busy program beside them, as the server is. */
   lowWeight?: readonly Setting[];
   /** Files that count what a job uses. */

@@ -7,12 +7,17 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
     settings: ({ cpuCores }) =>
       cpuCores === undefined ? [] : [
         { file: "cpu.cfs_period_us", value: String(CPU_PERIOD_USEC) },
-        { file: "cpu.cfs_quota_us", value: String(Math.round(cpuCores * CPU_PERIOD_USEC)) },
+        { file: "cpu.cfs_quota_us", value: quotaOf(cpuCores) },
+      ],
+    changes: ({ cpuCores }, names) =>
+      !names.has("cpuCores") ? [] : [
+        { file: "cpu.cfs_period_us", value: String(CPU_PERIOD_USEC) },
+        { file: "cpu.cfs_quota_us", value: quotaOf(cpuCores) },
       ],
     lowWeight: [{ file: "cpu.shares", value: "102" }], // The default is 1024.
     counters: ["cpu.stat"],
   },
-  cpuacct: { settings: () => [], counters: ["cpuacct.usage"] },
+  cpuacct: { settings: () => [], changes: () => [], counters: ["cpuacct.usage"] },
   memory: {
     // The limit of memory with swap must not be below that of memory, hence the order. The file is
     // absent where the kernel does not account for swap.
@@ -20,6 +25,13 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
       memoryBytes === undefined ? [] : [
         { file: "memory.limit_in_bytes", value: String(memoryBytes) },
         { file: "memory.memsw.limit_in_bytes", value: String(memoryBytes), optional: true },
+      ],
+    // That with swap is out of the way first, whichever of the limits before and after is the higher one.
+    changes: ({ memoryBytes }, names) =>
+      !names.has("memoryBytes") ? [] : [
+        { file: "memory.memsw.limit_in_bytes", value: UNLIMITED, optional: true },
+        { file: "memory.limit_in_bytes", value: textOf(memoryBytes) },
+        { file: "memory.memsw.limit_in_bytes", value: textOf(memoryBytes), optional: true },
       ],
     counters: ["memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control"],
   },
@@ -29,6 +41,15 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
       ...throttle("blkio.throttle.read_bps_device", readBytesPerSecond),
       ...throttle("blkio.throttle.write_bps_device", writeBytesPerSecond),
     ],
+    changes: () => [],
+    diskChanges: ({ readBytesPerSecond, writeBytesPerSecond }, names) => [
+      ...names.has("readBytesPerSecond")
+        ? throttle("blkio.throttle.read_bps_device", readBytesPerSecond ?? 0)
+        : [],
+      ...names.has("writeBytesPerSecond")
+        ? throttle("blkio.throttle.write_bps_device", writeBytesPerSecond ?? 0)
+        : [],
+    ],
     // Each is there with its own scheduler of disk requests; the defaults are 500 and 100.
     lowWeight: [{ file: "blkio.weight", value: "50" }, { file: "blkio.bfq.weight", value: "10" }],
     counters: ["blkio.throttle.io_service_bytes_recursive"],
@@ -36,10 +57,24 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
   pids: {
     settings: ({ processes }) =>
       processes === undefined ? [] : [{ file: "pids.max", value: String(processes) }],
+    changes: ({ processes }, names) =>
+      names.has("processes") ? [{ file: "pids.max", value: String(processes ?? "max") }] : [],
     counters: ["pids.current"],
   },
 };
 
+/** No limit, for the files that take numbers. */
+const UNLIMITED = "-1";
+
+function textOf(limit: number | undefined): string {
+  return limit === undefined ? UNLIMITED : String(limit);
+}
+
+function quotaOf(cpuCores: number | undefined): string {
+  return textOf(cpuCores === undefined ? undefined : Math.round(cpuCores * CPU_PERIOD_USEC));
+}
+
+/** Sets the limit of a disk; 0 takes it away. */
 function throttle(file: string, bytesPerSecond: number | undefined): Setting[] {
   return bytesPerSecond === undefined ? [] : [{ file, value: String(bytesPerSecond) }];
 }

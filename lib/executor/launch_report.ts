@@ -169,7 +169,7 @@ export function toLaunchError(error: unknown): unknown {
  *
  * @returns A {@linkcode JobError} where the host has no room for one, else the error itself.
  */
-export function withRoomNamed(error: unknown, verb: "start" | "signal"): unknown {
+export function withRoomNamed(error: unknown, verb: "start" | "signal" | "update"): unknown {
   const code = codeOf(error);
   if (code === "EAGAIN" || code === "ENOMEM" || /\(os error (?:11|12)\)/.test(messageOf(error))) {
     return new JobError("exhausted", `Cannot ${verb} the job: the host has no room for a process`);

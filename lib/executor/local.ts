@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { SYSTEM_CLOCK } from "../../common/clock.ts";
 import { isJobId } from "../../common/job_id.ts";
-import { hasController, launchersGroup, parentGroups, planGroups } from "../cgroup.ts";
+import { hasController, launchersGroup, parentGroups, planChanges, planGroups } from "../cgroup.ts";
 import { parseUsage } from "../cgroup/counters.ts";
 import { type HostReport, parseHostReport, toCgroupHost } from "../cgroup/host.ts";
 import type { CgroupHost, Controller, Placement, Setting, Usage } from "../cgroup/types.ts";
@@ -16,6 +16,7 @@ import type {
   JobRef,
   LimitName,
   LimitSupport,
+  LimitUpdate,
   ProcessState,
   SignalOptions,
   StopOrder,
@@ -41,6 +42,7 @@ import { mainProcessOf, markStopping, readLaunchRecord } from "./job_files.ts";
 import { RECORD_REFUSED_STATUS } from "./launcher.ts";
 import { parseLaunchReport, toLaunchError, withRoomNamed } from "./launch_report.ts";
 import { type Launched, Launchers } from "./launchers.ts";
+import { updateLimits } from "./limit_update.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { isHosts, placementIn } from "./placement.ts";
 import { prepareHost } from "./prepare_host.ts";
@@ -248,6 +250,11 @@ export class LocalExecutor implements Executor {
     });
   }
 
+  async update(job: JobRef, { limits, names }: LimitUpdate): Promise<Limits> {
+    const changes = planChanges(this.#host, this.#placementOf(job).groups, { limits, names });
+    return await updateLimits(changes, { limits, who: `jobs of ${job.owner}` });
+  }
+
   async holdDiskLimits(
     jobs: readonly { readonly jobId: string; readonly limits: Limits }[],
   ): Promise<void> {
@@ -388,6 +395,7 @@ function capabilitiesOf(host: CgroupHost): Capabilities {
     keepsTime: false,
     output: { news: "events", bound: "holes" },
     limits,
+    updates: "possible",
     isolation: true,
     users: true,
     partitions: [],

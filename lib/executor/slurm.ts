@@ -30,7 +30,7 @@ import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { JobSettings } from "../model/settings.ts";
 import { batchOf, SECRET_FILES } from "./slurm/batch.ts";
-import { capabilitiesOf, requirePossible } from "./slurm/capabilities.ts";
+import { capabilitiesOf, requirePossible, updateRefusal } from "./slurm/capabilities.ts";
 import { commandRunner, type RunCommand, wordsOf } from "./slurm/commands.ts";
 import { answerTo, type Order, order as writeOrder, type OrderAnswer } from "./slurm/control.ts";
 import { Leftovers } from "./slurm/leftovers.ts";
@@ -247,6 +247,10 @@ export class SlurmExecutor implements Executor {
   /** Nothing on this host tells. */
   remaining(): Promise<ProcessState[]> {
     return Promise.resolve([]);
+  }
+
+  update(): Promise<Limits> {
+    return Promise.reject(updateRefusal());
   }
 
   /** The node's launcher sets them for the disks that it has. */

@@ -7,6 +7,7 @@ import type {
   QueryResponse,
   StartRequest__Output,
   StreamRequest__Output,
+  UpdateRequest__Output,
 } from "../../proto/contract.ts";
 import { toldEngineState } from "../../common/engine_state.ts";
 import { JobError, quoted } from "../errors.ts";
@@ -18,7 +19,8 @@ import type { Limits } from "../limits.ts";
 import type { ReadRange } from "../logs.ts";
 import type { Timing } from "../logs/timed.ts";
 import type { EngineStatus } from "../model/engine.ts";
-import { hasEnded, type JobRecord } from "../model/record.ts";
+import { hasEnded, type JobRecord, ownLimitsOf } from "../model/record.ts";
+import { type LimitChange, readLimitChange } from "../model/limit_change.ts";
 import type { JobRequest } from "../model/request.ts";
 import { DEFAULT_SETTINGS, readSettings } from "../model/settings.ts";
 import { waitsOnHost } from "../model/queue.ts";
@@ -72,6 +74,15 @@ export function toJobRequest(request: StartRequest__Output, defaultUser: string)
     limits: onlyNumbers<keyof Limits>(limits ?? {}),
     ...readSettings(request, defaultUser),
   };
+}
+
+/**
+ * What an Update asks for.
+ *
+ * @throws {JobError} "invalid", with what was expected.
+ */
+export function toLimitChange({ limits, reset, fromFiles }: UpdateRequest__Output): LimitChange {
+  return readLimitChange({ limits: onlyNumbers<keyof Limits>(limits ?? {}), reset, fromFiles });
 }
 
 /**
@@ -235,7 +246,7 @@ export function toQueryResponse(
   { record, usage, outputBytes, engine, wait }: JobView,
 ): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
-  const { settings = DEFAULT_SETTINGS, askedLimits = limits, stoppedBy = "" } = record;
+  const { settings = DEFAULT_SETTINGS, stoppedBy = "" } = record;
   const { title, labels, user, workingDirectory, isolation, timeoutMs, graceMs } = settings;
   const common = {
     jobID: record.id,
@@ -250,7 +261,7 @@ export function toQueryResponse(
     umask: settings.umask,
     stopSignal: settings.stopSignal,
     ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
-    askedLimits,
+    askedLimits: ownLimitsOf(record),
     hasSecrets: settings.secretsDigest !== "",
     name: command.name,
     args: [...command.args],

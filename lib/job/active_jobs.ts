@@ -5,6 +5,7 @@ import type { OutputLog } from "../logs.ts";
 import type { EngineStatus } from "../model/engine.ts";
 import { eventOfChange, type JobEvent } from "../model/events.ts";
 import {
+  type ComingLimits,
   hasEnded,
   isHeld,
   type JobRecord,
@@ -167,6 +168,28 @@ export class ActiveJobs {
     entry.events = [];
     entry.record = record;
     await this.#store.synced();
+  }
+
+  /**
+   * Notes on disk which limits are being set for a job, before the kernel is told.
+   *
+   * @throws Where the store refuses; then nothing is noted.
+   */
+  announceLimits({ record: { id } }: ActiveJob, comingLimits: ComingLimits): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    const record = { ...entry.record, comingLimits };
+    this.#store.update(record);
+    entry.record = record;
+  }
+
+  /** Records the limits that a job has, once nothing is being set any more: in memory at once, and on disk. */
+  async setLimits({ record: { id } }: ActiveJob, limits: Partial<ComingLimits>): Promise<void> {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    const { comingLimits: _, ...record } = entry.record;
+    entry.record = { ...record, ...limits };
+    if (!hasEnded(record.state)) await this.#save(entry, 0);
   }
 
   /** None of a job's processes is left. */

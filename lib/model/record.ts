@@ -69,6 +69,10 @@ export interface JobRecord {
   readonly limits: Readonly<Limits>;
   /** The limits that its Start asked for; absent: an earlier server started the job. */
   readonly askedLimits?: Readonly<Limits>;
+  /** What Updates have made of the asked limits; absent: there was none. */
+  readonly ownLimits?: Readonly<Limits>;
+  /** The limits that an Update is setting in the kernel: which ones hold is not known until it is done. */
+  readonly comingLimits?: ComingLimits;
   /** From the executor, which alone can read it. */
   readonly handle: Handle;
   /**
@@ -86,6 +90,17 @@ export interface JobRecord {
    * recorded the end.
    */
   readonly outputBytes?: number;
+}
+
+/** Limits that are being set. */
+export interface ComingLimits {
+  readonly limits: Readonly<Limits>;
+  readonly ownLimits: Readonly<Limits>;
+}
+
+/** The limits that a job has been given of its own, by its Start and by Updates. */
+export function ownLimitsOf({ ownLimits, askedLimits, limits }: JobRecord): Readonly<Limits> {
+  return ownLimits ?? askedLimits ?? limits;
 }
 
 /** Whether a job has ended: its state is final. */

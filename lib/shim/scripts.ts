@@ -32,6 +32,7 @@ import step from "./step.sh" with { type: "text" };
 import stepGroups from "./step_groups.sh" with { type: "text" };
 import strays from "./strays.sh" with { type: "text" };
 import unit from "./unit.sh" with { type: "text" };
+import update from "./update.sh" with { type: "text" };
 import user from "./user.sh" with { type: "text" };
 import weigh from "./weigh.sh" with { type: "text" };
 import writable from "./writable.sh" with { type: "text" };
@@ -65,6 +66,7 @@ export const scripts = {
   states: stripComments(parseStat + signalMain + states),
   strays: stripComments(strays),
   unit: stripComments(unit),
+  update: stripComments(setLimits + update),
   user: stripComments(ownProgram + user),
   weigh: stripComments(weigh),
   writable: stripComments(writable),

@@ -13,12 +13,21 @@ set_file() { # [?]FILE VALUE
 }
 
 set_disks() {
+  each_disk set_disk
+}
+
+set_disk() {
+  for setting in $disk_settings; do set_file "${setting%% *}" "$number ${setting#* }"; done
+}
+
+# Runs a function for each disk, whose number is $number.
+each_disk() { # FUNCTION
   set +f
   for device in /sys/block/*/dev; do
     case $device in /sys/block/ram* | /sys/block/zram*) continue ;; esac
     read -r sectors <"${device%dev}size" && [ "$sectors" != 0 ] || continue
     read -r number <"$device" || continue
-    for setting in $disk_settings; do set_file "${setting%% *}" "$number ${setting#* }"; done
+    "$1"
   done
   set -f
 }

@@ -96,6 +96,8 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
   createdAtMs: TIME_MS,
   limits: COUNTS,
   askedLimits: v.exactOptional(COUNTS),
+  ownLimits: v.exactOptional(COUNTS),
+  comingLimits: v.exactOptional(v.object({ limits: COUNTS, ownLimits: COUNTS })),
   handle: v.record(v.string(), v.unknown()),
   attempt: v.exactOptional(v.pipe(INTEGER, v.minValue(1))),
   engine: v.exactOptional(ENGINE),

@@ -437,4 +437,23 @@ export const CASES: readonly Case[] = [
       assert.equal((await second.exited()).exitCode, 0);
     },
   },
+  {
+    name: "changes the limits of a job that runs, or says why it cannot",
+    async holds(site) {
+      const job = await Job.script(site, "sleep 1000");
+      await job.begun();
+      const { updates } = site.executor.capabilities;
+      const limits = { processes: 9 };
+      if (updates === "possible") {
+        assert.deepEqual(await job.update(limits), limits);
+      } else {
+        await assert.rejects(
+          job.update(limits),
+          (error) => error instanceof JobError && error.message.includes(updates.refused),
+        );
+      }
+      await job.stop(0);
+      await job.ended();
+    },
+  },
 ];

@@ -105,6 +105,12 @@ export class Job {
     return Job.submit(site, ["sh", "-c", text], wanted);
   }
 
+  /** Changes the limits of the job. */
+  async update(limits: Limits): Promise<Limits> {
+    const names = new Set(Object.keys(limits) as (keyof Limits)[]);
+    return await this.#site.executor.update(this.request, { limits, names });
+  }
+
   get id(): string {
     return this.request.jobId;
   }

@@ -21,6 +21,7 @@ const METHODS = [
   "Start",
   "Stop",
   "Signal",
+  "Update",
   "Query",
   "List",
   "Info",
@@ -154,12 +155,13 @@ function requestFor(method: Method, jobID: string): Uint8Array {
   if (method === "List") return jobService.List.requestSerialize({});
   if (method === "Info") return jobService.Info.requestSerialize({});
   if (method === "Signal") return jobService.Signal.requestSerialize({ jobID, signal: "CONT" });
+  if (method === "Update") return jobService.Update.requestSerialize({ jobID, fromFiles: true });
   return jobService[method].requestSerialize({ jobID });
 }
 
 /** A job in the state in which a method of this name does its work. */
 async function jobFor(method: Method, owner: TestClient): Promise<string> {
-  const isForRunning = method === "Stop" || method === "Signal";
+  const isForRunning = ["Stop", "Signal", "Update"].includes(method);
   const id = await owner.start("sleep", isForRunning ? "600" : "0");
   if (!isForRunning) await owner.wait(id);
   return id;

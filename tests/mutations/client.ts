@@ -60,10 +60,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "max is sent as a limit",
-    file: "client/command_line/start_options.ts",
+    file: "client/command_line/limit_options.ts",
     from: "value !== undefined && value !== Infinity",
     to: "value !== undefined",
-    tests: ["start_options"],
+    tests: ["client_update"],
   },
   {
     name: "an unknown limit of the library's is dropped",

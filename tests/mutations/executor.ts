@@ -2,6 +2,27 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a limit that is refused leaves those before it changed",
+    file: "lib/shim/update.sh",
+    from: "  old=$file\\ $before$newline$old\n  changed=",
+    to: "  changed=",
+    tests: ["limit_update"],
+  },
+  {
+    name: "a memory limit below what is used kills the job",
+    file: "lib/shim/update.sh",
+    from: '  [ "$used" -le "$2" ] || refuse limit "$1" "$2" "used $used"\n',
+    to: "",
+    tests: ["limit_update"],
+  },
+  {
+    name: "an adopted job's limits are written into groups that it does not have",
+    file: "lib/cgroup.ts",
+    from: "const group = groups.find((path) => path.startsWith(`${hierarchy.folder}/`));",
+    to: "const group: string | undefined = `${hierarchy.folder}/${host.parent}/job`;",
+    tests: ["limit_update"],
+  },
+  {
     name: "a launcher whose record the disk refused tells no reason",
     file: "lib/shim/launch_record.sh",
     from: '"${reason##*: }"',
@@ -102,7 +123,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a limit that the host cannot hold is dropped",
     file: "lib/cgroup.ts",
-    from: "  requireControllers(host, limits);\n",
+    from: '  requireControllers(host, limits, "start");\n',
     to: "",
     tests: ["cgroup"],
   },

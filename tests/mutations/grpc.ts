@@ -3,6 +3,13 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "an update gives limits to who may not use them",
+    file: "lib/service.ts",
+    from: "if (changesOwnLimits(change)) (await rulesFor(context, rules)).requireLimits(caller);",
+    to: "",
+    tests: ["service"],
+  },
+  {
     name: "a client certificate needs no clientAuth",
     file: "lib/tls/client_trust.ts",
     from: 'if (!isFor(certificate, "client")) return',

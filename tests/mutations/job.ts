@@ -2,6 +2,49 @@
 import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
+  // Changes of limits.
+  {
+    name: "the kernel is told of limits that are not on record",
+    file: "lib/job/updates.ts",
+    from: "      this.#parts.active.announceLimits(job, coming);\n",
+    to: "",
+    tests: ["job_update"],
+  },
+  {
+    name: "two changes of a job's limits are under way at once",
+    file: "lib/job/updates.ts",
+    from: "const after = before.then(action);",
+    to: "const after = Promise.resolve().then(action);",
+    tests: ["job_update"],
+  },
+  {
+    name: "what the kernel has refused is on record as coming",
+    file: "lib/job/updates.ts",
+    from: 'error.kind !== "internal") await',
+    to: 'error.kind === "internal") await',
+    tests: ["job_update"],
+  },
+  {
+    name: "the next server leaves a change of limits half done",
+    file: "lib/job.ts",
+    from: "for (const job of active) void manager.#updates.settle(job);",
+    to: "",
+    tests: ["job_update"],
+  },
+  {
+    name: "an update gives a job more than the server's files allow",
+    file: "lib/model/limit_change.ts",
+    from: 'narrowLimits(allowed, limits, "update the job")',
+    to: "limits",
+    tests: ["limit_change"],
+  },
+  {
+    name: "limits that a job has asked for are lost when the files are applied",
+    file: "lib/model/limit_change.ts",
+    from: "limits: lowerLimits(allowed, ownLimits), ownLimits,",
+    to: "limits: allowed, ownLimits,",
+    tests: ["limit_change"],
+  },
   {
     name: "a uid is given to two owners",
     file: "lib/store.ts",

@@ -11,6 +11,7 @@ import {
   type StartRequest,
   type StreamRequest,
   type StreamResponse__Output,
+  type UpdateRequest,
 } from "../../proto/contract.ts";
 
 const decoder = new TextDecoder();
@@ -93,6 +94,15 @@ export class TestClient {
   signal(jobID: string, signal: string): Promise<void> {
     return new Promise((resolve, reject) => {
       this.raw.Signal({ jobID, signal }, (error) => error ? reject(error) : resolve());
+    });
+  }
+
+  update(jobID: string, change: Omit<UpdateRequest, "jobID">): Promise<QueryResponse__Output> {
+    return new Promise((resolve, reject) => {
+      this.raw.Update(
+        { jobID, ...change },
+        (error, response) => error || !response ? reject(error) : resolve(response),
+      );
     });
   }
 

@@ -12,6 +12,7 @@ import type {
   Executor,
   Handle,
   JobRef,
+  LimitUpdate,
   SignalOptions,
   StopOrder,
   SubmitRequest,
@@ -43,6 +44,7 @@ const LOCAL: Capabilities = {
     writeBytesPerSecond: HELD,
     processes: HELD,
   },
+  updates: "possible",
   isolation: true,
   users: true,
   partitions: [],
@@ -83,6 +85,10 @@ export class FakeExecutor implements Executor {
   onKill: () => void | Promise<void> = () => {};
   /** Called when a job is sent its stop signal, before the answer. */
   onTerminate: () => void | Promise<void> = () => {};
+  /** Called when limits are set, before the answer. */
+  onUpdate: () => void | Promise<void> = () => {};
+  /** What the kernel makes of limits that are set; undefined: what they are. */
+  heldLimits: Limits | undefined;
   /** Called when counters are read, before the answer. */
   onUsages: () => void | Promise<void> = () => {};
   /** Whether a signal finds a process of the job. */
@@ -153,6 +159,14 @@ export class FakeExecutor implements Executor {
     this.calls.push(`signal ${job.jobId} ${signal}${audience(options)}`);
     this.failures.check("signal");
     return this.reaches;
+  }
+
+  async update({ jobId }: JobRef, { limits, names }: LimitUpdate): Promise<Limits> {
+    const set = [...names].map((name) => `${name}=${limits[name] ?? "none"}`).join(" ");
+    this.calls.push(`update ${jobId} ${set}`);
+    await this.onUpdate();
+    this.failures.check("update");
+    return this.heldLimits ?? limits;
   }
 
   async holdDiskLimits(jobs: readonly { jobId: string; limits: unknown }[]): Promise<void> {

@@ -151,7 +151,7 @@ Deno.test("auditEntryOf: a storm of resets has its connection", () => {
 });
 
 Deno.test("isAboutChange: what changes something, whatever becomes of it", () => {
-  for (const method of ["Start", "Stop", "Signal", "Remove"]) {
+  for (const method of ["Start", "Stop", "Signal", "Update", "Remove"]) {
     for (const code of ["OK", "PERMISSION_DENIED", "CANCELLED"]) {
       assert(isAboutChange({ ...CALL, path: `/JobService/${method}`, code }), method);
     }

@@ -29,6 +29,7 @@ const TABLE: readonly (readonly [path: string, name: string, may: readonly strin
   ["/JobService/Start", "Start", WRITERS],
   ["/JobService/Stop", "Stop", WRITERS],
   ["/JobService/Signal", "Signal", WRITERS],
+  ["/JobService/Update", "Update", WRITERS],
   ["/JobService/Remove", "Remove", WRITERS],
   ["/JobService/Query", "Query", READERS],
   ["/JobService/Stream", "Stream", READERS],

@@ -15,7 +15,17 @@ import { ALICE, BOB, FakeCall, fakeContext } from "../support/fake_http2.ts";
 const ID = "0a1b2c3d-0000-4000-8000-000000000000";
 
 /** The methods with one answer. */
-const METHODS = ["Start", "Stop", "Signal", "Query", "Wait", "List", "Info", "Remove"] as const;
+const METHODS = [
+  "Start",
+  "Stop",
+  "Signal",
+  "Update",
+  "Query",
+  "Wait",
+  "List",
+  "Info",
+  "Remove",
+] as const;
 type Method = typeof METHODS[number];
 
 const VIEW = {
@@ -57,6 +67,7 @@ function fakeManager() {
     ) => note("start", request.command, options, () => onBegin(ID)).then(() => ID),
     stop: (...of: unknown[]) => note("stop", ...of),
     signal: (...of: unknown[]) => note("signal", ...of),
+    update: (...of: unknown[]) => note("update", ...of),
     remove: (...of: unknown[]) => note("remove", ...of),
     wait: (...of: unknown[]) => note("wait", ...of),
     query: (...of: unknown[]) => note("query", ...of).then(() => VIEW),
@@ -149,6 +160,14 @@ Deno.test("service: a job is looked up by any of its names, and its id is what i
       ["stop", ID, { graceMs: 0, mainOnly: true, stoppedBy: "alice" }],
     ]],
     ["Signal", { signal: "SIGHUP", mainOnly: true }, [["signal", ID, "HUP", { mainOnly: true }]]],
+    ["Update", { limits: { cpuCores: 2 }, reset: ["memory_bytes"] }, [
+      ["update", ID, {
+        limits: { cpuCores: 2 },
+        reset: new Set(["memoryBytes"]),
+        fromFiles: false,
+      }],
+      ["query", ID],
+    ]],
     ["Query", {}, [["query", ID]]],
     ["Wait", {}, [["wait", ID], ["query", ID]]],
     ["Remove", {}, [["remove", ID, { by: "alice" }]]],
@@ -172,6 +191,9 @@ Deno.test("service: the audit trail is told what a change does, when it begins",
     }]],
     ["Stop", { jobID: "nightly" }, [{}]],
     ["Signal", { jobID: "nightly", signal: "SIGHUP" }, [{ signal: "HUP" }]],
+    ["Update", { jobID: "nightly", limits: { cpuCores: 2 }, fromFiles: true }, [{
+      limits: "cpu_cores=2 from_files",
+    }]],
     ["Remove", { jobID: "nightly" }, [{}]],
   ];
   const { context } = await place([{ role: "writer", commands: ["/x"] }]).call("Start", {
@@ -205,6 +227,7 @@ Deno.test("service: a method that the rule file does not allow asks nothing of t
   const requests: Partial<Record<Method, object>> = {
     Start: { name: "true" },
     Signal: { jobID: ID, signal: "HUP" },
+    Update: { jobID: ID, fromFiles: true },
   };
   assert.deepEqual([...METHODS, "Events", "Stream"].sort(), Object.keys(jobService).sort());
   for (const method of METHODS) {
@@ -241,6 +264,20 @@ Deno.test("service: Start of what is invalid, or what the rules do not allow, st
     assert.equal(context.job, undefined);
   }
   assert.deepEqual(asked, []);
+});
+
+Deno.test("service: Update gives nobody limits that a rule keeps from them, and applies files for all", async () => {
+  const { asked, call } = place([{ name: "alice", options: ["umask"] }]);
+  for (const request of [{ limits: { cpuCores: 1 } }, { reset: ["cpu_cores"] }]) {
+    const { code, error } = await call("Update", { jobID: ID, ...request });
+    assert.equal(code, status.PERMISSION_DENIED);
+    assert.match(error?.details ?? "", /^alice may not use limits of its own/);
+  }
+  assert.deepEqual(asked, []);
+  assert.equal((await call("Update", { jobID: ID, fromFiles: true })).code, status.OK);
+  const commands = place([{ name: "alice", commands: ["/bin/true"] }]);
+  const request = { jobID: ID, limits: { cpuCores: 1 } };
+  assert.equal((await commands.call("Update", request)).code, status.PERMISSION_DENIED);
 });
 
 Deno.test("service: a text that is not UTF-8 is refused, and not replaced by another one", async () => {

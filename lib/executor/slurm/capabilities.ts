@@ -8,6 +8,11 @@ import type { Site } from "./site.ts";
 
 const MIB_BYTES = 1024 ** 2;
 
+/** A node's launcher sets the limits, and nothing tells it of others later. */
+const NO_UPDATES = {
+  refused: "a cluster's job keeps the limits that it was started with; start it again with others",
+};
+
 /** What the executor does there. */
 export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities {
   return {
@@ -16,6 +21,7 @@ export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities 
     keepsTime: true,
     output: { news: "polling", bound: canFreeHeads ? "holes" : "none" },
     limits: limitsOf(site),
+    updates: NO_UPDATES,
     isolation: site.isRoot,
     users: false,
     partitions: site.partitions,
@@ -95,6 +101,11 @@ export function requirePossible(
   if (!capabilities.isolation && (privateTmp || noNetwork || ownProcesses)) {
     throw refusal("it cannot be isolated, since jobs do not run as root on this cluster");
   }
+}
+
+/** The refusal of a change of limits. */
+export function updateRefusal(): JobError {
+  return new JobError("precondition", `Cannot update the job: ${NO_UPDATES.refused}`);
 }
 
 function refusal(problem: string): JobError {

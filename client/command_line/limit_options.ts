@@ -1,0 +1,72 @@
+/** The options for limits of a job, of verbs that start jobs and that change their limits. */
+import { type Command, Option } from "commander";
+import {
+  type DiskRates,
+  type Limits,
+  parseCpuLimit,
+  parseDiskIoRates,
+  parseMemoryLimit,
+  parseProcessLimit,
+} from "../../common/limits.ts";
+import { parsedOption } from "./options.ts";
+
+/** The limits on a command line; Infinity, written `max`: none of the job's own, only the server's. */
+export interface LimitOptions {
+  /** Cores. */
+  readonly cpu?: number;
+  /** Bytes. */
+  readonly memory?: number;
+  readonly diskIo?: DiskRates;
+  readonly processes?: number;
+}
+
+/** Limits that are given, and those that are said to be the server's. */
+export interface GivenLimits {
+  readonly limits: Limits;
+  readonly unlimited: readonly (keyof Limits)[];
+}
+
+/** Adds the options. */
+export function defineLimitOptions(command: Command): void {
+  const add = (option: Option) =>
+    command.addOption(option.helpGroup("Limits, at most the server's; max: the server's alone:"));
+  add(
+    parsedOption("--cpu <percent>", "of one core: 50%, 200%", {
+      parse: orUnlimited(parseCpuLimit),
+    }),
+  );
+  add(
+    parsedOption("--memory <size>", "such as 256M", { parse: orUnlimited(parseMemoryLimit) }),
+  );
+  add(
+    parsedOption("--disk-io <rate>", 'such as 10MB/s, or "read=50MB/s write=10MB/s"', {
+      parse: parseDiskIoRates,
+    }),
+  );
+  add(
+    parsedOption("--processes <n>", "processes and threads at once", {
+      parse: orUnlimited(parseProcessLimit),
+    }),
+  );
+}
+
+/** The limits that the options name. */
+export function toLimits({ cpu, memory, diskIo, processes }: LimitOptions): GivenLimits {
+  const named: [keyof Limits, number | undefined][] = [
+    ["cpuCores", cpu],
+    ["memoryBytes", memory],
+    ["readBytesPerSecond", diskIo?.readBytesPerSecond],
+    ["writeBytesPerSecond", diskIo?.writeBytesPerSecond],
+    ["processes", processes],
+  ];
+  const given = named.filter(([, value]) => value !== undefined && value !== Infinity);
+  const unlimited = named.filter(([, value]) => value === Infinity).map(([name]) => name);
+  return { limits: Object.fromEntries(given), unlimited };
+}
+
+/** The parser of a limit, with Infinity for none: for commander, undefined is the empty text. */
+function orUnlimited(
+  parse: (text: string) => number | undefined,
+): (text: string) => number {
+  return (text) => parse(text) ?? Infinity;
+}

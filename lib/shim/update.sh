@@ -1,0 +1,84 @@
+# Changes limits of a job that runs: all, or none. Stdin is not read; the arguments:
+#   $1 settings, `FILE VALUE` or `?FILE VALUE` a line (a file that not every kernel has), in their order
+#   $2 the same for each disk, whose number is put before the value
+# Prints `memory BYTES` of a memory limit as the kernel has rounded it; or `refused FILE VALUE REASON` where
+# the kernel does not take a value (`used BYTES`: that much memory cannot be freed): what was written before
+# is then written back, and `kept FILE VALUE` says where that fails. `gone` where the job's groups are no
+# longer there.
+#
+# cgroup v1 refuses a memory limit below what is used and cannot be freed; cgroup v2 would kill the job.
+# memory.high frees what can be freed, kills nobody, and holds the job back while memory.max is set.
+
+old=
+
+refuse() { # limit FILE VALUE REASON
+  why=$4
+  case $2$4 in */memory.limit_in_bytes*busy)
+    ! read -r used <"${2%/*}/memory.usage_in_bytes" || why="used $used"
+    ;;
+  esac
+  if [ -e "$2" ]; then printf 'refused %s\n' "$2 $3 $why"; else echo gone; fi
+  restore
+  exit 0
+}
+
+restore() {
+  for entry in $old; do
+    [ ! -e "${entry%% *}" ] || echo "${entry#* }" >"${entry%% *}" || printf 'kept %s\n' "$entry"
+  done
+}
+
+change_file() { # [?]FILE VALUE
+  file=${1#\?}
+  [ -e "$file" ] || [ "$file" = "$1" ] || return 0
+  IFS= read -r before <"$file" || refuse limit "$file" "$2" "it cannot be read"
+  case $file in */memory.max) make_room "$file" "$2" ;; esac
+  set_file "$file" "$2"
+  old=$file\ $before$newline$old
+  changed=$changed$file$newline
+}
+
+# Holds memory.high down; it is put back with the rest, or when memory.max is set.
+make_room() { # FILE VALUE
+  group=${1%/*}
+  [ "$2" != max ] && read -r used <"$group/memory.current" && [ "$used" -gt "$2" ] || return 0
+  IFS= read -r high <"$group/memory.high" || refuse limit "$1" "$2" "used $used"
+  set_file "$group/memory.high" "$2"
+  old=$group/memory.high\ $high$newline$old
+  read -r used <"$group/memory.current"
+  [ "$used" -le "$2" ] || refuse limit "$1" "$2" "used $used"
+  lowered=$lowered$group/memory.high\ $high$newline
+}
+
+change_disk() { # FILE VALUE
+  for setting in $disk_settings; do
+    file=${setting%% *}
+    before=
+    while IFS= read -r line; do
+      case $line in "$number "*) before=$line ;; esac
+    done <"$file"
+    case $file in
+      */io.max) before=${before:-$number rbps=max wbps=max riops=max wiops=max} ;;
+      *) before=${before:-$number 0} ;;
+    esac
+    set_file "$file" "$number ${setting#* }"
+    old=$file\ $before$newline$old
+  done
+}
+
+set -f
+newline='
+'
+IFS=$newline
+disk_settings=$2
+changed= lowered=
+for setting in $1; do change_file "${setting%% *}" "${setting#* }"; done 2>/dev/null
+[ -z "$disk_settings" ] || each_disk change_disk 2>/dev/null
+for entry in $lowered; do echo "${entry#* }" >"${entry%% *}"; done 2>/dev/null
+for file in $changed; do
+  case $file in */memory.max | */memory.limit_in_bytes)
+    read -r line <"$file" && echo "memory $line"
+    ;;
+  esac
+done 2>/dev/null
+:
