@@ -165,6 +165,10 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
   return program;
 }
 
+const NO_INPUT: AsyncIterable<Uint8Array> = {
+  [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
+};
+
 /** The program's definition, for what is made of it: its help, completion and reference. */
 export function describeProgram(): Command {
   const nullTerminal: Terminal = {
@@ -180,6 +184,7 @@ export function describeProgram(): Command {
     isFile: () => Promise.resolve(false),
     isFed: () => Promise.resolve(false),
     showProgress: () => {},
+    input: () => NO_INPUT,
     isTyped: false,
     ask: () => Promise.resolve(""),
     read: () => Promise.resolve(new Uint8Array()),

@@ -40,6 +40,8 @@ export interface Terminal {
    * @param limitBytes Reading ends with the piece that exceeds this number.
    */
   read(file: string, options?: { limitBytes?: number }): Promise<Uint8Array>;
+  /** Standard input, as it comes; nothing is read before it is asked for. */
+  input(): AsyncIterable<Uint8Array>;
   /** Whether standard input is a terminal. */
   readonly isTyped: boolean;
   /**
@@ -52,7 +54,7 @@ export interface Terminal {
   note(text: string): void;
   /** Whether standard output is a regular file. */
   isFile(): Promise<boolean>;
-  /** Whether standard input is a pipe or a regular file: somebody may mean it to be read. */
+  /** Whether standard input is a pipe, or a file with something in it: somebody may mean it to be read. */
   isFed(): Promise<boolean>;
   /** Replaces the progress line on standard error; an empty text removes it. */
   showProgress(text: string): void;
@@ -77,6 +79,9 @@ export interface Terminal {
 interface SyncWriter {
   writeSync(bytes: Uint8Array): number;
 }
+
+/** How much is read from standard input at once. */
+const INPUT_BYTES = 128 * 1024;
 
 /** The time between two tries to write to a full pipe that another process made non-blocking. */
 const PIPE_RETRY_MS = 5;
@@ -214,6 +219,14 @@ export const processTerminal: Terminal = {
     }
     return new Uint8Array(await new Blob(parts).arrayBuffer());
   },
+  async *input() {
+    const buffer = new Uint8Array(INPUT_BYTES);
+    for (;;) {
+      const length = await Deno.stdin.read(buffer);
+      if (length === null) return;
+      yield buffer.slice(0, length);
+    }
+  },
   get isTyped() {
     return Deno.stdin.isTerminal();
   },
@@ -249,7 +262,7 @@ export const processTerminal: Terminal = {
     const { fstatSync } = await import("node:fs");
     try {
       const input = fstatSync(0);
-      return input.isFIFO() || input.isFile();
+      return input.isFIFO() || input.isFile() && input.size > 0;
     } catch {
       // Standard input is closed.
       return false;

@@ -37,6 +37,8 @@ export interface Capabilities {
   readonly updates: "possible" | { readonly refused: string };
   /** Whether a job may have a /tmp, a network or processes of its own. */
   readonly isolation: boolean;
+  /** Whether a job may be sent its input while it runs. */
+  readonly openStdin: boolean;
   /** Whether a start may name the user that its job runs as. */
   readonly users: boolean;
   /** Where jobs may be put, the default one first; empty: there is no choice. */

@@ -8,6 +8,7 @@ import { type Clock, SYSTEM_CLOCK } from "../common/clock.ts";
 import { type EndingParts, Endings, type StopOptions } from "./job/endings.ts";
 import { type EventQuery, type EventsPage, followEvents, RecentRecords } from "./job/events.ts";
 import { JobFolders } from "./job/folder.ts";
+import { Inputs, type SenderOptions, type Sending } from "./job/inputs.ts";
 import { type JobQuery, listPage } from "./job/list.ts";
 import { HeldJobs } from "./job/held_jobs.ts";
 import { type IsVisible, Lookup } from "./job/lookup.ts";
@@ -92,6 +93,7 @@ export class JobManager {
   readonly #recent: RecentRecords;
   readonly #held: HeldJobs;
   readonly #updates: Updates;
+  readonly #inputs: Inputs;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -101,7 +103,13 @@ export class JobManager {
       ...parts,
       stateOf: (id) => this.#lookup.find(id)?.state,
     });
-    this.#endings = new Endings({ ...parts, held, rotate: (job) => rotate([job], parts) });
+    this.#inputs = new Inputs(parts);
+    this.#endings = new Endings({
+      ...parts,
+      held,
+      rotate: (job) => rotate([job], parts),
+      closeInput: (record) => this.#inputs.close(record),
+    });
     this.#starts = new Starts({ ...parts, held, endings: this.#endings });
     this.#updates = new Updates(parts);
   }
@@ -254,6 +262,15 @@ export class JobManager {
   /** The output of a job. @throws {JobError} "not-found". */
   output(id: string): OutputLog {
     return this.#lookup.outputOf(this.#lookup.begun(id));
+  }
+
+  /**
+   * Lets somebody send a job its input; of one that has ended, it is over at once.
+   *
+   * @throws {JobError} "not-found", or "precondition" where it has no open input, or somebody else sends.
+   */
+  async input(id: string, options: SenderOptions): Promise<Sending> {
+    return await this.#inputs.enter(this.#lookup.begun(id), options);
   }
 
   /** Waits until a job has ended. @throws {JobError} "not-found". */

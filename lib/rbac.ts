@@ -22,6 +22,7 @@ const PERMISSIONS: ReadonlyMap<string, readonly Role[]> = new Map([
   ["/JobService/Signal", WRITERS],
   ["/JobService/Update", WRITERS],
   ["/JobService/Remove", WRITERS],
+  ["/JobService/Input", WRITERS],
   ["/JobService/Query", READERS],
   ["/JobService/Stream", READERS],
   ["/JobService/Wait", READERS],
@@ -78,6 +79,11 @@ export function isHealthMethod(method: string): boolean {
 /** Whether a method, named by its path, is one of the reflection service. */
 export function isReflection(method: string): boolean {
   return method.startsWith(REFLECTION_PACKAGE) && PERMISSIONS.has(method);
+}
+
+/** Whether a method, named by its path, takes one message after another from the same caller. */
+export function hasManyMessages(method: string): boolean {
+  return method === "/JobService/Input";
 }
 
 /** Whether a method, named by its path, may change something: a reader may not call it. */

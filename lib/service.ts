@@ -2,6 +2,8 @@
 import type {
   Event,
   EventsRequest__Output,
+  InputRequest__Output,
+  InputResponse,
   JobServiceHandlers,
   ListRequest__Output,
   StartRequest__Output,
@@ -15,7 +17,9 @@ import { startDetails } from "./access/start_details.ts";
 import { type CallContext, rulesFor } from "./grpc/call_context.ts";
 import { CallSink } from "./grpc/call_sink.ts";
 import type { Shutdown } from "./grpc/endings.ts";
-import { streamHandler, unaryHandler } from "./grpc/handlers.ts";
+import { duplexHandler, streamHandler, unaryHandler } from "./grpc/handlers.ts";
+import { InputAnswers } from "./grpc/input_answers.ts";
+import { receiveInput } from "./grpc/receive_input.ts";
 import { sendOutput, type StreamCounts } from "./grpc/send_output.ts";
 import { sendEvents } from "./grpc/send_events.ts";
 import {
@@ -40,6 +44,7 @@ export type Jobs = Pick<
   JobManager,
   | "active"
   | "events"
+  | "input"
   | "list"
   | "output"
   | "query"
@@ -68,6 +73,8 @@ export interface HandlerOptions {
     readonly partitions: readonly string[];
     /** Limits that a start may not ask for, each with the reason. */
     readonly limitsNotHeld: readonly string[];
+    /** Whether a job may be sent its input while it runs. */
+    readonly openStdin: boolean;
   };
   /** The user that jobs run as where a request names none. */
   readonly defaultUser: string;
@@ -173,6 +180,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         limitsNotHeld: [...limitsNotHeld],
         queues: await manager.queues(),
         jobsWait: true,
+        openStdin: options.about.openStdin,
       };
     }, shutdown),
     // A job may run for days: a shutdown does not wait for its end.
@@ -212,6 +220,35 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
           untilMs: query.follow ? query.untilMs : Infinity,
           heartbeatMs: request.heartbeatSeconds * 1000,
         });
+      },
+      shutdown.begun,
+    ),
+    Input: duplexHandler<InputRequest__Output, InputResponse>(
+      async ({ call, context, ended, first, listen }) => {
+        const { jobID, sender } = await first;
+        context.job = jobID;
+        const id = await authorize({ jobID }, context);
+        const { name: caller } = context.caller;
+        using sending = await manager.input(id, { caller, sender, signal: ended });
+        context.beginChange(id);
+        using answers = new InputAnswers(call);
+        const signal = AbortSignal.any([ended, sending.over]);
+        const { input, heard } = sending;
+        const isOver = () => sending.isOver;
+        const begin = input.heldBytes;
+        try {
+          await receiveInput({
+            input,
+            source: { listen },
+            answers,
+            isOver,
+            onMessage: heard,
+            signal,
+          });
+        } finally {
+          context.details = { inputBytes: input.heldBytes - begin };
+        }
+        if (sending.over.aborted && !isOver()) throw sending.over.reason;
       },
       shutdown.begun,
     ),

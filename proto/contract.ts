@@ -10,6 +10,8 @@ import type { JobServiceDefinition } from "../build/gen/JobService.ts";
 export type { Event, Event__Output } from "../build/gen/Event.ts";
 export type { EventsRequest, EventsRequest__Output } from "../build/gen/EventsRequest.ts";
 export type { InfoResponse__Output } from "../build/gen/InfoResponse.ts";
+export type { InputRequest, InputRequest__Output } from "../build/gen/InputRequest.ts";
+export type { InputResponse, InputResponse__Output } from "../build/gen/InputResponse.ts";
 export type { JobLimits, JobLimits__Output } from "../build/gen/JobLimits.ts";
 export type {
   JobServiceClient,

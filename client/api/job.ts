@@ -60,6 +60,8 @@ export function toJob(job: QueryResponse__Output): Job {
     stopSignal: job.stopSignal,
     graceMs: job.gracePeriodMs ?? null,
     hasSecrets: job.hasSecrets,
+    openStdin: job.openStdin,
+    inputBytes: job.inputBytes,
     usage: onlyKnown(job.usage),
     isolation: job.isolation ?? { privateTmp: false, noNetwork: false, ownProcesses: false },
     outputBytes: job.outputBytes,

@@ -164,6 +164,10 @@ export interface Job {
   readonly graceMs: number | null;
   /** Whether it was given variables or an input; these are kept nowhere. */
   readonly hasSecrets: boolean;
+  /** Whether it is sent its input while it runs. */
+  readonly openStdin: boolean;
+  /** How many bytes of input it was sent so. */
+  readonly inputBytes: number;
   /** What it has used. Empty in a list without `withUsage`. */
   readonly usage: JobUsage;
   /** How it is isolated. */
@@ -449,6 +453,8 @@ export interface ServerInfo {
   readonly queues: readonly string[];
   /** Whether a start may have `after` and `begin`, and on a host `queue`. */
   readonly jobsWait: boolean;
+  /** Whether a job can be sent its input while it runs. */
+  readonly openStdin: boolean;
   /** The server's clock. */
   readonly time: Date;
 }

@@ -30,7 +30,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
 /** Verbs of other tools for which there is nothing here. */
 const MISSING: Readonly<Record<string, string>> = {
   build: "there are no images here: a job runs on the server's host as it is",
-  cp: "copy files with scp, or through --stdin and the job's output",
+  cp: "copy files with scp, or through run -i and the job's output",
   edit: "a job keeps what it was started with",
   pull: "there are no images here: a job runs on the server's host as it is",
   rename: "a job keeps the name that it was started with",
@@ -45,20 +45,20 @@ export function hintOf(verb: string): string | undefined {
 const TERMINAL_FLAGS: ReadonlySet<string> = new Set(["-it", "-ti", "-t", "--tty"]);
 
 /**
- * Reads `kill -9 JOB` as kill(1) does, and refuses what would be read as something else: `-it` would
- * be an identity in the file `t`.
+ * Reads `kill -9 JOB` as kill(1) does, and refuses what would be read as something else: `start -it`
+ * would have an identity in the file `t`.
  *
  * @throws {ClientError} With what to write instead.
  */
 export function fromHabits(args: readonly string[]): readonly string[] {
   const [verb = "", ...words] = args;
-  if (verb === "run" || verb === "start") refuseTerminal(words);
+  if (verb === "run" || verb === "start") refuseTerminal(verb, words);
   if (verb !== "kill") return args;
   const signal = /^-(\d+|[A-Z][A-Z\d]+)$/.exec(words[0] ?? "")?.[1];
   return signal === undefined ? args : ["kill", "-s", signal, ...words.slice(1)];
 }
 
-function refuseTerminal(words: readonly string[]): void {
+function refuseTerminal(verb: "run" | "start", words: readonly string[]): void {
   // Behind the first word that is no option there is the program, or the value of an option.
   const end = words.findIndex((word) => !word.startsWith("-"));
   const flag = words.slice(0, end < 0 ? words.length : end).find((word) =>
@@ -66,8 +66,9 @@ function refuseTerminal(words: readonly string[]): void {
   );
   if (flag === undefined) return;
   throw new ClientError(
-    `There is no option ${flag}: jobs have no terminal. "--stdin -" gives a job this command's ` +
-      `standard input.`,
+    `There is no option ${flag}: jobs have no terminal. "${
+      verb === "run" ? "-i" : "--stdin -"
+    }" gives a job this command's standard input.`,
     ExitStatus.usage,
   );
 }

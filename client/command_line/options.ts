@@ -38,8 +38,12 @@ export function addEndpointOptions(command: Command): void {
  * have these options, too, so that they are refused with the reason.
  */
 export function addCommonOptions(command: Command, { asksSeveral = false } = {}): Command {
+  const taken = command.options.map(({ short }) => short);
   for (const [flags, description, variable] of ENDPOINT_OPTIONS) {
-    command.addOption(connectionOption(flags, `${description} (env: ${variable})`));
+    // A verb may have a use of its own for the short one.
+    const isTaken = taken.some((short) => short !== undefined && flags.startsWith(`${short},`));
+    const own = isTaken ? flags.replace(/^-., /, "") : flags;
+    command.addOption(connectionOption(own, `${description} (env: ${variable})`));
   }
   command.addOption(
     connectionOption(

@@ -35,6 +35,9 @@ export function slipOf([program = "", ...args]: readonly string[]): string | und
   if (program === "cd") {
     return `The working directory of a job is -C${args[0] === undefined ? "" : ` ${args[0]}`}`;
   }
+  if (/\.pem$/.test(program)) {
+    return `"run -i" sends the job this command's standard input; an identity is --identity ${program}`;
+  }
   if (BUILT_IN.has(program)) return `"${program}" is built into shells: sh -c ${quoted(line)}`;
   if (!/\s/.test(program)) return undefined;
   return SHELL_SYNTAX.test(program)

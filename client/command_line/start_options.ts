@@ -21,6 +21,10 @@ export interface StartOptions extends QueueOptions, LimitOptions {
   readonly user?: string;
   readonly umask?: number;
   readonly stdin?: string;
+  /** `run -i`. */
+  readonly interactive?: true;
+  /** `start --open-stdin`. */
+  readonly openStdin?: true;
   /** Milliseconds. */
   readonly timeout?: number;
   readonly stopSignal?: string;
@@ -113,6 +117,7 @@ export async function readJobSpec(
     ...(options.stdin !== undefined && {
       stdin: await readInput(options.stdin, terminal),
     }),
+    openStdin: options.interactive ?? options.openStdin,
     timeoutMs: options.timeout,
     stopSignal: options.stopSignal,
     graceMs: options.grace,
@@ -163,7 +168,7 @@ async function readInput(file: string, terminal: Terminal): Promise<Uint8Array> 
   if (bytes.length <= MAX_INPUT_BYTES) return bytes;
   throw new ClientError(
     `Cannot start the job: --stdin ${file} is larger than 2 MiB. ` +
-      "Pass more data in a file on the server.",
+      "Send it while the job runs (run -i), or pass it in a file on the server.",
     ExitStatus.usage,
   );
 }

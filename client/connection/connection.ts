@@ -1,6 +1,7 @@
 import {
   type ChannelOptions,
   Client,
+  type ClientDuplexStream,
   type ClientReadableStream,
   connectivityState,
   credentials,
@@ -11,6 +12,8 @@ import { isIP } from "node:net";
 import {
   type Event__Output,
   type EventsRequest,
+  type InputRequest,
+  type InputResponse__Output,
   jobService,
   type JobServiceDefinition,
   type StreamRequest,
@@ -136,6 +139,12 @@ export class Connection implements Disposable {
       responseDeserialize,
       request,
     );
+  }
+
+  /** Opens a call that sends a job its input; the caller ends it. */
+  input(): ClientDuplexStream<InputRequest, InputResponse__Output> {
+    const { path, requestSerialize, responseDeserialize } = jobService.Input;
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
   }
 
   /** `HOST:PORT`, for messages. */

@@ -39,6 +39,13 @@ export function specLike(
       ExitStatus.usage,
     );
   }
+  if (job.openStdin && !withoutSecrets && given.stdin === undefined) {
+    throw new ClientError(
+      `Cannot start ${name} again as it was: it was sent its input while it ran, which is kept nowhere. ` +
+        "Give it by --stdin, or add --without-secrets.",
+      ExitStatus.usage,
+    );
+  }
   const { isolation, askedLimits } = job;
   // A number is a uid of the server's own choice.
   const isAsked = job.user !== defaultUser && !/^\d+$/.test(job.user);

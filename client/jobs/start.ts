@@ -1,6 +1,6 @@
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import type { StartRequest } from "../../proto/contract.ts";
-import { ClientError, ConnectionLostError, RefusedCallError } from "../errors.ts";
+import { ClientError, ConnectionLostError, GrpcStatus, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
 import { checkHasQueue, type QueueSpec, queueTexts, toQueueFields } from "./queue.ts";
@@ -16,6 +16,8 @@ export interface JobSpec {
   readonly user?: string | undefined;
   readonly umask?: number | undefined;
   readonly stdin?: Uint8Array | undefined;
+  /** It is sent its input while it runs (client/jobs/send_input.ts). */
+  readonly openStdin?: boolean | undefined;
   readonly timeoutMs?: number | undefined;
   readonly stopSignal?: string | undefined;
   readonly graceMs?: number | undefined;
@@ -53,7 +55,7 @@ export function toStartRequest(
   if (stdin !== undefined && stdin.length > MAX_INPUT_BYTES) {
     throw new ClientError(
       "Cannot start the job: its standard input is larger than 2 MiB. " +
-        "Pass more data in a file on the server.",
+        "Send it while the job runs (run -i), or pass it in a file on the server.",
       ExitStatus.usage,
     );
   }
@@ -82,6 +84,7 @@ export function toStartRequest(
     timeoutMs: spec.timeoutMs ?? 0,
     stopSignal: spec.stopSignal ?? "",
     ...(stdin !== undefined && { stdin }),
+    ...(spec.openStdin === true && { openStdin: true }),
     ...(umask !== undefined && { umask }),
     ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
     ...(limits && { limits }),
@@ -104,6 +107,7 @@ export async function startJob(
   { signal }: Pick<CallOptions, "signal"> = {},
 ): Promise<string> {
   await checkHasQueue(session, request, { signal });
+  await checkTakesInput(session, request, { signal });
   try {
     const { jobID } = await session.call("Start", request, { signal });
     return jobID;
@@ -120,4 +124,29 @@ export async function startJob(
 function isOutcomeUnknown(error: ClientError): boolean {
   return error.exitStatus === ExitStatus.connection &&
     (error instanceof ConnectionLostError || error instanceof RefusedCallError);
+}
+
+/**
+ * Refuses a start whose input is to be sent later, to a server that cannot do that: one of an earlier version
+ * would start the job with no input at all.
+ *
+ * @throws {ClientError} The server cannot, or cannot be asked.
+ */
+async function checkTakesInput(
+  session: Session,
+  request: KeyedStart,
+  { signal }: Pick<CallOptions, "signal">,
+): Promise<void> {
+  if (request.openStdin !== true) return;
+  const { openStdin, engine } = await session.call("Info", {}, { signal });
+  if (openStdin) return;
+  const { server } = session;
+  throw new RefusedCallError(
+    "Cannot start the job: " +
+      (engine === ""
+        ? `the server at ${server} cannot send a job its input while it runs. Upgrade it to this client's version.`
+        : `${server} runs jobs on a cluster, where a job cannot be sent its input while it runs. Send up to ` +
+          "2 MiB with the start (--stdin)."),
+    GrpcStatus.failedPrecondition,
+  );
 }

@@ -82,6 +82,8 @@ export function toJson(
     hasSecrets: job.hasSecrets,
     queue: job.queue || null,
     queuePosition: job.queuePosition || null,
+    openStdin: job.openStdin,
+    inputBytes: job.inputBytes,
     // The name that `name` had first: for one release more.
     title: job.title || null,
   };
@@ -117,6 +119,7 @@ export function formatLong(job: QueryResponse__Output, jobID: string): string {
     ["Started", job.startedAtMs ? new Date(job.startedAtMs).toISOString() : undefined],
     ["Ended", describeEnd(job)],
     ["Timeout", job.timeoutMs ? seconds(job.timeoutMs * 1000) : undefined],
+    ["Input", job.openStdin ? `${binaryBytes(job.inputBytes)} so far` : undefined],
     ["Output", describeOutput(job)],
     ...describeResources(job.limits, job.usage),
   ];

@@ -3,16 +3,21 @@ import { isStandardInput } from "../../common/standard_input.ts";
 import { stopUnlessEnded } from "../jobs/end.ts";
 import { ClientError, ClosedOutputError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import { follow } from "../jobs/follow.ts";
+import { follow, type Sink } from "../jobs/follow.ts";
 import { defineTimestamps } from "../command_line/output_time.ts";
 import { StampedSink } from "../screen/stamped_sink.ts";
 import type { SessionContext } from "../connection/session.ts";
+import { InputProgress } from "../screen/input_progress.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
 import type { Verb } from "../command_line/verb.ts";
+import type { Terminal } from "../terminal.ts";
 import { defineProgram, startProgram } from "./start.ts";
 import type { StopOptions } from "./stop.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
 import { NoExitCodeError, waitForExit } from "./wait.ts";
+
+/** How long a job goes on without reading before that is told. */
+const UNREAD_NOTE_AFTER_MS = 1_000;
 
 interface RunOptions extends RetryOptions, StopOptions {
   readonly timestamps?: true;
@@ -22,6 +27,8 @@ interface RunOptions extends RetryOptions, StopOptions {
   readonly rm?: true;
   /** The file that the job's standard input comes from. */
   readonly stdin?: string;
+  /** Standard input is sent to the job as it comes. */
+  readonly interactive?: true;
 }
 
 /** `run CMD [ARGS...]`: starts a job, writes its output and exits as it did. */
@@ -38,6 +45,12 @@ export const runVerb: Verb = {
     defineProgram(command);
     defineTimestamps(command, "--timestamps");
     defineRetry(command);
+    command.addOption(
+      new Option(
+        "-i, --interactive",
+        "send standard input to the job as it comes, to its end",
+      ).conflicts(["stdin", "detach"]),
+    );
     command.addOption(
       new Option("-q, --quiet", "print neither the job's id nor hints: queue, standard input"),
     );
@@ -57,9 +70,14 @@ Ctrl-C (or SIGTERM) stops the job; a second one leaves the job running and exits
 with 130. The job is also stopped when standard output is closed (as by head).
 Exits with 125 when the job cannot be started or followed, or never ran.
 
+With -i the job reads this command's standard input while it is written: as much
+as there is, no faster than the job reads. After a broken connection it goes on
+where it was. On a terminal it is sent line by line, and Ctrl-D ends it.
+
 Examples:
   worker-client run make -j2 test
-  worker-client run --grace 30s sh -c 'sleep 5; exit 3'; echo $?`,
+  worker-client run --grace 30s sh -c 'sleep 5; exit 3'; echo $?
+  tar c . | worker-client run -i tar x -C /srv`,
     );
   },
 
@@ -67,10 +85,9 @@ Examples:
     const context = { session: await servers.one(), terminal };
     const options = command.opts<RunOptions>();
     const readsInput = Object.values(command.optsWithGlobals()).some(isStandardInput);
-    if (!readsInput && options.stdin === undefined && !options.quiet && await terminal.isFed()) {
-      terminal.note(
-        "standard input is not passed to the job: add --stdin -, or </dev/null to say so",
-      );
+    const isRead = readsInput || options.stdin !== undefined || options.interactive === true;
+    if (!isRead && !options.quiet && await terminal.isFed()) {
+      terminal.note("standard input is not passed to the job: add -i, or </dev/null to say so");
     }
     if (options.detach) {
       const jobID = await startProgram(context, command);
@@ -131,22 +148,67 @@ class Run {
 
   async #followStarted(jobID: string): Promise<number> {
     const { session, terminal } = this.#context;
-    const { timestamps = false } = this.#options;
-    const sink = timestamps ? new StampedSink(terminal) : terminal;
     const retry = retryForMs(this.#options);
     using notes = new QueueNotes(terminal, { isQuiet: this.#options.quiet ?? false });
     notes.add({ session, jobID, name: undefined });
+    const over = new AbortController();
+    const { signal } = over;
+    using progress = new InputProgress(terminal, { isShown: this.#showsProgress });
+    const shared: Sink = {
+      write: (bytes) => {
+        progress.giveWay();
+        terminal.write(bytes);
+      },
+      note: (text) => terminal.note(text),
+    };
+    const { timestamps = false } = this.#options;
+    const sink = timestamps ? new StampedSink(shared) : shared;
+    const reading = { jobID, offset: 0, follow: true, timestamps, retryForMs: retry };
     try {
-      const reading = { jobID, offset: 0, follow: true, timestamps, retryForMs: retry };
-      await follow(reading, { session, sink });
+      await Promise.race([
+        follow(reading, { session, sink, signal }),
+        ...(this.#options.interactive ? [this.#failureOfInput(jobID, progress, signal)] : []),
+      ]);
     } catch (error) {
       if (!(error instanceof ClosedOutputError)) throw error;
       // As SIGPIPE would end a program on this machine.
       await this.#stop(jobID);
+    } finally {
+      over.abort();
     }
     const exitCode = await waitForExit(this.#context, jobID, { retryForMs: retry });
     if (this.#options.rm) await this.#remove(jobID);
     return exitCode;
+  }
+
+  get #showsProgress(): boolean {
+    const { isAttended, isTyped } = this.#context.terminal;
+    return this.#options.interactive === true && !this.#options.quiet && isAttended && !isTyped;
+  }
+
+  /** Sends standard input to the job. Settles only where that fails, and rejects then. */
+  async #failureOfInput(
+    jobID: string,
+    progress: InputProgress,
+    signal: AbortSignal,
+  ): Promise<never> {
+    const { session, terminal } = this.#context;
+    // Loaded when needed, like everything that uses gRPC (client/command_line/open_session.ts).
+    const { sendInput } = await import("../jobs/send_input.ts");
+    try {
+      const isAllSent = await sendInput({
+        jobID,
+        source: terminal.input(),
+        retryForMs: retryForMs(this.#options),
+        onBytes: (length) => progress.add(length),
+      }, { session, signal });
+      progress.end();
+      if (!isAllSent && !this.#options.quiet) noteLater(terminal, jobID, signal);
+    } catch (error) {
+      // The job has ended, or is to be stopped.
+      if (!signal.aborted) throw error;
+    }
+    return await new Promise<never>(() => {});
   }
 
   /** What was asked for has been done: that the job stays is only noted. */
@@ -185,4 +247,13 @@ class Run {
     );
     return ExitStatus.interrupted;
   }
+}
+
+/** A job that has ended reads nothing either, and that needs no words. */
+function noteLater(terminal: Terminal, jobID: string, signal: AbortSignal): void {
+  const timer = setTimeout(
+    () => terminal.note(`job ${jobID} does not read its input any more; the rest is not sent`),
+    UNREAD_NOTE_AFTER_MS,
+  );
+  signal.addEventListener("abort", () => clearTimeout(timer));
 }

@@ -13,6 +13,8 @@ export interface ChangeDetails {
   readonly signal?: string;
   /** The limits of an Update, such as `memory_bytes=1048576`. */
   readonly limits?: string;
+  /** So many bytes has an Input brought. */
+  readonly inputBytes?: number;
 }
 
 /** A change of a job that an authorized call begins to make: from now on it may be done. */

@@ -143,7 +143,7 @@ function variablesOf({ environment, commands }: Rule): readonly string[] | undef
 function optionsOf({ settings, secrets, limits }: JobRequest): StartOption[] {
   const { umask, timeoutMs, graceMs, stopSignal, isolation } = settings;
   const isUsed: Record<StartOption, boolean> = {
-    "stdin": secrets.input.length > 0,
+    "stdin": secrets.input.length > 0 || settings.openStdin === true,
     "umask": umask !== DEFAULT_SETTINGS.umask,
     "timeout": timeoutMs !== DEFAULT_SETTINGS.timeoutMs,
     "grace": graceMs !== undefined,

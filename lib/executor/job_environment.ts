@@ -1,6 +1,7 @@
 /** What a job finds in its environment, and how it gets there. */
 import { join } from "node:path";
 import type { SubmitRequest } from "../executor.ts";
+import { InputFolder } from "../input/folder.ts";
 import {
   DEFAULT_SETTINGS,
   type Isolation,
@@ -45,7 +46,7 @@ function isForChildren(name: string): boolean {
 /**
  * What lib/shim/enter.sh needs for a job with settings or secrets of its own; nothing for most jobs.
  * It goes by the launcher's environment, which other users cannot read, unlike arguments, and which
- * stays on no disk, unlike files. Input for the job goes to a file of its folder.
+ * stays on no disk, unlike files. Input for the job goes to a file of its folder, or to a folder in it.
  *
  * @param finding About the program, where the launcher is to see whether it holds for the job's user.
  * @throws When the input cannot be written.
@@ -58,8 +59,9 @@ export async function entryEnvironment(
   const { environment, input } = secrets;
   const isPlain = user === DEFAULT_SETTINGS.user && umask === DEFAULT_SETTINGS.umask &&
     workingDirectory === DEFAULT_SETTINGS.workingDirectory && namespacesOf(isolation) === "" &&
-    Object.keys(environment).length === 0 && input.length === 0;
+    Object.keys(environment).length === 0 && input.length === 0 && !settings.openStdin;
   if (isPlain) return {};
+  if (settings.openStdin) await new InputFolder(folder).make();
   if (input.length > 0) {
     await Deno.writeFile(join(folder, INPUT_FILE), input, { createNew: true, mode: 0o444 });
   }
@@ -69,7 +71,7 @@ export async function entryEnvironment(
     job_worker_program: finding?.file ?? "",
     job_worker_interpreter: finding?.unless ?? "",
     job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
-    job_worker_input: input.length > 0 ? "yes" : "",
+    job_worker_input: settings.openStdin ? "stream" : input.length > 0 ? "file" : "",
   };
 }
 

@@ -85,6 +85,13 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         "precondition",
         `Cannot start the job: the server's host cannot isolate it: ${details.join(" ")}`,
       );
+    case "input":
+      return new JobError(
+        "precondition",
+        `Cannot start the job: the server's host could not make a pipe for its input: ${
+          details.join(" ")
+        }`,
+      );
     case "launch-record":
       return recordRefusal(details[0] ?? "");
     // The following are refusals of a cluster's node (lib/shim/batch.sh).

@@ -397,6 +397,7 @@ function capabilitiesOf(host: CgroupHost): Capabilities {
     limits,
     updates: "possible",
     isolation: true,
+    openStdin: true,
     users: true,
     partitions: [],
   };

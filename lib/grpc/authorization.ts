@@ -15,11 +15,12 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { CallCounter } from "../access/call_bounds.ts";
 import type { AccessObserver } from "../access/events.ts";
 import type { RequestBytes } from "../access/request_bytes.ts";
-import { isAllowed, isReflection, methodNameOf } from "../rbac.ts";
+import { hasManyMessages, isAllowed, isReflection, methodNameOf } from "../rbac.ts";
 import { type CallContext, setContext, UNAUTHENTICATED } from "./call_context.ts";
 import { toStatus } from "./endings.ts";
 import { http2StreamOf, watchStatus } from "./internals.ts";
 import type { Peer, PeerWatch } from "./peers.ts";
+import { boundMessages } from "./message_bounds.ts";
 import { boundRequest, type RequestRefusal } from "./request_bounds.ts";
 
 /** What the interceptor works with. */
@@ -88,9 +89,12 @@ export function authorizationInterceptor(
           release = once(() => calls.end(caller.name));
           // A stream closes however its call ends.
           stream.once("close", release);
-          const held = requests.begin(caller.name);
+          const begin = () => requests.begin(caller.name);
+          if (hasManyMessages(path)) endWatch = boundMessages(stream, { begin, refuse });
           // Questions of reflection come one by one, for as long as a tool runs: it bounds them.
-          if (!isReflection(path)) endWatch = boundRequest(stream, { path, held, refuse });
+          else if (!isReflection(path)) {
+            endWatch = boundRequest(stream, { path, held: begin(), refuse });
+          }
           return next(metadata);
         }
         // A refusal is one also where the caller has gone.

@@ -3,9 +3,11 @@
  * once.
  */
 import {
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   type Metadata,
+  type ServerDuplexStream,
   type ServerWritableStream,
   status,
 } from "@grpc/grpc-js";
@@ -107,5 +109,97 @@ export function streamHandler<Request, Response>(
     } finally {
       end();
     }
+  };
+}
+
+/** A call with many messages in both directions, as its handler sees it. */
+export interface DuplexCall<Request, Response> {
+  readonly call: ServerDuplexStream<Request, Response>;
+  readonly context: CallContext;
+  /** Aborted when the call has ended or must end: then nothing more is to be sent. */
+  readonly ended: AbortSignal;
+  /** The first message. @throws {JobError} "invalid" where there is none. */
+  readonly first: Promise<Request>;
+  /** Hands over the messages after the first one, also those that have come already, and their end. */
+  listen(onMessage: (message: Request) => void, onEnd: () => void): void;
+}
+
+/**
+ * A handler with a stream of messages and one of answers. Messages are taken as they come: what is not
+ * taken, the runtime would keep without a bound.
+ *
+ * @param handle Sends the answers, and returns after the last one or when `ended` is aborted.
+ * @param shutdown Ends the calls.
+ */
+export function duplexHandler<Request, Response>(
+  handle: (duplex: DuplexCall<Request, Response>) => Promise<void>,
+  shutdown: AbortSignal,
+): handleBidiStreamingCall<Request, Response> {
+  return async (call) => {
+    const context = contextOf(call);
+    const interruptions = { shutdown, access: context.access };
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    call.on("cancelled", end);
+    call.on("close", end);
+    using _interruption = onInterruption(interruptions, end);
+    const messages = firstAndOthers<Request>(
+      call as ServerDuplexStream<Request, never>,
+      ended.signal,
+    );
+    try {
+      if (!isInterrupted(interruptions)) {
+        await handle({ call, context, ended: ended.signal, ...messages });
+      }
+      if (isInterrupted(interruptions)) throw interruptionOf(interruptions);
+      call.end();
+    } catch (error) {
+      call.emit(
+        "error",
+        toStatus(isInterrupted(interruptions) ? interruptionOf(interruptions) : error),
+      );
+    } finally {
+      end();
+    }
+  };
+}
+
+/** Messages that come before anybody listens, but for the first one, are more than a caller may send then. */
+function firstAndOthers<Request>(
+  call: Pick<ServerDuplexStream<Request, never>, "on">,
+  ended: AbortSignal,
+): Pick<DuplexCall<Request, unknown>, "first" | "listen"> {
+  const first = Promise.withResolvers<Request>();
+  first.promise.catch(() => {}); // The call may have ended before anybody waits for it.
+  let hasFirst = false;
+  let isOver = false;
+  let early: JobError | undefined;
+  let onMessage: ((message: Request) => void) | undefined;
+  let onEnd = () => {};
+  call.on("data", (message: Request) => {
+    if (!hasFirst) {
+      hasFirst = true;
+      if (isRecoded(message)) first.reject(NOT_UTF8);
+      else first.resolve(message);
+    } else if (onMessage !== undefined) {
+      onMessage(message);
+    } else {
+      early = new JobError("invalid", "Cannot take a message before the first one was answered");
+    }
+  });
+  const over = () => {
+    isOver = true;
+    first.reject(new JobError("invalid", "Cannot read the request: there is none"));
+    onEnd();
+  };
+  call.on("end", over);
+  ended.addEventListener("abort", over);
+  return {
+    first: first.promise,
+    listen: (listener, whenOver) => {
+      if (early !== undefined) throw early;
+      [onMessage, onEnd] = [listener, whenOver];
+      if (isOver) onEnd();
+    },
   };
 }

@@ -3,13 +3,7 @@
  * runtime's TCP servers: the runtime has no backpressure, so the server must see the connection under
  * a call; and it gives up a listening socket at the first error of accept(2).
  */
-import {
-  Metadata,
-  type Server,
-  type ServerCredentials,
-  type ServerWritableStream,
-  status,
-} from "@grpc/grpc-js";
+import { Metadata, type Server, type ServerCredentials, status } from "@grpc/grpc-js";
 import type { Http2SecureServer, Http2Session, ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
@@ -50,8 +44,8 @@ export function watchStatus(call: unknown, onStatus: (code: number) => void): vo
  *
  * @param call The handler's call.
  */
-export function writeFramed<Request, Response>(
-  call: ServerWritableStream<Request, Response>,
+export function writeFramed(
+  call: { sendMetadata(metadata: Metadata): void },
   frame: Uint8Array,
 ): void {
   const stream = http2StreamOf(call);
@@ -75,6 +69,14 @@ export function socketOf(session: Http2Session | undefined): TLSSocket | undefin
 export function http2ServersOf(server: Server): Http2SecureServer[] {
   const { http2Servers } = server as unknown as { http2Servers: Map<Http2SecureServer, unknown> };
   return [...http2Servers.keys()];
+}
+
+/** Sets the flow-control window of streams that clients open from now on; its options have none for it. */
+export function widenWindows(server: Server, bytes: number): void {
+  const { commonServerOptions } = server as unknown as {
+    commonServerOptions: { settings?: Record<string, number> };
+  };
+  commonServerOptions.settings = { ...commonServerOptions.settings, initialWindowSize: bytes };
 }
 
 /**

@@ -24,7 +24,7 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 const REFUSAL_TIMEOUT_MS = 1000;
 
 /** Before each message: whether it is compressed (1 byte), and its length (4). */
-const PREFIX_BYTES = 5;
+export const PREFIX_BYTES = 5;
 
 /** How a request is refused. */
 export interface RequestRefusal {
@@ -52,9 +52,7 @@ export function boundRequest(
   const stop = (code: status, details: string) => {
     settle();
     refuse({ code, details });
-    // A client that goes on sending would be read from for as long as it likes.
-    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), REFUSAL_TIMEOUT_MS);
-    stream.once("close", () => clearTimeout(timer));
+    closeAfterRefusal(stream);
   };
   const onData = (chunk: Uint8Array) => {
     for (let index = 0; bytes + index < PREFIX_BYTES && index < chunk.length; index++) {
@@ -97,4 +95,10 @@ export function boundRequest(
     held.end();
   });
   return settle;
+}
+
+/** A client that goes on sending would be read from for as long as it likes. */
+export function closeAfterRefusal(stream: ServerHttp2Stream): void {
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), REFUSAL_TIMEOUT_MS);
+  stream.once("close", () => clearTimeout(timer));
 }

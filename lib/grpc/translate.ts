@@ -243,7 +243,7 @@ export function toEvent(
 
 /** The answer to a Query; fields that a job in its state does not have are left out. */
 export function toQueryResponse(
-  { record, usage, outputBytes, engine, wait }: JobView,
+  { record, usage, outputBytes, inputBytes, engine, wait }: JobView,
 ): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
   const { settings = DEFAULT_SETTINGS, stoppedBy = "" } = record;
@@ -263,6 +263,8 @@ export function toQueryResponse(
     ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
     askedLimits: ownLimitsOf(record),
     hasSecrets: settings.secretsDigest !== "",
+    openStdin: settings.openStdin === true,
+    inputBytes,
     name: command.name,
     args: [...command.args],
     owner,

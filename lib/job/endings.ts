@@ -27,6 +27,8 @@ export interface EndingParts {
   readonly held: Pick<HeldJobs, "stop">;
   /** The last rotation of a job's output; must not reject. */
   readonly rotate: (job: ActiveJob) => Promise<void>;
+  /** Ends the sending of a job's input, and frees it; must not reject. */
+  readonly closeInput: (record: JobRecord) => Promise<void>;
   /** Brings a job's output to the disk. */
   readonly syncOutput: (output: OutputLog) => Promise<void>;
   /** Between the stop signal and SIGKILL, unless a Stop or the job's settings say another. */
@@ -181,11 +183,12 @@ export class Endings {
   }
 
   async #recordEnd(job: ActiveJob, ending: Ending): Promise<void> {
-    const { active, rotate } = this.#parts;
+    const { active, rotate, closeInput } = this.#parts;
     const { id, createdAtMs } = job.record;
     // At once: a stuck disk must neither take room from other jobs, nor let a kill go on.
     active.setOver(job);
     cancel(this.#timeouts, id);
+    await closeInput(job.record);
     await rotate(job);
     await this.#syncOutput(job);
     if (hasEnded(job.record.state)) return;

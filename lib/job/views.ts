@@ -1,6 +1,7 @@
 /** Jobs as Query and List show them: the record, what is used now, how much was written. */
 import type { Usage } from "../cgroup/types.ts";
 import type { EngineStatus, Executor } from "../executor.ts";
+import { heldBytesOf, InputFolder } from "../input/folder.ts";
 import { hasEnded, isRunning, type JobRecord, recordedUsage } from "../model/record.ts";
 import type { JobFolders } from "./folder.ts";
 import type { HeldJobs, Wait } from "./held_jobs.ts";
@@ -12,6 +13,8 @@ export interface JobView {
   readonly record: JobRecord;
   readonly usage: Readonly<Usage>;
   readonly outputBytes: number;
+  /** What clients have sent it. */
+  readonly inputBytes: number;
   /** What the engine said last; undefined: there is none, or nothing was heard of it. */
   readonly engine: EngineStatus | undefined;
   /** What a job waits for on this host; undefined: it does not. */
@@ -39,6 +42,7 @@ export async function viewJobs(
     ? []
     : await executor.usages(running.map((record) => refOf(record, folders)));
   const usageOf = new Map(running.map(({ id }, index) => [id, usages[index] ?? {}]));
+  const inputs = await Promise.all(records.map((record) => inputBytes(record, folders)));
   const statuses = executor.statuses(records.map(({ id }) => id));
   return records.map((record, index) => {
     // The job may have ended, or been removed, while its counters were read.
@@ -48,6 +52,7 @@ export async function viewJobs(
       usage: hasEnded(latest.state) ? recordedUsage(latest.state) : usageOf.get(record.id) ?? {},
       outputBytes: outputBytes(latest, lookup),
       wait: held.waitOf(latest.id),
+      inputBytes: inputs[index] ?? 0,
       engine: hasEnded(latest.state) ? latest.engine : statuses[index] ?? latest.engine,
     };
   });
@@ -57,6 +62,17 @@ export async function viewJobs(
 function outputBytes(record: JobRecord, lookup: Lookup): number {
   try {
     return lookup.outputOf(record).size().bytes;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+/** The same of the files of a job's input. */
+async function inputBytes({ id, settings }: JobRecord, folders: JobFolders): Promise<number> {
+  if (settings?.openStdin !== true) return 0;
+  try {
+    return heldBytesOf(await new InputFolder(folders.pathOf(id)).read());
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return 0;
     throw error;

@@ -6,7 +6,7 @@ import { looksLikeId } from "../../common/job_id.ts";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import { type SignalName, SIGNALS } from "../../common/signals.ts";
 import { JobError, quoted } from "../errors.ts";
-import { type AskedQueue, type QueueSettings, readQueue } from "./queue.ts";
+import { type AskedQueue, type QueueSettings, readQueue, waitsOnHost } from "./queue.ts";
 
 /** What a job has to itself. */
 export interface Isolation {
@@ -37,6 +37,8 @@ export interface JobSettings {
   readonly labels: Readonly<Record<string, string>>;
   /** SHA-256 of the environment and the standard input, to compare a repeated Start; empty: neither. */
   readonly secretsDigest: string;
+  /** It reads what clients send while it runs. */
+  readonly openStdin?: true;
   /** What it asks a cluster's queue for; absent: nothing. */
   readonly queue?: QueueSettings;
 }
@@ -58,6 +60,7 @@ export interface AskedSettings extends AskedQueue {
   readonly title: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly stdin: Uint8Array;
+  readonly openStdin: boolean;
   readonly gracePeriodMs?: number | undefined;
   readonly umask?: number | undefined;
 }
@@ -117,6 +120,9 @@ export function readSettings(
   if (asked.stdin.length > MAX_INPUT_BYTES) {
     throw refusal("its standard input is above 2 MiB; hand long data over in a file");
   }
+  if (asked.openStdin && asked.stdin.length > 0) {
+    throw refusal("its standard input is either sent with the start or while the job runs");
+  }
   const { umask = DEFAULT_SETTINGS.umask, gracePeriodMs, timeoutMs } = asked;
   if (umask > 0o777) throw refusal("the umask is above 777 (octal)");
   if (timeoutMs > MAX_TIMEOUT_MS) throw refusal("the timeout is above ten years");
@@ -124,6 +130,12 @@ export function readSettings(
     throw refusal("the grace period is above an hour");
   }
   const queue = readQueue(asked);
+  if (asked.openStdin && waitsOnHost(queue)) {
+    throw refusal(
+      "a job that waits for its turn cannot be sent its input while it runs; send up to 2 MiB with the " +
+        "start (--stdin)",
+    );
+  }
   const settings: JobSettings = {
     user: asked.user === "" ? defaultUser : checkUser(asked.user),
     workingDirectory: checkFolder(asked.workingDirectory || DEFAULT_SETTINGS.workingDirectory),
@@ -135,6 +147,7 @@ export function readSettings(
     title: checkTitle(asked.title),
     labels: checkLabels(asked.labels),
     secretsDigest: digestOf(secrets),
+    ...(asked.openStdin && { openStdin: true }),
     ...(queue === undefined ? {} : { queue }),
   };
   return { settings, secrets };

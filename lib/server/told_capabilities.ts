@@ -8,12 +8,14 @@ export interface ToldCapabilities {
   readonly partitions: readonly string[];
   /** Limits that a start may not ask for, each with the reason. */
   readonly limitsNotHeld: readonly string[];
+  /** Whether a job may be sent its input while it runs. */
+  readonly openStdin: boolean;
 }
 
 /** @returns What Info tells. */
-export function toldOf({ engine, partitions, limits }: Capabilities): ToldCapabilities {
+export function toldOf({ engine, partitions, limits, openStdin }: Capabilities): ToldCapabilities {
   const limitsNotHeld = Object.entries(limits).flatMap(([name, support]) =>
     typeof support === "object" ? [`${titleOf(name as LimitName)}: ${support.refused}`] : []
   );
-  return { engine, partitions, limitsNotHeld };
+  return { engine, partitions, limitsNotHeld, openStdin };
 }

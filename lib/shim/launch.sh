@@ -6,7 +6,8 @@
 # $1 a label for process lists    $2 the launchers' control group
 # then the command, where it is too long for the input.
 # In the environment, for a job that is not run plainly, what enter.sh takes, and
-#   job_worker_umask    job_worker_input (not empty: the folder's file `input` is read by the job)
+#   job_worker_umask    job_worker_input (`file`: the job reads the folder's file `input`; `stream`: what
+#   comes while it runs, see feed.sh)
 #
 # The file `launch` in the job's folder is the launch record. Creating it (O_EXCL) decides whether
 # this launcher runs the job or a server has withdrawn the start. It is filled with blanks at once and
@@ -144,6 +145,8 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
   [ -z "$disk_settings" ] || set_disks
 
+  feeder=
+  [ "${job_worker_input-}" != stream ] || open_input "$folder/stdin"
   open_pipe "$folder"
   # Whoever opens /dev/stdout or /dev/stderr needs the permissions of the pipe.
   [ -z "${job_worker_user-}" ] || chown -- "$job_worker_user" /proc/self/fd/7
@@ -171,7 +174,10 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     if [ -n "${job_worker_enter-}" ]; then
       export job_worker_started="started $pid"
       exec 3>&1 </dev/null >&7 2>&1 7>&-
-      [ -z "$job_worker_input" ] || exec <"$folder/input"
+      case $job_worker_input in
+        file) exec <"$folder/input" ;;
+        stream) enter_input && exec 8>&- ;;
+      esac
       umask "$job_worker_umask"
       enter='eval "$job_worker_enter"'
       trap - HUP INT TERM PIPE
@@ -188,6 +194,7 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   status=$?
   exec 2>&3 3>&- 7>&-
   has_processes && clear_remains
+  [ -z "$feeder" ] || end_feeding
   set_record "exit $status"
   end_copying
   # Where it cannot be written, the exit of this process tells that the job has ended, and why.

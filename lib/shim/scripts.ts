@@ -10,6 +10,7 @@ import enable from "./enable.sh" with { type: "text" };
 import ending from "./ending.sh" with { type: "text" };
 import engine from "./engine.sh" with { type: "text" };
 import enter from "./enter.sh" with { type: "text" };
+import feed from "./feed.sh" with { type: "text" };
 import findCommand from "./find_command.sh" with { type: "text" };
 import formats from "./formats.sh" with { type: "text" };
 import launchRecord from "./launch_record.sh" with { type: "text" };
@@ -53,8 +54,8 @@ export const scripts = {
   engine: stripComments(engine),
   formats: stripComments(formats),
   launch: stripComments(
-    signalAll + remove + parseStat + setLimits + ending + copy + findCommand + ownProgram +
-      launchRecord + launch,
+    signalAll + remove + parseStat + setLimits + ending + copy + feed + findCommand +
+      ownProgram + launchRecord + launch,
   ),
   populated: stripComments(populated),
   probe: stripComments(ownProgram + probe),

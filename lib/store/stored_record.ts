@@ -80,6 +80,7 @@ const SETTINGS = v.object({
   title: v.string(),
   labels: v.record(v.string(), v.string()),
   secretsDigest: v.string(),
+  openStdin: v.exactOptional(v.literal(true)),
   queue: v.exactOptional(QUEUE),
 });
 

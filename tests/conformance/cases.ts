@@ -3,6 +3,8 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { JobError, messageOf } from "../../lib/errors.ts";
 import type { Capabilities } from "../../lib/executor.ts";
+import { InputFolder } from "../../lib/input/folder.ts";
+import { HeldInput } from "../../lib/input/held_input.ts";
 import { isSettled } from "../support/settled.ts";
 import { until } from "../support/wait.ts";
 import { Job, type Site, type Wanted } from "./site.ts";
@@ -292,6 +294,35 @@ export const CASES: readonly Case[] = [
       assert.equal((await job.exited()).exitCode, 0);
       assert.equal((await job.output()).trim(), "3", "two lines of a head, and lo");
       await assert.rejects(Deno.stat(join("/tmp", name)), Deno.errors.NotFound);
+    },
+  },
+  {
+    name: "feeds a job what comes while it runs, to its end",
+    lacks: ({ openStdin }) => openStdin ? undefined : "has no input that comes later",
+    async holds(site) {
+      const job = await Job.script(site, "echo up; cat", { settings: { openStdin: true } });
+      await job.hasPrinted("up");
+      const input = await HeldInput.open(new InputFolder(job.folder), { rings: false });
+      const { signal } = new AbortController();
+      await input.append(new TextEncoder().encode("first "), signal);
+      await job.hasPrinted("first");
+      await site.restart();
+      await job.adopt("begun");
+      await input.append(new TextEncoder().encode("last"), signal);
+      await input.end();
+      input[Symbol.dispose]();
+      await job.exited();
+      assert.equal(await job.output(), "up\nfirst last");
+    },
+  },
+  {
+    name: "refuses an input that comes while the job runs, where there is none",
+    lacks: ({ openStdin }) => openStdin ? "has it" : undefined,
+    async holds(site) {
+      await assertRefused(site, ["cat"], {
+        settings: { openStdin: true },
+        message: /cannot be sent its input while it runs/,
+      });
     },
   },
   {

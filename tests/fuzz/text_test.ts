@@ -102,6 +102,7 @@ const ASKED: fc.Arbitrary<AskedSettings> = fc.record({
   title: ANY_TEXT,
   labels: fc.dictionary(ANY_TEXT, ANY_TEXT, { maxKeys: 5 }),
   stdin: fc.uint8Array({ maxLength: 100 }),
+  openStdin: fc.boolean(),
   gracePeriodMs: fc.option(fc.nat({ max: 2 ** 31 - 1 }), { nil: undefined }),
   umask: fc.option(fc.nat({ max: 2 ** 31 - 1 }), { nil: undefined }),
   queue: ANY_TEXT,

@@ -12,6 +12,7 @@ export const NOTHING: AskedSettings = {
   labels: {},
   stdin: new Uint8Array(),
   queue: "",
+  openStdin: false,
   partition: "",
   account: "",
   qos: "",

@@ -74,6 +74,13 @@ export class FakeTerminal implements Terminal {
 
   isPiped = false;
 
+  async *input(): AsyncGenerator<Uint8Array> {
+    yield* await Promise.resolve(this.inputPieces);
+  }
+
+  /** What standard input has. */
+  inputPieces: Uint8Array[] = [];
+
   isFed(): Promise<boolean> {
     return Promise.resolve(this.isPiped);
   }

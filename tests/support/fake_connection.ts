@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { Buffer } from "node:buffer";
 import type { Connection } from "../../client/connection/connection.ts";
 import type { Endpoint } from "../../client/endpoint/endpoint.ts";
-import type { StreamRequest } from "../../proto/contract.ts";
+import type { InputRequest, InputResponse, StreamRequest } from "../../proto/contract.ts";
 
 /** An endpoint that nothing is sent to. */
 export const ENDPOINT = {
@@ -34,6 +34,39 @@ export class FakeStream extends EventEmitter {
   }
 }
 
+/** One call that sends input. */
+export class FakeInputCall extends EventEmitter {
+  readonly sent: InputRequest[] = [];
+  isCancelled = false;
+  /** Called with each message. */
+  onSent: (request: InputRequest) => void = () => {};
+
+  write(request: InputRequest): void {
+    this.sent.push(request);
+    this.onSent(request);
+  }
+
+  cancel(): void {
+    this.isCancelled = true;
+  }
+
+  /** Answers. */
+  answer(heldBytes: number, answer: InputResponse = {}): void {
+    this.emit("data", {
+      heldBytes,
+      allowedBytes: heldBytes + 4,
+      ended: false,
+      unread: false,
+      ...answer,
+    });
+  }
+
+  /** What has come of the input, as text. */
+  get text(): string {
+    return this.sent.map(({ data }) => new TextDecoder().decode(data as Uint8Array)).join("");
+  }
+}
+
 /** Answers a unary call: returns the response, or throws. */
 export type Answer = (
   method: string,
@@ -48,12 +81,19 @@ export class FakeConnection {
   /** Without one there is no second connection. */
   readonly serverCertificate = undefined;
   readonly streams: FakeStream[] = [];
+  readonly inputs: FakeInputCall[] = [];
   readonly calls: string[] = [];
   isClosed = false;
   readonly #answer: Answer;
 
   constructor(answer: Answer = () => ({})) {
     this.#answer = answer;
+  }
+
+  input(): FakeInputCall {
+    const call = new FakeInputCall();
+    this.inputs.push(call);
+    return call;
   }
 
   async call(method: string, request: unknown, options: { signal?: AbortSignal }) {

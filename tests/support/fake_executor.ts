@@ -46,6 +46,7 @@ const LOCAL: Capabilities = {
   },
   updates: "possible",
   isolation: true,
+  openStdin: true,
   users: true,
   partitions: [],
 };

@@ -158,6 +158,14 @@ Deno.test("AccessRules: listed commands run as they are, unless a rule gives opt
   }
 });
 
+Deno.test("AccessRules: an input that comes later is one", () => {
+  const asked = request(["/bin/a"], { openStdin: true });
+  const start = (rule: object) => () =>
+    rulesOf([{ name: "alice", commands: ["/bin/a"], ...rule }]).requireStart(ALICE, asked);
+  assertDenied(start({}), /may not use --stdin/);
+  start({ options: ["stdin"] })();
+});
+
 Deno.test("AccessRules: a name and labels do not change how a listed command runs", () => {
   const rules = rulesOf([{ name: "alice", commands: ["/bin/a"] }]);
   rules.requireStart(ALICE, request(["/bin/a"], { title: "nightly", labels: { a: "b" } }));

@@ -78,6 +78,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       "lib/model",
       "lib/rbac",
       "lib/limits",
+      "lib/input",
       "lib/logs",
       "lib/tls",
       "contract",
@@ -92,6 +93,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       "lib/model",
       "lib/cgroup",
       "lib/limits",
+      "lib/input",
       "lib/logs",
       ...BASE,
     ],
@@ -100,7 +102,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     imports: ["lib/executor", "lib/model", "lib/cgroup", "lib/limits", "lib/shim", ...BASE],
   },
   "lib/executor": {
-    imports: ["lib/model", "lib/cgroup", "lib/limits", "lib/shim", ...BASE],
+    imports: ["lib/model", "lib/cgroup", "lib/limits", "lib/input", "lib/shim", ...BASE],
   },
   "lib/store": {
     imports: ["lib/model", ...BASE],
@@ -120,6 +122,9 @@ const ROOMS: Readonly<Record<string, Room>> = {
     imports: ["lib/tls", ...BASE],
   },
   "lib/limits": {
+    imports: BASE,
+  },
+  "lib/input": {
     imports: BASE,
   },
   "lib/logs": {

@@ -45,6 +45,8 @@ const EXITED: QueryResponse__Output = {
   hasSecrets: false,
   queue: "",
   queuePosition: 0,
+  openStdin: false,
+  inputBytes: 0,
 };
 const RUNNING: QueryResponse__Output = {
   ...EXITED,
@@ -127,6 +129,8 @@ Deno.test("formatJson: one line that holds everything, with null for what is not
     hasSecrets: false,
     queue: null,
     queuePosition: null,
+    openStdin: false,
+    inputBytes: 0,
     startedAt: "2026-05-04T10:00:00.000Z",
     endedAt: null,
     node: null,

@@ -339,3 +339,22 @@ Deno.test("measureUsage: waits until the node of a cluster's job has counted twi
   const [rated] = await measureUsage(session, { labels: {}, intervalMs: 1 });
   assert.deepEqual([rated?.rates.cpuPercent, asked], [50, counts.length]);
 });
+
+Deno.test("startJob: a server that cannot send input later is not sent a start that needs it", async () => {
+  const answers: [object, RegExp | undefined][] = [
+    [{ openStdin: true, engine: "" }, undefined],
+    [{ openStdin: false, engine: "" }, /the server at localhost:1 cannot send .* Upgrade it/],
+    [
+      { openStdin: false, engine: "Slurm 22" },
+      /localhost:1 runs jobs on a cluster, where .*--stdin/,
+    ],
+  ];
+  for (const [info, refused] of answers) {
+    const connection = new FakeConnection((method) => method === "Info" ? info : { jobID: ID });
+    const session = new Session(ENDPOINT, { open: () => Promise.resolve(connection.asConnection) });
+    const starting = startJob(session, { ...REQUEST, openStdin: true });
+    if (refused === undefined) assert.equal(await starting, ID);
+    else await assert.rejects(starting, refused);
+    assert.deepEqual(connection.calls, refused === undefined ? ["Info", "Start"] : ["Info"]);
+  }
+});

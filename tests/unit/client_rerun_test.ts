@@ -17,6 +17,8 @@ const JOB = {
   limits: { memoryBytes: 99, processes: 4096 },
   askedLimits: { memoryBytes: 77, cpuCores: null },
   hasSecrets: false,
+  openStdin: false,
+  inputBytes: 0,
   partition: "",
   queue: "",
 } as unknown as QueryResponse__Output;
@@ -67,5 +69,8 @@ Deno.test("specLike: variables and input are never left out unnoticed", () => {
   like({ hasSecrets: true }, { env: { A: "1" } });
   like({ hasSecrets: true }, { stdin: new Uint8Array() });
   like({ hasSecrets: true }, {}, true);
+  assert.throws(() => like({ openStdin: true }), /sent its input while it ran.*--stdin/);
+  like({ openStdin: true }, { stdin: new Uint8Array() });
+  like({ openStdin: true }, {}, true);
   assert.throws(() => like({ stopSignal: "" }), /does not tell how it was started/);
 });

@@ -63,6 +63,8 @@ const ENDED: QueryResponse__Output = {
   hasSecrets: false,
   queue: "",
   queuePosition: 0,
+  openStdin: false,
+  inputBytes: 0,
 };
 
 const RUNNING: QueryResponse__Output = {

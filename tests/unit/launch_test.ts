@@ -245,11 +245,24 @@ Deno.test("entryEnvironment: each setting and secret alone is handed over", asyn
   assert.equal(variables["job_worker_user"], "", "root, the default, is asked for by nothing");
 });
 
+Deno.test("entryEnvironment: an input that comes later has a folder that nobody but root enters", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "job-worker-input-" });
+  try {
+    const environment = await environmentOf({ openStdin: true }, {}, folder);
+    assert.equal(environment["job_worker_input"], "stream");
+    const { mode } = await Deno.stat(`${folder}/stdin`);
+    assert.equal((mode ?? 0) & 0o777, 0o700);
+    assert.equal((await Deno.stat(`${folder}/stdin/0`)).size, 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("entryEnvironment: input becomes a file that nobody but root writes, and that was not there", async () => {
   const folder = await Deno.makeTempDir({ prefix: "job-worker-input-" });
   try {
     const input = new TextEncoder().encode("secret");
-    assert.equal((await environmentOf({}, { input }, folder))["job_worker_input"], "yes");
+    assert.equal((await environmentOf({}, { input }, folder))["job_worker_input"], "file");
     const { mode } = await Deno.stat(`${folder}/input`);
     assert.equal((mode ?? 0) & 0o777, 0o444);
     assert.deepEqual(await Deno.readFile(`${folder}/input`), input);

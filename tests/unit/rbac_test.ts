@@ -31,6 +31,7 @@ const TABLE: readonly (readonly [path: string, name: string, may: readonly strin
   ["/JobService/Signal", "Signal", WRITERS],
   ["/JobService/Update", "Update", WRITERS],
   ["/JobService/Remove", "Remove", WRITERS],
+  ["/JobService/Input", "Input", WRITERS],
   ["/JobService/Query", "Query", READERS],
   ["/JobService/Stream", "Stream", READERS],
   ["/JobService/Wait", "Wait", READERS],

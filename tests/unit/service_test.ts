@@ -112,6 +112,7 @@ function place(rules: readonly unknown[] = []) {
       engine: "Slurm 1",
       partitions: ["main"],
       limitsNotHeld: ["memory: why"],
+      openStdin: true,
     },
     defaultUser: "worker",
     shutdown: { begun: never, overdue: never },
@@ -229,7 +230,10 @@ Deno.test("service: a method that the rule file does not allow asks nothing of t
     Signal: { jobID: ID, signal: "HUP" },
     Update: { jobID: ID, fromFiles: true },
   };
-  assert.deepEqual([...METHODS, "Events", "Stream"].sort(), Object.keys(jobService).sort());
+  assert.deepEqual(
+    [...METHODS, "Events", "Input", "Stream"].sort(),
+    Object.keys(jobService).sort(),
+  );
   for (const method of METHODS) {
     const { asked, call } = place([{ role: "writer", methods: [] }]);
     const { code } = await call(method, requests[method] ?? { jobID: ID });
@@ -363,6 +367,7 @@ Deno.test("service: Info says what the server is and who the caller is", async (
     limitsNotHeld: ["memory: why"],
     queues: ["builds: 1 of 2 run, 5 wait"],
     jobsWait: true,
+    openStdin: true,
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);
   assert.equal(context.job, undefined);

@@ -607,7 +607,7 @@ Deno.test("enter.sh: a command gets its folder and variables, and none of the la
     job_worker_other_1: "job_worker_folder=kept",
     job_worker_other_2: "-u b.c=d\n=e",
     job_worker_user: "",
-    job_worker_input: "yes",
+    job_worker_input: "file",
   }, ["env"]);
   const lines = printed.split("\n").filter((line) => line !== "");
   assert.deepEqual(lines.sort(), [

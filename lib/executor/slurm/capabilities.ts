@@ -23,6 +23,7 @@ export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities 
     limits: limitsOf(site),
     updates: NO_UPDATES,
     isolation: site.isRoot,
+    openStdin: false,
     users: false,
     partitions: site.partitions,
   };
@@ -59,8 +60,8 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
 /**
  * Checks what a start asks for.
  *
- * @throws {JobError} "precondition" for a limit that cannot be held there, and for isolation; "invalid" for
- * another user, and for a host's queue.
+ * @throws {JobError} "precondition" for a limit that cannot be held there, for isolation, and for an open
+ * standard input; "invalid" for another user, and for a host's queue.
  */
 export function requirePossible(
   limits: Limits,
@@ -95,6 +96,12 @@ export function requirePossible(
     throw new JobError(
       "invalid",
       `Cannot start the job: jobs of this server run as ${site.user} on the cluster; leave --user out`,
+    );
+  }
+  if (settings.openStdin) {
+    throw refusal(
+      "a job on a cluster cannot be sent its input while it runs; send up to 2 MiB with the start " +
+        "(--stdin), or let it read a file of the cluster",
     );
   }
   const { privateTmp, noNetwork, ownProcesses } = settings.isolation;

@@ -1,0 +1,115 @@
+/** Takes a job's input from a call, and tells the sender what is held and how much may come. */
+import type { InputRequest__Output, InputResponse } from "../../proto/contract.ts";
+import { SEGMENT_BYTES } from "../input/ledger.ts";
+import type { HeldInput } from "../input/held_input.ts";
+import { InputQueue } from "./input_queue.ts";
+
+/** What comes from the sender. */
+export interface InputSource {
+  /** Calls back with each message, and once when no more will come. */
+  listen(onMessage: (message: InputRequest__Output) => void, onEnd: () => void): void;
+}
+
+/** Takes the answers of one call. */
+export interface InputAnswers {
+  /** Whether the sender has taken the answers before. */
+  readonly hasRoom: boolean;
+  /** Waits until there is room, or the signal is aborted. */
+  ready(signal: AbortSignal): Promise<void>;
+  send(answer: InputResponse): void;
+}
+
+/** One call. */
+export interface ReceiveOptions {
+  readonly input: HeldInput;
+  readonly source: InputSource;
+  readonly answers: InputAnswers;
+  /** Whether the job has ended. */
+  readonly isOver: () => boolean;
+  /** Called with each message. */
+  readonly onMessage: () => void;
+  /** Ends the call. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes the input until it ends, the sender ends, the job reads no more, or the signal is aborted.
+ *
+ * @returns How many bytes were taken.
+ * @throws {JobError} "invalid" where the sender does not keep to the contract.
+ */
+export async function receiveInput(
+  { input, source, answers, isOver, onMessage, signal }: ReceiveOptions,
+): Promise<number> {
+  const begin = input.heldBytes;
+  const queue = new InputQueue(begin);
+  let failure: { readonly error: unknown } | undefined;
+  let isSourceOver = false;
+  let news = Promise.withResolvers<void>();
+  const wake = () => news.resolve();
+  source.listen((message) => {
+    onMessage();
+    try {
+      queue.take(message, allowedBytes);
+    } catch (error) {
+      failure ??= { error };
+    }
+    if (message.data.length === 0) tell();
+    wake();
+  }, () => {
+    isSourceOver = true;
+    wake();
+  });
+  signal.addEventListener("abort", wake);
+  let allowedBytes = 0;
+  let isWaiting = false;
+  const send = () => {
+    allowedBytes = input.allowedBytes;
+    answers.send({
+      heldBytes: input.heldBytes,
+      allowedBytes,
+      ended: input.isEnded,
+      unread: input.isUnread || isOver(),
+    });
+  };
+  // A sender that does not take them gets the last answer only.
+  const tell = () => {
+    if (isWaiting) return;
+    if (answers.hasRoom) return send();
+    isWaiting = true;
+    void answers.ready(signal).then(() => {
+      isWaiting = false;
+      if (!signal.aborted) send();
+    });
+  };
+  let looking: Promise<void> | undefined;
+  const look = () =>
+    input.look(signal).then((isNews) => {
+      looking = undefined;
+      if (isNews) tell();
+    });
+  send();
+  try {
+    while (!input.isEnded && !input.isUnread && !signal.aborted) {
+      if (failure !== undefined) throw failure.error;
+      const taken = queue.length === 0 ? 0 : await input.append(queue.peek(SEGMENT_BYTES), signal);
+      queue.drop(taken);
+      if (taken > 0) {
+        tell();
+      } else if (queue.length === 0 && queue.isEnded) {
+        await input.end();
+      } else if (queue.length === 0 && isSourceOver) {
+        break;
+      } else {
+        news = Promise.withResolvers();
+        if (input.hasNewsToCome) looking ??= look();
+        await Promise.race([news.promise, looking ?? news.promise]);
+      }
+    }
+    await looking;
+    if (!signal.aborted || isOver()) send();
+    return input.heldBytes - begin;
+  } finally {
+    signal.removeEventListener("abort", wake);
+  }
+}

@@ -1,0 +1,53 @@
+/** What has come of an input: checked, and in order. */
+import { strict as assert } from "node:assert";
+import { InputQueue, MAX_INPUT_MESSAGE_BYTES } from "../../lib/grpc/input_queue.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text) as never;
+const text = (data: Uint8Array) => new TextDecoder().decode(data);
+const NONE = bytes("");
+
+Deno.test("InputQueue: what came is there in order, piece by piece, until it is dropped", () => {
+  const queue = new InputQueue(7);
+  queue.take({ offset: 7, data: bytes("abc"), end: false }, 100);
+  queue.take({ offset: 10, data: bytes("de"), end: true }, 100);
+  assert.deepEqual([text(queue.peek(4)), queue.length, queue.isEnded], ["abcd", 5, true]);
+  queue.drop(4);
+  assert.deepEqual([text(queue.peek(4)), queue.length], ["e", 1]);
+  queue.drop(1);
+  assert.equal(queue.length, 0);
+});
+
+Deno.test("InputQueue: much that comes while little is taken stays as it came", () => {
+  const queue = new InputQueue(0);
+  const sent: number[] = [];
+  const got: number[] = [];
+  for (let round = 0; sent.length < 150_000; round++) {
+    const data = Uint8Array.from({ length: 10_007 }, (_, index) => (index * 7 + round) % 251);
+    queue.take({ offset: sent.length, data: data as never, end: false }, 1e9);
+    sent.push(...data);
+    const piece = queue.peek(3001);
+    got.push(...piece);
+    queue.drop(piece.length);
+  }
+  assert.deepEqual([...got, ...queue.peek(1e9)], sent);
+});
+
+Deno.test("InputQueue: offsets that lie, and more than is allowed, are refused", () => {
+  const queue = new InputQueue(5);
+  const refuse = (offset: number, data: never, end: boolean, pattern: RegExp) =>
+    assert.throws(() => queue.take({ offset, data, end }, 10), pattern);
+  refuse(4, bytes("x"), false, /byte 5 comes next, and not byte 4/);
+  refuse(6, bytes("x"), false, /byte 5 comes next, and not byte 6/);
+  refuse(0, NONE, true, /byte 5 comes next/);
+  refuse(5, bytes("123456"), false, /bytes from 10 on may not be sent yet/);
+  refuse(5, new Uint8Array(MAX_INPUT_MESSAGE_BYTES + 1) as never, false, /at most 262144 bytes/);
+  queue.take({ offset: 5, data: bytes("12345"), end: true }, 10);
+  refuse(10, bytes("x"), false, /ended already/);
+  assert.equal(text(queue.peek(100)), "12345");
+});
+
+Deno.test("InputQueue: a message without data says nothing but that the sender is alive", () => {
+  const queue = new InputQueue(5);
+  queue.take({ offset: 0, data: NONE, end: false }, 0);
+  assert.equal(queue.length, 0);
+});
