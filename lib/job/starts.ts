@@ -260,13 +260,7 @@ export class Starts {
     await keepSecrets(folders.pathOf(id), secrets);
     const job = endings.watch(record, held.hold(record, after), clock.nowMs());
     void active.change(id, { kind: "pending", openAfter: after });
-    try {
-      await job.stored;
-    } catch (error) {
-      await endings.kill(job);
-      active.forget(id);
-      throw error;
-    }
+    await this.#insistOnRecord(job);
     held.enter(id);
   }
 
@@ -275,15 +269,24 @@ export class Starts {
    * finds, also after a power cut. On a full or failing disk the job is killed, and the start taken back.
    */
   async #whenStored(job: ActiveJob): Promise<void> {
+    try {
+      await this.#insistOnRecord(job);
+    } catch (error) {
+      throw isDiskFull(error)
+        ? new JobError("exhausted", KILLED_NO_SPACE, { cause: error })
+        : new JobError("precondition", KILLED_DISK_REFUSES, { cause: error });
+    }
+  }
+
+  /** @throws What the disk said, when the job has ended and is forgotten. */
+  async #insistOnRecord(job: ActiveJob): Promise<void> {
     const { active, endings } = this.#parts;
     try {
       await job.stored;
     } catch (error) {
       await endings.kill(job);
       active.forget(job.record.id);
-      throw isDiskFull(error)
-        ? new JobError("exhausted", KILLED_NO_SPACE, { cause: error })
-        : new JobError("precondition", KILLED_DISK_REFUSES, { cause: error });
+      throw error;
     }
   }
 

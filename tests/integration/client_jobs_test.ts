@@ -72,11 +72,14 @@ Deno.test("worker-client start: every option arrives at the job", async () => {
   assert.match(job.startedAt, /^\d{4}-\d\d-\d\dT/);
 });
 
-Deno.test("worker-client start: a server without a queue starts nothing that needs one", async () => {
+Deno.test("worker-client start: a server on a host starts nothing that needs a cluster", async () => {
   await using server = await TestServer.start();
-  const [status, message] = await failure(server, "start", "--after", "nightly", "true");
+  const [status, message] = await failure(server, "start", "--partition", "main", "true");
   assert.equal(status, 2);
-  assert.match(message, /--after needs a server over a cluster .* runs jobs on its own host\.$/m);
+  assert.match(
+    message,
+    /--partition needs a server over a cluster .* runs jobs on its own host\.$/m,
+  );
   assert.deepEqual(await lines(server, "list", "--all", "--quiet"), [""]);
 });
 
