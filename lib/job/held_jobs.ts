@@ -187,7 +187,10 @@ export class HeldJobs {
       return `job ${first}${openAfter.size > 1 ? ` and ${openAfter.size - 1} more` : ""}`;
     }
     if (retry !== undefined) return `another attempt: ${retry.reason}`;
-    if (place === "aside") return `its begin time, ${new Date(beginAtMs).toISOString()}`;
+    if (place === "aside") {
+      const isEarly = beginAtMs > this.#parts.clock.nowMs();
+      return isEarly ? `its begin time, ${new Date(beginAtMs).toISOString()}` : "its turn";
+    }
     if (queue === NO_QUEUE) return "room: the server's bounds allow no more jobs to run";
     const parallelism = this.#queues.get(queue);
     if (parallelism === undefined) return `queue ${queue}, which the server no longer has`;
