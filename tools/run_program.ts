@@ -4,7 +4,7 @@
 export async function runProgram(
   program: string,
   args: readonly string[],
-  options: { cwd?: string } = {},
+  options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<void> {
   const output = await new Deno.Command(program, {
     args: [...args],

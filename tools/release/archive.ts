@@ -49,7 +49,9 @@ export async function makeArchive(
     const script =
       'tar --directory="$1" --create --format=gnu --sort=name --numeric-owner --owner=0 ' +
       '--group=0 --mode=u=rwX,go=rX --mtime="@$3" "$2" >"$1/tar"\n' +
-      `zstd --quiet --force -"$4" --long=${WINDOW_LOG} --threads=0 "$1/tar" -o "$5"`;
+      `zstd --quiet --force -"$4" --long=${WINDOW_LOG} --threads=0 "$1/tar" -o "$1/zst"\n` +
+      // Whoever finds the archive finds it whole.
+      'chmod 644 "$1/zst"\nmv -f "$1/zst" "$5"';
     await runProgram("sh", [
       ...["-ec", script, "sh", folder, name],
       ...[String(release.commitTime), String(level), archive],

@@ -13,7 +13,10 @@ import { targetOf } from "../build/targets.ts";
 import { DEFAULT_LOG_DIR } from "../log_directory.ts";
 import { makeArchive, SMALLEST_LEVEL } from "./archive.ts";
 import { readCommit } from "./commit.ts";
+import { isInstalled } from "../installed.ts";
+import { makePackages, SMALL } from "./deb.ts";
 import { licencesOf } from "./licences.ts";
+import { hasPackages } from "./package_texts.ts";
 import type { Release } from "./tree.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../..");
@@ -39,6 +42,13 @@ async function makeRelease(args: string[]): Promise<void> {
     ...await readCommit(),
     licences: await licencesOf(target.binaries),
   };
+  if (!hasPackages(target)) report("no packages: Debian is Linux");
+  else if (!await isInstalled("dpkg-deb")) report("no packages: there is no dpkg-deb on this host");
+  else {
+    for (const file of await makePackages(release, { outDir, compression: SMALL })) {
+      report(`made ${file}`);
+    }
+  }
   report("compressing the archive, which takes some minutes");
   report(`made ${await makeArchive(release, { outDir, level: SMALLEST_LEVEL })}`);
 }

@@ -57,6 +57,7 @@ const LONGEST_FIRST: readonly string[] = [
   "integration/certs",
   "integration/hand_over",
   "integration/bulk",
+  "integration/package",
   "integration/streams",
   "integration/client_jobs",
   "integration/certs_revoke",

@@ -7,8 +7,10 @@ const PACKAGES: Readonly<Record<string, string>> = {
   fish: "fish",
   ip: "iproute2",
   jq: "jq",
+  lintian: "lintian",
   openssl: "openssl",
   zsh: "zsh",
+  zstd: "zstd",
   // A client in another language.
   protoc: "protobuf-compiler",
   "/usr/share/grpc-proto/grpc/health/v1/health.proto": "grpc-proto",
