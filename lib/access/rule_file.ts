@@ -1,5 +1,6 @@
 /** Reads the rule file when it has changed. An invalid one changes nothing, and is logged. */
 import { AccessRules, parseRules } from "./rules.ts";
+import { versionOf } from "../../common/file_version.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 
@@ -8,20 +9,22 @@ export class RuleFile {
   readonly #path: string;
   readonly #defaultUser: string;
   #rules: AccessRules;
-  /** The version of the file that was read last. */
-  #stamp: string;
+  /** The text that was read last, and its version. */
+  #text: string;
+  #version: string;
   /** Ends when that version is in force, or refused. */
   #reading: Promise<void> = Promise.resolve();
 
   private constructor(
     path: string,
     defaultUser: string,
-    { rules, stamp }: { rules: AccessRules; stamp: string },
+    { rules, text, version }: { rules: AccessRules; text: string; version: string },
   ) {
     this.#path = path;
     this.#defaultUser = defaultUser;
     this.#rules = rules;
-    this.#stamp = stamp;
+    this.#text = text;
+    this.#version = version;
   }
 
   /**
@@ -32,12 +35,13 @@ export class RuleFile {
   static async open(path: string, defaultUser: string): Promise<RuleFile> {
     if (path === "") {
       const rules = new AccessRules({ rules: [], unnamed: "allowed" }, defaultUser);
-      return new RuleFile(path, defaultUser, { rules, stamp: "" });
+      return new RuleFile(path, defaultUser, { rules, text: "", version: "" });
     }
     try {
-      const stamp = await stampOf(path);
-      const rules = parseRules(await Deno.readTextFile(path), defaultUser);
-      return new RuleFile(path, defaultUser, { rules, stamp });
+      const version = await versionOf(path);
+      const text = await Deno.readTextFile(path);
+      const rules = parseRules(text, defaultUser);
+      return new RuleFile(path, defaultUser, { rules, text, version });
     } catch (error) {
       throw new Error(
         `cannot use the rule file ${path}: ${
@@ -51,9 +55,9 @@ export class RuleFile {
   /** The rules in force. Reads the file again where it has changed; an invalid one is ignored. */
   async current(): Promise<AccessRules> {
     if (this.#path === "") return this.#rules;
-    const stamp = await stampOf(this.#path).catch(() => "missing");
-    if (stamp !== this.#stamp) {
-      this.#stamp = stamp;
+    const version = await versionOf(this.#path).catch(() => "missing");
+    if (version !== this.#version) {
+      this.#version = version;
       this.#reading = this.#read();
     }
     // Also where another call has begun to read: rules that were replaced hold for no later call.
@@ -63,7 +67,10 @@ export class RuleFile {
 
   async #read(): Promise<void> {
     try {
-      this.#rules = parseRules(await Deno.readTextFile(this.#path), this.#defaultUser);
+      const text = await Deno.readTextFile(this.#path);
+      if (text === this.#text) return;
+      this.#text = text;
+      this.#rules = parseRules(text, this.#defaultUser);
       log.info("the rule file has changed", { file: this.#path });
     } catch (error) {
       log.error("the rule file is invalid; keeping the previous rules", {
@@ -72,13 +79,4 @@ export class RuleFile {
       });
     }
   }
-}
-
-/**
- * Tells versions of a file apart, whether it is written in place or replaced by a rename. Tools such
- * as `cp -p` set the time of the last write, but none can set that of the last change.
- */
-async function stampOf(path: string): Promise<string> {
-  const { mtime, ctime, size, ino } = await Deno.stat(path);
-  return `${mtime?.getTime()} ${ctime?.getTime()} ${size} ${ino}`;
 }

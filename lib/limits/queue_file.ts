@@ -1,5 +1,6 @@
 /** The operator's file of queues: which there are, and how many jobs of each run at once. */
 import { join } from "node:path";
+import { versionOf } from "../../common/file_version.ts";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 
@@ -60,9 +61,8 @@ export function parseQueues(text: string): Queues {
  */
 export async function readQueues(folder: string): Promise<Queues> {
   try {
-    return parseQueues(await readText(join(folder, QUEUES_FILE)));
+    return parseQueues(await readText(folder));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return new Map();
     throw new Error(`${QUEUES_FILE}: ${messageOf(error)}`, { cause: error });
   }
 }
@@ -72,8 +72,9 @@ export class QueueFile {
   readonly #folder: string;
   #queues: Queues = new Map();
   #problem: string | undefined;
-  /** The version of the file that was read last. */
-  #stamp: string | undefined;
+  /** The text that was read last, and the version of the file. */
+  #text = "";
+  #version: string | undefined;
   /** Ends when that version is in force, or refused. */
   #reading: Promise<void> = Promise.resolve();
 
@@ -84,9 +85,9 @@ export class QueueFile {
 
   /** The queues. Reads the file again where it has changed; an invalid one changes nothing, and is logged. */
   async current(): Promise<Queues> {
-    const stamp = await stampOf(join(this.#folder, QUEUES_FILE)).catch(messageOf);
-    if (stamp !== this.#stamp) {
-      this.#stamp = stamp;
+    const version = await versionOf(join(this.#folder, QUEUES_FILE)).catch(messageOf);
+    if (version !== this.#version) {
+      this.#version = version;
       this.#reading = this.#read();
     }
     await this.#reading;
@@ -100,16 +101,16 @@ export class QueueFile {
 
   async #read(): Promise<void> {
     try {
-      const queues = await readQueues(this.#folder);
-      if (queues.size > 0 || this.#queues.size > 0) {
-        log.info("the queues have changed", {
-          queues: [...queues].map(([name, parallelism]) => `${name} ${parallelism}`).join(", "),
-        });
-      }
-      this.#queues = queues;
+      const text = await readText(this.#folder);
+      if (text === this.#text) return;
+      this.#text = text;
+      this.#queues = parseQueues(text);
       this.#problem = undefined;
+      log.info("the queues have changed", {
+        queues: [...this.#queues].map(([name, number]) => `${name} ${number}`).join(", "),
+      });
     } catch (error) {
-      this.#problem = messageOf(error);
+      this.#problem = `${QUEUES_FILE}: ${messageOf(error)}`;
       log.error("the file of queues is not valid; keeping the previous queues", {
         error: this.#problem,
       });
@@ -117,23 +118,26 @@ export class QueueFile {
   }
 }
 
-/** @throws {RangeError} For a file that is too long: its end may change its meaning. */
-async function readText(path: string): Promise<string> {
-  // Reading anything else (a pipe, say) might never end.
-  if (!(await Deno.stat(path)).isFile) throw new RangeError("it is not a regular file");
-  using file = await Deno.open(path);
-  const buffer = new Uint8Array(MAX_FILE_BYTES);
-  let length = 0;
-  while (length < buffer.length) {
-    const read = await file.read(buffer.subarray(length));
-    if (read === null) return new TextDecoder().decode(buffer.subarray(0, length));
-    length += read;
+/**
+ * @returns The file's text; empty where it is missing.
+ * @throws {RangeError} For a file that is too long: its end may change its meaning.
+ */
+async function readText(folder: string): Promise<string> {
+  const path = join(folder, QUEUES_FILE);
+  try {
+    // Reading anything else (a pipe, say) might never end.
+    if (!(await Deno.stat(path)).isFile) throw new RangeError("it is not a regular file");
+    using file = await Deno.open(path);
+    const buffer = new Uint8Array(MAX_FILE_BYTES);
+    let length = 0;
+    while (length < buffer.length) {
+      const read = await file.read(buffer.subarray(length));
+      if (read === null) return new TextDecoder().decode(buffer.subarray(0, length));
+      length += read;
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
   }
   throw new RangeError(`it is longer than ${MAX_FILE_BYTES - 1} bytes`);
-}
-
-/** Tells versions of a file apart, also where the time of the last write is set by hand (`cp -p`). */
-async function stampOf(path: string): Promise<string> {
-  const { mtime, ctime, size, ino } = await Deno.stat(path);
-  return `${mtime?.getTime()} ${ctime?.getTime()} ${size} ${ino}`;
 }

@@ -614,8 +614,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an invalid rule file replaces the rules",
     file: "lib/access/rule_file.ts",
-    from: "      this.#stamp = stamp;\n",
-    to: "      this.#stamp = stamp;\n" +
+    from: "      this.#version = version;\n",
+    to: "      this.#version = version;\n" +
       '      this.#rules = new AccessRules({ rules: [], unnamed: "allowed" }, "");\n',
     tests: ["rule_file"],
   },
@@ -628,16 +628,23 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "the rule file is not read again where only its content has changed",
-    file: "lib/access/rule_file.ts",
-    from: "${mtime?.getTime()} ${ctime?.getTime()} ${size}",
-    to: "${mtime?.getTime()} ${ctime && 0} ${size}",
+    file: "common/file_version.ts",
+    from: "[mtime?.getTime(), ctime?.getTime(), size",
+    to: "[mtime?.getTime(), size",
     tests: ["rule_file"],
+  },
+  {
+    name: "a file that has changed twice at the same time is not read again",
+    file: "common/file_version.ts",
+    from: "< SAME_TIME_MS",
+    to: "< 0",
+    tests: ["rule_file", "queue_file"],
   },
   {
     name: "a call does not wait for rules that another one reads",
     file: "lib/access/rule_file.ts",
     from: "    await this.#reading;\n",
-    to: "    if (stamp !== this.#stamp) await this.#reading;\n",
+    to: "    if (version !== this.#version) await this.#reading;\n",
     tests: ["rule_file"],
   },
   {

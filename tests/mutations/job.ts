@@ -1210,8 +1210,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an invalid file of queues takes the queues away",
     file: "lib/limits/queue_file.ts",
-    from: "      this.#problem = messageOf(error);",
-    to: "      this.#problem = messageOf(error);\n      this.#queues = new Map();",
+    from: "      this.#problem = `${QUEUES_FILE}",
+    to: "      this.#queues = new Map();\n      this.#problem = `${QUEUES_FILE}",
     tests: ["queue_file"],
   },
   {

@@ -97,8 +97,8 @@ Deno.test("held: a start is answered when what it was given is on the disk, whic
   assert.deepEqual(host.stored(id).state, { kind: "pending", openAfter: [] });
   assert.equal((await Deno.stat(heldFile(host, id))).mode! & 0o777, 0o600);
   assert(!JSON.stringify(host.stored(id)).includes("s3cret"));
-  host.queuesFile("builds 1\n");
   await untilQuiet(host);
+  host.queuesFile("builds 1\n");
   host.clock.advance(1000);
   await untilSubmitted(host, [id]);
   assert.deepEqual(host.executor.submissions[0]?.secrets, secrets);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { RuleFile } from "../../lib/access/rule_file.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { ALICE } from "../support/fake_http2.ts";
+import { versionOf } from "../../common/file_version.ts";
 import { until } from "../support/wait.ts";
 
 /** A folder with a rule file. */
@@ -87,15 +88,29 @@ Deno.test("RuleFile: a version of the same length and time is read as well", asy
     Deno.utimeSync(place.path, time, time);
   };
   put(ALL);
+  await untilSettled(place.path);
   const file = await RuleFile.open(place.path, "root");
-  // The kernel's clock for files has moved on.
-  const before = Deno.statSync(place.path).ctime?.getTime();
-  await until("another time", () => {
-    put(OWN);
-    return Deno.statSync(place.path).ctime?.getTime() !== before;
-  });
+  put(OWN);
+  await untilSettled(place.path);
   assert.equal(await isOwnOnly(file), true);
 });
+
+Deno.test("RuleFile: each of many versions of the same moment is read", async () => {
+  using place = new Place();
+  place.write(ALL.padEnd(OWN.length));
+  const file = await RuleFile.open(place.path, "root");
+  for (let times = 0; times < 20; times++) {
+    place.write(OWN);
+    assert.equal(await isOwnOnly(file), true);
+    place.write(ALL.padEnd(OWN.length));
+    assert.equal(await isOwnOnly(file), false);
+  }
+});
+
+/** Waits until a file has not changed just now. */
+async function untilSettled(path: string): Promise<void> {
+  await until("a settled file", async () => await versionOf(path) === await versionOf(path));
+}
 
 Deno.test("RuleFile: no call is answered by rules that another call finds replaced", async () => {
   using place = new Place();
