@@ -202,7 +202,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     untilGrown(config.memoryLimitBytes).then(() => HAND_OVER_STATUS),
   ]);
   begun.abort();
-  manager.close();
+  void manager.close();
   await server.close(() => overdue.abort());
   housekeeper.stop();
   return exitStatus;

@@ -306,8 +306,8 @@ export class JobManager {
   }
 
   /** Lets no job that waits begin any more: the server ends, and the next one goes on. */
-  close(): void {
-    this.#held.close();
+  async close(): Promise<void> {
+    await this.#held.close();
   }
 
   /** Cuts the output of the jobs that have written beyond the bound. Never rejects. */

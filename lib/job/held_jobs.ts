@@ -88,6 +88,8 @@ export class HeldJobs {
   readonly #news: { readonly id: string; readonly after: string }[] = [];
   #queues: Queues = new Map();
   #isLooking = false;
+  /** Settles when the last look is over; never rejects. */
+  #looking: Promise<void> = Promise.resolve();
   /** Whether something has happened since the last look began. */
   #isDue = false;
   #isClosed = false;
@@ -173,11 +175,12 @@ export class HeldJobs {
     );
   }
 
-  /** Lets no job begin any more: the server ends. */
-  close(): void {
+  /** Lets no job begin any more: the server ends. Settles when nothing more comes of a look. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelLook?.();
     for (const job of this.#jobs.values()) job.cancelTimer?.();
+    await this.#looking;
   }
 
   #reasonOf({ place, openAfter, beginAtMs, retry, queue }: HeldJob, position: number): string {
@@ -223,7 +226,7 @@ export class HeldJobs {
     if (this.#isLooking || this.#isClosed || this.#jobs.size === 0) return;
     this.#isLooking = true;
     this.#cancelLook?.();
-    void this.#run();
+    this.#looking = this.#run();
   }
 
   async #run(): Promise<void> {

@@ -286,6 +286,7 @@ export class JobHost implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#manager?.close();
     this.log[Symbol.dispose]();
     this.#store.close();
     await Deno.remove(this.#folder, { recursive: true });

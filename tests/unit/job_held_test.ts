@@ -432,7 +432,7 @@ Deno.test("held: after the manager is closed nothing begins", async () => {
   const first = await host.start(inQueue());
   await untilSubmitted(host, [first]);
   const id = await host.start(inQueue());
-  host.manager.close();
+  await host.manager.close();
   await host.end(first);
   // Each of these would otherwise have its turn looked at, and that of the one before it.
   for (let count = 0; count < 3; count++) {
