@@ -28,6 +28,7 @@ import { untilGrown, untilSignal } from "./lib/server/stop_reasons.ts";
 import { readUnitSettings } from "./lib/server/unit_settings.ts";
 import { logUncaughtErrors } from "./lib/server/uncaught_errors.ts";
 import { RuleFile } from "./lib/access/rule_file.ts";
+import { UserMapFile } from "./lib/access/user_map_file.ts";
 import { createHandlers } from "./lib/service.ts";
 import { JobStore } from "./lib/store.ts";
 import { readServerIdentity } from "./lib/tls/server_identity.ts";
@@ -60,9 +61,11 @@ async function run(wanted: ServerConfig): Promise<number> {
   const identity = await readServerIdentity(config);
   await requireLimitsFolder(config.limitsDir);
   const rules = await RuleFile.open(config.rules, defaultUserOf(config));
+  const userMap = await UserMapFile.open(config.userMap, [ROOT.uid, account.uid]);
   await requireDisk(config.logDir);
   if (config.sharedDir !== "") {
-    await openSharedFolder(config.sharedDir, { ownUid: account.uid, isEntered: false });
+    const isEntered = config.userMap !== "";
+    await openSharedFolder(config.sharedDir, { ownUid: account.uid, isEntered });
   }
   const opened = await openLogFolder(config.logDir, account.uid);
   await closeLogFolder(opened);
@@ -81,6 +84,7 @@ async function run(wanted: ServerConfig): Promise<number> {
       account,
       renewal,
       rules,
+      userMap,
       logFolder,
       store,
       engine,
@@ -101,6 +105,7 @@ interface ServerResources {
   account: Account;
   renewal: Renewal;
   rules: RuleFile;
+  userMap: UserMapFile;
   logFolder: string;
   store: JobStore;
   engine: Engine;
@@ -113,7 +118,7 @@ interface ServerResources {
  * @returns The exit status.
  */
 async function serve(config: ServerConfig, resources: ServerResources): Promise<number> {
-  const { account, renewal, rules, logFolder, store, engine, trail } = resources;
+  const { account, renewal, rules, userMap, logFolder, store, engine, trail } = resources;
   const { executor, jobsParent, cgroup, controllers, inheritedDescriptors } = engine;
   const manager = await JobManager.open({
     executor,
@@ -153,6 +158,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
         ...toldOf(executor.capabilities),
       },
       defaultUser: defaultUserOf(config),
+      userMap,
       shutdown,
     }),
     additionalServices: [health, new ReflectionService(rules, shutdown)],

@@ -14,6 +14,9 @@ import { offsetOfLastLines } from "./logs/tail.ts";
 /** The most that is read, and given to a reader, at once. */
 export const CHUNK_BYTES = 64 * 1024;
 
+/** For news of gaps, in one reading: whoever may write the file can change it again and again. */
+const MAX_LOOKS = 10;
+
 /** A piece of output. */
 export interface Chunk {
   /** The offset of `bytes` in the output. */
@@ -205,7 +208,7 @@ export class OutputLog {
 
   /** Reads from an offset, and skips what is not there; undefined at the end of the file. */
   async #readChunk(file: PositionedFile, offset: number, end: number): Promise<Chunk | undefined> {
-    for (;;) {
+    for (let looks = 0;; looks++) {
       // More may be missing than the whole part that is asked for.
       const from = Math.min(this.#gaps.skip(Math.max(offset, this.#firstOffset)), end);
       const gapBytes = from - offset;
@@ -222,7 +225,7 @@ export class OutputLog {
       if (this.#firstOffset > from) continue;
       const bytes = buffer.subarray(0, length);
       // So does a gap that was made since.
-      if (bytes.includes(0) && await this.#gaps.refresh()) continue;
+      if (looks < MAX_LOOKS && bytes.includes(0) && await this.#gaps.refresh()) continue;
       return { offset: from, bytes, gapBytes };
     }
   }
@@ -231,10 +234,12 @@ export class OutputLog {
   #noteSize(seenBytes: number): boolean {
     const end = this.#knownBytes;
     // The size may have been looked up before a later one: only the present one tells of a cut.
-    const size = seenBytes >= end ? seenBytes : Deno.statSync(this.#path).size;
+    const present = seenBytes >= end ? seenBytes : Deno.statSync(this.#path).size;
+    const size = Math.min(present, Number.MAX_SAFE_INTEGER);
     if (size >= end) this.#knownBytes = size;
     // What is missing at the end of a finished output needs no record.
     if (size >= end || this.#finished || this.#gaps.skip(size) >= end) return false;
+    if (this.#gaps.isFull) return false;
     log.warn("a job's output was cut off by somebody", { file: this.#path, bytes: end - size });
     void this.#gaps.add({ begin: size, end });
     return true;

@@ -35,6 +35,7 @@ import {
   withTrace,
 } from "./grpc/translate.ts";
 import type { JobManager } from "./job.ts";
+import type { UserMapFile } from "./access/user_map_file.ts";
 import { changesOwnLimits, describeChange } from "./model/limit_change.ts";
 import { OWNER_UID } from "./model/owner_uids.ts";
 import { readSignal } from "./model/settings.ts";
@@ -78,6 +79,8 @@ export interface HandlerOptions {
   };
   /** The user that jobs run as where a request names none. */
   readonly defaultUser: string;
+  /** Says which users of a cluster the jobs of clients run as; none, where there is no such map. */
+  readonly userMap: Pick<UserMapFile, "current">;
   /** Ends calls early. */
   readonly shutdown: Shutdown;
 }
@@ -96,7 +99,7 @@ const MAX_COSTLY_MS = 10_000;
 
 /** The handlers of JobService. */
 export function createHandlers(options: HandlerOptions): JobServiceHandlers {
-  const { manager, rules, streams, shutdown, defaultUser } = options;
+  const { manager, rules, streams, shutdown, defaultUser, userMap } = options;
   const costly = new Turns(MAX_COSTLY, MAX_COSTLY_MS, MAX_COSTLY_EACH);
   /** Authorizes a call about one job, and finds the job's id. */
   const authorize = async (request: JobCall, context: CallContext): Promise<string> => {
@@ -108,7 +111,8 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
   return {
     Start: unaryHandler(async (request: StartRequest__Output, context, metadata) => {
       const { caller } = context;
-      const asked = toJobRequest(request, defaultUser);
+      const named = toJobRequest(request, defaultUser);
+      const asked = (await userMap.current())?.place(caller, named) ?? named;
       context.details = startDetails(asked);
       const access = await rulesFor(context, rules);
       access.requireStart(caller, asked);
@@ -172,7 +176,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         controllers: [...controllers],
         yourName: caller.name,
         yourRoles: [...caller.roles],
-        jobUser: defaultUser === OWNER_UID ? "a uid of each owner's own" : defaultUser,
+        jobUser: jobUserOf(defaultUser, (await userMap.current())?.accountsOf(caller)),
         runningJobs: visible.filter(({ record: { state } }) => state.kind !== "pending").length,
         timeMs: Date.now(),
         engine,
@@ -278,6 +282,12 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       shutdown.begun,
     ),
   };
+}
+
+/** Whom a caller is told that its jobs run as, by default. */
+function jobUserOf(defaultUser: string, accounts: readonly string[] | undefined): string {
+  if (accounts !== undefined) return accounts[0] ?? "nobody: the user map has no line for you";
+  return defaultUser === OWNER_UID ? "a uid of each owner's own" : defaultUser;
 }
 
 /** A request about one job. */

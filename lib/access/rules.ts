@@ -1,6 +1,7 @@
 /** The rules: they narrow what callers may do within their roles, by role or by name. Pure. */
 import { JobError, quoted } from "../errors.ts";
 import type { JobRequest } from "../model/request.ts";
+import { MAPPED_USER } from "../model/mapped_user.ts";
 import { OWNER_UID } from "../model/owner_uids.ts";
 import { DEFAULT_SETTINGS } from "../model/settings.ts";
 import type { Caller } from "../rbac.ts";
@@ -106,7 +107,8 @@ export class AccessRules {
     const lists = rules.flatMap(({ users }) => users === undefined ? [] : [users]);
     // A uid that only the caller's own jobs have gives nobody another user's rights. Without a rule: who may run jobs as root may run them as anyone.
     const isAllowed = lists.length === 0
-      ? user === this.#defaultUser ||
+      // With a user map, that has decided.
+      ? user === this.#defaultUser || this.#defaultUser === MAPPED_USER ||
         this.#defaultUser === "root" && rules.every(({ commands }) => commands === undefined)
       : user === OWNER_UID || lists.every((users) => users.includes(user));
     if (isAllowed) return;

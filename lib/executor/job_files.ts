@@ -62,26 +62,33 @@ function timeOf({ mtime }: Deno.FileInfo): number {
  * Withdraws a start by creating the launch record before a launcher does.
  *
  * @param folder The job's folder.
+ * @param readRecord Reads the record that is there.
  * @returns False when a launcher was first.
  */
-export async function withdraw(folder: string): Promise<boolean> {
+export async function withdraw(
+  folder: string,
+  readRecord: (path: string) => Promise<string> = Deno.readTextFile,
+): Promise<boolean> {
   const path = join(folder, LAUNCH_RECORD_FILE);
   try {
-    (await Deno.open(path, { write: true, createNew: true })).close();
+    using file = await Deno.open(path, { write: true, createNew: true });
+    // Not by its path: on a cluster the job's user may put a link there meanwhile.
+    await writeWithdrawn(file);
+    return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return true;
-    if (error instanceof Deno.errors.AlreadyExists) {
-      return await Deno.readTextFile(path) === WITHDRAWN;
-    }
+    if (error instanceof Deno.errors.AlreadyExists) return await readRecord(path) === WITHDRAWN;
     throw error;
   }
+}
+
+async function writeWithdrawn(file: Deno.FsFile): Promise<void> {
   try {
-    await Deno.writeTextFile(path, WITHDRAWN);
+    await file.write(new TextEncoder().encode(WITHDRAWN));
   } catch (error) {
     // The file's existence already keeps every launcher from starting the job.
     if (!isDiskFull(error)) throw error;
   }
-  return true;
 }
 
 /**

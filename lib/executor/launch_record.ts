@@ -28,6 +28,9 @@ export interface LaunchRecord {
   };
 }
 
+/** The line of the exit status: other numbers are no status, and were not written by a launcher. */
+export const EXIT_LINE = /^exit (\d{1,2}|1\d\d|2[0-4]\d|25[0-5])$/;
+
 /** Parses a launch record; a half-written line or record counts as not written. */
 export function parseLaunchRecord(text: string): LaunchRecord {
   const launch: LaunchRecord = {};
@@ -36,10 +39,10 @@ export function parseLaunchRecord(text: string): LaunchRecord {
   if (launcher === null) return launch;
   const [, pid = "", startTime = "", bootId = ""] = launcher;
   launch.launcher = { pid: Number(pid), startTime, bootId };
-  const job = /^job (\d+)(?: (\d+))?$/.exec(lines[1] ?? "");
+  const job = /^job (\d{1,9})(?: (\d+))?$/.exec(lines[1] ?? "");
   if (job === null) return launch;
   launch.job = { pid: Number(job[1]), ...(job[2] !== undefined && { startTime: job[2] }) };
-  const exitLine = lines.findIndex((line) => /^exit \d+$/.test(line));
+  const exitLine = lines.findIndex((line) => EXIT_LINE.test(line));
   const endLine = lines.indexOf("end", exitLine);
   if (exitLine === -1 || endLine === -1) return launch;
   const status = Number(lines[exitLine]?.slice("exit ".length));

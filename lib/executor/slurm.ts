@@ -6,7 +6,7 @@
  * 2. A job is found in Slurm by its name, which is its id, and never by its number: numbers are used again.
  * 3. Where Slurm cannot be asked, nothing changes: only what it says, and what it certainly lacks, counts.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Clock, SYSTEM_CLOCK } from "../../common/clock.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { Turns } from "../../common/turns.ts";
@@ -29,12 +29,31 @@ import type {
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { JobSettings } from "../model/settings.ts";
+import { accountOf } from "./slurm/account.ts";
 import { batchOf, SECRET_FILES } from "./slurm/batch.ts";
 import { capabilitiesOf, requirePossible, updateRefusal } from "./slurm/capabilities.ts";
 import { commandRunner, type RunCommand, wordsOf } from "./slurm/commands.ts";
-import { answerTo, type Order, order as writeOrder, type OrderAnswer } from "./slurm/control.ts";
+import {
+  answerTo,
+  type Order,
+  order as writeOrder,
+  type OrderAnswer,
+  orderFileIn,
+} from "./slurm/control.ts";
 import { Leftovers } from "./slurm/leftovers.ts";
 import { readNodeRecord } from "./slurm/node_record.ts";
+import {
+  type AccountIds,
+  findPlace,
+  isOfItsUser,
+  type JobPlace,
+  letUsersIn,
+  makePlace,
+  OF_ITS_USER,
+  ownPlace,
+  placeOf,
+  writeGiven,
+} from "./slurm/place.ts";
 import { QueuePoller } from "./slurm/poller.ts";
 import { isOverIn, type QueueAnswer, statusOf } from "./slurm/queue.ts";
 import { isHosts } from "./placement.ts";
@@ -43,6 +62,7 @@ import { openSite, type Site } from "./slurm/site.ts";
 import { Stopping } from "./slurm/stopping.ts";
 import { readSubmission, submissionArguments } from "./slurm/submission.ts";
 import { TrackedJob, type TrackedRequest, type TrackingParts } from "./slurm/tracked_job.ts";
+import { watchFileIn } from "./slurm/usage_file.ts";
 import { UsageWatch } from "./slurm/usage_watch.ts";
 
 /** Launch records that are looked at once: each look takes a thread of the runtime's. */
@@ -68,6 +88,8 @@ export interface SlurmOptions {
   readonly owner: string;
   /** slurm.conf; empty: Slurm's default. */
   readonly configurationFile: string;
+  /** Whether each job runs as the user that its settings name, and not as the server's own. */
+  readonly isForUsers?: boolean;
   /** Tests have one of their own. */
   readonly clock?: Clock;
   /** Tests have one of their own. */
@@ -85,6 +107,8 @@ export class SlurmExecutor implements Executor {
   readonly #leftovers: Leftovers;
   readonly #usages: UsageWatch;
   readonly #tracked = new Map<string, TrackedJob>();
+  /** Jobs that Slurm is about to be told of, or asked for: the users that they run as. */
+  readonly #announced = new Map<string, number>();
   readonly #stops = new Map<string, Stopping>();
   /** Orders that are under way, by job: a listener reads one after the other. */
   readonly #orders = new Map<string, Promise<unknown>>();
@@ -99,16 +123,18 @@ export class SlurmExecutor implements Executor {
     this.#clock = clock;
     this.#run = run;
     this.capabilities = capabilitiesOf(site, share.canFreeHeads);
-    this.#leftovers = new Leftovers({ clock, cancel: (jobId) => this.#cancel(jobId) });
+    this.#leftovers = new Leftovers({ clock, cancel: (jobId, uid) => this.#cancel(jobId, uid) });
     this.#usages = new UsageWatch({
       clock,
       isRunning: (jobId) => this.#tracked.get(jobId)?.isBegun === true,
+      placeOf: (jobId) => this.#tracked.get(jobId)?.request,
       wake: (job) => this.#wakeListener(job, "URG"),
     });
     this.#poller = new QueuePoller({
       run,
       clock,
-      uid: site.uid,
+      uid: site.isForUsers ? undefined : site.uid,
+      uidOf: (jobId) => this.#uidOf(jobId),
       isNeeded: () => this.#tracked.size > 0 || this.#leftovers.size > 0,
       onAnswer: (answer) => this.#hear(answer),
     });
@@ -120,38 +146,61 @@ export class SlurmExecutor implements Executor {
    * @throws {Error} One line that says what to do, where jobs cannot be run there.
    */
   static async open(options: SlurmOptions): Promise<SlurmExecutor> {
-    const { sharedFolder, owner, configurationFile, clock = SYSTEM_CLOCK } = options;
-    const run = options.run ?? commandRunner(configurationFile);
+    const { sharedFolder, owner, configurationFile, isForUsers = false } = options;
+    const { clock = SYSTEM_CLOCK, run = commandRunner(configurationFile) } = options;
     const share = await Share.open(sharedFolder, owner);
-    return new SlurmExecutor(await openSite(run, share.folder), { share, clock, run });
+    const site = await openSite(run, { sharedFolder: share.folder, isForUsers });
+    return new SlurmExecutor(site, { share, clock, run });
   }
 
   plan(_jobId: string, limits: Limits, settings: JobSettings): Handle {
     requirePossible(limits, { settings, site: this.#site, capabilities: this.capabilities });
-    return {};
+    return this.#site.isForUsers ? OF_ITS_USER : {};
   }
 
   async submit(request: SubmitRequest): Promise<Tracked> {
-    const { jobId, owner, folder, limits, settings, graceMs } = request;
+    const { jobId, folder, handle, settings } = request;
+    const account = isOfItsUser(handle) ? await accountOf(settings.user, this.#run) : undefined;
+    const place = account === undefined ? ownPlace(folder) : placeOf(folder, account.uid);
+    this.#announced.set(jobId, place.uid ?? this.#site.uid);
+    try {
+      return await this.#handOver({ ...request, ...place }, account);
+    } finally {
+      this.#announced.delete(jobId);
+    }
+  }
+
+  async #handOver(
+    request: SubmitRequest & TrackedRequest,
+    account: AccountIds | undefined,
+  ): Promise<Tracked> {
+    const { jobId, owner, folder, nodeFolder, output, limits, settings, graceMs } = request;
     const holdsLimits = this.#site.isRoot;
+    const gaps = join(folder, "gaps");
     const batch = batchOf({
       ...request,
+      folder: nodeFolder,
+      gaps,
+      orders: orderFileIn(folder),
+      watch: watchFileIn(folder),
       limits: holdsLimits ? limits : {},
       runsAsRoot: holdsLimits,
     });
     const after = await this.#numbersOf(request.after);
-    for (const { name, mode, content } of batch.files) {
-      const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-      await Deno.writeFile(join(folder, name), bytes, { createNew: true, mode });
+    if (account === undefined) await writeGiven(nodeFolder, batch.files);
+    else {
+      await letUsersIn(dirname(folder));
+      await makePlace({ folder, output, gaps }, batch.files, account);
     }
     const nowMs = this.#clock.nowMs();
     const args = submissionArguments({
       jobId,
-      folder,
+      folder: nodeFolder,
       settings,
       limits,
       graceMs,
       holdsLimits,
+      account,
       after,
       nowMs,
     });
@@ -185,18 +234,37 @@ export class SlurmExecutor implements Executor {
           "--engine slurm as before, or choose another log directory with --log-dir",
       );
     }
+    const ofUsers = requests.filter(({ handle }) => isOfItsUser(handle));
+    if (ofUsers.length > 0 && !this.#site.isForUsers) {
+      throw new Error(
+        `${ofUsers.length} jobs on record run as users of a user map and have not ended: start the server with ` +
+          "--user-map until they have",
+      );
+    }
     if (this.#share.isNew && requests.length > 0) {
       await this.#share.forget();
       throw new Error(notMounted(this.#share.folder));
     }
     // What had been handed over when a server ended is told by Slurm alone: asked once, for all of them.
     const isAsked = requests.some(({ phase }) => phase === "starting");
-    const answer = isAsked ? await this.#poller.next(LOOKUP_TIMEOUT_MS) : undefined;
-    const adoptions = await Promise.all(requests.map(async (request) => {
-      using _turn = await this.#looks.take();
-      return [request.jobId, await this.#adopt(request, answer)] as const;
-    }));
-    return new Map(adoptions);
+    const places = new Map(
+      await Promise.all(requests.map(async ({ jobId, folder, handle }) => {
+        using _turn = await this.#looks.take();
+        return [jobId, await findPlace(folder, handle)] as const;
+      })),
+    );
+    for (const [jobId, place] of places) this.#announced.set(jobId, place?.uid ?? this.#site.uid);
+    try {
+      const answer = isAsked ? await this.#poller.next(LOOKUP_TIMEOUT_MS) : undefined;
+      const adoptions = await Promise.all(requests.map(async (request) => {
+        using _turn = await this.#looks.take();
+        const place = places.get(request.jobId);
+        return [request.jobId, await this.#adopt(request, place, answer)] as const;
+      }));
+      return new Map(adoptions);
+    } finally {
+      for (const { jobId } of requests) this.#announced.delete(jobId);
+    }
   }
 
   /** None: whose they are is told by Slurm, and other servers may use the same account there. */
@@ -212,7 +280,7 @@ export class SlurmExecutor implements Executor {
     const stopping = new Stopping(tracked, order, {
       clock: this.#clock,
       tell: (target, what) => this.#order(target.request, what),
-      cancel: ({ request }) => this.#cancel(request.jobId),
+      cancel: ({ request }) => this.#cancel(request.jobId, this.#uidOf(request.jobId)),
     });
     this.#stops.set(job.jobId, stopping);
     await new Promise<void>((resolve) => {
@@ -291,12 +359,12 @@ export class SlurmExecutor implements Executor {
       clock: this.#clock,
       answer: () => this.#poller.answer,
       count: () => this.#tracked.size,
-      withdraw: (folder) => this.#share.withdraw(folder),
+      withdraw: (nodeFolder) => this.#share.withdraw(nodeFolder),
       takeTurn: () => this.#looks.take(),
-      cancelLater: (jobId) => this.#cancelLater(jobId),
-      onEnd: ({ jobId, folder }, ending) => {
+      cancelLater: (request) => this.#cancelLater(request),
+      onEnd: ({ jobId, nodeFolder }, ending) => {
         this.#tracked.delete(jobId);
-        if (ending.kind === "never-ran") void removeSecrets(folder);
+        if (ending.kind === "never-ran") void removeSecrets(nodeFolder);
       },
     };
   }
@@ -312,15 +380,22 @@ export class SlurmExecutor implements Executor {
    *
    * @throws The error, when nothing runs.
    */
-  async #withdrawn(request: SubmitRequest, error: JobError): Promise<Tracked> {
-    if (!await this.#share.withdraw(request.folder)) return this.#track(request);
-    this.#cancelLater(request.jobId);
+  async #withdrawn(request: TrackedRequest, error: JobError): Promise<Tracked> {
+    if (!await this.#share.withdraw(request.nodeFolder)) return this.#track(request);
+    this.#cancelLater(request);
     throw error;
   }
 
-  async #adopt(request: AdoptionRequest, answer: QueueAnswer | undefined): Promise<Adoption> {
-    const { jobId, folder, phase } = request;
-    const track = (): Adoption => ({ kind: "tracked", ...this.#track(request) });
+  async #adopt(
+    request: AdoptionRequest,
+    place: JobPlace | undefined,
+    answer: QueueAnswer | undefined,
+  ): Promise<Adoption> {
+    const { jobId, command, folder, phase } = request;
+    if (place === undefined) return await this.#adoptWithoutPlace(folder);
+    const { nodeFolder, uid } = place;
+    const tracked = { ...request, ...place };
+    const track = (): Adoption => ({ kind: "tracked", ...this.#track(tracked) });
     const earlier = this.#tracked.get(jobId);
     if (earlier !== undefined) {
       return { kind: "tracked", whenBegun: earlier.whenBegun, ended: earlier.ended };
@@ -329,9 +404,17 @@ export class SlurmExecutor implements Executor {
     const found = answer?.jobs.get(jobId);
     if (found !== undefined && !isOverIn(found.state)) return track();
     // Nobody was told of it. A launcher that has been there wins.
-    const record = await readNodeRecord(folder, request.command.name);
-    if (record?.ending?.kind !== "never-ran" && !await this.#share.withdraw(folder)) return track();
-    this.#cancelLater(jobId);
+    const record = await readNodeRecord(nodeFolder, { commandName: command.name, owner: uid });
+    if (record?.ending?.kind !== "never-ran" && !await this.#share.withdraw(nodeFolder)) {
+      return track();
+    }
+    this.#cancelLater(tracked);
+    return { kind: "never-started" };
+  }
+
+  /** What a node needs was not made, or is gone; what is missing must not be the share. */
+  async #adoptWithoutPlace(folder: string): Promise<Adoption> {
+    await this.#share.withdraw(folder);
     return { kind: "never-started" };
   }
 
@@ -371,12 +454,12 @@ export class SlurmExecutor implements Executor {
   }
 
   async #tell(request: TrackedRequest, what: Order): Promise<OrderAnswer | undefined> {
-    const { jobId, folder } = request;
+    const { jobId, folder, nodeFolder } = request;
     const number = await writeOrder(folder, what);
     await this.#wakeListener(request, "USR1");
     const untilMs = this.#clock.nowMs() + ORDER_TIMEOUT_MS;
     while (this.#clock.nowMs() < untilMs && this.#tracked.has(jobId)) {
-      const answered = await answerTo(folder, number);
+      const answered = await answerTo(nodeFolder, number);
       if (answered !== undefined) return answered;
       await new Promise<void>((resolve) => this.#clock.after(ORDER_LOOK_MS, resolve));
     }
@@ -388,26 +471,32 @@ export class SlurmExecutor implements Executor {
     { jobId, owner }: Pick<JobRef, "jobId" | "owner">,
     signal: "USR1" | "URG",
   ): Promise<void> {
-    const args = ["--full", `--signal=${signal}`, ...this.#only(jobId)];
+    const args = ["--full", `--signal=${signal}`, ...only(jobId, this.#uidOf(jobId))];
     const answer = await this.#run("scancel", args, { who: owner });
     if (answer.status !== 0) throw new Error(`scancel: ${wordsOf(answer)}`);
   }
 
-  #cancelLater(jobId: string): void {
-    this.#leftovers.add(jobId);
+  #cancelLater({ jobId, uid = this.#site.uid }: TrackedRequest): void {
+    this.#leftovers.add(jobId, uid);
     this.#poller.wake();
   }
 
-  /** @throws When Slurm cannot be asked. */
-  async #cancel(jobId: string): Promise<void> {
-    const answer = await this.#run("scancel", this.#only(jobId));
-    if (answer.status !== 0) throw new Error(`scancel: ${wordsOf(answer)}`);
+  /** The user that a job runs as. */
+  #uidOf(jobId: string): number {
+    return this.#tracked.get(jobId)?.request.uid ?? this.#announced.get(jobId) ??
+      this.#leftovers.uidOf(jobId) ?? this.#site.uid;
   }
 
-  /** Arguments that select a job: by its name, which no other job of this user has. */
-  #only(jobId: string): string[] {
-    return [`--name=${jobId}`, `--user=${this.#site.uid}`];
+  /** @throws When Slurm cannot be asked. */
+  async #cancel(jobId: string, uid: number): Promise<void> {
+    const answer = await this.#run("scancel", only(jobId, uid));
+    if (answer.status !== 0) throw new Error(`scancel: ${wordsOf(answer)}`);
   }
+}
+
+/** Arguments that select a job: by its name, which no other job of its user has from us. */
+function only(jobId: string, uid: number): string[] {
+  return [`--name=${jobId}`, `--user=${uid}`];
 }
 
 function unheard(jobId: string, cause?: unknown): JobError {

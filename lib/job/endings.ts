@@ -170,8 +170,10 @@ export class Endings {
     job: ActiveJob,
     { pid, startedAtMs, node }: Required<Pick<Begun, "startedAtMs">> & Begun,
   ) {
-    const { state } = job.record;
-    const begun = { pid, startedAtMs, ...(node === undefined ? {} : { node }) };
+    const { state, createdAtMs } = job.record;
+    // The time is that of a file, which on a cluster the job's user can set.
+    const beganAtMs = Math.max(startedAtMs, createdAtMs);
+    const begun = { pid, startedAtMs: beganAtMs, ...(node === undefined ? {} : { node }) };
     if (state.kind === "starting" || state.kind === "pending") {
       void this.#change(job, { kind: "running", ...begun });
     } else if (state.kind === "running" && state.pid === 0 && pid !== 0) {

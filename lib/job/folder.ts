@@ -4,6 +4,7 @@ import type { Capabilities } from "../executor.ts";
 import { OutputLog } from "../logs.ts";
 import { folderNames } from "../logs/folder_names.ts";
 import { findKeptPart } from "../logs/kept_part.ts";
+import { removeFolder } from "../logs/remove_folder.ts";
 import type { JobRecord } from "../model/record.ts";
 import { parseRecord, storedText } from "../store/stored_record.ts";
 
@@ -138,6 +139,8 @@ export class JobFolders {
    * @throws When something in it cannot be removed.
    */
   async remove(id: string): Promise<void> {
+    // On a cluster, nodes write into it as the users of jobs.
+    if (this.#news === "polling") return await removeFolder(this.pathOf(id));
     try {
       await Deno.remove(this.pathOf(id), { recursive: true });
     } catch (error) {

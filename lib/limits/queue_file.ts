@@ -72,8 +72,8 @@ export class QueueFile {
   readonly #folder: string;
   #queues: Queues = new Map();
   #problem: string | undefined;
-  /** The text that was read last, and the version of the file. */
-  #text = "";
+  /** The text that was read last, undefined where that is not in force, and the version of the file. */
+  #text: string | undefined = "";
   #version: string | undefined;
   /** Ends when that version is in force, or refused. */
   #reading: Promise<void> = Promise.resolve();
@@ -110,10 +110,11 @@ export class QueueFile {
         queues: [...this.#queues].map(([name, number]) => `${name} ${number}`).join(", "),
       });
     } catch (error) {
-      this.#problem = `${QUEUES_FILE}: ${messageOf(error)}`;
-      log.error("the file of queues is not valid; keeping the previous queues", {
-        error: this.#problem,
-      });
+      this.#text = undefined;
+      const problem = `${QUEUES_FILE}: ${messageOf(error)}`;
+      if (problem === this.#problem) return;
+      this.#problem = problem;
+      log.error("the file of queues is not valid; keeping the previous queues", { error: problem });
     }
   }
 }

@@ -4,6 +4,7 @@
  */
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
+import { PositionedFile } from "./positioned_file.ts";
 
 /** A part of an output, in bytes from its beginning; `end` is the first byte behind it. */
 export interface Gap {
@@ -11,12 +12,19 @@ export interface Gap {
   readonly end: number;
 }
 
+/** Of the file so much is read; on a cluster a job's user may write into it. */
+const MAX_FILE_BYTES = 256 * 1024;
+
+/** Gaps that are added by a server; a job's user may cut the output as often as he likes. */
+const MAX_ADDED = 1000;
+
 /** The gaps of one output. */
 export class Gaps {
   readonly #path: string;
   #known: readonly Gap[] = [];
   /** The size of the file when it was read. */
   #readBytes = 0;
+  #added = 0;
 
   /** @param path The file; it exists only where there are gaps. */
   constructor(path: string) {
@@ -44,9 +52,12 @@ export class Gaps {
    */
   async refresh(): Promise<boolean> {
     try {
+      // What is behind the bound will not be read.
+      if (this.#readBytes === Infinity) return false;
       if ((await Deno.stat(this.#path)).size === this.#readBytes) return false;
-      const bytes = await Deno.readFile(this.#path);
-      this.#readBytes = bytes.length;
+      const bytes = await beginOf(this.#path);
+      const isWhole = bytes.length < MAX_FILE_BYTES;
+      this.#readBytes = isWhole ? bytes.length : Infinity;
       this.#known = parseGaps(new TextDecoder().decode(bytes));
       return true;
     } catch (error) {
@@ -55,8 +66,15 @@ export class Gaps {
     }
   }
 
+  /** Whether no more gaps are added: what is cut off then reads as zeros. */
+  get isFull(): boolean {
+    return this.#added >= MAX_ADDED;
+  }
+
   /** Adds a gap; where it cannot be written, this server alone knows of it. */
   async add(gap: Gap): Promise<void> {
+    if (this.isFull) return;
+    this.#added++;
     this.#known = inOrder([...this.#known, gap]);
     try {
       const line = new TextEncoder().encode(`${gap.begin} ${gap.end - gap.begin}\n`);
@@ -66,6 +84,11 @@ export class Gaps {
       log.error("cannot record a gap in a job's output", { error: messageOf(error), ...gap });
     }
   }
+}
+
+async function beginOf(path: string): Promise<Uint8Array> {
+  using file = await Deno.open(path);
+  return await new PositionedFile(file).readFully(0, MAX_FILE_BYTES);
 }
 
 /** Parses the lines of the file; a half-written one counts as not written. */

@@ -10,6 +10,8 @@ export interface ClusterSettings {
   readonly sharedFolder: string;
   /** slurm.conf; empty: Slurm's default. */
   readonly configurationFile: string;
+  /** Whether each job runs as a user of its own. */
+  readonly isForUsers: boolean;
   /** Newest bytes of output that are kept of each job; Infinity: all. */
   readonly maxOutputBytes: number;
   /** Processes and threads of each job; Infinity: no bound. */
@@ -25,11 +27,11 @@ export async function examineCluster(
 }
 
 async function siteFindings(
-  { maxProcesses }: ClusterSettings,
+  { maxProcesses, isForUsers }: ClusterSettings,
   run: RunCommand,
 ): Promise<SiteFinding[]> {
   try {
-    const { site, findings } = await examineSite(run);
+    const { site, findings } = await examineSite(run, { isForUsers });
     if (site.isRoot || !Number.isFinite(maxProcesses)) return [...findings];
     const text =
       "the process limit cannot be held, since jobs do not run as root there, and each start " +

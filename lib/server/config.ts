@@ -8,6 +8,7 @@ import {
 } from "commander";
 import * as v from "valibot";
 import { parseBytes, parseCount, parseDurationMs } from "../../common/quantities.ts";
+import { MAPPED_USER } from "../model/mapped_user.ts";
 import { OWNER_UID, parseUidRange, type UidRange } from "../model/owner_uids.ts";
 import { DEFAULT_ROLE_OID } from "../rbac.ts";
 import { LOG_DIR, VERSION } from "./build_info.ts";
@@ -45,6 +46,8 @@ export interface ServerConfig {
   readonly sharedDir: string;
   /** slurm.conf; empty: where Slurm looks for it. */
   readonly slurmConf: string;
+  /** The file that says which users of the cluster clients' jobs run as; empty: as the server's own. */
+  readonly userMap: string;
   /** The user that jobs run as, unless a start names another. */
   readonly jobUser: string;
   /** Uids for owners, one each, that jobs run as instead of `jobUser`; undefined: none. */
@@ -91,7 +94,8 @@ export interface ServerConfig {
 }
 
 /** The user of jobs that ask for none. */
-export function defaultUserOf({ jobUser, ownerUids }: ServerConfig): string {
+export function defaultUserOf({ jobUser, ownerUids, userMap }: ServerConfig): string {
+  if (userMap !== "") return MAPPED_USER;
   return ownerUids === undefined ? jobUser : OWNER_UID;
 }
 
@@ -193,6 +197,7 @@ const OPTIONS = v.strictObject({
   engine: v.picklist(["local", "slurm"]),
   sharedDir: v.string(),
   slurmConf: v.string(),
+  userMap: v.string(),
   roleOid: v.string(),
   maxProcesses: amount,
   maxJobs: amount,
@@ -233,9 +238,12 @@ function toConfig(parsed: unknown): ServerConfig {
 
 /** @returns What of the options does not go together; undefined: all do. */
 function problemOf(
-  { engine, sharedDir, slurmConf, jobUser, ownerUids }: ServerConfig,
+  { engine, sharedDir, slurmConf, userMap, jobUser, ownerUids }: ServerConfig,
 ): string | undefined {
   if (engine === "local") {
+    if (userMap !== "") {
+      return "--user-map is for --engine slurm: on one host, --rules says whom jobs may run as";
+    }
     return sharedDir === "" && slurmConf === ""
       ? undefined
       : "--shared-dir and --slurm-conf are for --engine slurm: give that too, or leave them out";
@@ -245,7 +253,8 @@ function problemOf(
   }
   return jobUser === DEFAULT_JOB_USER && ownerUids === undefined
     ? undefined
-    : "with --engine slurm jobs run as the server's own user: leave --job-user and --owner-uids out";
+    : "with --engine slurm jobs run as the server's own user, or as --user-map says: leave --job-user and " +
+      "--owner-uids out";
 }
 
 function options(): Option[] {
@@ -357,6 +366,13 @@ function options(): Option[] {
       "slurm-conf",
       "<file>",
       "with --engine slurm: the site's slurm.conf (default: where Slurm looks for it)",
+      "",
+    ),
+    text(
+      "user-map",
+      "<file>",
+      "with --engine slurm, as root: which users of the cluster the jobs of which clients run as (default: no " +
+        "file: as the server's own user)",
       "",
     ),
     text(

@@ -15,6 +15,7 @@ import { examineCluster } from "./cluster_findings.ts";
 import { ownAccount, ROOT } from "./own_account.ts";
 import { LocalExecutor } from "../executor/local.ts";
 import { RuleFile } from "../access/rule_file.ts";
+import { UserMapFile } from "../access/user_map_file.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 import { requireHolePunching } from "../logs/rotation.ts";
@@ -62,6 +63,7 @@ export async function examine(
     ...isLocal ? await examineHost(config) : await examineCluster({
       sharedFolder: config.sharedDir,
       configurationFile: config.slurmConf,
+      isForUsers: config.userMap !== "",
       maxOutputBytes: config.maxOutputBytes,
       maxProcesses: config.maxProcesses,
     }),
@@ -78,6 +80,9 @@ export async function examine(
       return { warning: `others can look into ${folder}: the server closes it when it starts` };
     }),
     ...isLocal ? [await check("job user", () => examineUser(config))] : [],
+    ...config.userMap === ""
+      ? []
+      : [await check("user map", () => examineUserMap(config.userMap, [ROOT.uid, uid]))],
     await check("rule file", async () => {
       await RuleFile.open(config.rules, defaultUserOf(config));
       return config.rules === "" ? "none: roles alone decide" : `${config.rules} is valid`;
@@ -186,6 +191,21 @@ async function examineUser({ jobUser, ownerUids }: ServerConfig): Promise<string
   // Every start would fail.
   if (jobUser !== "root" || ownerUids !== undefined) throw new Error(problem);
   return { warning: `${problem}: jobs cannot run as another user or be isolated` };
+}
+
+/** Accounts that are not there are told: a start as one of them is refused. */
+async function examineUserMap(
+  path: string,
+  owners: readonly number[],
+): Promise<string | Warning> {
+  const map = await (await UserMapFile.open(path, owners)).current();
+  const missing: string[] = [];
+  for (const account of map?.accounts ?? []) {
+    const printed = await runScript(scripts.user, [account]);
+    if (!/^user /m.test(printed)) missing.push(account);
+  }
+  if (missing.length === 0) return `${path} is valid, and its accounts are there`;
+  return { warning: `this host has no user ${missing.join(", ")}, whom ${path} names` };
 }
 
 async function examineExposures(config: ServerConfig, uid: number): Promise<Finding[]> {

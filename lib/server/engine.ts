@@ -51,13 +51,14 @@ async function openHost(
 }
 
 async function openCluster(
-  { sharedDir, slurmConf, maxOutputBytes, maxProcesses }: ServerConfig,
+  { sharedDir, slurmConf, userMap, maxOutputBytes, maxProcesses }: ServerConfig,
   { logFolder }: EngineOptions,
 ): Promise<Engine> {
   const executor = await SlurmExecutor.open({
     sharedFolder: sharedDir,
     owner: await shareOwner(logFolder),
     configurationFile: slurmConf,
+    isForUsers: userMap !== "",
   });
   const { limits, output } = executor.capabilities;
   if (typeof limits.processes === "object" && Number.isFinite(maxProcesses)) {

@@ -7,14 +7,14 @@ import type { ServerConfig } from "./config.ts";
 
 /** What only root may read, and what only root may change. */
 export function guardedFiles(
-  { key, ca, cert, crl, rules, limitsDir }: Pick<
+  { key, ca, cert, crl, rules, userMap, limitsDir }: Pick<
     ServerConfig,
-    "key" | "ca" | "cert" | "crl" | "rules" | "limitsDir"
+    "key" | "ca" | "cert" | "crl" | "rules" | "userMap" | "limitsDir"
   >,
 ): GuardedFiles {
   const limits = [...Object.values(LIMIT_FILES), QUEUES_FILE].map((name) => join(limitsDir, name));
   return {
     secret: [key],
-    decisive: [ca, cert, crl, ...(rules === "" ? [] : [rules]), ...limits],
+    decisive: [ca, cert, crl, ...[rules, userMap].filter((file) => file !== ""), ...limits],
   };
 }

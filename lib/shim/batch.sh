@@ -1,6 +1,7 @@
 # Runs a job on a cluster's node. The engine starts this text as a job's batch script; it is the listener
 # (listen.sh), which starts it again as the launcher. lib/executor/slurm/batch.ts puts before it, each NAME=VALUE:
-#   mode (launch, or empty), script (this file), folder (the job's), output (a file), group_name
+#   mode (launch, or empty), script (this file), group_name, folder (where this creates its files), and the files
+#   output, gaps (what is missing in it), orders and watch (the server's)
 #   is_root (whether the job has groups of its own), has_secrets, has_input: yes or empty
 #   cpu_quota (microseconds of each cpu_period), memory_bytes, read_rate, write_rate (bytes a second),
 #   processes: empty for no limit
@@ -113,7 +114,7 @@ launch() { # COMMAND ARGUMENT...
   make_groups
   open_pipe "$folder"
   # In its own session, like the launcher: no signal to the engine's process group reaches it.
-  copy_output "$output" "$folder/gaps" &
+  copy_output "$output" "$gaps" &
   copier=$!
   exec 6<&-
   flusher=''

@@ -2,12 +2,12 @@
 # starts the launcher in a session of its own, does what the server orders, and keeps the job's timeout,
 # also while no server runs. It ends with the launcher, and with its status: that of the command.
 #
-# SIGUSR1 says that there is an order in the file `control` of the job's folder, one line:
+# SIGUSR1 says that there is an order in the file $orders, one line:
 #   NUMBER stop SIGNAL GRACE_MS main|all    NUMBER kill    NUMBER signal SIGNAL main|all
-# What became of it goes to `control.done`: NUMBER reached, or NUMBER nobody. Numbers only grow.
+# What became of it goes to $folder/control.done: NUMBER reached, or NUMBER nobody. Numbers only grow.
 # SIGTERM comes from the engine: somebody cancels the job, or its time there is over.
 # SIGURG says that somebody looks at what the job uses: that is written to the file `usage` from then on, while
-# the server renews the file `watch`. It does nothing to a script that has not come so far, or is an older one.
+# the server renews the file $watch. It does nothing to a script that has not come so far, or is an older one.
 
 # An order may become visible on this node later than the signal. So often, every 0.1 s, is it looked for.
 order_looks=20
@@ -76,7 +76,7 @@ read_order() {
   looks=0
   until
     order='' verb='' first='' second='' third=''
-    IFS=' ' read -r order verb first second third <"$folder/control"
+    IFS=' ' read -r order verb first second third <"$orders"
     case $order in '' | *[!0-9]*) order=0 ;; esac
     [ "$order" -gt "$handled" ]
   do
@@ -197,7 +197,7 @@ count_usage() {
   find_groups
   while [ "$rounds" -lt "$usage_rounds" ]; do
     before=$renewal rounds=$((rounds + 1))
-    read -r renewal <"$folder/watch"
+    read -r renewal <"$watch"
     [ "$renewal" = "$before" ] || rounds=0
     set_now
     set_record "usage $now"

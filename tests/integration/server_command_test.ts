@@ -239,6 +239,7 @@ const FLAGS = [
     "limits-dir",
     "rules",
     "slurm-conf",
+    "user-map",
   ]),
 ];
 
@@ -325,6 +326,7 @@ Deno.test("worker-server: a flag goes before its variable, whatever stands in th
     "engine": "local",
     "shared-dir": "",
     "slurm-conf": "",
+    "user-map": "",
     "rules": "",
     "retain-age": "1d",
     "retain-count": "10",

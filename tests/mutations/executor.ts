@@ -221,7 +221,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a start that was withdrawn before is taken for begun",
     file: "lib/executor/job_files.ts",
-    from: "return await Deno.readTextFile(path) === WITHDRAWN;",
+    from: "return await readRecord(path) === WITHDRAWN;",
     to: "return false;",
     tests: ["adoption"],
   },
@@ -712,10 +712,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a link in a job's folder leads the server's writing elsewhere",
-    file: "lib/executor/slurm/control.ts",
-    from: "await Deno.rename(next, file);",
-    to: "await Deno.writeTextFile(file, content);",
-    tests: ["slurm_usage"],
+    file: "lib/executor/slurm/node_file.ts",
+    from: "await Deno.rename(next, path);",
+    to: "await Deno.writeTextFile(path, text);",
+    tests: ["slurm_usage", "slurm_users"],
   },
   {
     name: "a listener counts on when nobody renews that",

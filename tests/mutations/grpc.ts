@@ -613,11 +613,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "an invalid rule file replaces the rules",
-    file: "lib/access/rule_file.ts",
+    file: "lib/access/renewed_file.ts",
     from: "      this.#version = version;\n",
-    to: "      this.#version = version;\n" +
-      '      this.#rules = new AccessRules({ rules: [], unnamed: "allowed" }, "");\n',
-    tests: ["rule_file"],
+    to: "      this.#version = version;\n      this.#content = undefined as never;\n",
+    tests: ["rule_file", "user_map"],
   },
   {
     name: "every rule but the first is ignored",
@@ -642,7 +641,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a call does not wait for rules that another one reads",
-    file: "lib/access/rule_file.ts",
+    file: "lib/access/renewed_file.ts",
     from: "    await this.#reading;\n",
     to: "    if (version !== this.#version) await this.#reading;\n",
     tests: ["rule_file"],

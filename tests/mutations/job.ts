@@ -1210,8 +1210,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an invalid file of queues takes the queues away",
     file: "lib/limits/queue_file.ts",
-    from: "      this.#problem = `${QUEUES_FILE}",
-    to: "      this.#queues = new Map();\n      this.#problem = `${QUEUES_FILE}",
+    from: "      this.#problem = problem;",
+    to: "      this.#problem = problem;\n      this.#queues = new Map();",
     tests: ["queue_file"],
   },
   {

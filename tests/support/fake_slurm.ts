@@ -55,6 +55,8 @@ const DEADLINE_MS = 10_000;
 
 interface FakeJob {
   number: number;
+  /** Whose it is; the server's own unless given. */
+  uid?: string;
   state: string;
   reason: string;
   node: string;
@@ -72,6 +74,8 @@ export class FakeSlurm implements AsyncDisposable {
   lostAnswer: CommandAnswer | undefined;
   configuration = CONFIGURATION;
   uid = 0;
+  /** Whether each job runs as a user of its own. */
+  isForUsers = false;
   readonly folder: string;
   #executor: SlurmExecutor | undefined;
   #nextNumber = 1;
@@ -107,6 +111,7 @@ export class FakeSlurm implements AsyncDisposable {
       sharedFolder: this.folder,
       owner: "fake",
       configurationFile: "",
+      isForUsers: this.isForUsers,
       clock: this.clock,
       run: this.run,
     });
@@ -217,23 +222,42 @@ export class FakeSlurm implements AsyncDisposable {
         assert.match(input, /^#!\/bin\/sh\n/);
         const number = this.#nextNumber++;
         const job = { number, state: "PENDING", reason: "Priority", node: "" };
-        this.jobs.set(valueOf("job-name"), job);
+        const uid = valueOf("uid");
+        this.jobs.set(valueOf("job-name"), { ...job, ...(uid !== "" && { uid }) });
         return this.lostAnswer ?? answered(`${number}\n`);
       }
       case "scancel": {
         const job = this.jobs.get(valueOf("name"));
+        if (job !== undefined && valueOf("user") !== String(job.uid ?? this.uid)) {
+          return answered("");
+        }
         if (job !== undefined && valueOf("signal") === "") job.state = "CANCELLED";
         return answered("");
       }
       case "squeue":
         return answered(
-          [...this.jobs].map(([id, { number, state, reason, node }]) =>
-            `${number}|${state}|${reason}|${node}|N/A|main|${id} \n`
+          [...this.jobs].map(([id, { number, uid = this.uid, state, reason, node }]) =>
+            `${number}|${uid}|${state}|${reason}|${node}|N/A|main|${id} \n`
           ).join(""),
         );
+      case "getent":
+        return ENTRIES[args.at(-1) ?? ""] ?? NO_ENTRY;
     }
   }
 }
+
+/** A user whom tests can give files to: only root can give them to another one. */
+export const FAKE_USER = Deno.uid() === 0
+  ? { uid: 1, gid: 1 }
+  : { uid: Deno.uid() ?? 1, gid: Deno.gid() ?? 1 };
+
+/** What getent(1) says of users. */
+const ENTRIES: Readonly<Record<string, CommandAnswer>> = {
+  alice: answered(`alice:x:${FAKE_USER.uid}:${FAKE_USER.gid}:Alice:/home/alice:/bin/sh\n`),
+  toor: answered("toor:x:0:0:root:/root:/bin/sh\n"),
+};
+
+const NO_ENTRY: CommandAnswer = { status: 2, text: "" };
 
 function answered(text: string): CommandAnswer {
   return { status: 0, text };

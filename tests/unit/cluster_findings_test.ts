@@ -6,6 +6,7 @@ import { AWAY, CONFIGURATION, FakeSlurm } from "../support/fake_slurm.ts";
 async function examine(slurm: FakeSlurm, change = {}) {
   const settings = {
     sharedFolder: slurm.folder,
+    isForUsers: false,
     configurationFile: "",
     maxOutputBytes: Infinity,
     maxProcesses: Infinity,

@@ -287,6 +287,14 @@ const SETTINGS: readonly Setting[] = [
     expected: /nothing is refused/,
   },
   {
+    flag: "user-map",
+    name: "userMap",
+    fallback: "",
+    accepted: { "": "" },
+    refused: [],
+    expected: /nothing is refused/,
+  },
+  {
     flag: "role-oid",
     name: "roleOid",
     fallback: "1.2.840.10070.8.1",
@@ -412,4 +420,7 @@ Deno.test("readConfig: a cluster needs a shared folder, and runs jobs as the ser
     [...slurm, ...shared, "--owner-uids", "700000-765535"],
     /run as the server's own user/,
   );
+  const userMap = ["--user-map", "/etc/job-worker/users"];
+  assert.equal(configOf([...slurm, ...shared, ...userMap]).userMap, "/etc/job-worker/users");
+  assertRefused(userMap, /--user-map is for --engine slurm/);
 });

@@ -203,3 +203,28 @@ test("OutputLog.read: a size that was looked up before a later one is no cut", a
   assert(isLate);
   assert.deepEqual(captured.entries, []);
 });
+
+test("Gaps: of a file that a job's user fills, a bounded part is read, once", async (folder) => {
+  const path = join(folder, "gaps");
+  const lines = Array.from({ length: 100_000 }, (_, index) => `${2 * index} 1\n`).join("");
+  await Deno.writeTextFile(path, lines);
+  const gaps = new Gaps(path);
+  assert.equal(await gaps.refresh(), true);
+  assert.equal(gaps.skip(0), 1);
+  assert.equal(gaps.nextAfter(150_000), Infinity);
+  await Deno.writeTextFile(path, "200000 1\n", { append: true });
+  assert.equal(await gaps.refresh(), false);
+});
+
+test("OutputLog: an output that is cut again and again makes a bounded number of gaps, and lines of the log", async (folder) => {
+  using log = new CapturedLog();
+  const output = await logOf(folder, { output: "" }, { finished: false });
+  const path = join(folder, "output");
+  for (let time = 1; time <= 1100; time++) {
+    Deno.truncateSync(path, 2 * time);
+    output.size();
+    Deno.truncateSync(path, 2 * time - 1);
+    output.size();
+  }
+  assert.equal(log.messages("warn").length, 1000);
+});

@@ -114,6 +114,7 @@ function place(rules: readonly unknown[] = []) {
       limitsNotHeld: ["memory: why"],
       openStdin: true,
     },
+    userMap: { current: () => Promise.resolve(undefined) },
     defaultUser: "worker",
     shutdown: { begun: never, overdue: never },
   });

@@ -22,6 +22,7 @@ class SlowEngine {
     },
     clock: this.clock,
     uid: 1000,
+    uidOf: () => 1000,
     isNeeded: () => this.isNeeded,
     onAnswer: (answer) => this.answers.push(answer),
   });
@@ -116,6 +117,7 @@ Deno.test("QueuePoller: a process that cannot be made is as good as no answer", 
     run: () => Promise.reject(new Error("no room for a process")),
     clock,
     uid: 0,
+    uidOf: () => 0,
     isNeeded: () => true,
     onAnswer: () => assert.fail(),
   });

@@ -85,7 +85,15 @@ const MIB = 1024 ** 2;
 
 function siteOf(change: Partial<Site> = {}): Site {
   const facts = factsOf(parseConfiguration(CONFIGURATION));
-  return { facts, uid: 1000, user: "svc", isRoot: false, partitions: ["main"], ...change };
+  return {
+    facts,
+    uid: 1000,
+    user: "svc",
+    isForUsers: false,
+    isRoot: false,
+    partitions: ["main"],
+    ...change,
+  };
 }
 
 /** @returns The refusal; empty: none. */

@@ -58,11 +58,12 @@ Deno.test("submissionArguments: options of the queue are given as they are", () 
     settings: { ...DEFAULT_SETTINGS, queue },
     limits: { cpuCores: 2 },
     after: ["17", "18"],
-    uid: 1000,
+    account: { uid: 1000, gid: 100 },
   });
   assert.deepEqual(args.slice(10), [
     "--cpus-per-task=3",
     "--uid=1000",
+    "--gid=100",
     "--partition=short",
     "--account=lab",
     "--qos=low",

@@ -186,6 +186,18 @@ for (const state of ["FAILED", "CANCELLED", "NODE_FAIL", "BOOT_FAIL"]) {
   });
 }
 
+Deno.test("SlurmExecutor: where the host does not know its own user for a while, no job is missing", async () => {
+  await using slurm = await FakeSlurm.open();
+  using log = new CapturedLog();
+  const { ended } = await submitted(slurm);
+  let isOver = false;
+  void ended.then(() => isOver = true);
+  slurm.failures.set("squeue", { status: 0, text: "squeue: error: Invalid user: 0\n" });
+  await slurm.pass(120_000);
+  assert(!isOver);
+  assert.equal(log.messages("warn").filter((text) => /cannot ask Slurm/.test(text)).length, 1);
+});
+
 Deno.test("TrackedJob: an answer without news makes nobody look, however many jobs there are", async () => {
   const clock = new FakeClock();
   const jobId = crypto.randomUUID();
@@ -195,6 +207,7 @@ Deno.test("TrackedJob: an answer without news makes nobody look, however many jo
       jobId,
       owner: "alice",
       folder: "/tmp/job-worker-no-such-folder",
+      nodeFolder: "/tmp/job-worker-no-such-folder",
       command: { name: "true", args: [] },
       settings: DEFAULT_SETTINGS,
     },
@@ -215,7 +228,8 @@ Deno.test("TrackedJob: an answer without news makes nobody look, however many jo
     },
   );
   const hear = async (state: string) => {
-    job.hear(parseQueue(`1|${state}|None|d1|N/A|main|${jobId} \n`, clock.nowMs()));
+    const text = `1|0|${state}|None|d1|N/A|main|${jobId} \n`;
+    job.hear(parseQueue(text, clock.nowMs(), () => 0));
     for (let time = 0; time < 20; time++) await Deno.stat("/");
     await turn();
     return looks;

@@ -17,14 +17,21 @@ import { PROGRAM_PATH, quoteForShell } from "../../shim/shell.ts";
 import { CPU_PERIOD_USEC } from "../../cgroup/types.ts";
 import { entryVariables } from "../job_environment.ts";
 import { INPUT_FILE } from "../job_files.ts";
+import type { GivenFile } from "./place.ts";
 
 /** What is run on a node, and how. */
 export interface BatchRequest {
   readonly jobId: string;
-  /** The job's own folder, on the shared file system. */
+  /** The folder of what the node writes, on the shared file system. */
   readonly folder: string;
   /** The file that the job's output is appended to. */
   readonly output: string;
+  /** The file that says what is missing in the output. */
+  readonly gaps: string;
+  /** The file that has the server's order. */
+  readonly orders: string;
+  /** The file that the server renews while somebody looks at what the job uses. */
+  readonly watch: string;
   readonly command: Command;
   readonly settings: JobSettings;
   readonly secrets: JobSecrets;
@@ -33,13 +40,6 @@ export interface BatchRequest {
   /** Between the stop signal and SIGKILL at a timeout, and for what the main process leaves behind. */
   readonly graceMs: number;
   readonly runsAsRoot: boolean;
-}
-
-/** A file of the job's folder that has to be there before the script is submitted. */
-export interface BatchFile {
-  readonly name: string;
-  readonly mode: number;
-  readonly content: string | Uint8Array;
 }
 
 /** The variables that a job is given. The launcher reads it, and removes it. */
@@ -52,7 +52,7 @@ export const SECRET_FILES: readonly string[] = [SECRETS_FILE, INPUT_FILE];
 const OWN_PROCESSES_LEVELS = 2;
 
 /** The batch script and the private files of a job. */
-export function batchOf(request: BatchRequest): { script: string; files: BatchFile[] } {
+export function batchOf(request: BatchRequest): { script: string; files: GivenFile[] } {
   const { folder, command, settings, secrets } = request;
   const { secret, plain } = splitVariables(entryVariables(settings, secrets));
   const hasInput = secrets.input.length > 0;
@@ -60,6 +60,9 @@ export function batchOf(request: BatchRequest): { script: string; files: BatchFi
   const variables = {
     folder,
     output: request.output,
+    gaps: request.gaps,
+    orders: request.orders,
+    watch: request.watch,
     job_id: request.jobId,
     is_root: yes(request.runsAsRoot),
     has_secrets: yes(hasSecrets),

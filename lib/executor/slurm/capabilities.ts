@@ -24,7 +24,7 @@ export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities 
     updates: NO_UPDATES,
     isolation: site.isRoot,
     openStdin: false,
-    users: false,
+    users: site.isForUsers,
     partitions: site.partitions,
   };
 }
@@ -92,7 +92,7 @@ export function requirePossible(
     const least = Math.ceil(site.facts.leastMemoryBytes / MIB_BYTES);
     throw refusal(`a memory limit below ${least}M cannot be held: Slurm raises it (MinRAMSpace)`);
   }
-  if (settings.user !== site.user) {
+  if (!site.isForUsers && settings.user !== site.user) {
     throw new JobError(
       "invalid",
       `Cannot start the job: jobs of this server run as ${site.user} on the cluster; leave --user out`,

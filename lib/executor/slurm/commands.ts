@@ -11,7 +11,7 @@ export interface CommandAnswer {
 }
 
 /** Slurm's commands that are used here. */
-export type EngineCommand = "sbatch" | "squeue" | "scancel" | "scontrol" | "id";
+export type EngineCommand = "sbatch" | "squeue" | "scancel" | "scontrol" | "id" | "getent";
 
 /** How a command is run. */
 export interface CommandOptions {
@@ -39,7 +39,9 @@ const MAX_SECONDS: Record<EngineCommand, number> = {
   squeue: 30,
   scancel: 20,
   scontrol: 20,
-  id: 5,
+  // A directory of users (LDAP) may be away.
+  id: 10,
+  getent: 10,
 };
 
 /** Commands of one kind at once: while the controller hangs, more would only be more processes. */

@@ -7,6 +7,7 @@
  */
 import { join } from "node:path";
 import type { SignalName } from "../../../common/signals.ts";
+import { readNodeFile, replaceFile } from "./node_file.ts";
 
 /** What a listener does. */
 export type Order =
@@ -23,8 +24,16 @@ export type Order =
 /** Whether an order has met a process. */
 export type OrderAnswer = "reached" | "nobody";
 
+/** Orders and answers are a line. */
+const MAX_ORDER_BYTES = 1024;
+
 const ORDER_FILE = "control";
 const ANSWER_FILE = "control.done";
+
+/** The file of a job's folder that has the order. */
+export function orderFileIn(folder: string): string {
+  return join(folder, ORDER_FILE);
+}
 
 /**
  * Writes an order. Only one caller at a time for a job: an order that has not been read is replaced.
@@ -33,31 +42,17 @@ const ANSWER_FILE = "control.done";
  * @returns Its number, which {@linkcode answerTo} takes.
  */
 export async function order(folder: string, order: Order): Promise<number> {
-  const file = join(folder, ORDER_FILE);
+  const file = orderFileIn(folder);
   const number = numberIn(await textOf(file)) + 1;
-  await replaceFile(file, `${number} ${wordsOf(order)}\n`);
+  // The job's user reads it.
+  await replaceFile(file, `${number} ${wordsOf(order)}\n`, { mode: 0o644 });
   return number;
-}
-
-/**
- * Gives a file of a job's folder another content, at once: a node never reads half of it. What the job may have
- * put in its place, a link say, is not followed.
- */
-export async function replaceFile(file: string, content: string): Promise<void> {
-  const next = `${file}.${crypto.randomUUID()}`;
-  try {
-    await Deno.writeTextFile(next, content, { createNew: true, mode: 0o644 });
-    await Deno.rename(next, file);
-  } catch (error) {
-    await Deno.remove(next).catch(() => {});
-    throw error;
-  }
 }
 
 /**
  * What has become of an order; undefined: nothing yet.
  *
- * @param folder The job's folder.
+ * @param folder The folder of what the node writes.
  * @param number The order's number; the answer to a later one is none to it.
  */
 export async function answerTo(folder: string, number: number): Promise<OrderAnswer | undefined> {
@@ -87,10 +82,5 @@ function numberIn(text: string): number {
 }
 
 async function textOf(file: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
+  return (await readNodeFile(file, { maxBytes: MAX_ORDER_BYTES }))?.text ?? "";
 }

@@ -11,8 +11,16 @@
 import { join } from "node:path";
 import type { Ending } from "../../model/ending.ts";
 import { LAUNCH_RECORD_FILE, WITHDRAWN } from "../job_files.ts";
-import { endingOf, parseLaunchRecord } from "../launch_record.ts";
+import { endingOf, EXIT_LINE, parseLaunchRecord } from "../launch_record.ts";
 import { parseLaunchReport } from "../launch_report.ts";
+import { escapeUnprintable } from "../../../common/printable.ts";
+import { ForgedFileError, readNodeFile } from "./node_file.ts";
+
+/** A launcher fills 4 KiB with blanks, and its counters take a little more. */
+export const MAX_RECORD_BYTES = 64 * 1024;
+
+/** Of a node's reason for a refusal: whoever may write the record may write a long one. */
+const MAX_REASON_CHARACTERS = 500;
 
 /** Said of a job that a server has taken back, and could not say why any more. */
 const TAKEN_BACK = "it was taken back before its command began";
@@ -32,27 +40,28 @@ export interface NodeRecord {
   readonly outputBytes?: number;
   /** When it was last written, by the clock of the file system: milliseconds since 1970-01-01 UTC. */
   readonly writtenAtMs: number;
+  /** What is in its place, such as "a symbolic link": it says nothing then. */
+  readonly forged?: string;
 }
 
 /**
- * Reads a job's launch record. Opens it anew, which makes a network file system look at its server's copy.
+ * Reads a job's launch record.
  *
- * @param folder The job's folder.
- * @param commandName For the words of a refusal.
+ * @param folder The folder of what the node writes.
+ * @param options `commandName`: for the words of a refusal. `owner`: who may own it besides root.
  * @returns undefined when there is none.
  */
 export async function readNodeRecord(
   folder: string,
-  commandName: string,
+  { commandName, owner }: { readonly commandName: string; readonly owner?: number | undefined },
 ): Promise<NodeRecord | undefined> {
   try {
-    using file = await Deno.open(join(folder, LAUNCH_RECORD_FILE));
-    const text = await new Response(file.readable).text();
-    const { mtime } = await Deno.stat(join(folder, LAUNCH_RECORD_FILE));
-    return parseNodeRecord(text, { commandName, writtenAtMs: mtime?.getTime() ?? Date.now() });
+    const path = join(folder, LAUNCH_RECORD_FILE);
+    const file = await readNodeFile(path, { maxBytes: MAX_RECORD_BYTES, owner });
+    return file && parseNodeRecord(file.text, { commandName, writtenAtMs: file.writtenAtMs });
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    if (!(error instanceof ForgedFileError)) throw error;
+    return { writtenAtMs: Date.now(), forged: error.message };
   }
 }
 
@@ -70,13 +79,13 @@ export function parseNodeRecord(
   const lines = text.split("\n");
   // The rest of the last line, and the blanks that the record was filled with.
   lines.pop();
-  const node = /^node (\S{1,255})$/.exec(lines[1] ?? "")?.[1];
+  const node = /^node ([\w.-]{1,255})$/.exec(lines[1] ?? "")?.[1];
   const known = { writtenAtMs, ...(node !== undefined && { node }) };
   const refusal = refusalOf(lines, commandName);
   if (refusal !== undefined) {
     return { ...known, ending: { kind: "never-ran", reason: refusal, endedAtMs: writtenAtMs } };
   }
-  const exitLine = lines.findIndex((line) => /^exit \d+$/.test(line));
+  const exitLine = lines.findIndex((line) => EXIT_LINE.test(line));
   const before = exitLine === -1 ? lines : lines.slice(0, exitLine);
   const own = /^(?:node \S+|timed-out|output \d{1,15})$/;
   const rest = [
@@ -106,5 +115,6 @@ function refusalOf(lines: readonly string[], commandName: string): string | unde
   const details = lines.slice(begin, end).filter((line) => !/^exit \d+$/.test(line));
   if (details[0] === "refused stopped") return STOPPED_BEFORE;
   const report = parseLaunchReport(`${details.join("\n")}\n`, commandName);
-  return report.kind === "refused" ? report.error.message : undefined;
+  if (report.kind !== "refused") return undefined;
+  return escapeUnprintable(report.error.message.slice(0, MAX_REASON_CHARACTERS));
 }

@@ -6,7 +6,7 @@ import type { Clock } from "../../../common/clock.ts";
 import { messageOf } from "../../errors.ts";
 import { log } from "../../log.ts";
 import { type RunCommand, wordsOf } from "./commands.ts";
-import { parseQueue, type QueueAnswer, queueArguments } from "./queue.ts";
+import { isNoAnswer, parseQueue, type QueueAnswer, queueArguments } from "./queue.ts";
 
 /** Between two questions, at least. */
 const MIN_PAUSE_MS = 1000;
@@ -24,8 +24,10 @@ const PAUSE_SHARE = 10;
 export interface PollerParts {
   readonly run: RunCommand;
   readonly clock: Clock;
-  /** Whose jobs are asked for. */
-  readonly uid: number;
+  /** Whose jobs are asked for; undefined: those of several users. */
+  readonly uid: number | undefined;
+  /** The user that a job of ours runs as. */
+  readonly uidOf: (jobId: string) => number;
   /** Whether there are jobs to ask for. */
   readonly isNeeded: () => boolean;
   /** Called with each new answer. */
@@ -101,13 +103,14 @@ export class QueuePoller {
   }
 
   async #ask(): Promise<void> {
-    const { clock, run, uid, onAnswer } = this.#parts;
+    const { clock, run, uid, uidOf, onAnswer } = this.#parts;
     this.#isAsking = true;
     const beganAtMs = clock.nowMs();
     try {
       const answer = await run("squeue", queueArguments(uid));
       if (answer.status !== 0) throw new Error(wordsOf(answer));
-      this.#answer = parseQueue(answer.text, beganAtMs);
+      if (uid !== undefined && isNoAnswer(answer.text)) throw new Error(wordsOf(answer));
+      this.#answer = parseQueue(answer.text, beganAtMs, uidOf);
       this.#tellSuccess();
     } catch (error) {
       this.#tellFailure(messageOf(error));

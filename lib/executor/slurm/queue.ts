@@ -32,29 +32,46 @@ export interface QueueAnswer {
  * The name is the one field that other users can fill with anything, newlines included: so it comes last,
  * and is cut after the character that follows an id. No forged line fits into it.
  *
- * @param uid Whose jobs: a stranger may give a job of his one of our names.
+ * @param uid Whose jobs; undefined: those of all users. (Of several users squeue asks for all jobs anyway, and
+ * it answers with nothing, and status 0, for one whom this host does not know any more.)
  */
-export function queueArguments(uid: number): string[] {
+export function queueArguments(uid: number | undefined): string[] {
   return [
     "--noheader",
     "--states=all",
-    `--user=${uid}`,
-    "--format=%A|%T|%r|%N|%S|%P|%37j",
+    ...(uid === undefined ? [] : [`--user=${uid}`]),
+    "--format=%A|%U|%T|%r|%N|%S|%P|%37j",
   ];
+}
+
+/** Said, with status 0 and without any job, where this host does not know the user that is asked for. */
+const UNKNOWN_USER = /^squeue: error: Invalid user: /m;
+
+/** Whether an answer says nothing of jobs, whatever its status: only for the jobs of one user. */
+export function isNoAnswer(text: string): boolean {
+  return UNKNOWN_USER.test(text);
 }
 
 /**
  * Only number and name are held against a pattern: what else an engine says may be new, and a job whose line
  * was left out would be taken for missing.
  */
-const LINE = /^(\d{1,10})\|(.*)\|([0-9a-f-]{36}) ?$/;
+const LINE = /^(\d{1,10})\|(\d{1,10})\|(.*)\|([0-9a-f-]{36}) ?$/;
 
-/** Parses the answer. Lines of other jobs, and what else is printed, are left out. */
-export function parseQueue(text: string, asOfMs: number): QueueAnswer {
+/**
+ * Parses the answer. Lines of other jobs, and what else is printed, are left out.
+ *
+ * @param uidOf The user that the job with an id runs as: a stranger may give a job of his one of our names.
+ */
+export function parseQueue(
+  text: string,
+  asOfMs: number,
+  uidOf: (jobId: string) => number,
+): QueueAnswer {
   const jobs = new Map<string, QueuedJob>();
   for (const line of text.split("\n")) {
-    const [, number = "", fields = "", id = ""] = LINE.exec(line) ?? [];
-    if (!isJobId(id)) continue;
+    const [, number = "", uid = "", fields = "", id = ""] = LINE.exec(line) ?? [];
+    if (!isJobId(id) || Number(uid) !== uidOf(id)) continue;
     const [state = "", reason = "", node = "", start = "", partition = ""] = fields.split("|");
     const job = {
       number,

@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import { withdraw } from "../job_files.ts";
+import { ForgedFileError, readNodeFile } from "./node_file.ts";
+import { MAX_RECORD_BYTES } from "./node_record.ts";
 import { scripts } from "../../shim/scripts.ts";
 import { runScript, ScriptTimeoutError } from "../../shim/shell.ts";
 
@@ -55,12 +57,13 @@ export class Share {
   /**
    * Withdraws the start of a job, as on one host; but of a folder that is missing only where the share is there.
    *
+   * @param folder The folder of what the node writes.
    * @returns False: a launcher was first.
    * @throws When that cannot be told now.
    */
   async withdraw(folder: string): Promise<boolean> {
     if (!await exists(folder)) await this.#requireMount();
-    return await withdraw(folder);
+    return await withdraw(folder, recordIn);
   }
 
   /** @throws {Error} When what is below the folder is not the share. */
@@ -86,6 +89,16 @@ export async function examineShare(folder: string): Promise<{ canFreeHeads: bool
   await requireAnswer(folder);
   await requireExclusiveCreation(folder);
   return { canFreeHeads: await freesHeads(folder) };
+}
+
+/** What is no launch record counts as that of a launcher: what has been there is not known. */
+async function recordIn(path: string): Promise<string> {
+  try {
+    return (await readNodeFile(path, { maxBytes: MAX_RECORD_BYTES }))?.text ?? "";
+  } catch (error) {
+    if (error instanceof ForgedFileError) return "";
+    throw error;
+  }
 }
 
 /** Said where the jobs that are on record have no folders there, and no server was ever there. */
@@ -162,13 +175,22 @@ async function mark(folder: string, owner: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    const found = (await Deno.readTextFile(file)).trim();
+    const found = await ownerIn(file);
     // An empty one is made by hand, by whoever knows that no other server uses the folder.
     if (found === "") await Deno.rename(made, file);
     else if (found !== owner) throw new Error(othersShare(folder));
     return false;
   } finally {
     await Deno.remove(made).catch(() => {});
+  }
+}
+
+async function ownerIn(file: string): Promise<string> {
+  try {
+    return (await readNodeFile(file, { maxBytes: MAX_RECORD_BYTES }))?.text.trim() ?? "";
+  } catch (error) {
+    if (!(error instanceof ForgedFileError)) throw error;
+    throw new Error(`${error.message} is in the place of ${file}: look who has put it there`);
   }
 }
 

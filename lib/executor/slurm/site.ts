@@ -3,14 +3,18 @@ import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import { log } from "../../log.ts";
 import { type RunCommand, wordsOf } from "./commands.ts";
+import { readNodeFile, replaceFile } from "./node_file.ts";
 
 /** A site, for one who submits jobs there. */
 export interface Site {
   readonly facts: SiteFacts;
-  /** Whom jobs run as: the server's own user. */
+  /** The server's own user. */
   readonly uid: number;
   /** The name of that user. */
   readonly user: string;
+  /** Whether each job runs as a user of its own, who is not root; else as the server's. */
+  readonly isForUsers: boolean;
+  /** Whether jobs run as root. */
   readonly isRoot: boolean;
   /** The default one first. */
   readonly partitions: readonly string[];
@@ -42,6 +46,9 @@ export interface SiteFinding {
  * also while the controller is away.
  */
 const KNOWN_CONFIGURATION_FILE = "engine-configuration";
+
+/** A site with a thousand partitions has less. */
+const MAX_CONFIGURATION_BYTES = 4 * 1024 ** 2;
 
 /** The first version that the suite was run with. */
 const TESTED_VERSION = [22, 5] as const;
@@ -82,17 +89,21 @@ export function parsePartitions(text: string): string[] {
     .map(([, name = ""]) => name);
 }
 
-/** Looks at the whole configuration. */
+/**
+ * Looks at the whole configuration.
+ *
+ * @param options `isRoot`: whether the server is root; `isForUsers`: see {@linkcode Site}.
+ */
 export function examineConfiguration(
   configuration: ReadonlyMap<string, string>,
-  { isRoot }: { readonly isRoot: boolean },
+  { isRoot, isForUsers = false }: { readonly isRoot: boolean; readonly isForUsers?: boolean },
 ): SiteFinding[] {
   return [
     versionFinding(factsOf(configuration).version),
     trackingFinding(configuration.get("ProctrackType") ?? "unknown"),
-    userFinding(configuration, isRoot),
+    isForUsers ? usersFinding(isRoot) : userFinding(configuration, isRoot),
     jobAgeFinding(configuration.get("MinJobAge") ?? ""),
-    ...limitFindings(factsOf(configuration), isRoot),
+    ...limitFindings(factsOf(configuration), isRoot && !isForUsers),
   ];
 }
 
@@ -133,6 +144,18 @@ function userFinding(configuration: ReadonlyMap<string, string>, isRoot: boolean
     text:
       "Slurm refuses jobs of root here (DisableRootJobs=YES in slurm.conf): run the server as " +
       "another user, whom jobs then run as",
+  };
+}
+
+/** Slurm lets root alone submit for others; DisableRootJobs does not concern that (measured). */
+function usersFinding(isRoot: boolean): SiteFinding {
+  const subject = "user of jobs";
+  if (isRoot) return { state: "ok", subject, text: "by the user map" };
+  return {
+    state: "missing",
+    subject,
+    text:
+      "Slurm lets root alone submit jobs for others: run the server as root, or without --user-map",
   };
 }
 
@@ -181,20 +204,27 @@ export interface SiteReport {
  *
  * @throws {Error} One line that says what to do, when it does not answer.
  */
-export async function examineSite(run: RunCommand): Promise<SiteReport> {
-  return await reportOf(run, await askConfiguration(run));
+export async function examineSite(
+  run: RunCommand,
+  { isForUsers }: { readonly isForUsers: boolean },
+): Promise<SiteReport> {
+  return await reportOf(run, { text: await askConfiguration(run), isForUsers });
 }
 
 /**
  * The same for a server that starts: what is missing ends it. What Slurm said before counts while it cannot be
  * asked.
  *
- * @param sharedFolder Where that is kept.
+ * @param options `sharedFolder`: where that is kept. `isForUsers`: see {@linkcode Site}.
  * @throws {Error} One line that says what to do.
  */
-export async function openSite(run: RunCommand, sharedFolder: string): Promise<Site> {
+export async function openSite(
+  run: RunCommand,
+  { sharedFolder, isForUsers }: { readonly sharedFolder: string; readonly isForUsers: boolean },
+): Promise<Site> {
   const file = join(sharedFolder, KNOWN_CONFIGURATION_FILE);
-  const { site, findings } = await reportOf(run, await knownConfiguration(run, file));
+  const text = await knownConfiguration(run, file);
+  const { site, findings } = await reportOf(run, { text, isForUsers });
   for (const { state, subject, text } of findings) {
     if (state === "missing") {
       throw new Error(`jobs cannot run on this cluster: ${subject}: ${text}`);
@@ -204,7 +234,10 @@ export async function openSite(run: RunCommand, sharedFolder: string): Promise<S
   return site;
 }
 
-async function reportOf(run: RunCommand, text: string): Promise<SiteReport> {
+async function reportOf(
+  run: RunCommand,
+  { text, isForUsers }: { readonly text: string; readonly isForUsers: boolean },
+): Promise<SiteReport> {
   const uid = Number(await identity(run, "-u"));
   const isRoot = uid === 0;
   const configuration = parseConfiguration(text);
@@ -213,10 +246,11 @@ async function reportOf(run: RunCommand, text: string): Promise<SiteReport> {
       facts: factsOf(configuration),
       uid,
       user: await identity(run, "-un"),
-      isRoot,
+      isForUsers,
+      isRoot: isRoot && !isForUsers,
       partitions: parsePartitions(text),
     },
-    findings: examineConfiguration(configuration, { isRoot }),
+    findings: examineConfiguration(configuration, { isRoot, isForUsers }),
   };
 }
 
@@ -229,15 +263,16 @@ async function identity(run: RunCommand, option: "-u" | "-un"): Promise<string> 
 async function knownConfiguration(run: RunCommand, file: string): Promise<string> {
   try {
     const text = await askConfiguration(run);
-    await Deno.writeTextFile(file, text, { mode: 0o600 });
+    await replaceFile(file, text, { mode: 0o600 });
     return text;
   } catch (error) {
-    const known = await Deno.readTextFile(file).catch(() => undefined);
+    const known = await readNodeFile(file, { maxBytes: MAX_CONFIGURATION_BYTES })
+      .catch(() => undefined);
     if (known === undefined) throw error;
     log.warn("cannot ask Slurm of its configuration: what it said before counts", {
       error: messageOf(error),
     });
-    return known;
+    return known.text;
   }
 }
 

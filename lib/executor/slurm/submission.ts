@@ -3,6 +3,7 @@ import { JobError } from "../../errors.ts";
 import type { Limits } from "../../limits.ts";
 import type { JobSettings } from "../../model/settings.ts";
 import { type CommandAnswer, wordsOf } from "./commands.ts";
+import type { AccountIds } from "./place.ts";
 
 const MIB_BYTES = 1024 ** 2;
 
@@ -15,15 +16,15 @@ const TIME_LIMIT_SLACK_MS = 120_000;
 /** What is asked for. */
 export interface SubmissionRequest {
   readonly jobId: string;
-  /** The job's own folder, on the shared file system. */
+  /** The folder of what the node writes, on the shared file system. */
   readonly folder: string;
   readonly settings: JobSettings;
   readonly limits: Limits;
   readonly graceMs: number;
   /** Whether our groups hold the limits on the node; else Slurm's do. */
   readonly holdsLimits: boolean;
-  /** The Unix user that the job runs as; absent: the server's own. */
-  readonly uid?: number;
+  /** The Unix user that the job runs as; undefined: the server's own. */
+  readonly account?: AccountIds | undefined;
   /** Slurm's numbers of the jobs that must have succeeded. */
   readonly after: readonly string[];
   readonly nowMs: number;
@@ -31,7 +32,7 @@ export interface SubmissionRequest {
 
 /** Arguments of sbatch; it reads the script from its standard input. */
 export function submissionArguments(request: SubmissionRequest): string[] {
-  const { jobId, folder, settings, limits, uid, after, nowMs } = request;
+  const { jobId, folder, settings, limits, account, after, nowMs } = request;
   const { queue } = settings;
   const memoryMib = memoryMibOf(request);
   const beginAtMs = queue?.beginAtMs ?? 0;
@@ -52,7 +53,8 @@ export function submissionArguments(request: SubmissionRequest): string[] {
     `--cpus-per-task=${cpusOf(settings, limits)}`,
     ...(memoryMib === undefined ? [] : [`--mem=${memoryMib}M`]),
     ...(settings.timeoutMs === 0 ? [] : [`--time=${minutesOf(request)}`]),
-    ...(uid === undefined ? [] : [`--uid=${uid}`]),
+    // Without its group, the job would have that of root (measured).
+    ...(account === undefined ? [] : [`--uid=${account.uid}`, `--gid=${account.gid}`]),
     ...option("partition", queue?.partition),
     ...option("account", queue?.account),
     ...option("qos", queue?.qos),

@@ -10,7 +10,9 @@ import { log } from "../../log.ts";
 import type { Command, Ending } from "../../model/ending.ts";
 import { NOT_AFTER_SUCCESS } from "../../model/queue.ts";
 import type { JobSettings } from "../../model/settings.ts";
+import { ForgedFileError, nodeFileSize } from "./node_file.ts";
 import { type NodeRecord, readNodeRecord } from "./node_record.ts";
+import type { JobPlace } from "./place.ts";
 import { isOverIn, judge, type QueueAnswer, type QueuedJob, type Verdict } from "./queue.ts";
 
 /** How soon a launch record is looked at again. */
@@ -44,7 +46,7 @@ export const END_VISIBLE_MS = 15_000;
 const OUTPUT_VISIBLE_MS = 90_000;
 
 /** What is told once of a job. */
-export interface TrackedRequest {
+export interface TrackedRequest extends JobPlace {
   readonly jobId: string;
   readonly owner: string;
   /** The job's own folder. */
@@ -61,11 +63,11 @@ export interface TrackingParts {
   /** How many jobs are tracked. */
   readonly count: () => number;
   /** Creates a job's launch record before a launcher does. @returns False: a launcher was first. */
-  readonly withdraw: (folder: string) => Promise<boolean>;
+  readonly withdraw: (nodeFolder: string) => Promise<boolean>;
   /** Bounds how many records are looked at once. */
   readonly takeTurn: () => Promise<Disposable>;
   /** Takes what the engine still has of a job that cannot begin any more away from its queue. */
-  readonly cancelLater: (jobId: string) => void;
+  readonly cancelLater: (request: TrackedRequest) => void;
   /** Called when the job has ended. */
   readonly onEnd: (request: TrackedRequest, ending: Ending) => void;
 }
@@ -90,6 +92,10 @@ export class TrackedJob {
   #doubtedSinceMs: number | undefined;
   #outputAwaitedSinceMs: number | undefined;
   #heardState: string | undefined;
+  /** When an end was first seen in the record of a job that runs as a user of its own. */
+  #endSeenAtMs: number | undefined;
+  #isCancelled = false;
+  #isForgeryTold = false;
   #hasFailed = false;
   #endPause: (() => void) | undefined;
 
@@ -141,16 +147,14 @@ export class TrackedJob {
 
   /** Looks at the launch record once, and at the engine's answer where the record does not say it all. */
   async look(): Promise<void> {
-    const { folder, command } = this.request;
-    const record = await readNodeRecord(folder, command.name);
+    const record = await this.#readRecord();
     if (this.#isOver) return;
+    if (record?.forged !== undefined) this.#tellForged(record.forged);
     if (record?.node !== undefined) this.#isLaunched = true;
     if (record?.pid !== undefined) this.#begin(record, record.pid);
-    if (record?.ending !== undefined) {
-      if (await this.#isOutputWhole(record)) this.#end(record.ending);
-      return;
-    }
-    await this.#askEngine(record);
+    if (record?.ending === undefined) return await this.#askEngine(record);
+    if (!this.#isBelieved(record.ending)) return;
+    if (await this.#isOutputWhole(record)) this.#end(record.ending);
   }
 
   /** To be called with each new answer of the engine's: where it has news, it is time to look. */
@@ -173,8 +177,8 @@ export class TrackedJob {
    * @throws When the file system fails.
    */
   async withdraw(reason: string): Promise<boolean> {
-    if (this.#isBegun || !await this.#parts.withdraw(this.request.folder)) return false;
-    this.#parts.cancelLater(this.request.jobId);
+    if (this.#isBegun || !await this.#parts.withdraw(this.request.nodeFolder)) return false;
+    this.#parts.cancelLater(this.request);
     this.#end({ kind: "never-ran", reason, endedAtMs: this.#parts.clock.nowMs() });
     return true;
   }
@@ -203,6 +207,32 @@ export class TrackedJob {
     this.#isOver = true;
     this.#ended.resolve(ending);
     this.#parts.onEnd(this.request, ending);
+  }
+
+  #readRecord(): Promise<NodeRecord | undefined> {
+    const { nodeFolder, uid, command } = this.request;
+    return readNodeRecord(nodeFolder, { commandName: command.name, owner: uid });
+  }
+
+  /**
+   * Whether an end on record may be told. The user of a job that runs as its own can write any end into its
+   * record: so it counts once the engine, too, says that the job is over, or does not have it any more.
+   */
+  #isBelieved(ending: Ending): boolean {
+    const { jobId, uid } = this.request;
+    const { answer, cancelLater, clock } = this.#parts;
+    if (uid === undefined) return true;
+    this.#endSeenAtMs ??= clock.nowMs();
+    const newest = answer();
+    if (newest === undefined || newest.asOfMs <= this.#endSeenAtMs) return false;
+    const { kind } = judge(newest, jobId, this.#takenAtMs);
+    if (kind === "over" || kind === "missing") return true;
+    // An earlier server has taken it back: what waits for its turn would find no room for its record.
+    if (ending.kind === "never-ran" && kind === "there" && !this.#isCancelled) {
+      this.#isCancelled = true;
+      cancelLater(this.request);
+    }
+    return false;
   }
 
   /** Whether all that the node has written can be read here. */
@@ -237,7 +267,7 @@ export class TrackedJob {
     if (newest.asOfMs - this.#doubtedSinceMs < END_VISIBLE_MS) return;
     if (record === undefined && await this.withdraw(neverRanBecause(verdict))) return;
     // What came between the first look and now counts.
-    const last = await readNodeRecord(this.request.folder, this.request.command.name);
+    const last = await this.#readRecord();
     if (last === undefined || last.ending !== undefined) return;
     this.#end({
       kind: "lost",
@@ -272,6 +302,15 @@ export class TrackedJob {
     return Math.min(pauseMs * Math.max(1, count() / JOBS_AT_FULL_PACE), MAX_RARE_LOOK_MS);
   }
 
+  #tellForged(what: string): void {
+    if (this.#isForgeryTold) return;
+    this.#isForgeryTold = true;
+    log.warn("something is in the place of a job's launch record: its end is not known from it", {
+      job: this.request.jobId,
+      found: what,
+    });
+  }
+
   #tellFailure(error: unknown): void {
     if (!this.#hasFailed) {
       log.error("cannot look at a job's files on the shared file system, trying again", {
@@ -283,13 +322,12 @@ export class TrackedJob {
   }
 }
 
-/** Opens the file anew, which makes a network file system look at its server's copy. */
+/** Nothing more will come of what is no file. */
 async function sizeOf(path: string): Promise<number> {
   try {
-    using file = await Deno.open(path);
-    return (await file.stat()).size;
+    return await nodeFileSize(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
+    if (error instanceof ForgedFileError) return Infinity;
     throw error;
   }
 }
@@ -307,7 +345,10 @@ function neverRanBecause(verdict: Negative): string {
   }
 }
 
-function lostBecause(verdict: Negative, { node }: NodeRecord): string {
+function lostBecause(verdict: Negative, { node, forged }: NodeRecord): string {
+  if (forged !== undefined) {
+    return `how it ended is not on record: ${forged} is in the place of its launch record`;
+  }
   const where = node === undefined ? "its node" : `node ${node}`;
   if (verdict.kind !== "over") {
     return `Slurm does not have the job any more, and ${where} has not recorded how it ended`;

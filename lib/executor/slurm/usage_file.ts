@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { parseUsage } from "../../cgroup/counters.ts";
 import type { Usage } from "../../cgroup/types.ts";
 import { parseCounters } from "../launch_record.ts";
-import { replaceFile } from "./control.ts";
+import { ForgedFileError, readNodeFile, replaceFile } from "./node_file.ts";
 
 const USAGE_FILE = "usage";
 const WATCH_FILE = "watch";
@@ -21,24 +21,28 @@ export interface CountedUsage {
   readonly usage: Usage;
 }
 
-/** Lets the listener go on for a minute. @param nowMs Another number each time. */
-export async function renewWatch(folder: string, nowMs: number): Promise<void> {
-  await replaceFile(join(folder, WATCH_FILE), `${nowMs}\n`);
+/** The file of a job's folder that is renewed while somebody looks. */
+export function watchFileIn(folder: string): string {
+  return join(folder, WATCH_FILE);
 }
 
-/** Reads what was counted last; undefined: there is nothing, or nothing whole. */
+/** Lets the listener go on for a minute. @param nowMs Another number each time. */
+export async function renewWatch(folder: string, nowMs: number): Promise<void> {
+  // The job's user reads it.
+  await replaceFile(watchFileIn(folder), `${nowMs}\n`, { mode: 0o644 });
+}
+
+/**
+ * Reads what was counted last; undefined: there is nothing, or nothing whole.
+ *
+ * @param folder The folder of what the node writes.
+ */
 export async function readUsageFile(folder: string): Promise<CountedUsage | undefined> {
-  const path = join(folder, USAGE_FILE);
   try {
-    // A job could put a pipe in its place, whose opening would never end.
-    if (!(await Deno.lstat(path)).isFile) return undefined;
-    using file = await Deno.open(path);
-    const { size, mtime } = await file.stat();
-    if (size > MAX_BYTES) return undefined;
-    const text = await new Response(file.readable).text();
-    return parseUsageFile(text, mtime?.getTime() ?? Date.now());
+    const file = await readNodeFile(join(folder, USAGE_FILE), { maxBytes: MAX_BYTES });
+    return file && parseUsageFile(file.text, file.writtenAtMs);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof ForgedFileError) return undefined;
     throw error;
   }
 }

@@ -5,6 +5,7 @@
 import type { Clock } from "../../../common/clock.ts";
 import type { Usage } from "../../cgroup/types.ts";
 import type { JobRef } from "../../executor.ts";
+import type { JobPlace } from "./place.ts";
 import { type CountedUsage, readUsageFile, renewWatch } from "./usage_file.ts";
 
 /** Jobs that are watched at once: each costs its node a little, and the file server a few calls a second. */
@@ -39,6 +40,8 @@ export interface UsageWatchParts {
   readonly clock: Clock;
   /** Whether the job runs: only then there is a listener. */
   readonly isRunning: (jobId: string) => boolean;
+  /** Where its node writes. */
+  readonly placeOf: (jobId: string) => JobPlace | undefined;
   /** Wakes a job's listener. @throws When Slurm cannot be asked. */
   readonly wake: (job: JobRef) => Promise<void>;
 }
@@ -125,7 +128,7 @@ export class UsageWatch {
   }
 
   async #look(watched: WatchedJob): Promise<void> {
-    const { clock, isRunning } = this.#parts;
+    const { clock, isRunning, placeOf } = this.#parts;
     const { job: { jobId, folder } } = watched;
     const nowMs = clock.nowMs();
     if (nowMs - watched.askedAtMs > UNWATCHED_MS || !isRunning(jobId)) {
@@ -137,7 +140,7 @@ export class UsageWatch {
       await renewWatch(folder, nowMs);
       watched.renewedAtMs = nowMs;
     }
-    const counted = await readUsageFile(folder);
+    const counted = await readUsageFile(placeOf(jobId)?.nodeFolder ?? folder);
     if (counted !== undefined && counted.mark !== watched.counted?.mark) {
       // What is there at the first look may be old; what comes later is news.
       const isNews = watched.rounds > 1;

@@ -49,6 +49,9 @@ export class BatchJob {
       jobId,
       folder,
       output: join(folder, "output"),
+      gaps: join(folder, "gaps"),
+      orders: join(folder, "control"),
+      watch: join(folder, "watch"),
       command: { name, args },
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
       secrets: {
@@ -69,7 +72,7 @@ export class BatchJob {
     }
     await Deno.chown(folder, uid, uid);
     await Deno.writeTextFile(join(folder, "script"), script);
-    const flags = [...uid === 0 ? [] : [`--uid=${uid}`], ...options.flags ?? []];
+    const flags = [...uid === 0 ? [] : [`--uid=${uid}`, `--gid=${uid}`], ...options.flags ?? []];
     return await BatchJob.#sbatch(cluster, folder, flags);
   }
 

@@ -18,6 +18,8 @@ export interface ClusterSiteOptions {
   readonly sharedFolder: string;
   /** Where jobs go; empty: the default one. */
   readonly partition?: string;
+  /** Whom jobs run as where each runs as a user of its own; empty: as the server. */
+  readonly user?: string;
   /** Whether nodes are hosts of their own; else their processes are this host's. */
   readonly hasOtherHosts?: boolean;
   /** Called at the end. */
@@ -40,9 +42,9 @@ export class ClusterSite implements Site {
     this.sharedFolder = options.sharedFolder;
     this.folder = folder;
     if (options.hasOtherHosts !== true) this.endDeadlineMs = ENDING_DEADLINE_MS;
-    const { partition = "" } = options;
+    const { partition = "", user = "" } = options;
     this.settings = {
-      user: userInfo().username,
+      user: user === "" ? userInfo().username : user,
       ...(partition !== "" && { queue: { partition } }),
     };
   }
@@ -92,6 +94,14 @@ export class ClusterSite implements Site {
   }
 }
 
-function openExecutor({ sharedFolder, confFile }: ClusterSiteOptions): Promise<SlurmExecutor> {
-  return SlurmExecutor.open({ sharedFolder, owner: "test", configurationFile: confFile });
+function openExecutor(
+  { sharedFolder, confFile, user = "" }: ClusterSiteOptions,
+): Promise<SlurmExecutor> {
+  const isForUsers = user !== "";
+  return SlurmExecutor.open({
+    sharedFolder,
+    owner: "test",
+    configurationFile: confFile,
+    isForUsers,
+  });
 }

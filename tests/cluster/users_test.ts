@@ -1,0 +1,125 @@
+/** Jobs of several users on a cluster, each as his own: what they cannot do to each other and to the server. */
+// Attacks: a server that is root, by the files of jobs that are not.
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { Cluster } from "../support/cluster/cluster.ts";
+import { Job, type Wanted } from "../conformance/site.ts";
+import { CapturedLog } from "../support/captured_log.ts";
+import { ClusterSite } from "../support/cluster/cluster_site.ts";
+import { whyNoCluster } from "../support/cluster/given_site.ts";
+import { testUnless } from "../support/skip.ts";
+import { until } from "../support/wait.ts";
+
+/** Users that every Debian has, each with a group of the same number; by default jobs are daemon's. */
+const NOBODY: Wanted = { settings: { user: "nobody" } };
+
+const reason = await whyNoCluster();
+let cluster: Cluster;
+let site: ClusterSite;
+if (reason === undefined) {
+  Deno.test.beforeAll(async () => {
+    // Sites that refuse jobs of root take those that root submits for others.
+    const parameters = { DisableRootJobs: "YES", NodeCPUs: "8" };
+    cluster = await Cluster.start({ nodes: 1, parameters });
+    const sharedFolder = join(cluster.folder, "share");
+    await Deno.mkdir(sharedFolder);
+    site = await ClusterSite.open({ confFile: cluster.confFile, sharedFolder, user: "daemon" });
+  });
+  Deno.test.afterAll(async () => {
+    await site[Symbol.asyncDispose]();
+    await cluster[Symbol.asyncDispose]();
+  });
+}
+
+function test(name: string, fn: () => Promise<void>): void {
+  testUnless(reason, {
+    name: `cluster users: ${name}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn,
+  });
+}
+
+test("a job runs as its user with his groups, and is given its variables, stopped and adopted", async () => {
+  const script = 'id -u; id -g; echo "$USER,$HOME,$WORD"; trap "" TERM; echo ready; ' +
+    "sleep 1000 & wait; wait";
+  const job = await Job.script(site, script, { environment: { WORD: "it's" } });
+  await until("its output", async () => (await job.output()).includes("ready"));
+  assert.equal(await job.output(), "1\n1\ndaemon,/usr/sbin,it's\nready\n");
+  const groups = await Job.script(site, "id -G", NOBODY);
+  assert.equal((await groups.exited()).exitCode, 0);
+  assert.equal(await groups.output(), "65534\n");
+  await site.restart();
+  assert.equal((await job.adopt("begun")).kind, "tracked");
+  await until("what it uses", async () => (await job.usage()).processes !== undefined);
+  await job.stop(200);
+  assert.equal((await job.exited()).signal, 9);
+});
+
+test("a user reaches neither another's job nor what is the server's in the folder of his own", async () => {
+  const victim = await Job.script(site, "echo precious; sleep 1000", NOBODY);
+  await until("its output", async () => await victim.output() === "precious\n");
+  await Deno.writeTextFile(join(victim.request.folder, "job"), "record", { mode: 0o600 });
+  const jobs = join(site.sharedFolder, "jobs");
+  const { folder } = victim.request;
+  const attack = await Job.script(
+    site,
+    `own=${jobs}/$JOB_ID; try() { "$@" 2>/dev/null && echo "broken: $*"; }
+     try ls ${jobs}; try ls ${folder}; try cat ${folder}/output; try cat ${folder}/job
+     try ls ${folder}/node; try cat ${folder}/node/launch; try ls $own
+     try mv $own $own.moved; try mv $own/node $own/moved; try rm -f $own/output; try touch $own/control
+     try ln -s /etc/passwd $own/control.new; try mv $own/output $own/node/output
+     try kill $(cat ${folder}/node/launch 2>/dev/null | sed -n 's/^job \\([0-9]*\\).*/\\1/p')
+     echo done`,
+  );
+  assert.equal((await attack.exited()).exitCode, 0);
+  assert.equal(await attack.output(), "done\n");
+  await victim.stop(0);
+  await victim.exited();
+});
+
+test("an end that a job forges is not believed while the job runs, and it can be stopped", async () => {
+  const job = await Job.script(
+    site,
+    `folder=${site.sharedFolder}/jobs/$JOB_ID/node; rm $folder/launch
+     printf 'launcher 1 1 x\\nnode elsewhere\\njob 1 1\\nexit 0\\nend\\n' >$folder/launch
+     touch -d 2100-01-01 $folder/launch; echo forged; sleep 1000`,
+  );
+  await until("the forgery", async () => await job.output() === "forged\n");
+  let isOver = false;
+  void job.ended().then(() => isOver = true);
+  const asOf = () => site.executor.statuses([job.request.jobId])[0]?.asOfMs ?? 0;
+  const firstMs = asOf();
+  await until("two answers of Slurm's that it runs", () => asOf() > firstMs + 2000);
+  assert(!isOver, "the forged end was believed");
+  await job.stop(1000);
+  const ending = await job.ended();
+  assert(ending.kind === "exited" && ending.endedAtMs <= Date.now(), JSON.stringify(ending));
+});
+
+test("links, pipes and devices in the place of a launch record are neither followed nor waited for", async () => {
+  using log = new CapturedLog();
+  const secret = join(cluster.folder, "secret");
+  await Deno.writeTextFile(secret, "launcher 1 1 x\nnode secret-node\njob 1 1\nexit 7\nend\n", {
+    mode: 0o600,
+  });
+  const forge = (how: string) =>
+    Job.script(site, `cd ${site.sharedFolder}/jobs/$JOB_ID/node; rm launch; ${how}; sleep 1000`);
+  await Promise.all([
+    forge(`ln -s ${secret} launch`),
+    forge("mkfifo launch"),
+    forge("ln -s /dev/zero launch"),
+    forge("truncate -s 1T launch"),
+    forge("echo 'launcher 1 1 x' >other; ln other launch"),
+  ]);
+  const found = () => log.entries.flatMap((entry) => entry.found ?? []);
+  await until("all to be found", () => found().length === 5);
+  assert.deepEqual(found().sort(), [
+    "a file of more than 65536 bytes",
+    "a file with another name",
+    "a symbolic link",
+    "a symbolic link",
+    "no regular file",
+  ]);
+  await cluster.run(["scancel", "--user=daemon", "--signal=KILL", "--full"]);
+});
