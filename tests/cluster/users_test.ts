@@ -7,6 +7,8 @@ import { Job, type Wanted } from "../conformance/site.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { ClusterSite } from "../support/cluster/cluster_site.ts";
 import { whyNoCluster } from "../support/cluster/given_site.ts";
+import { LOG_DIR } from "../support/binaries.ts";
+import { TestServer } from "../support/server.ts";
 import { testUnless } from "../support/skip.ts";
 import { until } from "../support/wait.ts";
 
@@ -122,4 +124,62 @@ test("links, pipes and devices in the place of a launch record are neither follo
     "no regular file",
   ]);
   await cluster.run(["scancel", "--user=daemon", "--signal=KILL", "--full"]);
+});
+
+/** On the node, users may go through the folders above the share, which on the server's host is root's. */
+const SHARE_ON_NODE =
+  'mkdir "$2" && mount --bind "$1" "$2" && mount -t tmpfs -o mode=755 node "$3" && ' +
+  'mkdir -p "$1" && mount --bind "$2" "$1"';
+
+test("the compiled server runs each client's jobs as the user map says, and nobody else's", async () => {
+  const folder = await Deno.makeTempDir({ dir: LOG_DIR, prefix: "users-" });
+  const kept = join(cluster.folder, "kept");
+  const mounted = await cluster.node(0).run([
+    "sh",
+    "-ec",
+    SHARE_ON_NODE,
+    "sh",
+    folder,
+    kept,
+    LOG_DIR,
+  ]);
+  assert.equal(mounted.code, 0, mounted.stderr);
+  const map = join(cluster.folder, "users");
+  await Deno.writeTextFile(map, "name alice daemon,nobody\n", { mode: 0o600 });
+  {
+    const flags = ["--engine", "slurm", "--shared-dir", folder, "--slurm-conf", cluster.confFile];
+    await using server = await TestServer.start({
+      flags: [...flags, "--user-map", map, "--max-processes", "max"],
+    });
+    await server.pki.issue("carol", "writer");
+    const ran = async (words: readonly string[], identity = "alice") => {
+      const { code, stdout, stderr } = await server.cli(["run", ...words], identity);
+      return [code, stdout, stderr] as const;
+    };
+    const script = 'id -un; echo "$WORD"; cat; exit 3';
+    const asked = await Promise.all([
+      ran(["--env", "WORD=word", "--", "sh", "-c", script]),
+      ran(["--user", "nobody", "--", "id", "-un"]),
+    ]);
+    assert.deepEqual(asked.map(([code, stdout]) => [code, stdout]), [
+      [3, "daemon\nword\n"],
+      [0, "nobody\n"],
+    ], JSON.stringify(asked));
+    const [asBin, , whyNotBin] = await ran(["--user", "bin", "--", "id"]);
+    assert.notEqual(asBin, 0);
+    assert.match(whyNotBin, /alice may not run jobs as bin, only as daemon or nobody/);
+    const [asCarol, , whyNotCarol] = await ran(["--", "id"], "carol");
+    assert.notEqual(asCarol, 0);
+    assert.match(whyNotCarol, /the server's user map \(--user-map\) has no line for "carol"/);
+    await Deno.writeTextFile(map, "name alice daemon\nrole writer nobody\n");
+    assert.deepEqual((await ran(["--", "id", "-un"], "carol")).slice(0, 2), [0, "nobody\n"]);
+    // What a job has put in the place of its record is not followed by the binary, with its permissions.
+    const forge = "cd $OWN/$JOB_ID/node && rm launch && ln -s /etc/passwd launch; sleep 1000";
+    const own = `OWN=${join(folder, "jobs")}`;
+    const started = await server.cli(["start", "--quiet", "--env", own, "--", "sh", "-c", forge]);
+    assert.equal(started.code, 0, started.stderr);
+    await until("the link to be found", () => server.log.includes('"found":"a symbolic link"'));
+    await cluster.run(["scancel", "--user=daemon", "--signal=KILL", "--full"]);
+  }
+  await Deno.remove(folder, { recursive: true });
 });
