@@ -4,7 +4,7 @@
 const MAX_PIECE_BYTES = 64 * 1024;
 
 /** So much is read ahead; the server lets no more be under way. */
-const MAX_BUFFERED_BYTES = 1024 ** 2;
+const MAX_BUFFERED_BYTES = 2 * 1024 ** 2;
 
 /** A piece to be sent. */
 export interface InputPiece {

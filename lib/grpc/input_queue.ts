@@ -5,7 +5,7 @@ import { JobError } from "../errors.ts";
 /** The longest piece of data in one message. */
 export const MAX_INPUT_MESSAGE_BYTES = 256 * 1024;
 
-/** Room for what comes while a piece is written; more is given back. */
+/** Room for what comes at first; more is given back when nothing comes. */
 const KEPT_CAPACITY_BYTES = 64 * 1024;
 
 /** The bytes between what is held and what has come. */
@@ -67,8 +67,11 @@ export class InputQueue {
     this.#begin += bytes;
     if (this.#begin < this.#end) return;
     this.#begin = this.#end = 0;
-    // There may be many senders that wait for jobs which do not read.
-    if (this.#bytes.length > KEPT_CAPACITY_BYTES) this.#bytes = new Uint8Array(KEPT_CAPACITY_BYTES);
+  }
+
+  /** Gives memory back: there may be many senders that wait for jobs which do not read. */
+  release(): void {
+    if (this.length === 0) this.#bytes = new Uint8Array(KEPT_CAPACITY_BYTES);
   }
 
   #append(data: Uint8Array): void {

@@ -1,8 +1,15 @@
 /** Takes a job's input from a call, and tells the sender what is held and how much may come. */
 import type { InputRequest__Output, InputResponse } from "../../proto/contract.ts";
+import { pause } from "../../common/pause.ts";
 import { SEGMENT_BYTES } from "../input/ledger.ts";
 import type { HeldInput } from "../input/held_input.ts";
 import { InputQueue } from "./input_queue.ts";
+
+/**
+ * Bytes are written together that come in so short a time, unless they are the first after a while: each
+ * write makes the feeder start two programs.
+ */
+const GATHER_MS = 4;
 
 /** What comes from the sender. */
 export interface InputSource {
@@ -54,7 +61,11 @@ export async function receiveInput(
     } catch (error) {
       failure ??= { error };
     }
-    if (message.data.length === 0) tell();
+    // A sender that has nothing to say says so every few seconds.
+    if (message.data.length === 0) {
+      queue.release();
+      tell();
+    }
     wake();
   }, () => {
     isSourceOver = true;
@@ -62,6 +73,7 @@ export async function receiveInput(
   });
   signal.addEventListener("abort", wake);
   let allowedBytes = 0;
+  let lastWriteAtMs = -Infinity;
   let isWaiting = false;
   const send = () => {
     allowedBytes = input.allowedBytes;
@@ -92,7 +104,11 @@ export async function receiveInput(
   try {
     while (!input.isEnded && !input.isUnread && !signal.aborted) {
       if (failure !== undefined) throw failure.error;
+      const isShort = queue.length < SEGMENT_BYTES && !queue.isEnded && !isSourceOver;
+      const gatherMs = lastWriteAtMs + GATHER_MS - performance.now();
+      if (queue.length > 0 && isShort && gatherMs > 0) await pause(gatherMs, signal);
       const taken = queue.length === 0 ? 0 : await input.append(queue.peek(SEGMENT_BYTES), signal);
+      if (taken > 0) lastWriteAtMs = performance.now();
       queue.drop(taken);
       if (taken > 0) {
         tell();

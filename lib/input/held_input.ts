@@ -1,4 +1,5 @@
 /** An input that comes while its job runs: the bytes go to files, from which the job is fed. */
+import { pause } from "../../common/pause.ts";
 import { isDiskFull } from "../errors.ts";
 import { log } from "../log.ts";
 import { type InputFolder, ring, type Segment } from "./folder.ts";
@@ -8,7 +9,7 @@ import { Ledger } from "./ledger.ts";
 const DISK_RETRY_MS = 500;
 
 /** How soon is looked whether the job has read, after it has, and at the longest. */
-const MIN_LOOK_MS = 2;
+const MIN_LOOK_MS = 3;
 const MAX_LOOK_MS = 250;
 
 /** Each look that finds nothing makes the next interval so many times as long. */
@@ -128,7 +129,6 @@ export class HeldInput implements Disposable {
     await pause(this.#lookMs, signal);
     this.#hasWritten = false;
     const { isUnread, allowedBytes } = this;
-    this.#isUnread ||= await this.#folder.isUnread();
     for (let begin = this.#ledger.oldestWhole; begin !== undefined;) {
       const path = this.#folder.segmentPath(begin);
       if ((await Deno.stat(path)).size > 0) break;
@@ -136,6 +136,7 @@ export class HeldInput implements Disposable {
       this.#ledger.fed();
       begin = this.#ledger.oldestWhole;
     }
+    if (this.allowedBytes === allowedBytes) this.#isUnread ||= await this.#folder.isUnread();
     const isNews = this.allowedBytes > allowedBytes || this.#isUnread !== isUnread;
     this.#lookMs = isNews ? MIN_LOOK_MS : Math.min(this.#lookMs * LOOK_GROWTH, MAX_LOOK_MS);
     return isNews;
@@ -169,17 +170,4 @@ async function removeFed(
   for (const { begin, bytes } of segments.slice(0, -1)) {
     if (bytes === 0) await Deno.remove(folder.segmentPath(begin));
   }
-}
-
-function pause(pauseMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, pauseMs);
-    signal.addEventListener("abort", end);
-  });
 }

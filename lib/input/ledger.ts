@@ -2,10 +2,10 @@
 import { heldBytesOf, type InputFiles } from "./folder.ts";
 
 /** So much is sent at most beyond what the job has read: of the server's disk and memory together. */
-export const MAX_AHEAD_BYTES = 1024 ** 2;
+export const MAX_AHEAD_BYTES = 2 * 1024 ** 2;
 
 /** A segment that has so much is followed by another one; what is fed is freed segment by segment. */
-export const SEGMENT_BYTES = 256 * 1024;
+export const SEGMENT_BYTES = 512 * 1024;
 
 /**
  * So is one that was written to so often: each time the feeder's bell is rung, and what is rung while a job

@@ -627,7 +627,7 @@ testClient("run: says that nobody reads what is piped in", async ({ server, envi
   const job = new FakeJob();
   job.end();
   server.jobs.set(ID, job);
-  const hint = "standard input is not passed to the job: add --stdin -, or </dev/null to say so";
+  const hint = "standard input is not passed to the job: add -i, or </dev/null to say so";
   const input = `${Deno.makeTempDirSync()}/input`;
   Deno.writeTextFileSync(input, "x");
   const cases: readonly (readonly [options: readonly string[], notes: number])[] = [

@@ -14,6 +14,10 @@ import { TestServer } from "../support/server.ts";
 import { inTime, until } from "../support/wait.ts";
 
 const MIB = 1024 ** 2;
+
+/** What may be sent beyond what the job has read. */
+const AHEAD = 2 * MIB;
+
 const OPEN = { openStdin: true };
 
 const bytes = (text: string) => Buffer.from(text);
@@ -129,33 +133,33 @@ Deno.test("Input: of a job as another user, in namespaces of its own, which open
   }
 });
 
-Deno.test("Input: a job that reads nothing keeps a mebibyte at most, and who sends more is refused", async () => {
+Deno.test("Input: a job that reads nothing keeps two mebibytes at most, and who sends more is refused", async () => {
   await using server = await TestServer.start();
   const alice = server.client();
   const id = await alice.startWith({ name: "sleep", args: ["1000"], ...OPEN });
   using call = new InputCall(alice, id);
   const { allowedBytes } = await call.answer("the first answer");
-  assert.equal(allowedBytes, MIB);
+  assert.equal(allowedBytes, AHEAD);
   const data = Buffer.alloc(MIB / 4);
-  for (let offset = 0; offset < MIB; offset += data.length) call.send({ offset, data });
-  await call.answer("a mebibyte", ({ heldBytes }) => heldBytes === MIB);
+  for (let offset = 0; offset < AHEAD; offset += data.length) call.send({ offset, data });
+  await call.answer("all of it", ({ heldBytes }) => heldBytes === AHEAD);
   // The feeder has a pipe of 64 KiB, which frees no whole segment.
-  assert.equal(call.last.allowedBytes, MIB);
-  assert.equal((await alice.query(id)).inputBytes, MIB);
-  assert(await diskBytes(server, id) < 1.2 * MIB);
+  assert.equal(call.last.allowedBytes, AHEAD);
+  assert.equal((await alice.query(id)).inputBytes, AHEAD);
+  assert(await diskBytes(server, id) < 1.2 * AHEAD);
   const { residentBytes: before } = await server.resources();
-  for (let offset = MIB; offset < 65 * MIB; offset += data.length) call.send({ offset, data });
+  for (let offset = AHEAD; offset < 65 * MIB; offset += data.length) call.send({ offset, data });
   const error = await inTime("the refusal", call.over);
   assert.equal(error?.code, status.INVALID_ARGUMENT);
-  assert.match(error.details, /bytes from 1048576 on may not be sent yet/);
-  assert(await diskBytes(server, id) < 1.2 * MIB);
+  assert.match(error.details, /bytes from 2097152 on may not be sent yet/);
+  assert(await diskBytes(server, id) < 1.2 * AHEAD);
   const { residentBytes } = await server.resources();
   assert(residentBytes - before < 100 * MIB, `${(residentBytes - before) / MIB} MiB more`);
   // A stop does not wait for what is not read, and frees it.
   await alice.stop(id);
   await assertGone(id);
   assert.equal(await diskBytes(server, id), 0);
-  assert.equal((await alice.query(id)).inputBytes, MIB);
+  assert.equal((await alice.query(id)).inputBytes, AHEAD);
 });
 
 /** What the files of a job's input take. */

@@ -115,16 +115,16 @@ Deno.test("sendInput: a server that has lost bytes, or had some before, is an er
   assert.equal(await appending.sending, true);
 });
 
-Deno.test("sendInput: a job that reads no more ends it, and no more than a mebibyte is taken ahead", async () => {
+Deno.test("sendInput: a job that reads no more ends it, and no more than two mebibytes are taken ahead", async () => {
   const pieces = Array.from({ length: 40 }, () => "x".repeat(100_000));
   const source = sourceOf(...pieces);
   const { sending, call } = place(source);
   const first = await call(0);
   first.answer(0);
-  await until("the buffer to be full", () => source.taken === 11);
+  await until("the buffer to be full", () => source.taken === 21);
   first.answer(4, { unread: true });
   assert.equal(await sending, false);
-  assert.equal(source.taken, 11);
+  assert.equal(source.taken, 21);
 });
 
 Deno.test("sendInput: what the source throws, and an abort, end it", async () => {

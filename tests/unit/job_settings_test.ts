@@ -193,3 +193,14 @@ Deno.test("readSettings: what an engine's command could misread is refused", () 
     assertRefused({ after: [name] }, /not a job's id or name/);
   }
 });
+
+Deno.test("readSettings: an input that comes later is none that comes with the start, and of no job that waits", () => {
+  assert.equal(readSettings({ ...NOTHING, openStdin: true }, "root").settings.openStdin, true);
+  assertRefused(
+    { openStdin: true, stdin: new Uint8Array(1) },
+    /either sent with the start or while/,
+  );
+  for (const queue of [{ queue: "builds" }, { after: ["nightly"] }, { beginAtMs: 1 }]) {
+    assertRefused({ openStdin: true, ...queue }, /a job that waits for its turn cannot be sent/);
+  }
+});
