@@ -71,14 +71,6 @@ export function http2ServersOf(server: Server): Http2SecureServer[] {
   return [...http2Servers.keys()];
 }
 
-/** Sets the flow-control window of streams that clients open from now on; its options have none for it. */
-export function widenWindows(server: Server, bytes: number): void {
-  const { commonServerOptions } = server as unknown as {
-    commonServerOptions: { settings?: Record<string, number> };
-  };
-  commonServerOptions.settings = { ...commonServerOptions.settings, initialWindowSize: bytes };
-}
-
 /**
  * The options for TLS servers with these credentials; changes take effect until the server is
  * bound.

@@ -18,7 +18,7 @@ import { authorizationInterceptor } from "./authorization.ts";
 import { boundConnections, guardHandshakes } from "./connections.ts";
 import { HandshakeTurns } from "./handshake_turns.ts";
 import { holdHandshakes } from "./hellos.ts";
-import { http2ServersOf, tlsOptionsOf, updateTlsOptions, widenWindows } from "./internals.ts";
+import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./internals.ts";
 import { PeerWatch } from "./peers.ts";
 import { RefusedConnections, reportUnknownMethods } from "./refusals.ts";
 import { MAX_REQUEST_BYTES } from "./request_bounds.ts";
@@ -33,12 +33,6 @@ import type { Credentials } from "../tls/renewal.ts";
  * anew.
  */
 const MIN_TLS_VERSION = "TLSv1.3";
-
-/**
- * What a client may send before it hears that it has come: with the default of 64 KiB, input over a line of
- * 20 ms goes at 3 MB/s. No bound on memory: the runtime takes what comes, read or not.
- */
-const WINDOW_BYTES = 1024 ** 2;
 
 /** The time that open calls have to end after the beginning of a shutdown. */
 const DRAIN_TIMEOUT_MS = 3000;
@@ -115,7 +109,6 @@ export async function listen(
     "grpc.max_concurrent_streams": bounds.maxStreams,
     interceptors,
   });
-  widenWindows(server, WINDOW_BYTES);
   server.addService(jobService, { ...handlers });
   for (const service of options.additionalServices) service.addTo(server);
   const credentials = createCredentials(identity);
@@ -139,7 +132,6 @@ export async function listen(
     refused.watch(http2Server);
     reportUnknownMethods(http2Server, { peers, report });
     containStreams(http2Server);
-    http2Server.on("session", (session) => session.setLocalWindowSize(WINDOW_BYTES));
     http2Server.on("secureConnection", (socket: TLSSocket) => {
       paceSocket(socket);
       guardResets(socket, () => refused.addStorm(socket));
