@@ -124,6 +124,7 @@ export function toJobSpec(options: StartOptions): JobSpec {
     idempotencyKey: idempotencyKey === "" ? crypto.randomUUID() : idempotencyKey,
     queue,
     ...(stdin !== undefined && { stdin: toBytes(stdin) }),
+    ...(options.openStdin === true && { openStdin: true }),
     ...(limits !== undefined && { limits: toLimits(limits) }),
     ...(isolation !== undefined && { isolation: { ...isolation } }),
   };

@@ -9,6 +9,7 @@ import { toListRequest } from "../jobs/state.ts";
 import { listJobs } from "../jobs/list.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import { Session } from "../connection/session.ts";
+import { sendInput } from "../jobs/send_input.ts";
 import { startJob, toStartRequest } from "../jobs/start.ts";
 import { updateJob } from "../jobs/update.ts";
 import { measureUsage } from "../jobs/usage.ts";
@@ -34,6 +35,7 @@ import { watchEvents } from "./events.ts";
 import { identityOf } from "./identity.ts";
 import { toJob, toServerInfo, toStats } from "./job.ts";
 import { checkOptions } from "./known_options.ts";
+import { checkInput, inputPieces } from "./input_pieces.ts";
 import { toLines } from "./lines.ts";
 import { NODE_FILES } from "./node_files.ts";
 import { OutputStream } from "./output_stream.ts";
@@ -43,8 +45,10 @@ import type {
   ConnectionOptions,
   EnvironmentOptions,
   EventsOptions,
+  InputOptions,
   Job,
   JobEvent,
+  JobInput,
   JobStats,
   ListOptions,
   OpenOptions,
@@ -207,6 +211,31 @@ export class JobWorkerClient implements Disposable {
       (signal) =>
         runJob(command, options, { session: this.#session, signal, life: this.#life.signal }),
     );
+  }
+
+  /**
+   * Sends a running job, started with `openStdin`, what it reads from its standard input, to its end: no
+   * faster than it reads, and once, also where connections break. Input that others have sent before stays.
+   *
+   * @param jobID The job's id, the beginning of it, or its name.
+   * @param input What it reads.
+   * @param options A signal, a timeout, and how long a broken connection is tried again.
+   * @returns Whether the job was sent all of it; false: it reads no more.
+   * @throws {JobWorkerError} `FAILED_PRECONDITION` where it has no open input, or somebody else sends it.
+   * @throws What the input throws.
+   */
+  async input(jobID: string, input: JobInput, options: InputOptions = {}): Promise<boolean> {
+    checkJobID(jobID);
+    checkOptions("input", options);
+    checkNumber("retryForMs", options.retryForMs);
+    checkInput(input);
+    const { retryForMs = DEFAULT_RETRY_FOR_MS, onLost } = options;
+    return await this.#do("input", options, async (signal) => {
+      const whole = await resolveJobID(this.#session, jobID, signal);
+      const source = inputPieces(input);
+      const sending = { jobID: whole, source, appends: true, retryForMs, onLost };
+      return await sendInput(sending, { session: this.#session, signal });
+    });
   }
 
   /**

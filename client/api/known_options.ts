@@ -9,6 +9,7 @@ import type {
   EnvironmentOptions,
   EventsOptions,
   IdentityOptions,
+  InputOptions,
   Isolation,
   JobLimits,
   ListOptions,
@@ -52,6 +53,7 @@ const START: Names<StartOptions> = {
   user: true,
   umask: true,
   stdin: true,
+  openStdin: true,
   timeoutMs: true,
   stopSignal: true,
   graceMs: true,
@@ -71,6 +73,7 @@ const START: Names<StartOptions> = {
 const RUN: Names<RunOptions> = {
   ...START,
   ...RETRY,
+  input: true,
   onStart: true,
   onOutput: true,
   maxOutputBytes: true,
@@ -114,6 +117,7 @@ const EVENTS: Names<EventsOptions> = {
   onLost: true,
   onResumed: true,
 };
+const INPUT: Names<InputOptions> = { ...CONTROL, ...RETRY };
 const WAIT: Names<WaitOptions> = { ...CONTROL, ...RETRY };
 const STATS: Names<StatsOptions> = { ...CONTROL, labels: true, intervalMs: true };
 
@@ -130,6 +134,7 @@ const KNOWN = {
   list: LIST,
   stream: STREAM,
   events: EVENTS,
+  input: INPUT,
   wait: WAIT,
   stats: STATS,
   call: CONTROL,

@@ -2,7 +2,9 @@ import { stopUnlessEnded, waitForJob } from "../jobs/end.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
 import { startJob, toStartRequest } from "../jobs/start.ts";
+import { sendInput } from "../jobs/send_input.ts";
 import { checkCommand, checkNumber, toJobSpec } from "./arguments.ts";
+import { checkInput, inputPieces } from "./input_pieces.ts";
 import { toJob } from "./job.ts";
 import { OutputStream } from "./output_stream.ts";
 import { OutputTail } from "./output_tail.ts";
@@ -38,7 +40,9 @@ export async function runJob(
   checkNumber("maxOutputBytes", maxOutputBytes);
   checkNumber("retryForMs", retryForMs);
   const { session, signal } = context;
-  const spec = toJobSpec(options);
+  const { input } = options;
+  if (input !== undefined) checkInput(input);
+  const spec = { ...toJobSpec(options), ...(input !== undefined && { openStdin: true }) };
   const request = toStartRequest(command, spec);
   const jobID = await startJob(session, request, { signal });
   let hasCallerFailed = false;
@@ -50,12 +54,23 @@ export async function runJob(
       throw error;
     }
   };
+  const over = new AbortController();
   try {
     await noteFailure(() => options.onStart?.(jobID));
     const tail = new OutputTail(maxOutputBytes);
     const { onOutput = (chunk) => tail.add(chunk), onLost } = options;
     const stream = new OutputStream(context, jobID, { signal, retryForMs, onLost });
-    for await (const chunk of stream) await noteFailure(() => onOutput(chunk));
+    const read = async () => {
+      for await (const chunk of stream) await noteFailure(() => onOutput(chunk));
+    };
+    const source = input === undefined ? undefined : failing(inputPieces(input), () => {
+      hasCallerFailed = true;
+    });
+    await Promise.race([
+      read(),
+      ...(source === undefined ? [] : [failureOfInput(source, jobID, { options, context, over })]),
+    ]);
+    over.abort();
     const job = toJob(
       await waitForJob(session, jobID, {
         retryForMs: retryForMs ?? DEFAULT_RETRY_FOR_MS,
@@ -70,7 +85,42 @@ export async function runJob(
       await stopAbandoned(jobID, options, context);
     }
     throw error;
+  } finally {
+    over.abort();
   }
+}
+
+/** The same pieces; tells where the source fails. */
+async function* failing(
+  pieces: AsyncIterable<Uint8Array>,
+  onFailure: () => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    onFailure();
+    throw error;
+  }
+}
+
+/** Sends a job its input. Settles only where that fails, and rejects then. */
+async function failureOfInput(
+  source: AsyncIterable<Uint8Array>,
+  jobID: string,
+  { options: { retryForMs = DEFAULT_RETRY_FOR_MS }, context, over }: {
+    readonly options: RunOptions;
+    readonly context: RunContext;
+    readonly over: AbortController;
+  },
+): Promise<never> {
+  const signal = AbortSignal.any([context.signal, over.signal]);
+  try {
+    await sendInput({ jobID, source, retryForMs }, { session: context.session, signal });
+  } catch (error) {
+    // The job has ended, whether it has read all or not.
+    if (!over.signal.aborted) throw error;
+  }
+  return await new Promise<never>(() => {});
 }
 
 /**

@@ -225,6 +225,8 @@ export interface StartOptions extends CallControl {
   readonly umask?: number | undefined;
   /** The job's standard input, at most 2 MiB. */
   readonly stdin?: string | Uint8Array | undefined;
+  /** Its standard input is sent while it runs, by `input`; not over a cluster, nor for a job that waits. */
+  readonly openStdin?: boolean | undefined;
   /** The server stops the job after so many milliseconds. */
   readonly timeoutMs?: number | undefined;
   /** The signal that a stop sends first, such as `SIGINT`; `SIGTERM` unless given. */
@@ -256,6 +258,12 @@ export interface StartOptions extends CallControl {
   /** What the node must have, in the cluster's notation. */
   readonly constraint?: string | undefined;
 }
+
+/** What a job is sent to read while it runs: all of it, or piece by piece; a `ReadableStream` is one, too. */
+export type JobInput = Uint8Array | AsyncIterable<Uint8Array>;
+
+/** How a job's input is sent. */
+export interface InputOptions extends CallControl, RetryOptions {}
 
 /** How a job is stopped. */
 export interface StopOptions extends SignalOptions {
@@ -382,6 +390,8 @@ export interface WaitOptions extends CallControl, RetryOptions {}
 
 /** How a job is run in the foreground. */
 export interface RunOptions extends StartOptions, RetryOptions {
+  /** What the job reads, sent while it runs. What it throws ends the run, and the job is stopped. */
+  readonly input?: JobInput | undefined;
   /** Called with the job's id as soon as it is started. */
   readonly onStart?: ((jobID: string) => void) | undefined;
   /**

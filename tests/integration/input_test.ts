@@ -5,6 +5,8 @@ import { Buffer } from "node:buffer";
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { checkInput } from "../../client/api/input_pieces.ts";
+import { type JobInput, JobWorkerClient } from "../../client/mod.ts";
 import { BIN_DIR } from "../support/binaries.ts";
 import { assertStatus } from "../support/client.ts";
 import { InputCall } from "../support/input_call.ts";
@@ -114,6 +116,43 @@ Deno.test("run -i: an empty input, one of single bytes, and one that its job lea
   })().catch(() => {});
   assert.deepEqual(await head.ended(), { code: 0, stdout: "01234", stderr: "" });
   await more;
+});
+
+Deno.test("library: an input of bytes, of a stream, of what fails, and of two senders after each other", async () => {
+  await using server = await TestServer.start();
+  using client = JobWorkerClient.open({
+    server: server.address,
+    identity: await Deno.readTextFile(server.pki.file("alice.pem")),
+  });
+  const printed = async (input: JobInput) => {
+    const { exitCode, output } = await client.run(["cat"], { input });
+    return [exitCode, new TextDecoder().decode(output)];
+  };
+  assert.deepEqual(await printed(bytes("all at once")), [0, "all at once"]);
+  assert.deepEqual(await printed(new Blob(["a ", "stream"]).stream()), [0, "a stream"]);
+  const ids: string[] = [];
+  const failing = async function* () {
+    yield bytes("a");
+    await Promise.resolve();
+    throw new Error("the source has failed");
+  };
+  const run = client.run(["cat"], { input: failing(), onStart: (id) => ids.push(id) });
+  await assert.rejects(run, /the source has failed/);
+  assert.equal((await client.query(ids[0] ?? "")).stoppedBy, "alice");
+  assert.throws(() => checkInput("text"), /expected a Uint8Array, or a ReadableStream/);
+
+  const jobID = await client.start(["cat"], { openStdin: true });
+  const abort = new AbortController();
+  const endless = async function* () {
+    yield bytes("first ");
+    await until("the first to be held", async () => (await client.query(jobID)).inputBytes === 6);
+    abort.abort(new Error("enough"));
+    await new Promise(() => {});
+  };
+  await assert.rejects(client.input(jobID, endless(), { signal: abort.signal }), /enough/);
+  assert.equal(await client.input(jobID, bytes("second")), true);
+  assert.equal((await client.wait(jobID)).exitCode, 0);
+  assert.equal(await server.client().text(jobID), "first second");
 });
 
 Deno.test("Input: of a job as another user, in namespaces of its own, which opens /dev/stdin by its name", async () => {
