@@ -701,8 +701,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "text of others turns the writing of a table",
     file: "client/screen/table.ts",
-    from: "row.map(oneLine)",
-    to: "row.map(String)",
+    from: "shownOn(surface, oneLine(cell))",
+    to: "shownOn(surface, cell)",
     tests: ["client_table"],
   },
   {

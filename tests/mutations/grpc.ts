@@ -299,8 +299,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "List shows jobs of another owner to a caller that may see only its own",
     file: "lib/grpc/translate.ts",
-    from: 'owner !== "" && owner !== onlyOwner',
-    to: 'owner === "" && owner !== onlyOwner',
+    from: 'asked !== "" && asked !== onlyOwner',
+    to: 'asked === "" && asked !== onlyOwner',
     tests: ["translate", "service"],
   },
   {

@@ -407,8 +407,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the name of a label in a query is not checked",
     file: "lib/job/list.ts",
-    from: "    if (isLabelName(name)) continue;\n",
-    to: "    continue;\n",
+    from: "names.find((name) => !isLabelName(name))",
+    to: "names.find(() => false)",
     tests: ["job_lookup"],
   },
   {
@@ -726,14 +726,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a record is deleted before the folder",
     file: "lib/job/removal.ts",
-    from: "  await folders.remove(id);\n  store.delete(id);\n",
-    to: "  store.delete(id);\n  await folders.remove(id);\n",
+    from: "  await folders.remove(id);\n  store.delete(id, events);\n",
+    to: "  store.delete(id, events);\n  await folders.remove(id);\n",
     tests: ["job_retention"],
   },
   {
     name: "a removal is answered before it is on the disk",
     file: "lib/job.ts",
-    from: "    await this.#parts.store.synced();\n",
+    from: "    await store.synced();\n",
     to: "",
     tests: ["job_retention"],
   },
@@ -904,8 +904,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "ends of jobs are written while the disk does not answer",
     file: "lib/store.ts",
-    from: "  #insist(change: () => void): void {\n    this.requireDisk();\n",
-    to: "  #insist(change: () => void): void {\n",
+    from:
+      "#insist(change: () => void, events: readonly JobEvent[]): void {\n    this.requireDisk();\n",
+    to: "#insist(change: () => void, events: readonly JobEvent[]): void {\n",
     tests: ["store"],
   },
   {
