@@ -1,4 +1,5 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { endOfPath, pathsOf } from "../../common/certificate_path.ts";
 import { ClientError, messageOf, oneLine } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { IdentityParts } from "./identity_files.ts";
@@ -44,12 +45,23 @@ export function checkIdentity(parts: IdentityParts, nowMs: number): CheckedIdent
   const holder = `${oneLine(certificate.subject)}, ${parts.certFile}`;
   checkDates(certificate, { holder, nowMs });
   const intermediates = others.filter((other) => other.ca && other.subject !== other.issuer);
-  checkChain(certificate, { holder, authorities, intermediates, caFile: parts.caFile });
+  const path = pathTo(certificate, { holder, authorities, intermediates, parts });
+  const [early] = path.filter(({ validFrom }) => Date.parse(validFrom) > nowMs);
+  const endsAtMs = endOfPath(path);
+  if (early !== undefined || endsAtMs < nowMs) {
+    const problem = early === undefined
+      ? `expired at ${new Date(endsAtMs).toISOString()}`
+      : `is not valid before ${new Date(early.validFrom).toISOString()}`;
+    throw unusable(
+      `Cannot use the certificate (${holder}): a CA that leads from it to the one in ` +
+        `${parts.caFile} ${problem}. Request a certificate with the CAs of today`,
+    );
+  }
   return {
     key,
     cert: [certificate, ...intermediates].join(""),
     ca: authorities.join(""),
-    expiresAtMs: Date.parse(certificate.validTo),
+    expiresAtMs: Math.min(Date.parse(certificate.validTo), endOfPath(path.slice(0, -1))),
     name: /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? "",
     holder,
     caFile: parts.caFile,
@@ -135,35 +147,26 @@ function checkDates(
   }
 }
 
-/** Whether signatures lead from the certificate to one of the CA's. */
-function checkChain(
+/** The CAs from the one that signed the certificate to one that is trusted; the one that lasts longest. */
+function pathTo(
   certificate: X509Certificate,
-  { holder, authorities, intermediates, caFile }: {
+  { holder, authorities, intermediates, parts: { certFile, caFile } }: {
     holder: string;
     authorities: readonly X509Certificate[];
     intermediates: readonly X509Certificate[];
-    caFile: string;
+    parts: Pick<IdentityParts, "certFile" | "caFile">;
   },
-): void {
-  let current = certificate;
-  for (let depth = 0; depth <= intermediates.length; depth++) {
-    if (authorities.some((authority) => isSignedBy(current, authority))) return;
-    const next = intermediates.find((candidate) => isSignedBy(current, candidate));
-    if (next === undefined) break;
-    current = next;
-  }
+): X509Certificate[] {
+  const maySign = (each: X509Certificate) => each.ca;
+  const [path] = pathsOf(certificate, { authorities, intermediates, maySign })
+    .sort((one, other) => endOfPath(other) - endOfPath(one));
+  if (path !== undefined) return path;
   throw unusable(
     `Cannot use the certificate (${holder}): the CA in ${caFile} ` +
       `(${authorities.map((authority) => oneLine(authority.subject)).join("; ")}) did not sign ` +
-      `it. Name the right CA, or request a certificate from this one`,
+      `it; ${
+        oneLine(certificate.issuer)
+      } did. Name the right CA, add the certificates of the CAs ` +
+      `between them to ${certFile}, or request a certificate from this one`,
   );
-}
-
-function isSignedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
-  try {
-    return certificate.issuer === authority.subject && certificate.verify(authority.publicKey);
-  } catch {
-    // A key that cannot verify this kind of signature did not make it.
-    return false;
-  }
 }

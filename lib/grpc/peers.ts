@@ -1,7 +1,7 @@
 /** Who is at the other end of each connection, and whether they still have access. */
 import type { Http2SecureServer, Http2Session, ServerHttp2Session } from "node:http2";
 import { setImmediate } from "node:timers";
-import type { TLSSocket } from "node:tls";
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
 import { type ClientTrust, EXPIRED, type Standing } from "../tls/client_trust.ts";
 import { JobError, messageOf } from "../errors.ts";
 import { socketOf } from "./internals.ts";
@@ -28,6 +28,8 @@ export interface Peer {
 
 interface KnownPeer extends Peer {
   readonly der: Uint8Array;
+  /** What the client has sent with its certificate. */
+  readonly sent: readonly Uint8Array[];
   readonly control: AbortController;
   standing: Standing;
   /** The trust that the standing was judged by. */
@@ -138,14 +140,15 @@ export class PeerWatch implements Disposable {
   #meet(socket: TLSSocket): KnownPeer | undefined {
     const holder = holderOf(socket);
     if (holder === undefined) return undefined;
-    const { name, serial, raw } = holder;
+    const { name, serial, raw, sent } = holder;
     const control = new AbortController();
     return {
       caller: { name, serial, roles: readRoles(raw, this.#roleOid) },
       der: raw,
+      sent,
       control,
       access: control.signal,
-      standing: this.#trust.standing(raw, this.#now()),
+      standing: this.#trust.standing(raw, this.#now(), sent),
       trust: this.#trust,
       refusal: undefined,
     };
@@ -155,7 +158,7 @@ export class PeerWatch implements Disposable {
     const nowMs = this.#now();
     if (peer.trust !== this.#trust) {
       peer.trust = this.#trust;
-      peer.standing = this.#trust.standing(peer.der, nowMs);
+      peer.standing = this.#trust.standing(peer.der, nowMs, peer.sent);
     }
     if (peer.standing.kind === "good" && peer.standing.expiresAtMs <= nowMs) {
       peer.standing = EXPIRED;
@@ -202,13 +205,33 @@ export class PeerWatch implements Disposable {
   }
 }
 
+/** Certificates that a client sends after its own are looked at, the first ones. */
+const MAX_SENT = 8;
+
+/** Whom the certificate of a connection is for. */
+export interface Holder {
+  readonly name: string;
+  readonly serial: string;
+  readonly raw: Uint8Array;
+  /** The certificates that were sent after it; nobody has vouched for them. */
+  readonly sent: readonly Uint8Array[];
+}
+
 /** Whom the certificate of a connection is for; undefined where there is none that is accepted. */
 export function holderOf(
   socket: Pick<TLSSocket, "authorized" | "getPeerCertificate">,
-): { readonly name: string; readonly serial: string; readonly raw: Uint8Array } | undefined {
+): Holder | undefined {
   if (!socket.authorized) return undefined;
-  const { raw, subject, serialNumber } = socket.getPeerCertificate();
+  const certificate = socket.getPeerCertificate(true);
+  const { raw, subject, serialNumber } = certificate;
   if (!((raw as unknown) instanceof Uint8Array)) return undefined;
   const name = Array.isArray(subject.CN) ? subject.CN[0] : subject.CN;
-  return { name: String(name ?? ""), serial: serialNumber, raw };
+  const sent: Uint8Array[] = [];
+  let next: Partial<DetailedPeerCertificate> | undefined = certificate.issuerCertificate;
+  while (next?.raw !== undefined && sent.length < MAX_SENT) {
+    sent.push(next.raw);
+    // The last one is its own issuer, in some runtimes.
+    next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
+  }
+  return { name: String(name ?? ""), serial: serialNumber, raw, sent };
 }

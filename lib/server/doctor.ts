@@ -230,9 +230,12 @@ async function examineCertificates(config: ServerConfig): Promise<string | Warni
 }
 
 async function examineRevocations({ crl, ...config }: ServerConfig): Promise<string | Warning> {
-  const { authorities } = await readServerIdentity(config);
+  const { authorities, intermediates } = await readServerIdentity(config);
   const nowMs = Date.now();
-  const found = await readRevocationFile(crl, { authorities, nowMs });
+  const found = await readRevocationFile(crl, {
+    authorities: [...authorities, ...intermediates],
+    nowMs,
+  });
   if (found === undefined) return `${crl} does not exist: no certificate is revoked`;
   const leftMs = Math.min(...found.map(({ nextUpdateMs = Infinity }) => nextUpdateMs)) -
     nowMs;

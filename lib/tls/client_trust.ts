@@ -1,7 +1,9 @@
 /** Which client certificates are accepted: issuer, validity, purpose, revocation. Pure. */
 import { X509Certificate } from "node:crypto";
 import type { RevocationList } from "./revocation_list.ts";
-import { isFor, isSignedBy, keyId, keyWeakness, normalSerial, signatureWeakness } from "./x509.ts";
+import { endOfPath, pathsOf } from "../../common/certificate_path.ts";
+import { isIntermediateFor, maySignBelow } from "./signing.ts";
+import { isFor, keyId, keyWeakness, normalSerial, signatureWeakness } from "./x509.ts";
 
 /** Whether a certificate is accepted: why not, or until when. */
 export type Standing =
@@ -14,7 +16,7 @@ export type Standing =
  * repeated whenever CAs or lists change.
  */
 export class ClientTrust {
-  readonly #authorities: readonly Authority[];
+  readonly #authorities: readonly X509Certificate[];
   readonly #revoked: ReadonlyMap<string, ReadonlySet<string>>;
 
   /**
@@ -22,10 +24,7 @@ export class ClientTrust {
    * @param lists At most one list of each CA.
    */
   constructor(authorities: readonly X509Certificate[], lists: readonly RevocationList[]) {
-    this.#authorities = authorities.map((certificate) => ({
-      certificate,
-      keyId: keyId(certificate.publicKey),
-    }));
+    this.#authorities = authorities;
     this.#revoked = new Map(lists.map((list) => [list.authorityKeyId, list.serials]));
   }
 
@@ -34,44 +33,73 @@ export class ClientTrust {
    *
    * @param der The certificate.
    * @param nowMs Milliseconds since 1970-01-01 UTC.
+   * @param sent What the client has sent with it: CAs between it and a trusted one, or anything.
    */
-  standing(der: Uint8Array, nowMs: number): Standing {
+  standing(der: Uint8Array, nowMs: number, sent: readonly Uint8Array[] = []): Standing {
     try {
-      return this.#check(new X509Certificate(der), nowMs);
+      return this.#check(new X509Certificate(der), sent.flatMap(readable), nowMs);
     } catch {
       return refused("cannot be decoded");
     }
   }
 
-  #check(certificate: X509Certificate, nowMs: number): Standing {
+  #check(
+    certificate: X509Certificate,
+    intermediates: readonly X509Certificate[],
+    nowMs: number,
+  ): Standing {
     if (certificate.ca) return refused("is the certificate of a CA, not of a client");
     if (!isFor(certificate, "client")) return refused("is not for clients (clientAuth)");
     const weakness = keyWeakness(certificate) ?? signatureWeakness(certificate);
     if (weakness !== undefined) return refused(`is too weak: ${weakness}`);
-    // Chains have one link: an intermediate CA must itself be among the trusted CAs.
-    const signers = this.#authorities.filter((authority) =>
-      isSignedBy(certificate, authority.certificate)
+    const paths = pathsOf(certificate, {
+      authorities: this.#authorities,
+      intermediates,
+      maySign: (each, belowCount) =>
+        this.#authorities.includes(each)
+          ? maySignBelow(each, belowCount, "client")
+          : isIntermediateFor("client")(each, belowCount),
+    });
+    if (paths.length === 0) return refused("is not signed by a CA that is trusted here");
+    // Whichever CA of that name and key has revoked it.
+    if (paths.some((path) => this.#hasRevoked(path[0], certificate))) return refused("is revoked");
+    const unrevoked = paths.filter((path) =>
+      !path.some((each, index) => this.#hasRevoked(path[index + 1], each))
     );
-    if (signers.length === 0) return refused("is not signed by a CA that is trusted here");
-    const serial = normalSerial(certificate.serialNumber);
-    if (signers.some((signer) => this.#revoked.get(signer.keyId)?.has(serial))) {
-      return refused("is revoked");
-    }
-    const beginsAtMs = Date.parse(certificate.validFrom);
-    if (!(beginsAtMs <= nowMs)) return refused(`is not valid before ${certificate.validFrom}`);
-    const ends = signers.map((signer) => Date.parse(signer.certificate.validTo));
-    const expiresAtMs = Math.min(Date.parse(certificate.validTo), Math.max(...ends));
+    if (unrevoked.length === 0) return refused("was issued by a CA that is revoked");
+    const begun = unrevoked.filter((path) =>
+      path.slice(0, -1).every(({ validFrom }) => Date.parse(validFrom) <= nowMs)
+    );
+    const [early] = [certificate, ...begun.length === 0 ? unrevoked.flat() : []]
+      .filter(({ validFrom }) => !(Date.parse(validFrom) <= nowMs));
+    if (early !== undefined) return refused(`is not valid before ${early.validFrom}`);
+    const expiresAtMs = Math.min(
+      Date.parse(certificate.validTo),
+      Math.max(...begun.map(endOfPath)),
+    );
     return expiresAtMs > nowMs ? { kind: "good", expiresAtMs } : EXPIRED;
+  }
+
+  #hasRevoked(
+    signer: X509Certificate | undefined,
+    { serialNumber }: X509Certificate,
+  ): boolean {
+    if (signer === undefined) return false;
+    return this.#revoked.get(keyId(signer.publicKey))?.has(normalSerial(serialNumber)) ?? false;
+  }
+}
+
+/** A certificate that was sent, unless it cannot be decoded: nothing is signed by it then. */
+function readable(der: Uint8Array): X509Certificate[] {
+  try {
+    return [new X509Certificate(der)];
+  } catch {
+    return [];
   }
 }
 
 /** The standing of a certificate that has expired, or whose CA has. */
 export const EXPIRED: Standing = refused("has expired");
-
-interface Authority {
-  certificate: X509Certificate;
-  keyId: string;
-}
 
 function refused(reason: string): Standing {
   return { kind: "refused", reason };

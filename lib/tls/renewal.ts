@@ -1,4 +1,5 @@
 /** Reloads certificates and revocation lists while the server runs, whenever their files change. */
+import type { X509Certificate } from "node:crypto";
 import { ClientTrust } from "./client_trust.ts";
 import { messageOf } from "../errors.ts";
 import { ExpiryWarnings, formatTimeLeft } from "./expiry.ts";
@@ -60,7 +61,7 @@ export class Renewal implements Credentials {
     { identity, logFolder }: { identity: ServerIdentity; logFolder: string },
   ): Promise<Renewal> {
     const nowMs = Date.now();
-    const context = { authorities: identity.authorities, nowMs };
+    const context = { authorities: listSigners(identity), nowMs };
     const revocations = await Revocations.open(files.crl, { ...context, logFolder });
     const renewal = new Renewal(files, identity, revocations);
     try {
@@ -116,10 +117,10 @@ export class Renewal implements Credentials {
     const problems: string[] = [];
     const identity = await this.#attempt(problems, () => readServerIdentity(this.#files, nowMs));
     const isRenewed = identity !== undefined && !isSame(identity, this.#identity);
-    const { authorities } = isRenewed ? identity : this.#identity;
+    const present = isRenewed ? identity : this.#identity;
     const isRevised = await this.#attempt(
       problems,
-      () => this.#revocations.refresh({ authorities, nowMs }),
+      () => this.#revocations.refresh({ authorities: listSigners(present), nowMs }),
     );
     if (isRenewed) {
       this.#identity = identity;
@@ -129,7 +130,7 @@ export class Renewal implements Credentials {
       this.#pending.set("revocation list reloaded", { revoked: this.revokedCount });
     }
     if (isRenewed || isRevised === true) {
-      this.#trust = new ClientTrust(authorities, this.#revocations.lists);
+      this.#trust = new ClientTrust(present.authorities, this.#revocations.lists);
     }
     if (this.#pending.size > 0) await this.#attempt(problems, () => this.#announce(onChange));
     this.#report(problems.join("; "));
@@ -166,6 +167,11 @@ export class Renewal implements Credentials {
       log.warn(`${file} ${formatTimeLeft(atMs - nowMs)}`, { at: new Date(atMs).toISOString() });
     }
   }
+}
+
+/** Who may sign lists: the CAs that are trusted, and those that lead from them to the server. */
+function listSigners({ authorities, intermediates }: ServerIdentity): X509Certificate[] {
+  return [...authorities, ...intermediates];
 }
 
 /** A CA that has expired since the last look is a change, too. */

@@ -1,7 +1,9 @@
 /** The server's certificate files: read, and checked before they are used. */
 import { createPrivateKey, type X509Certificate } from "node:crypto";
 import { messageOf } from "../errors.ts";
-import { certificatesIn, isFor, isSignedBy, keyWeakness, signatureWeakness } from "./x509.ts";
+import { endOfPath, isSignedBy, pathsOf } from "../../common/certificate_path.ts";
+import { isIntermediateFor, maySignBelow } from "./signing.ts";
+import { certificatesIn, isFor, keyWeakness, signatureWeakness } from "./x509.ts";
 
 /** The server's certificate, its key and the CAs, as PEM texts that fit together. */
 export interface ServerIdentity {
@@ -10,6 +12,8 @@ export interface ServerIdentity {
   key: string;
   /** The certificates in `ca` that are valid now. */
   authorities: X509Certificate[];
+  /** The CAs in `cert` between the certificate and one in `ca`. */
+  intermediates: X509Certificate[];
   /** When the certificates expire. */
   expiries: Expiry[];
 }
@@ -53,21 +57,79 @@ export async function readServerIdentity(
   }
   // Before the signature is looked at: the runtime cannot verify every weak kind.
   requireStrong(certificate, files.cert);
-  if (!authorities.some((authority) => isSignedBy(certificate, authority))) {
-    throw new Error(
-      `the certificate ${files.cert} is not signed by ${files.ca}; ` +
-        (others.length > 0
-          ? "add the certificate of the intermediate CA that issued it to that file"
-          : "issue one with worker-certs issue --server"),
-    );
-  }
+  const path = pathOf(certificate, { others, authorities, files, nowMs });
   requireServerCertificate(certificate, files.cert);
   requireValid(certificate, { file: files.cert, nowMs });
   const expiries = [
     ...authorities.map(({ validTo }) => ({ file: files.ca, atMs: Date.parse(validTo) })),
-    { file: files.cert, atMs: Date.parse(certificate.validTo) },
+    { file: files.cert, atMs: endOfPath([certificate, ...path.slice(0, -1)]) },
   ];
-  return { ca, cert, key, authorities, expiries };
+  return { ca, cert, key, authorities, intermediates: path.slice(0, -1), expiries };
+}
+
+/**
+ * The CAs from the one that signed the certificate to one that is trusted; of several such paths the one
+ * that is valid for the longest time.
+ *
+ * @throws {Error} There is none, or none that is valid now.
+ */
+function pathOf(
+  certificate: X509Certificate,
+  { others, authorities, files, nowMs }: {
+    readonly others: readonly X509Certificate[];
+    readonly authorities: readonly X509Certificate[];
+    readonly files: IdentityFiles;
+    readonly nowMs: number;
+  },
+): X509Certificate[] {
+  const [path] = pathsOf(certificate, {
+    authorities,
+    intermediates: others,
+    maySign: (each, belowCount) =>
+      authorities.includes(each)
+        ? maySignBelow(each, belowCount, "server")
+        : isIntermediateFor("server")(each, belowCount),
+  }).sort((one, other) => endOfPath(other) - endOfPath(one));
+  if (path !== undefined) {
+    for (const each of path.slice(0, -1)) {
+      requireValid(each, { file: `${files.cert}: the CA ${nameOf(each.subject)}`, nowMs });
+    }
+    return path;
+  }
+  const { top, flaw } = topOf(certificate, others);
+  if (flaw !== undefined) {
+    throw new Error(
+      `the certificate ${files.cert} is signed by ${
+        nameOf(flaw.subject)
+      }, which is no CA that may sign ` +
+        "it (it is too weak, not a CA, or its constraints forbid it); ask for another certificate",
+    );
+  }
+  throw new Error(
+    `the certificate ${files.cert} is not signed by ${files.ca}; issue one with worker-certs issue ` +
+      `--server, or add to it the certificate of ${nameOf(top.issuer)}, which signed ` +
+      `${top === certificate ? "it" : nameOf(top.subject)} and is neither in --ca nor in the file`,
+  );
+}
+
+/** How far signatures lead within a file, and the first signer that may not be one. */
+function topOf(
+  certificate: X509Certificate,
+  others: readonly X509Certificate[],
+): { readonly top: X509Certificate; readonly flaw: X509Certificate | undefined } {
+  let top = certificate;
+  for (let below = 0; below < others.length; below++) {
+    const signer = others.find((each) => each !== top && isSignedBy(top, each));
+    if (signer === undefined) break;
+    if (!isIntermediateFor("server")(signer, below)) return { top, flaw: signer };
+    top = signer;
+  }
+  return { top, flaw: undefined };
+}
+
+/** A distinguished name on one line: `O=Example, CN=Issuing CA`. */
+function nameOf(name: string): string {
+  return name.trim().replaceAll(/\s*\n\s*/g, ", ");
 }
 
 function requireServerCertificate(certificate: X509Certificate, file: string): void {

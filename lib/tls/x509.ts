@@ -65,17 +65,6 @@ export function signatureWeakness(certificate: X509Certificate): string | undefi
   return STRONG_SIGNATURE.test(name) ? undefined : `it is signed with ${name}`;
 }
 
-/** Whether an authority's name and key are those that issued a certificate. */
-export function isSignedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
-  if (certificate.issuer !== authority.subject) return false;
-  try {
-    return certificate.verify(authority.publicKey);
-  } catch {
-    // Deno 2.7.14 throws where the key is of another kind than the signature: it did not make it.
-    return false;
-  }
-}
-
 /**
  * Whether a certificate names a purpose. One that names no purpose is for none.
  *

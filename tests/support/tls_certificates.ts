@@ -56,6 +56,8 @@ export interface Contents {
   /** Hexadecimal. */
   readonly serial?: string;
   readonly isAuthority?: boolean;
+  /** How many CAs may be below it; undefined: any number. */
+  readonly pathLength?: number;
   readonly extensions?: readonly Extension[];
   readonly keys?: CryptoKeyPair;
   /** The digest of the signature. */
@@ -98,6 +100,18 @@ export class TestAuthority implements Certified {
       signingKey: this.keys.privateKey,
       algorithm: this.algorithm,
     });
+  }
+
+  /** Makes a CA below this one. */
+  async below(contents: Contents = {}): Promise<{ ca: TestAuthority; certificate: Certified }> {
+    const { name = "below" } = contents;
+    const certificate = await this.issue({
+      isAuthority: true,
+      purposes: undefined,
+      ...contents,
+      name,
+    });
+    return { ca: await TestAuthority.create({ name, keys: certificate.keys }), certificate };
   }
 
   /** Issues a server's certificate. */
@@ -143,7 +157,7 @@ async function sign(
     algorithm: typeof EC | typeof RSA;
   },
 ): Promise<Certified> {
-  const { isAuthority = false, extensions = [], hash = "SHA-256" } = contents;
+  const { isAuthority = false, pathLength, extensions = [], hash = "SHA-256" } = contents;
   const made = await X509CertificateGenerator.create({
     ...(serial !== undefined && { serialNumber: serial }),
     subject: `CN=${name}`,
@@ -154,7 +168,7 @@ async function sign(
     signingKey,
     signingAlgorithm: { ...algorithm, hash },
     extensions: [
-      new BasicConstraintsExtension(isAuthority, undefined, true),
+      new BasicConstraintsExtension(isAuthority, pathLength, true),
       ...(purposes === undefined ? [] : [new ExtendedKeyUsageExtension([...purposes])]),
       ...(names.length === 0 ? [] : [new SubjectAlternativeNameExtension([...names])]),
       ...extensions,

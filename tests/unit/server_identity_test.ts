@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readServerIdentity, type ServerIdentity } from "../../lib/tls/server_identity.ts";
-import { certificatesIn, isSignedBy, keyId, normalSerial } from "../../lib/tls/x509.ts";
+import { isSignedBy } from "../../common/certificate_path.ts";
+import { certificatesIn, keyId, normalSerial } from "../../lib/tls/x509.ts";
 import {
   type Certified,
   DAY_MS,
@@ -123,7 +124,7 @@ const REFUSED: readonly (readonly [what: string, files: Files, reason: RegExp])[
   [
     "a chain whose CA is not told",
     { cert: foreign.cert + ca.cert, key: foreign.key },
-    /add the certificate of the intermediate CA that issued it to that file/,
+    /add to it the certificate of CN=test CA, which signed it and is neither in --ca nor/,
   ],
   ["the certificate of another CA", pair(foreign), /cert is not signed by \S+ca; issue one with/],
   ["that of a CA with another kind of key", pair(rsaServer), /cert is not signed by \S+ca; issue/],
