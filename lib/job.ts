@@ -204,11 +204,17 @@ export class JobManager {
    * Changes the limits of a running job: all, or none. Settles when the kernel has taken them, and the
    * record says so.
    *
+   * @param options `by`: the common name of the caller's certificate.
    * @throws {JobError} "not-found"; "precondition" when the job has ended or the kernel refuses, or a limit
    * is above the server's; "invalid" for one that is not valid; "exhausted" on a full disk.
    */
-  async update(id: string, change: LimitChange, onBegin = () => {}): Promise<void> {
-    await this.#updates.update(this.#lookup.running(id, "update"), change, onBegin);
+  async update(
+    id: string,
+    change: LimitChange,
+    { by = "" } = {},
+    onBegin = () => {},
+  ): Promise<void> {
+    await this.#updates.update(this.#lookup.running(id, "update"), change, { by, onBegin });
   }
 
   /**

@@ -147,7 +147,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       const id = await authorize(request, context);
       if (changesOwnLimits(change)) (await rulesFor(context, rules)).requireLimits(caller);
       using _turn = await costly.take(caller.name, ended);
-      await manager.update(id, change, () => context.beginChange(id));
+      await manager.update(id, change, { by: caller.name }, () => context.beginChange(id));
       return toQueryResponse(await manager.query(id));
     }, shutdown),
     Query: unaryHandler(

@@ -3,7 +3,7 @@ import { isDiskFull, isDiskRefusing, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import type { OutputLog } from "../logs.ts";
 import type { EngineStatus } from "../model/engine.ts";
-import { eventOfChange, type JobEvent } from "../model/events.ts";
+import { eventOfChange, eventOfUpdate, type JobEvent } from "../model/events.ts";
 import {
   type ComingLimits,
   hasEnded,
@@ -183,12 +183,23 @@ export class ActiveJobs {
     entry.record = record;
   }
 
-  /** Records the limits that a job has, once nothing is being set any more: in memory at once, and on disk. */
-  async setLimits({ record: { id } }: ActiveJob, limits: Partial<ComingLimits>): Promise<void> {
+  /**
+   * Records the limits that a job has, once nothing is being set any more: in memory at once, and on disk.
+   *
+   * @param by The common name of the certificate that has changed them; empty: it is not known.
+   */
+  async setLimits(
+    { record: { id } }: ActiveJob,
+    limits: Partial<ComingLimits>,
+    by = "",
+  ): Promise<void> {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     const { comingLimits: _, ...record } = entry.record;
     entry.record = { ...record, ...limits };
+    if (limits.limits !== undefined && !hasEnded(record.state)) {
+      entry.events = [...entry.events, eventOfUpdate(record, by, this.#clock.nowMs())];
+    }
     if (!hasEnded(record.state)) await this.#save(entry, 0);
   }
 

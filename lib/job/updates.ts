@@ -9,6 +9,13 @@ import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
 import type { JobFolders } from "./folder.ts";
 import { refOf } from "./refs.ts";
 
+/** Who changes limits, and what is called before anything is done. */
+export interface UpdateBy {
+  /** The common name of the caller's certificate. */
+  readonly by: string;
+  readonly onBegin: () => void;
+}
+
 /** What {@linkcode Updates} works with. */
 export interface UpdateParts {
   readonly executor: Executor;
@@ -32,12 +39,12 @@ export class Updates {
   }
 
   /** See {@linkcode JobManager.update}. */
-  async update(job: ActiveJob, change: LimitChange, onBegin: () => void): Promise<void> {
+  async update(job: ActiveJob, change: LimitChange, { by, onBegin }: UpdateBy): Promise<void> {
     const { updates } = this.#parts.executor.capabilities;
     if (updates !== "possible") {
       throw new JobError("precondition", `Cannot update the job: ${updates.refused}`);
     }
-    await this.#inTurn(job, () => this.#update(job, change, onBegin));
+    await this.#inTurn(job, () => this.#update(job, change, { by, onBegin }));
   }
 
   /** Brings to an end what an earlier server has begun. Never rejects. */
@@ -48,7 +55,7 @@ export class Updates {
     );
   }
 
-  async #update(job: ActiveJob, change: LimitChange, onBegin: () => void): Promise<void> {
+  async #update(job: ActiveJob, change: LimitChange, { by, onBegin }: UpdateBy): Promise<void> {
     const allowed = this.#parts.allowedLimits("update the job");
     await this.#settle(job);
     const { record } = job;
@@ -62,7 +69,7 @@ export class Updates {
     } catch (error) {
       throw isDiskFull(error) ? new JobError("exhausted", NO_SPACE, { cause: error }) : error;
     }
-    await this.#set(job, coming, names);
+    await this.#set(job, coming, { names, by });
   }
 
   /** Forward, as the caller wanted it, who had no answer; back where the kernel refuses that. */
@@ -72,9 +79,9 @@ export class Updates {
     if (comingLimits === undefined || !isRunning(job.record.state)) return;
     const former = { limits, ownLimits: ownLimitsOf(job.record) };
     try {
-      await this.#set(job, comingLimits, ALL_LIMITS).catch(() =>
-        this.#set(job, former, ALL_LIMITS)
-      );
+      // Who wanted it was told with the server that has ended, or is not known any more.
+      const all = { names: ALL_LIMITS, by: "" };
+      await this.#set(job, comingLimits, all).catch(() => this.#set(job, former, all));
       log.info("a change of a job's limits is brought to its end", { job: id });
     } catch (error) {
       active.announceLimits(job, comingLimits);
@@ -88,12 +95,12 @@ export class Updates {
   async #set(
     job: ActiveJob,
     { limits, ownLimits }: ComingLimits,
-    names: ReadonlySet<LimitName>,
+    { names, by }: { readonly names: ReadonlySet<LimitName>; readonly by: string },
   ): Promise<void> {
     const { executor, folders, active } = this.#parts;
     try {
       const held = await executor.update(refOf(job.record, folders), { limits, names });
-      await active.setLimits(job, { limits: held, ownLimits });
+      await active.setLimits(job, { limits: held, ownLimits }, by);
     } catch (error) {
       // The kernel has refused, and holds what it held: nothing is coming any more.
       if (error instanceof JobError && error.kind !== "internal") await active.setLimits(job, {});

@@ -66,3 +66,8 @@ export function eventOfRemoval(
   const { title = "", labels = {} } = settings ?? {};
   return { kind: "removed", jobId: id, owner, timeMs: nowMs, by, removed: { title, labels } };
 }
+
+/** What a change of a job's limits tells. @param by Who changed them; empty: it is not known. */
+export function eventOfUpdate({ id, owner }: JobRecord, by: string, nowMs: number): JobEvent {
+  return { kind: "updated", jobId: id, owner, timeMs: nowMs, by };
+}

@@ -48,6 +48,9 @@ Deno.test("events: a job is started, stopped, ends and is removed, each told onc
   await soon("the place is told at once", () => pages.length === 1);
   const id = await host.start();
   await soon("its start is told", () => told.includes("started a alice"));
+  const change = { fromFiles: false, limits: { memoryBytes: 2 ** 30 }, reset: new Set<never>() };
+  await host.manager.update(id, change, { by: "erin" });
+  await soon("its new limits are told", () => told.includes("updated a erin"));
   const stopped = host.manager.stop(id, { stoppedBy: "bob" });
   // A second one only brings the end forward.
   const again = host.manager.stop(id, { stoppedBy: "carol", graceMs: 0 });
@@ -56,7 +59,13 @@ Deno.test("events: a job is started, stopped, ends and is removed, each told onc
   await Promise.all([stopped, again]);
   await host.manager.remove(id, { by: "dave" });
   await soon("its removal is told", () => told.includes("removed a dave"));
-  assert.deepEqual(told, ["started a alice", "stopping a bob", "ended a bob", "removed a dave"]);
+  assert.deepEqual(told, [
+    "started a alice",
+    "updated a erin",
+    "stopping a bob",
+    "ended a bob",
+    "removed a dave",
+  ]);
   await end();
   // Of a removed job the past tells that alone.
   assert.deepEqual(await past(host), ["removed a dave"]);

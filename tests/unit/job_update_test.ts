@@ -36,7 +36,7 @@ Deno.test("update: the kernel is told, then the record says what the kernel has 
   };
   host.executor.heldLimits = { memoryBytes: 64 * MIB - 4096 };
   let begun = 0;
-  await host.manager.update(id, MORE, () => begun += 1);
+  await host.manager.update(id, MORE, {}, () => begun += 1);
   assert.equal(begun, 1);
   assert(host.executor.calls.includes(`update ${id} memoryBytes=${64 * MIB}`));
   const { limits, ownLimits, askedLimits, comingLimits } = host.stored(id);
@@ -66,7 +66,7 @@ Deno.test("update: the files of now are applied, and a bad one refuses before an
   await assertJobError(host.manager.update(id, MORE), "precondition", /above the server's/);
   host.limitFile("memory", "much");
   await assertJobError(
-    host.manager.update(id, change({ fromFiles: true }), () => assert.fail("it has begun")),
+    host.manager.update(id, change({ fromFiles: true }), {}, () => assert.fail("it has begun")),
     "precondition",
     /^Cannot update the job: limit file memory_limit.txt/,
   );

@@ -167,7 +167,7 @@ Deno.test("service: a job is looked up by any of its names, and its id is what i
         limits: { cpuCores: 2 },
         reset: new Set(["memoryBytes"]),
         fromFiles: false,
-      }],
+      }, { by: "alice" }],
       ["query", ID],
     ]],
     ["Query", {}, [["query", ID]]],
