@@ -2,6 +2,7 @@ import type { StreamResponse__Output } from "../../proto/contract.ts";
 import { pause } from "../connection/abort.ts";
 import { RetryPolicy } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
+import { GrpcStatus, RefusedCallError } from "../errors.ts";
 import { OutputPosition, type OutputRange } from "./output_position.ts";
 import type { OutputSink } from "./output_sink.ts";
 import { readConnection } from "./read_stream.ts";
@@ -36,6 +37,7 @@ export async function readJobOutput(
 ): Promise<void> {
   const position = new OutputPosition(range, sink);
   const policy = new RetryPolicy(retryForMs);
+  let hasBegun = false;
   const reading = {
     request: () => position.request(),
     heartbeatSeconds,
@@ -45,6 +47,7 @@ export async function readJobOutput(
         sink.resume(position.next ?? message.offset);
       }
       position.take(message);
+      hasBegun = true;
     },
     room: sink.room && (() => sink.room?.()),
     signal,
@@ -56,6 +59,7 @@ export async function readJobOutput(
       return;
     } catch (error) {
       signal?.throwIfAborted();
+      if (hasBegun && isNotFound(error)) throw removedMeanwhile(position.next);
       if (!session.isRetryable(error)) throw error;
       const isFirstFailure = !policy.hasFailed;
       const delayMs = policy.nextDelayMs();
@@ -64,4 +68,14 @@ export async function readJobOutput(
       await pause(delayMs, signal);
     }
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof RefusedCallError && error.code === GrpcStatus.notFound;
+}
+
+function removedMeanwhile(next: number | undefined): RefusedCallError {
+  const where = next === undefined ? "" : ` from byte ${next} on`;
+  const text = `The job was removed while its output was read: what there was${where} is gone.`;
+  return new RefusedCallError(text, GrpcStatus.notFound);
 }

@@ -33,12 +33,22 @@ export async function readConnection(
 ): Promise<void> {
   const { room, signal } = reading;
   const { serverCertificate } = connection;
+  let isRead = false;
+  const onMessage = (message: StreamResponse__Output) => {
+    reading.onMessage(message);
+    isRead = message.isLast;
+  };
   // This stream ends before the second connection is made: it would leave no time for a handshake.
   const limitBytes = serverCertificate === undefined ? Infinity : BULK_AFTER_BYTES;
   if (await readStream(connection, { ...reading, limitBytes })) return;
   await unlessAborted(Promise.resolve(room?.()), signal);
-  if (serverCertificate !== undefined) await readBulk(connection, reading, serverCertificate);
+  if (serverCertificate !== undefined) {
+    await readBulk(connection, { ...reading, onMessage }, serverCertificate);
+  }
   signal?.throwIfAborted();
+  // The second connection does not tell how its answer ended. To ask again costs a call, and the job may
+  // be removed; an old server does not tell its last message.
+  if (isRead) return;
   while (!await readStream(connection, reading)) {
     await unlessAborted(Promise.resolve(room?.()), signal);
   }

@@ -10,6 +10,7 @@ const OUTPUT_TAG = 1 << 3 | 2;
 const OFFSET_TAG = 2 << 3;
 const GAP_BYTES_TAG = 3 << 3;
 const TIME_MS_TAG = 4 << 3;
+const IS_LAST_TAG = 5 << 3;
 
 /** The fields of a StreamResponse. */
 export interface OutputMessage {
@@ -21,6 +22,8 @@ export interface OutputMessage {
   readonly gapBytes: number;
   /** When they were written, milliseconds since 1970-01-01 UTC; 0: that was not asked for. */
   readonly timeMs: number;
+  /** Nothing comes after it. */
+  readonly isLast?: boolean;
 }
 
 /**
@@ -28,12 +31,15 @@ export interface OutputMessage {
  *
  * @throws {RangeError} When there is too little room before `output`.
  */
-export function frameOutput({ output, offset, gapBytes, timeMs }: OutputMessage): Uint8Array {
+export function frameOutput(
+  { output, offset, gapBytes, timeMs, isLast = false }: OutputMessage,
+): Uint8Array {
   const head = [
     OFFSET_TAG,
     ...varint(offset),
     ...(gapBytes === 0 ? [] : [GAP_BYTES_TAG, ...varint(gapBytes)]),
     ...(timeMs === 0 ? [] : [TIME_MS_TAG, ...varint(timeMs)]),
+    ...(isLast ? [IS_LAST_TAG, 1] : []),
     ...(output.length === 0 ? [] : [OUTPUT_TAG, ...varint(output.length)]),
   ];
   const messageBytes = head.length + output.length;

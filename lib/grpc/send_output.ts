@@ -60,10 +60,10 @@ export async function sendOutput(
   // The beginning of a character whose other bytes have not come yet.
   let held: Uint8Array = NO_BYTES;
   let lastMs = 0;
-  const send = (bytes: Uint8Array, offset: number, gapBytes: number) => {
+  const send = (bytes: Uint8Array, offset: number, gapBytes: number, isLast = false) => {
     nextOffset = offset + bytes.length;
     counts.bytes += bytes.length;
-    sink.write(frameOutput({ output: bytes, offset, gapBytes, timeMs: lastMs }));
+    sink.write(frameOutput({ output: bytes, offset, gapBytes, timeMs: lastMs, isLast }));
   };
   using _heartbeat = every(heartbeatMs, () => {
     // A slow reader has messages to read already, and what waits for it must not grow.
@@ -89,9 +89,10 @@ export async function sendOutput(
     // The reader's connection has taken all of it. The garbage collector would free it much later.
     whole.buffer.transfer(0);
   }
-  if (held.length > 0 && nextOffset !== undefined && !signal.aborted) {
-    send(withHeadroom(held), nextOffset, 0);
-  }
+  if (nextOffset === undefined || signal.aborted) return;
+  if (held.length > 0) send(withHeadroom(held), nextOffset, 0);
+  // So that a reader need not ask whether there is more: the job may be removed by then.
+  if (heartbeatMs > 0) send(withHeadroom(NO_BYTES), nextOffset, 0, true);
 }
 
 /** Reads the next chunk while this one is being sent, and no more than that. */

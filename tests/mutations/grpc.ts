@@ -990,4 +990,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "undefined,\n",
     tests: ["service"],
   },
+  {
+    name: "a reader that was cut off is told that it has read all",
+    file: "lib/grpc/send_output.ts",
+    from: "if (nextOffset === undefined || signal.aborted) return;\n  if (held",
+    to: "if (nextOffset === undefined) return;\n  if (held",
+    tests: ["send_output"],
+  },
 ];

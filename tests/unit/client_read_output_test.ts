@@ -106,6 +106,23 @@ Deno.test("readJobOutput: continues at the next byte after a broken connection",
   assert.deepEqual(world.events, ["0: abc", "lost at 3", "resumed at 3", "3: de"]);
 });
 
+Deno.test("readJobOutput: a job that is removed while it is read is said to be that", async () => {
+  using world = new World();
+  const reading = world.read();
+  const first = await world.stream();
+  first.send(0, "abc");
+  first.fail(GrpcStatus.unavailable, "Connection dropped");
+  await world.time.advance(250);
+  (await world.stream(2)).fail(GrpcStatus.notFound, "No job has the id x");
+  await assert.rejects(
+    reading,
+    /was removed while its output was read: what there was from byte 3/,
+  );
+  const unknown = world.read();
+  (await world.stream(3)).fail(GrpcStatus.notFound, "No job has the id x");
+  await assert.rejects(unknown, /No job has the id x/);
+});
+
 Deno.test("readJobOutput: bytes that a resumed stream repeats are passed on once", async () => {
   using world = new World();
   const reading = world.read();

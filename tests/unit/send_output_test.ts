@@ -15,6 +15,7 @@ interface Message {
   readonly offset: number;
   readonly gapBytes: number;
   readonly timeMs: number;
+  readonly isLast: boolean;
 }
 
 /** A fake reader: it takes everything, unless a test makes it stall. */
@@ -39,8 +40,10 @@ class FakeSink implements OutputSink {
   write(frame: Uint8Array): void {
     // The sender may use the frame's memory again.
     const bytes = Buffer.from(frame.subarray(5));
-    const { output, offset, gapBytes, timeMs } = jobService.Stream.responseDeserialize(bytes);
+    const message = jobService.Stream.responseDeserialize(bytes);
+    const { output, offset, gapBytes, timeMs, isLast } = message;
     this.messages.push({
+      isLast,
       text: output.toString(),
       bytes: new Uint8Array(output),
       offset: Number(offset),
@@ -465,6 +468,21 @@ Deno.test("sendOutput: a heartbeat is an empty message at the next byte's offset
   control.abort();
   await done;
   assert.deepEqual(timers.delays, [], "the timer is left behind");
+});
+
+Deno.test("sendOutput: the last message is told to who asks for heartbeats, and to nobody else", async () => {
+  using _timers = new FakeIntervals();
+  for (const [heartbeatMs, expected] of [[1000, [false, true]], [0, [false]]] as const) {
+    const { sink, done } = send(scripted([[0, "one"]]), {}, { heartbeatMs });
+    await done;
+    assert.deepEqual(sink.messages.map(({ isLast }) => isLast), expected);
+    assert.equal(sink.messages.at(-1)?.offset, expected.length === 2 ? 3 : 0);
+  }
+  const cut = send(stoppable([chunk(0, "one")]), {}, { heartbeatMs: 1000 });
+  await until("the output", () => cut.sink.messages.length > 0);
+  cut.control.abort();
+  await cut.done;
+  assert.deepEqual(cut.sink.messages.filter(({ isLast }) => isLast), []);
 });
 
 Deno.test("sendOutput: a heartbeat with a character held back has the offset of the character", async () => {
