@@ -41,6 +41,8 @@ export interface Capabilities {
   readonly openStdin: boolean;
   /** Whether a start may name the user that its job runs as. */
   readonly users: boolean;
+  /** Whether a job may have a limit of open files of its own. */
+  readonly openFiles: "possible" | { readonly refused: string };
   /** Where jobs may be put, the default one first; empty: there is no choice. */
   readonly partitions: readonly string[];
 }
@@ -218,6 +220,13 @@ export interface Executor {
    * job is ending: nothing has changed then. "internal" where it is not known what holds now.
    */
   update(job: JobRef, change: LimitUpdate): Promise<Limits>;
+
+  /**
+   * The name of the account that has a uid on the host that jobs run on; undefined: there is none.
+   *
+   * @throws {JobError} "precondition" where the host cannot be asked.
+   */
+  accountOf(uid: number): Promise<string | undefined>;
 
   /** Holds the disk limits of running jobs also on disks that have come since their start. */
   holdDiskLimits(

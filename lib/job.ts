@@ -17,6 +17,7 @@ import { removeJob } from "./job/removal.ts";
 import { rotate, type RotationParts } from "./job/rotate.ts";
 import { type StartOptions, Starts } from "./job/starts.ts";
 import { Updates } from "./job/updates.ts";
+import { withUserNamed } from "./job/user_names.ts";
 import { type JobView, viewJobs } from "./job/views.ts";
 import { type LimitPurpose, type Limits, readLimits } from "./limits.ts";
 import { QueueFile } from "./limits/queue_file.ts";
@@ -146,6 +147,15 @@ export class JobManager {
   /** Jobs that have not ended. */
   get active(): Iterable<ActiveJob> {
     return this.#parts.active;
+  }
+
+  /**
+   * Gives a request that names its user by a uid the user's name, by which rules know it.
+   *
+   * @throws {JobError} "invalid" where the host has no such user; "precondition" where it cannot be asked.
+   */
+  withUserNamed(request: JobRequest): Promise<JobRequest> {
+    return withUserNamed(request, this.#parts.executor);
   }
 
   /**

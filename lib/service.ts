@@ -24,6 +24,7 @@ import { sendOutput, type StreamCounts } from "./grpc/send_output.ts";
 import { sendEvents } from "./grpc/send_events.ts";
 import {
   ownerToList,
+  START_FIELDS,
   toEventQuery,
   toJobQuery,
   toJobRequest,
@@ -57,6 +58,7 @@ export type Jobs = Pick<
   | "stop"
   | "update"
   | "wait"
+  | "withUserNamed"
 >;
 
 /** What the handlers work with. */
@@ -111,10 +113,12 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
   return {
     Start: unaryHandler(async (request: StartRequest__Output, context, metadata) => {
       const { caller } = context;
-      const named = toJobRequest(request, defaultUser);
-      const asked = (await userMap.current())?.place(caller, named) ?? named;
-      context.details = startDetails(asked);
+      const read = toJobRequest(request, defaultUser);
+      context.details = startDetails(read);
       const access = await rulesFor(context, rules);
+      const mapped = (await userMap.current())?.place(caller, read) ?? read;
+      const asked = await manager.withUserNamed(mapped);
+      context.details = startDetails(asked);
       access.requireStart(caller, asked);
       const { idempotencyKey } = request;
       const isVisible = (owner: string) => access.mayTouchJobsOf(caller, owner);
@@ -185,6 +189,7 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
         queues: await manager.queues(),
         jobsWait: true,
         openStdin: options.about.openStdin,
+        startFields: [...START_FIELDS],
       };
     }, shutdown),
     // A job may run for days: a shutdown does not wait for its end.

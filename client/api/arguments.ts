@@ -105,6 +105,7 @@ export function toJobSpec(options: StartOptions): JobSpec {
   checkRecord("env", options.env);
   checkNumber("umask", options.umask, { max: 0o777 });
   checkNumber("timeoutMs", options.timeoutMs);
+  checkNumber("openFiles", options.openFiles, { min: 1 });
   checkGrace(options.graceMs);
   const queue = toQueueSpec(options);
   const { idempotencyKey = "", stdin, limits, isolation } = options;
@@ -118,6 +119,7 @@ export function toJobSpec(options: StartOptions): JobSpec {
     workingDirectory: options.workingDirectory,
     user: options.user,
     umask: options.umask,
+    openFiles: options.openFiles,
     timeoutMs: options.timeoutMs,
     stopSignal: options.stopSignal,
     graceMs: options.graceMs,

@@ -57,6 +57,8 @@ export function toJob(job: QueryResponse__Output): Job {
     limits: onlyKnown(job.limits),
     askedLimits: onlyKnown(job.askedLimits),
     umask: job.umask,
+    openFiles: job.openFiles || null,
+    nice: job.nice ?? null,
     stopSignal: job.stopSignal,
     graceMs: job.gracePeriodMs ?? null,
     hasSecrets: job.hasSecrets,

@@ -52,6 +52,7 @@ const START: Names<StartOptions> = {
   workingDirectory: true,
   user: true,
   umask: true,
+  openFiles: true,
   stdin: true,
   openStdin: true,
   timeoutMs: true,
@@ -154,6 +155,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   environment: "env",
   input: "stdin",
   network: "isolation.noNetwork",
+  nofile: "openFiles",
   pids: "limits.processes",
   tail: "tailLines",
 };

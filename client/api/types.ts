@@ -158,6 +158,10 @@ export interface Job {
   readonly askedLimits: JobLimits;
   /** Permissions that its new files do not get. */
   readonly umask: number;
+  /** How many files each of its processes may have open; null: the server's choice. */
+  readonly openFiles: number | null;
+  /** Its nice value, where its start gave one. */
+  readonly nice: number | null;
   /** The signal that a stop sends first, such as `TERM`. */
   readonly stopSignal: string;
   /** Milliseconds between that signal and SIGKILL; null: the server's default. */
@@ -219,10 +223,14 @@ export interface StartOptions extends CallControl {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** An absolute path on the server; `/` unless given. */
   readonly workingDirectory?: string | undefined;
-  /** The user that it runs as on the server's host. */
+  /** The user that it runs as on the server's host: a name, or a uid as a string. */
   readonly user?: string | undefined;
   /** As umask(2), for instance `0o027`; `0o022` unless given. */
   readonly umask?: number | undefined;
+  /** As nice(1), 0 to 19; over a cluster its priority in the queue: a higher number waits longer. */
+  readonly nice?: number | undefined;
+  /** How many files each of its processes may have open, as `ulimit -n`; 64 or more. */
+  readonly openFiles?: number | undefined;
   /** The job's standard input, at most 2 MiB. */
   readonly stdin?: string | Uint8Array | undefined;
   /** Its standard input is sent while it runs, by `input`; not over a cluster, nor for a job that waits. */
@@ -249,8 +257,6 @@ export interface StartOptions extends CallControl {
   readonly account?: string | undefined;
   /** Its quality of service. */
   readonly qos?: string | undefined;
-  /** Its priority in the queue: a higher number waits longer. */
-  readonly nice?: number | undefined;
   /** Whole cores; as many as `limits.cpuCores` needs unless given. */
   readonly cpus?: number | undefined;
   /** GPUs: a number, or `TYPE:NUMBER`. */
@@ -465,6 +471,8 @@ export interface ServerInfo {
   readonly jobsWait: boolean;
   /** Whether a job can be sent its input while it runs. */
   readonly openStdin: boolean;
+  /** Fields of a start, by the contract's names, that servers of earlier versions would ignore. */
+  readonly startFields: readonly string[];
   /** The server's clock. */
   readonly time: Date;
 }

@@ -22,11 +22,6 @@ export function defineQueueOptions(command: Command): void {
   addText("--account <name>", "whom the job is charged to");
   addText("--qos <name>", "its quality of service");
   add(
-    parsedOption("--nice <n>", "its priority in the queue: a higher number waits longer", {
-      parse: parseNice,
-    }),
-  );
-  add(
     parsedOption("--cpus <n>", "whole cores (default: as many as --cpu needs)", {
       parse: parseCpus,
     }),
@@ -71,7 +66,8 @@ function parseText(text: string): string {
   throw new RangeError("Expected a text that is not empty.");
 }
 
-function parseNice(text: string): number {
+/** The number of `--nice`. */
+export function parseNice(text: string): number {
   const nice = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
   if (nice >= NICE_RANGE.min && nice <= NICE_RANGE.max) return nice;
   throw new RangeError("Expected a whole number such as 100 or -5.");

@@ -1,12 +1,12 @@
 import { type Command, Option } from "commander";
 import { isStandardInput } from "../../common/standard_input.ts";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
-import { parseDurationMs } from "../../common/quantities.ts";
+import { countWithin, parseDurationMs } from "../../common/quantities.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { defineLimitOptions, type LimitOptions, toLimits } from "./limit_options.ts";
 import { collectedOption, parsedOption, parsePairs } from "./options.ts";
-import { defineQueueOptions, type QueueOptions, toQueueSpec } from "./queue_options.ts";
+import { defineQueueOptions, parseNice, type QueueOptions, toQueueSpec } from "./queue_options.ts";
 import type { JobSpec } from "../jobs/start.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -20,6 +20,7 @@ export interface StartOptions extends QueueOptions, LimitOptions {
   readonly cwd?: string;
   readonly user?: string;
   readonly umask?: number;
+  readonly nofile?: number;
   readonly stdin?: string;
   /** `run -i`. */
   readonly interactive?: true;
@@ -59,7 +60,7 @@ export function defineStartOptions(command: Command): void {
   add(new Option("--env-file <file>", "variables from a file, NAME=VALUE on each line"), process);
   add(new Option("-C, --cwd <dir>", "the working directory on the server (default: /)"), process);
   add(
-    new Option("-u, --user <name>", "the user that the job runs as on the server's host"),
+    new Option("-u, --user <user>", "whom the job runs as on the server's host: a name or a uid"),
     process,
   );
   add(
@@ -73,6 +74,18 @@ export function defineStartOptions(command: Command): void {
       "--stdin <file>",
       "the job's standard input, at most 2 MiB; - is that of this command",
     ),
+    process,
+  );
+  add(
+    parsedOption("--nice <n>", "gives way to others: 0 to 19; on a cluster, how long it waits", {
+      parse: parseNice,
+    }),
+    process,
+  );
+  add(
+    parsedOption("--nofile <n>", "files that a process may have open, as ulimit -n", {
+      parse: parseOpenFiles,
+    }),
     process,
   );
   const end = "End:";
@@ -114,6 +127,7 @@ export async function readJobSpec(
     workingDirectory: options.cwd,
     user: options.user,
     umask: options.umask,
+    openFiles: options.nofile,
     ...(options.stdin !== undefined && {
       stdin: await readInput(options.stdin, terminal),
     }),
@@ -179,6 +193,12 @@ async function readFile(file: string, option: string, terminal: Terminal): Promi
   } catch (error) {
     throw new ClientError(`Cannot read ${option} ${file}: ${messageOf(error)}.`, ExitStatus.usage);
   }
+}
+
+function parseOpenFiles(text: string): number {
+  const files = countWithin(text, 1, Number.MAX_SAFE_INTEGER);
+  if (files !== undefined) return files;
+  throw new RangeError("Expected a whole number, 1 or more.");
 }
 
 export function parseUmask(text: string): number {

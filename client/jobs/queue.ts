@@ -10,7 +10,7 @@ export interface QueueSpec {
   readonly partition?: string | undefined;
   readonly account?: string | undefined;
   readonly qos?: string | undefined;
-  /** Jobs with a higher number wait longer. */
+  /** Jobs with a higher number wait longer; on a host nice(1), 0 to 19. */
   readonly nice?: number | undefined;
   /** Whole cores. */
   readonly cpus?: number | undefined;
@@ -42,6 +42,9 @@ const FLAGS = {
 const OF_HOSTS: readonly (keyof QueueSpec)[] = ["queue", "beginAtMs", "after"];
 
 const FIELDS = Object.keys(FLAGS) as readonly (keyof QueueSpec)[];
+
+/** A host knows nice(1), which is no queue's. */
+const WAITING_FIELDS = FIELDS.filter((field) => field !== "nice");
 
 /** The least and the greatest number of `nice`, an int32 field. */
 export const NICE_RANGE = { min: -(2 ** 31), max: 2 ** 31 - 1 } as const;
@@ -81,7 +84,9 @@ export async function checkHasQueue(
   request: StartRequest,
   { signal }: Pick<CallOptions, "signal"> = {},
 ): Promise<void> {
-  const asked = FIELDS.filter((field) => isGiven(request[field] as QueueSpec[typeof field]));
+  const asked = WAITING_FIELDS.filter((field) =>
+    isGiven(request[field] as QueueSpec[typeof field])
+  );
   if (asked.length === 0) return;
   const { engine, jobsWait } = await session.call("Info", {}, { signal });
   const [lacking] = asked.filter((field) =>

@@ -63,12 +63,14 @@ export function specLike(
     timeoutMs: given.timeoutMs ?? job.timeoutMs,
     stopSignal: given.stopSignal ?? job.stopSignal,
     graceMs: given.graceMs ?? job.gracePeriodMs ?? undefined,
+    openFiles: given.openFiles ?? (job.openFiles || undefined),
     limits: { ...limits, ...given.limits },
     isolation: given.isolation ?? isolation ?? undefined,
     queue: {
       ...given.queue,
       queue: given.queue?.queue ?? job.queue,
       partition: given.queue?.partition ?? job.partition,
+      nice: given.queue?.nice ?? job.nice ?? undefined,
     },
   };
 }

@@ -4,6 +4,7 @@ import { ClientError, ConnectionLostError, GrpcStatus, RefusedCallError } from "
 import { ExitStatus } from "../exit_status.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
 import { checkHasQueue, type QueueSpec, queueTexts, toQueueFields } from "./queue.ts";
+import { checkKnowsFields } from "./start_fields.ts";
 
 /** The settings of a job; what is not given is the server's choice. */
 export interface JobSpec {
@@ -21,6 +22,7 @@ export interface JobSpec {
   readonly timeoutMs?: number | undefined;
   readonly stopSignal?: string | undefined;
   readonly graceMs?: number | undefined;
+  readonly openFiles?: number | undefined;
   readonly limits?: StartRequest["limits"];
   readonly isolation?: StartRequest["isolation"];
   /** What it waits for, and where it runs on a cluster. */
@@ -51,7 +53,7 @@ export function toStartRequest(
   [name = "", ...args]: readonly string[],
   spec: JobSpec,
 ): KeyedStart {
-  const { stdin, umask, graceMs, limits, isolation } = spec;
+  const { stdin, umask, graceMs, openFiles, limits, isolation } = spec;
   if (stdin !== undefined && stdin.length > MAX_INPUT_BYTES) {
     throw new ClientError(
       "Cannot start the job: its standard input is larger than 2 MiB. " +
@@ -87,6 +89,7 @@ export function toStartRequest(
     ...(spec.openStdin === true && { openStdin: true }),
     ...(umask !== undefined && { umask }),
     ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
+    ...(openFiles !== undefined && { openFiles }),
     ...(limits && { limits }),
     ...(isolation && { isolation }),
     ...toQueueFields({ ...spec.queue }),
@@ -108,6 +111,7 @@ export async function startJob(
 ): Promise<string> {
   await checkHasQueue(session, request, { signal });
   await checkTakesInput(session, request, { signal });
+  await checkKnowsFields(session, request, { signal });
   try {
     const { jobID } = await session.call("Start", request, { signal });
     return jobID;

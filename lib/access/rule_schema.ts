@@ -19,6 +19,7 @@ export const START_OPTIONS = [
   "grace",
   "stop-signal",
   "limits",
+  "nofile",
   ...ISOLATION_OPTIONS,
 ] as const;
 

@@ -143,7 +143,7 @@ function variablesOf({ environment, commands }: Rule): readonly string[] | undef
 
 /** What a start asks for besides the command, its user, its folder and its environment. */
 function optionsOf({ settings, secrets, limits }: JobRequest): StartOption[] {
-  const { umask, timeoutMs, graceMs, stopSignal, isolation } = settings;
+  const { umask, timeoutMs, graceMs, stopSignal, isolation, openFiles } = settings;
   const isUsed: Record<StartOption, boolean> = {
     "stdin": secrets.input.length > 0 || settings.openStdin === true,
     "umask": umask !== DEFAULT_SETTINGS.umask,
@@ -151,6 +151,7 @@ function optionsOf({ settings, secrets, limits }: JobRequest): StartOption[] {
     "grace": graceMs !== undefined,
     "stop-signal": stopSignal !== DEFAULT_SETTINGS.stopSignal,
     "limits": Object.keys(limits).length > 0,
+    "nofile": openFiles !== undefined,
     "private-tmp": isolation.privateTmp,
     "no-network": isolation.noNetwork,
     "own-processes": isolation.ownProcesses,

@@ -55,11 +55,12 @@ export async function entryEnvironment(
   { settings, secrets, folder }: Pick<SubmitRequest, "settings" | "secrets" | "folder">,
   finding?: Pick<Finding, "file" | "unless">,
 ): Promise<Record<string, string>> {
-  const { user, workingDirectory, umask, isolation } = settings;
+  const { user, workingDirectory, umask, isolation, openFiles, queue } = settings;
   const { environment, input } = secrets;
   const isPlain = user === DEFAULT_SETTINGS.user && umask === DEFAULT_SETTINGS.umask &&
     workingDirectory === DEFAULT_SETTINGS.workingDirectory && namespacesOf(isolation) === "" &&
-    Object.keys(environment).length === 0 && input.length === 0 && !settings.openStdin;
+    Object.keys(environment).length === 0 && input.length === 0 && !settings.openStdin &&
+    openFiles === undefined && (queue?.nice ?? 0) === 0;
   if (isPlain) return {};
   if (settings.openStdin) await new InputFolder(folder).make();
   if (input.length > 0) {
@@ -72,6 +73,8 @@ export async function entryEnvironment(
     job_worker_interpreter: finding?.unless ?? "",
     job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
     job_worker_input: settings.openStdin ? "stream" : input.length > 0 ? "file" : "",
+    job_worker_priority: String(queue?.nice || ""),
+    job_worker_open_files: String(openFiles ?? ""),
   };
 }
 

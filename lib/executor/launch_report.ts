@@ -75,6 +75,14 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         "precondition",
         `Cannot start the job: to look for its program as its user took above ${details[0]} s`,
       );
+    case "open-files":
+      return new JobError(
+        "precondition",
+        `Cannot start the job: its limit of ${
+          details[0]
+        } open files is above the hard limit of the server, ` +
+          `${details[1]} (LimitNOFILE= of its unit)`,
+      );
     case "missing":
       return new JobError(
         "precondition",

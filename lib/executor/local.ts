@@ -32,6 +32,7 @@ import { DEFAULT_SETTINGS, type JobSettings } from "../model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { quoteForShell, runScript } from "../shim/shell.ts";
+import { accountOf } from "./accounts.ts";
 import { AdoptedJobs } from "./adoption.ts";
 import { DiskLimits } from "./disk_limits.ts";
 import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_files.ts";
@@ -255,6 +256,10 @@ export class LocalExecutor implements Executor {
     return await updateLimits(changes, { limits, who: `jobs of ${job.owner}` });
   }
 
+  accountOf(uid: number): Promise<string | undefined> {
+    return accountOf(uid);
+  }
+
   async holdDiskLimits(
     jobs: readonly { readonly jobId: string; readonly limits: Limits }[],
   ): Promise<void> {
@@ -399,6 +404,7 @@ function capabilitiesOf(host: CgroupHost): Capabilities {
     isolation: true,
     openStdin: true,
     users: true,
+    openFiles: "possible",
     partitions: [],
   };
 }

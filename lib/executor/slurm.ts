@@ -321,6 +321,11 @@ export class SlurmExecutor implements Executor {
     return Promise.reject(updateRefusal());
   }
 
+  /** All jobs run as one user. */
+  accountOf(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   /** The node's launcher sets them for the disks that it has. */
   async holdDiskLimits(): Promise<void> {}
 

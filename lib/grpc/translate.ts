@@ -46,6 +46,9 @@ export function toReadRange(request: StreamRequest__Output): ReadRange {
   return { ...given, follow: !noFollow };
 }
 
+/** Fields of a start that earlier servers ignore: a client asks for them where they are told. */
+export const START_FIELDS: readonly string[] = ["nice", "open_files"];
+
 /**
  * Which times a Stream asks for; undefined: it asks for none.
  *
@@ -262,6 +265,8 @@ export function toQueryResponse(
     stopSignal: settings.stopSignal,
     ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
     askedLimits: ownLimitsOf(record),
+    openFiles: settings.openFiles ?? 0,
+    ...(settings.queue?.nice !== undefined && { nice: settings.queue.nice }),
     hasSecrets: settings.secretsDigest !== "",
     openStdin: settings.openStdin === true,
     inputBytes,

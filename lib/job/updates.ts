@@ -130,5 +130,6 @@ const ALL_LIMITS: ReadonlySet<LimitName> = new Set(LIMIT_NAMES);
 
 function requireRunning({ record: { state }, isOver }: ActiveJob): void {
   if (isRunning(state) && !isOver) return;
-  throw new JobError("precondition", "Cannot update the job: it is ending");
+  const problem = isOver || state.kind === "stopping" ? "is ending" : "has not begun";
+  throw new JobError("precondition", `Cannot update the job: it ${problem}`);
 }

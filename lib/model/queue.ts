@@ -52,13 +52,21 @@ const OPTIONS: Readonly<Record<keyof QueueSettings, string>> = {
 };
 
 /** What a host has as well as a cluster, or alone. */
-const OF_HOSTS: ReadonlySet<string> = new Set<keyof QueueSettings>(["queue", "beginAtMs", "after"]);
+const OF_HOSTS: ReadonlySet<string> = new Set<keyof QueueSettings>([
+  "queue",
+  "beginAtMs",
+  "after",
+  "nice",
+]);
 
 /** Why a job never ran that was to begin after another. */
 export const NOT_AFTER_SUCCESS = "a job that it was to begin after has not succeeded";
 
 /** Why a job never ran that was stopped while it waited. */
 export const STOPPED_WAITING = "it was stopped before it began";
+
+/** The range of nice(1) for those who may not take from others. */
+const MAX_HOST_NICE = 19;
 
 /** What engines take as a name; several may be given, with commas between. */
 const NAMES = /^[A-Za-z0-9_][A-Za-z0-9_.,@:+-]{0,255}$/;
@@ -134,6 +142,8 @@ export function waitsOnHost({ queue, beginAtMs, after }: QueueSettings = {}): bo
 
 /** @throws {JobError} "invalid", where a start asks a host for what only clusters have. */
 export function requireNoCluster(queue: QueueSettings | undefined): void {
+  const { nice = 0 } = queue ?? {};
+  check(nice >= 0 && nice <= MAX_HOST_NICE, `on a host a nice value is 0 to ${MAX_HOST_NICE}`);
   for (const name in queue) {
     if (OF_HOSTS.has(name)) continue;
     throw new JobError(

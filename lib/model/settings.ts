@@ -39,6 +39,8 @@ export interface JobSettings {
   readonly secretsDigest: string;
   /** It reads what clients send while it runs. */
   readonly openStdin?: true;
+  /** The most files that one of its processes may have open; absent: the server's choice. */
+  readonly openFiles?: number;
   /** What it asks a cluster's queue for; absent: nothing. */
   readonly queue?: QueueSettings;
 }
@@ -63,6 +65,7 @@ export interface AskedSettings extends AskedQueue {
   readonly openStdin: boolean;
   readonly gracePeriodMs?: number | undefined;
   readonly umask?: number | undefined;
+  readonly openFiles: number;
 }
 
 /** The settings of a Start that asks for none, and of jobs that an earlier server started without. */
@@ -80,6 +83,9 @@ export const DEFAULT_SETTINGS: JobSettings = {
 
 /** The longest time that a job may be given between SIGTERM and SIGKILL: an hour. */
 export const MAX_GRACE_MS = 3_600_000;
+
+/** What the shells need that start a job, and most programs. */
+export const MIN_OPEN_FILES = 64;
 
 /** Ten years. */
 const MAX_TIMEOUT_MS = 10 * 365 * 86_400_000;
@@ -101,6 +107,12 @@ const JOB_ID_VARIABLE = "JOB_ID";
 
 /** The rule of useradd(8), and the characters `.` and `@` that directory services (LDAP) add. */
 const USER = /^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$/;
+
+/** A uid as it is usually written: no zeros in front, which would hide which one it is. */
+const UID = /^(?:0|[1-9]\d{0,9})$/;
+
+/** The kernel's 2^32 - 1 is no uid, but means "as it is". */
+const MAX_UID = 2 ** 32 - 2;
 
 const TITLE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
@@ -129,6 +141,9 @@ export function readSettings(
   if (gracePeriodMs !== undefined && gracePeriodMs > MAX_GRACE_MS) {
     throw refusal("the grace period is above an hour");
   }
+  if (asked.openFiles !== 0 && asked.openFiles < MIN_OPEN_FILES) {
+    throw refusal(`a limit of ${asked.openFiles} open files is below ${MIN_OPEN_FILES}`);
+  }
   const queue = readQueue(asked);
   if (asked.openStdin && waitsOnHost(queue)) {
     throw refusal(
@@ -148,6 +163,7 @@ export function readSettings(
     labels: checkLabels(asked.labels),
     secretsDigest: digestOf(secrets),
     ...(asked.openStdin && { openStdin: true }),
+    ...(asked.openFiles === 0 ? {} : { openFiles: asked.openFiles }),
     ...(queue === undefined ? {} : { queue }),
   };
   return { settings, secrets };
@@ -209,9 +225,16 @@ export function isUserName(text: string): boolean {
   return USER.test(text);
 }
 
+/** Whether a text is a uid. */
+export function isUid(text: string): boolean {
+  return UID.test(text) && Number(text) <= MAX_UID;
+}
+
 function checkUser(user: string): string {
-  if (isUserName(user)) return user;
-  throw refusal(`${quoted(user)} is not a valid user name`);
+  if (isUserName(user) || isUid(user)) return user;
+  throw refusal(
+    `${quoted(user)} is not a valid user: expected a name or a uid of the server's host`,
+  );
 }
 
 function checkFolder(path: string): string {

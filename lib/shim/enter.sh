@@ -145,5 +145,5 @@ unset job_worker_line job_worker_stage job_worker_name job_worker_reason job_wor
   job_worker_check_seconds job_worker_status job_worker_words job_worker_set job_worker_env job_worker_nice \
   job_worker_enter job_worker_isolation job_worker_user job_worker_group job_worker_groups \
   job_worker_folder job_worker_names job_worker_others job_worker_started job_worker_input \
-  job_worker_umask job_worker_program job_worker_interpreter
+  job_worker_umask job_worker_priority job_worker_open_files job_worker_program job_worker_interpreter
 exec "$@"

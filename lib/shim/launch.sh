@@ -6,6 +6,7 @@
 # $1 a label for process lists    $2 the launchers' control group
 # then the command, where it is too long for the input.
 # In the environment, for a job that is not run plainly, what enter.sh takes, and
+#   job_worker_priority (of nice(1)), job_worker_open_files; empty: as they are
 #   job_worker_umask    job_worker_input (`file`: the job reads the folder's file `input`; `stream`: what
 #   comes while it runs, see feed.sh)
 #
@@ -46,6 +47,12 @@ prepare_entry() {
   case $job_worker_isolation in ?*) namespaces=--mount ;; esac
   case $job_worker_isolation in *network*) namespaces=$namespaces$newline--net ;; esac
   [ -z "$namespaces" ] || reason=$(unshare $namespaces -- true 2>&1) || refuse isolation "$reason"
+  if [ -n "$job_worker_open_files" ]; then
+    # The kernel would let root go beyond.
+    most=$(ulimit -Hn)
+    [ "$most" = unlimited ] || [ "$job_worker_open_files" -le "$most" ] ||
+      refuse open-files "$job_worker_open_files" "$most"
+  fi
   if [ -n "$job_worker_user" ]; then
     command -v timeout >/dev/null || refuse missing timeout
     for entry in setpriv getent; do own_program "$entry" || refuse missing "$problem"; done
@@ -184,7 +191,10 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
       [ -n "$namespaces" ] || set -- /bin/sh -c "$enter" job-worker user "$@"
       [ -z "$namespaces" ] ||
         set -- unshare $namespaces -- /bin/sh -c "$enter" job-worker namespaces "$@"
-      exec "$setsid" -- "$@"
+      [ -z "$job_worker_open_files" ] || ulimit -n "$job_worker_open_files"
+      set -- "$setsid" -- "$@"
+      [ -z "$job_worker_priority" ] || set -- nice -n "$job_worker_priority" "$@"
+      exec "$@"
     fi
     printf 'started %s\n' "$pid"
     trap - HUP INT TERM PIPE

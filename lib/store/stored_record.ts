@@ -81,6 +81,7 @@ const SETTINGS = v.object({
   labels: v.record(v.string(), v.string()),
   secretsDigest: v.string(),
   openStdin: v.exactOptional(v.literal(true)),
+  openFiles: v.exactOptional(INTEGER),
   queue: v.exactOptional(QUEUE),
 });
 

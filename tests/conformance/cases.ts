@@ -487,4 +487,17 @@ export const CASES: readonly Case[] = [
       await job.ended();
     },
   },
+  {
+    name: "gives a job a limit of open files, or says why it cannot",
+    async holds(site) {
+      const { openFiles } = site.executor.capabilities;
+      const settings = { openFiles: 100 };
+      if (openFiles !== "possible") {
+        return await assertRefused(site, ["true"], { settings, message: /--nofile/ });
+      }
+      const job = await Job.script(site, "ulimit -n", { settings });
+      assert.equal((await job.exited()).exitCode, 0);
+      assert.equal(await job.output(), "100\n");
+    },
+  },
 ];

@@ -110,6 +110,7 @@ const ASKED: fc.Arbitrary<AskedSettings> = fc.record({
   account: ANY_TEXT,
   qos: ANY_TEXT,
   nice: fc.option(fc.maxSafeInteger(), { nil: undefined }),
+  openFiles: fc.nat(),
   cpus: fc.nat(),
   gpus: ANY_TEXT,
   constraint: ANY_TEXT,

@@ -453,3 +453,35 @@ Deno.test("Start: a caller's trace goes on in its job, in a well-formed call", a
     assert.equal(await client.text(id), `${expected}\n`);
   }
 });
+
+Deno.test("Start: nice values, limits of open files and uids are the job's, also through namespaces and users", async () => {
+  await using server = await TestServer.start({ prelude: "ulimit -n 4096" });
+  const client = server.client();
+  const show = "nice; ulimit -Sn; ulimit -Hn; id -un";
+  const [uid = ""] = (await runScript(client, `id -u ${USER}`)).text.split("\n");
+  const cases: [StartRequest, string][] = [
+    [{ nice: 7 }, "7\n4096\n4096\nroot\n"],
+    [{ openFiles: 100 }, "0\n100\n100\nroot\n"],
+    [{ nice: 19, openFiles: 4096, user: uid, isolation: ISOLATED }, `19\n4096\n4096\n${USER}\n`],
+    [{ user: "0" }, "0\n4096\n4096\nroot\n"],
+  ];
+  for (const [request, expected] of cases) {
+    const { id, text } = await runScript(client, show, request);
+    assert.equal(text, expected);
+    const { nice, openFiles } = await client.query(id);
+    assert.deepEqual([nice ?? undefined, openFiles || undefined], [
+      request.nice,
+      request.openFiles,
+    ]);
+  }
+  const refusals: [StartRequest, number, RegExp][] = [
+    [{ openFiles: 4097 }, status.FAILED_PRECONDITION, /4097 open files is above .*, 4096 \(/],
+    [{ openFiles: 2 ** 53 - 1 }, status.FAILED_PRECONDITION, /above the hard limit/],
+    [{ nice: -1 }, status.INVALID_ARGUMENT, /nice value is 0 to 19/],
+    [{ user: "4294967000" }, status.INVALID_ARGUMENT, /no user for uid 4294967000/],
+    [{ user: "4294967296" }, status.INVALID_ARGUMENT, /is not a valid user/],
+  ];
+  for (const [request, code, message] of refusals) {
+    await assertStatus(client.script("true", request), code, message);
+  }
+});

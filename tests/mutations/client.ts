@@ -3,6 +3,13 @@ import type { Mutation } from "./mutation.ts";
 /** The client: connections, output, identity, units. */
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "an old server is asked for what it ignores",
+    file: "client/jobs/start_fields.ts",
+    from: "if (unknown === undefined) return;",
+    to: "if (unknown !== undefined || engine === engine) return;",
+    tests: ["client_queue"],
+  },
+  {
     name: "the client looks for its settings on Windows as elsewhere",
     file: "client/endpoint/config_folder.ts",
     from: 'return sep === "\\\\";',

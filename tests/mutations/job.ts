@@ -2,6 +2,27 @@
 import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a rule that names users is passed by with a uid",
+    file: "lib/job/user_names.ts",
+    from: "return { ...request, settings: { ...settings, user: name } };",
+    to: "return request;",
+    tests: ["user_names"],
+  },
+  {
+    name: "an account that is called like a uid takes its place",
+    file: "lib/executor/accounts.ts",
+    from: "name !== undefined && found === String(uid)",
+    to: "name !== undefined",
+    tests: ["user_names"],
+  },
+  {
+    name: "a uid with zeros in front is taken",
+    file: "lib/model/settings.ts",
+    from: "(?:0|[1-9]\\d{0,9})",
+    to: "(?:\\d{1,10})",
+    tests: ["job_settings"],
+  },
   // Changes of limits.
   {
     name: "the kernel is told of limits that are not on record",

@@ -16,6 +16,7 @@ export const NOTHING: AskedSettings = {
   partition: "",
   account: "",
   qos: "",
+  openFiles: 0,
   cpus: 0,
   gpus: "",
   constraint: "",

@@ -48,6 +48,7 @@ const LOCAL: Capabilities = {
   isolation: true,
   openStdin: true,
   users: true,
+  openFiles: "possible",
   partitions: [],
 };
 
@@ -88,6 +89,8 @@ export class FakeExecutor implements Executor {
   onTerminate: () => void | Promise<void> = () => {};
   /** Called when limits are set, before the answer. */
   onUpdate: () => void | Promise<void> = () => {};
+  /** The host's accounts, by uid. */
+  readonly accounts = new Map([[0, "root"], [33, "www-data"], [34, "no name"]]);
   /** What the kernel makes of limits that are set; undefined: what they are. */
   heldLimits: Limits | undefined;
   /** Called when counters are read, before the answer. */
@@ -168,6 +171,12 @@ export class FakeExecutor implements Executor {
     await this.onUpdate();
     this.failures.check("update");
     return this.heldLimits ?? limits;
+  }
+
+  async accountOf(uid: number): Promise<string | undefined> {
+    await Promise.resolve();
+    this.failures.check("accountOf");
+    return this.accounts.get(uid);
   }
 
   async holdDiskLimits(jobs: readonly { jobId: string; limits: unknown }[]): Promise<void> {

@@ -136,6 +136,7 @@ const OPTIONS: Readonly<Record<string, Asked>> = {
   "grace": { graceMs: 0 },
   "stop-signal": { stopSignal: "USR1" },
   "limits": { limits: { processes: 1 } },
+  "nofile": { openFiles: 64 },
   "private-tmp": { isolation: { privateTmp: true } },
   "no-network": { isolation: { noNetwork: true } },
   "own-processes": { isolation: { ownProcesses: true } },

@@ -139,14 +139,18 @@ for (
 async function startOn(
   engine: string,
   queue: Parameters<typeof toQueueFields>[0],
-  jobsWait = false,
+  { jobsWait = false, startFields = [], openFiles }: {
+    jobsWait?: boolean;
+    startFields?: string[];
+    openFiles?: number | undefined;
+  } = {},
 ) {
   const connection = new FakeConnection((method) =>
-    method === "Info" ? { engine, jobsWait } : { jobID: "x" }
+    method === "Info" ? { engine, jobsWait, startFields } : { jobID: "x" }
   );
   const open = () => Promise.resolve(connection.asConnection);
   const session = new Session(ENDPOINT, { open });
-  const request = toStartRequest(["ls"], { idempotencyKey: "key", queue });
+  const request = toStartRequest(["ls"], { idempotencyKey: "key", queue, openFiles });
   const answer = await startJob(session, request).catch((error: unknown) => error);
   return { answer, calls: connection.calls };
 }
@@ -165,15 +169,18 @@ Deno.test("startJob: a server without a queue is not sent a start that needs one
 Deno.test("startJob: a host has queues and no partitions, a cluster the reverse", async () => {
   const wait = { queue: "builds", after: ["nightly"], beginAtMs: 5 };
   const sent = { answer: "x", calls: ["Info", "Start"] };
-  assert.deepEqual(await startOn("", wait, true), sent);
-  assert.deepEqual(await startOn("Slurm 22.05.8", { ...wait, queue: "" }, true), sent);
+  assert.deepEqual(await startOn("", wait, { jobsWait: true }), sent);
+  assert.deepEqual(
+    await startOn("Slurm 22.05.8", { ...wait, queue: "" }, { jobsWait: true }),
+    sent,
+  );
   for (
     const [engine, queue, message] of [
       ["", { ...wait, partition: "gpu" }, /--partition needs a server over a cluster/],
       ["Slurm 22.05.8", wait, /--queue is for servers that run jobs on their own host/],
     ] as const
   ) {
-    const { answer, calls } = await startOn(engine, queue, true);
+    const { answer, calls } = await startOn(engine, queue, { jobsWait: true });
     assert(answer instanceof ClientError);
     assert.match(answer.message, message);
     assert.deepEqual(calls, ["Info"]);
@@ -186,6 +193,26 @@ Deno.test("startJob: a server over a cluster is, and one without is asked nothin
     calls: ["Info", "Start"],
   });
   assert.deepEqual(await startOn("", {}), { answer: "x", calls: ["Start"] });
+});
+
+Deno.test("startJob: what a server would ignore is refused, and not promised", async () => {
+  const options: [Parameters<typeof toQueueFields>[0], number | undefined, string][] = [
+    [{ nice: 5 }, undefined, "nice"],
+    [{}, 64, "nofile"],
+  ];
+  for (const [queue, openFiles, option] of options) {
+    const old = await startOn("", queue, { openFiles });
+    assert.match(
+      (old.answer as Error).message,
+      new RegExp(
+        `^Cannot start the job: --${option} needs a newer server; localhost:1 would ignore`,
+      ),
+    );
+    assert.deepEqual(old.calls, ["Info"]);
+    const startFields = ["nice", "open_files"];
+    assert.equal((await startOn("", queue, { openFiles, startFields })).answer, "x");
+  }
+  assert((await startOn("Slurm 1", {}, { openFiles: 64 })).answer instanceof ClientError);
 });
 
 Deno.test("library: the options of the queue are those of the command line", () => {

@@ -16,6 +16,7 @@ const JOB = {
   isolation: { privateTmp: true, noNetwork: false, ownProcesses: false },
   limits: { memoryBytes: 99, processes: 4096 },
   askedLimits: { memoryBytes: 77, cpuCores: null },
+  openFiles: 0,
   hasSecrets: false,
   openStdin: false,
   inputBytes: 0,

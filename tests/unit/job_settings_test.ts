@@ -73,9 +73,28 @@ Deno.test("readSettings: the digest differs for other secrets, and not for anoth
 
 Deno.test("readSettings: names that a kernel file, a shell or a log line could misread are refused", () => {
   for (
-    const user of ["-root", "a b", "../x", "a/b", "a:b", "a\nb", "$(id)", "1000", "x".repeat(65)]
+    const user of [
+      "-root",
+      "a b",
+      "../x",
+      "a/b",
+      "a:b",
+      "a\nb",
+      "$(id)",
+      "1000:1000",
+      "x".repeat(65),
+    ]
   ) {
-    assertRefused({ user }, /is not a valid user name/);
+    assertRefused({ user }, /is not a valid user: expected a name or a uid/);
+  }
+  // No way to write a uid that is another one, or root's, to the kernel.
+  for (
+    const user of ["00", "01", "-1", "+1", " 1", "1 ", "0x1", "1e3", "4294967295", "4294967296"]
+  ) {
+    assertRefused({ user }, /is not a valid user/);
+  }
+  for (const user of ["0", "1000", "4294967294"]) {
+    assert.equal(readSettings({ ...NOTHING, user }, "root").settings.user, user);
   }
   for (
     const title of ["-x", ".x", "a/b", "a\nb", "a\0", "ä", "x".repeat(65), "0123abcd", "0123abcd-"]
@@ -114,6 +133,8 @@ Deno.test("readSettings: too much is refused with the bound", () => {
   assertRefused({ timeoutMs: 1e12 }, /above ten years/);
   assertRefused({ gracePeriodMs: 3_600_001 }, /above an hour/);
   assertRefused({ umask: 512 }, /umask/);
+  assertRefused({ openFiles: 63 }, /a limit of 63 open files is below 64/);
+  assert.equal(readSettings({ ...NOTHING, openFiles: 64 }, "root").settings.openFiles, 64);
 });
 
 Deno.test("readSettings: no message repeats a variable's value", () => {
@@ -148,7 +169,7 @@ Deno.test("looksLikeId: the first group of an id, alone or with more of it", () 
 
 Deno.test("readSettings: a message repeats no control character, DEL and C1 neither", () => {
   for (const text of ["\u007f", "\u0080", "\u009b31m", "\x1b[2J"]) {
-    assertRefused({ user: text }, /is not a valid user name/);
+    assertRefused({ user: text }, /is not a valid user/);
     assertRefused({ env: { [text]: "\0" } }, /contains a NUL byte/);
     assertRefused({ title: text }, /is not a valid job name/);
     assertRefused({ stopSignal: text }, /is not a signal/);

@@ -60,6 +60,7 @@ const ENDED: QueryResponse__Output = {
   umask: 0o022,
   stopSignal: "TERM",
   askedLimits: null,
+  openFiles: 0,
   hasSecrets: false,
   queue: "",
   queuePosition: 0,

@@ -219,6 +219,7 @@ async function environmentOf(
 
 Deno.test("entryEnvironment: a job with the defaults costs nothing more", async () => {
   assert.deepEqual(await environmentOf(), {});
+  assert.deepEqual(await environmentOf({ queue: { nice: 0 } }), {});
 });
 
 Deno.test("entryEnvironment: each setting and secret alone is handed over", async () => {
@@ -227,6 +228,8 @@ Deno.test("entryEnvironment: each setting and secret alone is handed over", asyn
     [{ user: "nobody" }, "job_worker_user", "nobody"],
     [{ umask: 0o7 }, "job_worker_umask", "007"],
     [{ workingDirectory: "/tmp" }, "job_worker_folder", "/tmp"],
+    [{ openFiles: 64 }, "job_worker_open_files", "64"],
+    [{ queue: { nice: 5 } }, "job_worker_priority", "5"],
     [{ isolation: { ...isolation, privateTmp: true } }, "job_worker_isolation", "tmp"],
     [{ isolation: { ...isolation, noNetwork: true } }, "job_worker_isolation", "network"],
     [{ isolation: { ...isolation, ownProcesses: true } }, "job_worker_isolation", "processes"],

@@ -61,6 +61,7 @@ function fakeManager() {
       if ((text === "nightly" || text === ID) && isVisible("bob")) return ID;
       throw new JobError("not-found", `No job ${text}`);
     },
+    withUserNamed: (request: unknown) => Promise.resolve(request),
     start: (
       request: { command: unknown },
       { onBegin, ...options }: { onBegin: (id: string) => void },
@@ -369,6 +370,7 @@ Deno.test("service: Info says what the server is and who the caller is", async (
     queues: ["builds: 1 of 2 run, 5 wait"],
     jobsWait: true,
     openStdin: true,
+    startFields: ["nice", "open_files"],
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);
   assert.equal(context.job, undefined);

@@ -344,6 +344,7 @@ const COMMON = {
   umask: 0o022,
   stopSignal: "TERM",
   askedLimits: { cpuCores: 2 },
+  openFiles: 0,
   hasSecrets: false,
   openStdin: false,
   inputBytes: 0,

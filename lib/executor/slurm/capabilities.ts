@@ -25,6 +25,9 @@ export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities 
     isolation: site.isRoot,
     openStdin: false,
     users: site.isForUsers,
+    openFiles: {
+      refused: "its nodes decide how many files a job may have open; leave --nofile out",
+    },
     partitions: site.partitions,
   };
 }
@@ -103,6 +106,9 @@ export function requirePossible(
       "a job on a cluster cannot be sent its input while it runs; send up to 2 MiB with the start " +
         "(--stdin), or let it read a file of the cluster",
     );
+  }
+  if (settings.openFiles !== undefined && capabilities.openFiles !== "possible") {
+    throw refusal(capabilities.openFiles.refused);
   }
   const { privateTmp, noNetwork, ownProcesses } = settings.isolation;
   if (!capabilities.isolation && (privateTmp || noNetwork || ownProcesses)) {
