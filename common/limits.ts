@@ -1,5 +1,5 @@
 /** The limits of a job, and how users write them: in the server's limit files and on command lines. */
-import { binaryBytesOf, parseCount } from "./quantities.ts";
+import { binaryBytesOf, countWithin, parseCount } from "./quantities.ts";
 import { MIB, RATE_UNITS_BYTES, TIB } from "./units.ts";
 
 /** The limits of one job. A field that is absent means unlimited. */
@@ -12,6 +12,12 @@ export interface Limits {
   /** On each disk. */
   writeBytesPerSecond?: number;
   processes?: number;
+  /** Above it the kernel slows the job down and takes memory back; it kills nothing. */
+  memoryHighBytes?: number;
+  /** On each disk. */
+  readOperationsPerSecond?: number;
+  /** On each disk. */
+  writeOperationsPerSecond?: number;
 }
 
 /** The kernel's smallest quota is 1 ms in a period of 100 ms. */
@@ -22,6 +28,8 @@ const MAX_CPU_PERCENT = 1_000_000;
 export const MIN_MEMORY_BYTES = MIB;
 /** 2^53 - 1: counted exactly in JavaScript, and beyond any host. */
 export const MAX_BYTES = Number.MAX_SAFE_INTEGER;
+/** The kernel counts operations in 32 bits. */
+export const MAX_OPERATIONS = 2 ** 32 - 1;
 /** One page a second: the kernel moves nothing smaller to a disk. */
 export const MIN_BYTES_PER_SECOND = 4096;
 
@@ -65,9 +73,29 @@ export function parseMemoryLimit(text: string): number | undefined {
   return bytes;
 }
 
+/** The limit of memory, and the bound above which it is reclaimed. */
+export type MemoryLimits = Pick<Limits, "memoryBytes" | "memoryHighBytes">;
+
+/**
+ * Parses `memory_limit.txt`: a limit, `high=` with the bound above which memory is reclaimed, or both
+ * (`1G high=768M`).
+ *
+ * @throws {RangeError} With the text and what was expected.
+ */
+export function parseMemoryLimits(text: string): MemoryLimits {
+  const [, limit = "", high = ""] = /^([^=]*?)(?:(?:^|\s)high=(\S*))?$/.exec(text.trim()) ??
+    ["", text];
+  const [memoryBytes, memoryHighBytes] = [parseMemoryLimit(limit), parseMemoryLimit(high)];
+  return {
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+    ...(memoryHighBytes === undefined ? {} : { memoryHighBytes }),
+  };
+}
+
 /**
  * Parses `disk_io_limit.txt`: a rate for reading and writing on each disk (`10MB/s` decimal,
- * `10MiB/s` binary), or one for each (`read=50MB/s write=10MB/s`, either may be left out).
+ * `10MiB/s` binary), or one for each (`read=50MB/s write=10MB/s`, either may be left out), and operations
+ * a second (`read-iops=1000 write-iops=500`).
  *
  * @throws {RangeError} With the text and what was expected.
  */
@@ -77,23 +105,46 @@ export function parseDiskIoLimit(text: string): DiskRates {
   );
 }
 
-/** A rate for reading and one for writing; one that is not named is absent. */
-export type DiskRates = Pick<Limits, "readBytesPerSecond" | "writeBytesPerSecond">;
+/** Rates of bytes and of operations, for reading and for writing; one that is not named is absent. */
+export type DiskRates = Pick<
+  Limits,
+  | "readBytesPerSecond"
+  | "writeBytesPerSecond"
+  | "readOperationsPerSecond"
+  | "writeOperationsPerSecond"
+>;
+
+/** How each is written in front of its value. */
+const RATE_FIELDS: ReadonlyMap<string, keyof DiskRates> = new Map([
+  ["read", "readBytesPerSecond"],
+  ["write", "writeBytesPerSecond"],
+  ["read-iops", "readOperationsPerSecond"],
+  ["write-iops", "writeOperationsPerSecond"],
+]);
+
+/** All of them. */
+export const RATE_NAMES: readonly (keyof DiskRates)[] = [...RATE_FIELDS.values()];
 
 /** The same with Infinity for one that is named and unlimited. */
 export function parseDiskIoRates(text: string): DiskRates {
   const value = text.trim();
-  if (isUnlimited(value)) return { readBytesPerSecond: Infinity, writeBytesPerSecond: Infinity };
+  if (isUnlimited(value)) return Object.fromEntries(RATE_NAMES.map((name) => [name, Infinity]));
   const limits: DiskRates = {};
   if (!value.includes("=")) {
     const rate = parseRate(value, text);
     return { readBytesPerSecond: rate, writeBytesPerSecond: rate };
   }
   for (const part of value.split(/\s+/)) {
-    const match = /^(read|write)=(.+)$/.exec(part);
-    const field = match?.[1] === "read" ? "readBytesPerSecond" : "writeBytesPerSecond";
-    if (match === null || limits[field] !== undefined) throw malformed(text, RATE_EXPECTED);
-    limits[field] = isUnlimited(match[2] ?? "") ? Infinity : parseRate(match[2] ?? "", text);
+    const [name = "", value = ""] = part.split(/=(.+)/);
+    const field = RATE_FIELDS.get(name);
+    if (field === undefined || value === "" || limits[field] !== undefined) {
+      throw malformed(text, RATE_EXPECTED);
+    }
+    limits[field] = isUnlimited(value)
+      ? Infinity
+      : name.endsWith("-iops")
+      ? parseOperations(value, text)
+      : parseRate(value, text);
   }
   return limits;
 }
@@ -106,6 +157,22 @@ export function parseDiskIoRates(text: string): DiskRates {
  */
 export function parseProcessLimit(text: string): number | undefined {
   return isUnlimited(text.trim()) ? undefined : parseCount(text);
+}
+
+/**
+ * Parses a limit of operations a second: a number from 1 on, or `max`.
+ *
+ * @returns Undefined for unlimited.
+ * @throws {RangeError} The text is neither.
+ */
+export function parseOperationLimit(text: string): number | undefined {
+  return isUnlimited(text.trim()) ? undefined : parseOperations(text.trim(), text);
+}
+
+function parseOperations(value: string, text: string): number {
+  const count = countWithin(value, 1, MAX_OPERATIONS);
+  if (count === undefined) throw malformed(text, "operations a second, a whole number from 1 on");
+  return count;
 }
 
 const RATE_EXPECTED = 'a rate such as "10MB/s" or "10MiB/s", "read=50MB/s write=10MB/s", or "max"';

@@ -3,6 +3,7 @@
  *
  * Pure: the launcher and the one-shot scripts (lib/shim/) do the writing and reading. Sources: the kernel's Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
  */
+import { RATE_NAMES } from "../common/limits.ts";
 import { isJobId } from "../common/job_id.ts";
 import type {
   CgroupHost,
@@ -120,17 +121,27 @@ export function hasController(host: CgroupHost, controller: Controller): boolean
   return host.hierarchies.some((hierarchy) => hierarchy.controllers.includes(controller));
 }
 
+/** Whether the host can take memory back above a bound without killing. */
+export function hasMemoryHigh(host: CgroupHost): boolean {
+  return host.hierarchies.some(({ version, controllers }) =>
+    version === 2 && controllers.includes("memory")
+  );
+}
+
+/** Said where it cannot. */
+export const NO_MEMORY_HIGH =
+  "this host cannot hold a high memory limit: it takes the memory controller of cgroup v2";
+
 function requireControllers(host: CgroupHost, limits: Limits, verb: "start" | "update"): void {
   const wanted: [Controller, boolean, string][] = [
     ["cpu", limits.cpuCores !== undefined, "a CPU limit"],
     ["memory", limits.memoryBytes !== undefined, "a memory limit"],
-    [
-      "io",
-      (limits.readBytesPerSecond ?? limits.writeBytesPerSecond) !== undefined,
-      "a disk I/O limit",
-    ],
+    ["io", RATE_NAMES.some((name) => limits[name] !== undefined), "a disk I/O limit"],
     ["pids", limits.processes !== undefined, "a process limit"],
   ];
+  if (limits.memoryHighBytes !== undefined && !hasMemoryHigh(host)) {
+    throw new JobError("precondition", `Cannot ${verb} the job: ${NO_MEMORY_HIGH}`);
+  }
   for (const [controller, asked, name] of wanted) {
     if (!asked || hasController(host, controller)) continue;
     throw new JobError(

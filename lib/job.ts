@@ -5,6 +5,7 @@ import { type ActiveJob, ActiveJobs } from "./job/active_jobs.ts";
 import { adoptJobs } from "./job/adopt.ts";
 import type { JobBounds } from "./job/bounds.ts";
 import { type Clock, SYSTEM_CLOCK } from "../common/clock.ts";
+import { RATE_NAMES } from "../common/limits.ts";
 import { type EndingParts, Endings, type StopOptions } from "./job/endings.ts";
 import { type EventQuery, type EventsPage, followEvents, RecentRecords } from "./job/events.ts";
 import { JobFolders } from "./job/folder.ts";
@@ -340,11 +341,9 @@ export class JobManager {
   async holdDiskLimits(): Promise<void> {
     const jobs: { jobId: string; limits: JobRecord["limits"] }[] = [];
     for (const { record: { id, limits, state }, isOver } of this.#parts.active) {
-      const { readBytesPerSecond, writeBytesPerSecond } = limits;
-      const diskLimits = {
-        ...(readBytesPerSecond === undefined ? {} : { readBytesPerSecond }),
-        ...(writeBytesPerSecond === undefined ? {} : { writeBytesPerSecond }),
-      };
+      const diskLimits = Object.fromEntries(
+        RATE_NAMES.map((name) => [name, limits[name]]).filter(([, rate]) => rate !== undefined),
+      );
       if (!isOver && isRunning(state) && Object.keys(diskLimits).length > 0) {
         jobs.push({ jobId: id, limits: diskLimits });
       }

@@ -4,12 +4,13 @@ import {
   type Limits,
   malformed,
   MAX_BYTES,
+  MAX_OPERATIONS,
   MIN_BYTES_PER_SECOND,
   MIN_CPU_PERCENT,
   MIN_MEMORY_BYTES,
   parseCpuLimit,
   parseDiskIoLimit,
-  parseMemoryLimit,
+  parseMemoryLimits,
 } from "../common/limits.ts";
 import { JobError } from "./errors.ts";
 
@@ -39,11 +40,11 @@ export function readLimits(folder: string, purpose: LimitPurpose = "start the jo
   const read = <T>(name: string, parse: (text: string) => T) =>
     readLimit(folder, { name, parse, purpose });
   const cpu = read(LIMIT_FILES.cpu, parseCpuLimit);
-  const memory = read(LIMIT_FILES.memory, parseMemoryLimit);
+  const memory = read(LIMIT_FILES.memory, parseMemoryLimits);
   const diskIo = read(LIMIT_FILES.diskIo, parseDiskIoLimit);
   return {
     ...(cpu === undefined ? {} : { cpuCores: cpu }),
-    ...(memory === undefined ? {} : { memoryBytes: memory }),
+    ...memory,
     ...diskIo,
   };
 }
@@ -64,9 +65,9 @@ export function narrowLimits(
   for (const name of LIMIT_NAMES) {
     const value = asked[name];
     if (value === undefined) continue;
-    const { least, text } = LEAST[name];
-    if (!(value >= least && value <= MAX_BYTES)) {
-      const expected = value > MAX_BYTES ? `at most ${MAX_BYTES}` : `at least ${least}`;
+    const { least, most = MAX_BYTES, text } = LEAST[name];
+    if (!(value >= least && value <= most)) {
+      const expected = value > most ? `at most ${most}` : `at least ${least}`;
       throw new JobError(
         "invalid",
         `Cannot ${purpose}: ${value} is not a valid ${text} limit: expected ${expected}`,
@@ -94,12 +95,15 @@ export function lowerLimits(one: Limits, other: Limits): Limits {
   return limits;
 }
 
-const LEAST: Record<keyof Limits, { least: number; text: string }> = {
+const LEAST: Record<keyof Limits, { least: number; most?: number; text: string }> = {
   cpuCores: { least: MIN_CPU_PERCENT / 100, text: "CPU" },
   memoryBytes: { least: MIN_MEMORY_BYTES, text: "memory" },
   readBytesPerSecond: { least: MIN_BYTES_PER_SECOND, text: "reading" },
   writeBytesPerSecond: { least: MIN_BYTES_PER_SECOND, text: "writing" },
   processes: { least: 1, text: "process" },
+  memoryHighBytes: { least: MIN_MEMORY_BYTES, text: "high memory" },
+  readOperationsPerSecond: { least: 1, most: MAX_OPERATIONS, text: "read operations" },
+  writeOperationsPerSecond: { least: 1, most: MAX_OPERATIONS, text: "write operations" },
 };
 
 /** What a limit is called in messages. */

@@ -190,6 +190,9 @@ const LIMIT_NAMES: readonly (keyof JobLimits)[] = [
   "readBytesPerSecond",
   "writeBytesPerSecond",
   "processes",
+  "memoryHighBytes",
+  "readOperationsPerSecond",
+  "writeOperationsPerSecond",
 ];
 
 function toLimits(limits: JobLimits): NonNullable<JobSpec["limits"]> {

@@ -40,6 +40,9 @@ const LIMITS: Names<JobLimits> = {
   readBytesPerSecond: true,
   writeBytesPerSecond: true,
   processes: true,
+  memoryHighBytes: true,
+  readOperationsPerSecond: true,
+  writeOperationsPerSecond: true,
 };
 const ISOLATION: Names<Isolation> = { privateTmp: true, noNetwork: true, ownProcesses: true };
 const START: Names<StartOptions> = {

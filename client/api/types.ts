@@ -68,6 +68,12 @@ export interface JobLimits {
   readonly writeBytesPerSecond?: number | undefined;
   /** Processes and threads at once. */
   readonly processes?: number | undefined;
+  /** Above so much memory the kernel slows the job down and reclaims memory; needs cgroup v2. */
+  readonly memoryHighBytes?: number | undefined;
+  /** Reads, on each disk. */
+  readonly readOperationsPerSecond?: number | undefined;
+  /** Writes, on each disk. */
+  readonly writeOperationsPerSecond?: number | undefined;
 }
 
 /** What a job has used so far. A field is absent where the host does not count it. */

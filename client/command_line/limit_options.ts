@@ -6,6 +6,7 @@ import {
   parseCpuLimit,
   parseDiskIoRates,
   parseMemoryLimit,
+  parseOperationLimit,
   parseProcessLimit,
 } from "../../common/limits.ts";
 import { parsedOption } from "./options.ts";
@@ -17,6 +18,11 @@ export interface LimitOptions {
   /** Bytes. */
   readonly memory?: number;
   readonly diskIo?: DiskRates;
+  /** Bytes. */
+  readonly memoryHigh?: number;
+  /** Operations a second. */
+  readonly readIops?: number;
+  readonly writeIops?: number;
   readonly processes?: number;
 }
 
@@ -39,8 +45,23 @@ export function defineLimitOptions(command: Command): void {
     parsedOption("--memory <size>", "such as 256M", { parse: orUnlimited(parseMemoryLimit) }),
   );
   add(
+    parsedOption("--memory-high <size>", "above it the job is slowed down, not killed", {
+      parse: orUnlimited(parseMemoryLimit),
+    }),
+  );
+  add(
     parsedOption("--disk-io <rate>", 'such as 10MB/s, or "read=50MB/s write=10MB/s"', {
       parse: parseDiskIoRates,
+    }),
+  );
+  add(
+    parsedOption("--read-iops <n>", "reads a second, on each disk", {
+      parse: orUnlimited(parseOperationLimit),
+    }),
+  );
+  add(
+    parsedOption("--write-iops <n>", "writes a second, on each disk", {
+      parse: orUnlimited(parseOperationLimit),
     }),
   );
   add(
@@ -51,12 +72,16 @@ export function defineLimitOptions(command: Command): void {
 }
 
 /** The limits that the options name. */
-export function toLimits({ cpu, memory, diskIo, processes }: LimitOptions): GivenLimits {
+export function toLimits(options: LimitOptions): GivenLimits {
+  const { cpu, memory, memoryHigh, diskIo, readIops, writeIops, processes } = options;
   const named: [keyof Limits, number | undefined][] = [
     ["cpuCores", cpu],
     ["memoryBytes", memory],
+    ["memoryHighBytes", memoryHigh],
     ["readBytesPerSecond", diskIo?.readBytesPerSecond],
     ["writeBytesPerSecond", diskIo?.writeBytesPerSecond],
+    ["readOperationsPerSecond", readIops ?? diskIo?.readOperationsPerSecond],
+    ["writeOperationsPerSecond", writeIops ?? diskIo?.writeOperationsPerSecond],
     ["processes", processes],
   ];
   const given = named.filter(([, value]) => value !== undefined && value !== Infinity);

@@ -17,6 +17,15 @@ const LATER_FIELDS: readonly {
     isGiven: ({ nice }) => typeof nice === "number",
     isClusters: true,
   },
+  ...([
+    ["memoryHighBytes", "memory_high_bytes", "--memory-high"],
+    ["readOperationsPerSecond", "read_operations_per_second", "--read-iops"],
+    ["writeOperationsPerSecond", "write_operations_per_second", "--write-iops"],
+  ] as const).map(([name, field, option]) => ({
+    field: `limits.${field}`,
+    option,
+    isGiven: ({ limits }: StartRequest) => typeof limits?.[name] === "number",
+  })),
   { field: "open_files", option: "--nofile", isGiven: ({ openFiles = 0 }) => openFiles !== 0 },
 ];
 

@@ -219,6 +219,7 @@ function describeResources(
       "Memory",
       joinFacts([
         fact("limit", limits?.memoryBytes, binaryBytes),
+        fact("high", limits?.memoryHighBytes, binaryBytes),
         fact("now", usage?.memoryBytes, binaryBytes),
         fact("peak", usage?.memoryPeakBytes, binaryBytes),
       ]),
@@ -227,6 +228,7 @@ function describeResources(
       "Disk read",
       joinFacts([
         fact("limit", limits?.readBytesPerSecond, (bytes) => `${binaryBytes(bytes)}/s`),
+        fact("limit", limits?.readOperationsPerSecond, (count) => `${count} operations/s`),
         fact("done", usage?.readBytes, binaryBytes),
       ]),
     ],
@@ -234,6 +236,7 @@ function describeResources(
       "Disk write",
       joinFacts([
         fact("limit", limits?.writeBytesPerSecond, (bytes) => `${binaryBytes(bytes)}/s`),
+        fact("limit", limits?.writeOperationsPerSecond, (count) => `${count} operations/s`),
         fact("done", usage?.writtenBytes, binaryBytes),
       ]),
     ],

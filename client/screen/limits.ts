@@ -8,6 +8,9 @@ const SHOWN = {
   readBytesPerSecond: ["disk read", (bytes: number) => `${binaryBytes(bytes)}/s`],
   writeBytesPerSecond: ["disk write", (bytes: number) => `${binaryBytes(bytes)}/s`],
   processes: ["processes", String],
+  memoryHighBytes: ["high memory", binaryBytes],
+  readOperationsPerSecond: ["disk reads", (count: number) => `${count}/s`],
+  writeOperationsPerSecond: ["disk writes", (count: number) => `${count}/s`],
 } as const satisfies Record<
   keyof JobLimits__Output,
   readonly [string, (value: number) => string]

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import {
   parseCpuLimit,
   parseDiskIoLimit,
-  parseMemoryLimit,
+  parseMemoryLimits,
   parseProcessLimit,
 } from "../../common/limits.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
@@ -46,12 +46,11 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
   if ((form.words[0] ?? "") === "") throw wrong("the program is missing.");
   const { stdin, stopSignal, privateTmp, noNetwork, ownProcesses } = form;
   const cpuCores = parsed(form.cpu, "CPU", parseCpuLimit);
-  const memoryBytes = parsed(form.memory, "memory", parseMemoryLimit);
   const processes = parsed(form.processes, "processes", parseProcessLimit);
   const graceMs = parsed(form.grace, "grace period", parseDurationMs);
   const limits = {
     ...(cpuCores !== undefined && { cpuCores }),
-    ...(memoryBytes !== undefined && { memoryBytes }),
+    ...parsed(form.memory, "memory", parseMemoryLimits),
     ...parsed(form.diskIo, "disk I/O", parseDiskIoLimit),
     ...(processes !== undefined && { processes }),
   };

@@ -1,4 +1,5 @@
 import { Option } from "commander";
+import { Turns } from "../../common/turns.ts";
 import { forEachJob } from "../command_line/for_each_job.ts";
 import { defineLimitOptions, type LimitOptions, toLimits } from "../command_line/limit_options.ts";
 import type { JobTarget, VerbCall } from "../command_line/servers.ts";
@@ -9,6 +10,12 @@ import { listJobs } from "../jobs/list.ts";
 import { toListRequest } from "../jobs/state.ts";
 import { type LimitChange, updateJob } from "../jobs/update.ts";
 import { describeLimits } from "../screen/limits.ts";
+
+/** Updates under way at once: the server bounds the calls of each user. */
+const MAX_UPDATING = 16;
+
+/** One that takes longer waits for a kernel that is stuck, and holds up no other. */
+const MAX_UPDATE_MS = 10_000;
 
 interface UpdateOptions extends LimitOptions {
   readonly fromFiles?: true;
@@ -68,11 +75,15 @@ Examples:
       return await forEachJob(command.args, call, (target) => update(call, target, change));
     }
     const ids = await runningJobs(call);
+    const turns = new Turns(MAX_UPDATING, MAX_UPDATE_MS);
     if (ids.length === 0) call.terminal.note("no job is running");
     return await forEachJob(
       ids,
       call,
-      (target) => update(call, target, change).catch((error) => unlessEnded(target, error)),
+      async (target) => {
+        using _turn = await turns.take();
+        await update(call, target, change).catch((error) => unlessEnded(target, error));
+      },
     );
   },
 };

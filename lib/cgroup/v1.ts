@@ -1,5 +1,14 @@
 /** The files of cgroup v1 (kernel: Documentation/admin-guide/cgroup-v1/, scheduler/sched-bwc.rst). */
+import type { DiskRates } from "../../common/limits.ts";
 import { type Controller, type ControllerFiles, CPU_PERIOD_USEC, type Setting } from "./types.ts";
+
+/** The file of each limit of a disk. */
+const THROTTLES: readonly (readonly [keyof DiskRates, string])[] = [
+  ["readBytesPerSecond", "blkio.throttle.read_bps_device"],
+  ["writeBytesPerSecond", "blkio.throttle.write_bps_device"],
+  ["readOperationsPerSecond", "blkio.throttle.read_iops_device"],
+  ["writeOperationsPerSecond", "blkio.throttle.write_iops_device"],
+];
 
 /** What each controller's files are called and mean on cgroup v1. */
 export const v1Controllers: Record<Controller, ControllerFiles> = {
@@ -37,19 +46,11 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
   },
   io: {
     settings: () => [],
-    diskSettings: ({ readBytesPerSecond, writeBytesPerSecond }) => [
-      ...throttle("blkio.throttle.read_bps_device", readBytesPerSecond),
-      ...throttle("blkio.throttle.write_bps_device", writeBytesPerSecond),
-    ],
+    diskSettings: (limits) => THROTTLES.flatMap(([name, file]) => throttle(file, limits[name])),
     changes: () => [],
-    diskChanges: ({ readBytesPerSecond, writeBytesPerSecond }, names) => [
-      ...names.has("readBytesPerSecond")
-        ? throttle("blkio.throttle.read_bps_device", readBytesPerSecond ?? 0)
-        : [],
-      ...names.has("writeBytesPerSecond")
-        ? throttle("blkio.throttle.write_bps_device", writeBytesPerSecond ?? 0)
-        : [],
-    ],
+    diskChanges: (limits, names) =>
+      THROTTLES.filter(([name]) => names.has(name))
+        .flatMap(([name, file]) => throttle(file, limits[name] ?? 0)),
     // Each is there with its own scheduler of disk requests; the defaults are 500 and 100.
     lowWeight: [{ file: "blkio.weight", value: "50" }, { file: "blkio.bfq.weight", value: "10" }],
     counters: ["blkio.throttle.io_service_bytes_recursive"],
@@ -75,6 +76,6 @@ function quotaOf(cpuCores: number | undefined): string {
 }
 
 /** Sets the limit of a disk; 0 takes it away. */
-function throttle(file: string, bytesPerSecond: number | undefined): Setting[] {
-  return bytesPerSecond === undefined ? [] : [{ file, value: String(bytesPerSecond) }];
+function throttle(file: string, rate: number | undefined): Setting[] {
+  return rate === undefined ? [] : [{ file, value: String(rate) }];
 }

@@ -1,6 +1,14 @@
 /** The files of cgroup v2 (kernel: Documentation/admin-guide/cgroup-v2.rst). */
-import type { Controller, ControllerFiles } from "./types.ts";
-import { CPU_PERIOD_USEC } from "./types.ts";
+import type { DiskRates } from "../../common/limits.ts";
+import { type Controller, type ControllerFiles, CPU_PERIOD_USEC, type Setting } from "./types.ts";
+
+/** The key of each limit of a disk in io.max. */
+const IO_KEYS: readonly (readonly [keyof DiskRates, string])[] = [
+  ["readBytesPerSecond", "rbps"],
+  ["writeBytesPerSecond", "wbps"],
+  ["readOperationsPerSecond", "riops"],
+  ["writeOperationsPerSecond", "wiops"],
+];
 
 /** What each controller's files are called and mean on cgroup v2. */
 export const v2Controllers: Record<Controller, ControllerFiles> = {
@@ -17,15 +25,18 @@ export const v2Controllers: Record<Controller, ControllerFiles> = {
   memory: {
     // memory.oom.group: a job that lost one process to the OOM killer is not left half alive.
     // memory.swap.max is absent where the kernel has no swap.
-    settings: ({ memoryBytes }) =>
-      memoryBytes === undefined ? [] : [
+    settings: ({ memoryBytes, memoryHighBytes }) => [
+      ...memoryHighBytes === undefined ? [] : [memoryHigh(memoryHighBytes)],
+      ...memoryBytes === undefined ? [] : [
         { file: "memory.max", value: String(memoryBytes) },
         { file: "memory.swap.max", value: "0", optional: true },
         { file: "memory.oom.group", value: "1", optional: true },
       ],
+    ],
     // Swap first: what cannot be freed from memory must not go there when memory.max is set.
-    changes: ({ memoryBytes }, names) =>
-      !names.has("memoryBytes") ? [] : [
+    changes: ({ memoryBytes, memoryHighBytes }, names) => [
+      ...names.has("memoryHighBytes") ? [memoryHigh(memoryHighBytes)] : [],
+      ...!names.has("memoryBytes") ? [] : [
         {
           file: "memory.swap.max",
           value: memoryBytes === undefined ? "max" : "0",
@@ -34,26 +45,15 @@ export const v2Controllers: Record<Controller, ControllerFiles> = {
         { file: "memory.max", value: String(memoryBytes ?? "max") },
         { file: "memory.oom.group", value: memoryBytes === undefined ? "0" : "1", optional: true },
       ],
+    ],
     // memory.peak came with Linux 5.19.
     counters: ["memory.current", "memory.peak", "memory.events"],
   },
   io: {
     settings: () => [],
-    diskSettings: ({ readBytesPerSecond, writeBytesPerSecond }) => {
-      const rates = [
-        ...(readBytesPerSecond === undefined ? [] : [`rbps=${readBytesPerSecond}`]),
-        ...(writeBytesPerSecond === undefined ? [] : [`wbps=${writeBytesPerSecond}`]),
-      ];
-      return rates.length === 0 ? [] : [{ file: "io.max", value: rates.join(" ") }];
-    },
+    diskSettings: (limits) => ioMax(IO_KEYS.filter(([name]) => limits[name] !== undefined), limits),
     changes: () => [],
-    diskChanges: ({ readBytesPerSecond, writeBytesPerSecond }, names) => {
-      const rates = [
-        ...names.has("readBytesPerSecond") ? [`rbps=${readBytesPerSecond ?? "max"}`] : [],
-        ...names.has("writeBytesPerSecond") ? [`wbps=${writeBytesPerSecond ?? "max"}`] : [],
-      ];
-      return rates.length === 0 ? [] : [{ file: "io.max", value: rates.join(" ") }];
-    },
+    diskChanges: (limits, names) => ioMax(IO_KEYS.filter(([name]) => names.has(name)), limits),
     // Each is there with its own scheduler of disk requests; the default is 100.
     lowWeight: [{ file: "io.weight", value: "10" }, { file: "io.bfq.weight", value: "10" }],
     counters: ["io.stat"],
@@ -70,4 +70,15 @@ export const v2Controllers: Record<Controller, ControllerFiles> = {
 function cpuMax(cpuCores: number | undefined): string {
   const quota = cpuCores === undefined ? "max" : Math.round(cpuCores * CPU_PERIOD_USEC);
   return `${quota} ${CPU_PERIOD_USEC}`;
+}
+
+function memoryHigh(bytes: number | undefined): Setting {
+  return { file: "memory.high", value: String(bytes ?? "max") };
+}
+
+/** Sets these limits of a disk; the kernel keeps the others. */
+function ioMax(keys: typeof IO_KEYS, limits: DiskRates): Setting[] {
+  if (keys.length === 0) return [];
+  const value = keys.map(([name, key]) => `${key}=${limits[name] ?? "max"}`).join(" ");
+  return [{ file: "io.max", value }];
 }

@@ -2,7 +2,15 @@
 import { dirname } from "node:path";
 import { SYSTEM_CLOCK } from "../../common/clock.ts";
 import { isJobId } from "../../common/job_id.ts";
-import { hasController, launchersGroup, parentGroups, planChanges, planGroups } from "../cgroup.ts";
+import {
+  hasController,
+  hasMemoryHigh,
+  launchersGroup,
+  NO_MEMORY_HIGH,
+  parentGroups,
+  planChanges,
+  planGroups,
+} from "../cgroup.ts";
 import { parseUsage } from "../cgroup/counters.ts";
 import { type HostReport, parseHostReport, toCgroupHost } from "../cgroup/host.ts";
 import type { CgroupHost, Controller, Placement, Setting, Usage } from "../cgroup/types.ts";
@@ -393,6 +401,9 @@ function capabilitiesOf(host: CgroupHost): Capabilities {
     readBytesPerSecond: support("io"),
     writeBytesPerSecond: support("io"),
     processes: support("pids"),
+    memoryHighBytes: hasMemoryHigh(host) ? "held" : { refused: NO_MEMORY_HIGH },
+    readOperationsPerSecond: support("io"),
+    writeOperationsPerSecond: support("io"),
   };
   return {
     engine: "",

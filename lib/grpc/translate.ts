@@ -47,7 +47,13 @@ export function toReadRange(request: StreamRequest__Output): ReadRange {
 }
 
 /** Fields of a start that earlier servers ignore: a client asks for them where they are told. */
-export const START_FIELDS: readonly string[] = ["nice", "open_files"];
+export const START_FIELDS: readonly string[] = [
+  "nice",
+  "open_files",
+  "limits.memory_high_bytes",
+  "limits.read_operations_per_second",
+  "limits.write_operations_per_second",
+];
 
 /**
  * Which times a Stream asks for; undefined: it asks for none.

@@ -4,7 +4,7 @@
 #   output, gaps (what is missing in it), orders and watch (the server's)
 #   is_root (whether the job has groups of its own), has_secrets, has_input: yes or empty
 #   cpu_quota (microseconds of each cpu_period), memory_bytes, read_rate, write_rate (bytes a second),
-#   processes: empty for no limit
+#   memory_high, read_operations, write_operations (a second), processes: empty for no limit
 #   timeout_ms (0: none), grace_ms, stop_signal
 #   main_levels (how far below the main process the command is), enter (the text of enter.sh)
 #   and what enter.sh takes as job_worker_...; the command is in the positional parameters.

@@ -13,8 +13,8 @@ make_groups() {
     limit_group
   done
   [ -z "$cpu_quota" ] || refuse controller cpu
-  [ -z "$memory_bytes" ] || refuse controller memory
-  [ -z "$read_rate$write_rate" ] || refuse controller io
+  [ -z "$memory_bytes$memory_high" ] || refuse controller memory
+  [ -z "$read_rate$write_rate$read_operations$write_operations" ] || refuse controller io
   [ -z "$processes" ] || refuse controller pids
 }
 
@@ -127,7 +127,11 @@ limit_group() {
       [ -z "$read_rate" ] || disk_settings="$group/blkio.throttle.read_bps_device $read_rate$newline"
       [ -z "$write_rate" ] ||
         disk_settings="$disk_settings$group/blkio.throttle.write_bps_device $write_rate$newline"
-      read_rate='' write_rate=''
+      [ -z "$read_operations" ] ||
+        disk_settings="$disk_settings$group/blkio.throttle.read_iops_device $read_operations$newline"
+      [ -z "$write_operations" ] ||
+        disk_settings="$disk_settings$group/blkio.throttle.write_iops_device $write_operations$newline"
+      read_rate='' write_rate='' read_operations='' write_operations=''
       ;;
     pids)
       [ -z "$processes" ] || set_file "$group/pids.max" "$processes"
@@ -143,9 +147,15 @@ limit_group() {
         set_file "?$group/memory.swap.max" 0
         memory_bytes=''
       fi
-      if [ -n "$read_rate$write_rate" ] && [ -e "$group/io.max" ]; then
-        disk_settings="$group/io.max ${read_rate:+rbps=$read_rate}${write_rate:+ wbps=$write_rate}$newline"
-        read_rate='' write_rate=''
+      if [ -n "$memory_high" ] && [ -e "$group/memory.high" ]; then
+        set_file "$group/memory.high" "$memory_high"
+        memory_high=''
+      fi
+      if [ -n "$read_rate$write_rate$read_operations$write_operations" ] && [ -e "$group/io.max" ]; then
+        disk_settings="$group/io.max ${read_rate:+rbps=$read_rate}${write_rate:+ wbps=$write_rate}"
+        disk_settings="$disk_settings${read_operations:+ riops=$read_operations}"
+        disk_settings="$disk_settings${write_operations:+ wiops=$write_operations}$newline"
+        read_rate='' write_rate='' read_operations='' write_operations=''
       fi
       if [ -n "$processes" ] && [ -e "$group/pids.max" ]; then
         set_file "$group/pids.max" "$processes"

@@ -26,6 +26,7 @@ async function kernelFile(jobId: string, ...names: string[]): Promise<string> {
 const cpuOf = (id: string) => kernelFile(id, "cpu.cfs_quota_us", "cpu.max");
 const memoryOf = (id: string) => kernelFile(id, "memory.limit_in_bytes", "memory.max");
 const writesOf = (id: string) => kernelFile(id, "blkio.throttle.write_bps_device", "io.max");
+const operationsOf = (id: string) => kernelFile(id, "blkio.throttle.write_iops_device", "io.max");
 const processesOf = (id: string) => kernelFile(id, "pids.max");
 
 Deno.test("update: limits of running jobs", async (t) => {
@@ -50,6 +51,12 @@ Deno.test("update: limits of running jobs", async (t) => {
       assert.equal(held?.memoryBytes, Number(memory), "the status is not what the kernel holds");
       assert(Number(memory) <= limits.memoryBytes && Number(memory) > 256 * MIB - 1);
       assert.deepEqual([held?.cpuCores, held?.processes], [0.5, 9]);
+      // Operations are held beside bytes, each by itself.
+      await alice.update(id, { limits: { writeOperationsPerSecond: 50 } });
+      assert.match(await operationsOf(id), /^\d+:\d+ (.*wiops=)?50\b/m);
+      assert.match(await writesOf(id), /\b5000000\b/);
+      await alice.update(id, { reset: ["write_operations_per_second"] });
+      assert(!/\b50\b/.test(await operationsOf(id)));
       // Up, down and away again.
       await alice.update(id, { limits: { memoryBytes: 512 * MIB } });
       await alice.update(id, { limits: { memoryBytes: 64 * MIB, cpuCores: 1 } });

@@ -2,6 +2,13 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a high memory limit is dropped where cgroup v1 has no such file",
+    file: "lib/cgroup.ts",
+    from: "if (limits.memoryHighBytes !== undefined && !hasMemoryHigh(host)) {",
+    to: "if (limits.memoryHighBytes === -1) {",
+    tests: ["cgroup"],
+  },
+  {
     name: "a limit that is refused leaves those before it changed",
     file: "lib/shim/update.sh",
     from: "  old=$file\\ $before$newline$old\n  changed=",

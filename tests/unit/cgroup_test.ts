@@ -150,6 +150,27 @@ Deno.test("planGroups: what is not limited is not set", () => {
   assert.deepEqual(settingsOf(writeOnly), [`job-worker/${ID}/io.max = DISK wbps=4096`]);
 });
 
+Deno.test("planGroups: operations on disks and high memory, where the kernel has them", () => {
+  const asked = { readOperationsPerSecond: 100, writeOperationsPerSecond: 50 };
+  assert.deepEqual(
+    settingsOf(planGroups(hostOf("probe_v2.txt"), ID, { ...asked, memoryHighBytes: 1e6 })),
+    [
+      `job-worker/${ID}/io.max = DISK riops=100 wiops=50`,
+      `job-worker/${ID}/memory.high = 1000000`,
+    ],
+  );
+  assert.deepEqual(settingsOf(planGroups(hostOf("probe_hybrid.txt"), ID, asked)), [
+    `blkio/job-worker/${ID}/blkio.throttle.read_iops_device = DISK 100`,
+    `blkio/job-worker/${ID}/blkio.throttle.write_iops_device = DISK 50`,
+  ]);
+  for (const name of ["probe_v1.txt", "probe_hybrid.txt"]) {
+    assert.throws(
+      () => planGroups(hostOf(name), ID, { memoryHighBytes: 1e6 }),
+      (error) => error instanceof JobError && /memory controller of cgroup v2/.test(error.message),
+    );
+  }
+});
+
 Deno.test("planGroups: a limit that the host cannot hold fails, and is not dropped", () => {
   const host: CgroupHost = {
     kind: "v2",
@@ -162,6 +183,9 @@ Deno.test("planGroups: a limit that the host cannot hold fails, and is not dropp
     readBytesPerSecond: /disk I\/O limit \(the io controller/,
     writeBytesPerSecond: /disk I\/O limit \(the io controller/,
     processes: /process limit \(the pids controller/,
+    memoryHighBytes: /high memory limit: it takes the memory controller of cgroup v2/,
+    readOperationsPerSecond: /disk I\/O limit \(the io controller/,
+    writeOperationsPerSecond: /disk I\/O limit \(the io controller/,
   };
   for (const [name, expected] of Object.entries(names)) {
     assert.throws(() => planGroups(host, ID, { [name]: 1e6 }), (error) => {

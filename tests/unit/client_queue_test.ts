@@ -7,6 +7,7 @@ import { Session } from "../../client/connection/session.ts";
 import { ClientError } from "../../client/errors.ts";
 import { toQueueFields } from "../../client/jobs/queue.ts";
 import { startJob, toStartRequest } from "../../client/jobs/start.ts";
+import type { JobLimits } from "../../proto/contract.ts";
 import { JobWorkerClient } from "../../client/mod.ts";
 import type { StartOptions } from "../../client/api/types.ts";
 import { toJobSpec } from "../../client/api/arguments.ts";
@@ -139,10 +140,11 @@ for (
 async function startOn(
   engine: string,
   queue: Parameters<typeof toQueueFields>[0],
-  { jobsWait = false, startFields = [], openFiles }: {
+  { jobsWait = false, startFields = [], openFiles, limits }: {
     jobsWait?: boolean;
     startFields?: string[];
     openFiles?: number | undefined;
+    limits?: JobLimits;
   } = {},
 ) {
   const connection = new FakeConnection((method) =>
@@ -150,7 +152,7 @@ async function startOn(
   );
   const open = () => Promise.resolve(connection.asConnection);
   const session = new Session(ENDPOINT, { open });
-  const request = toStartRequest(["ls"], { idempotencyKey: "key", queue, openFiles });
+  const request = toStartRequest(["ls"], { idempotencyKey: "key", queue, openFiles, limits });
   const answer = await startJob(session, request).catch((error: unknown) => error);
   return { answer, calls: connection.calls };
 }
@@ -212,6 +214,13 @@ Deno.test("startJob: what a server would ignore is refused, and not promised", a
     const startFields = ["nice", "open_files"];
     assert.equal((await startOn("", queue, { openFiles, startFields })).answer, "x");
   }
+  const limits = { memoryHighBytes: 2 ** 20 };
+  assert.match(
+    ((await startOn("", {}, { limits })).answer as Error).message,
+    /--memory-high needs a newer server/,
+  );
+  const startFields = ["limits.memory_high_bytes"];
+  assert.equal((await startOn("", {}, { limits, startFields })).answer, "x");
   assert((await startOn("Slurm 1", {}, { openFiles: 64 })).answer instanceof ClientError);
 });
 

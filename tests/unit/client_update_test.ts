@@ -25,9 +25,22 @@ Deno.test("limit options: max is no limit of the job's own, for each of them", (
     limits: { writeBytesPerSecond: 5_000_000 },
     unlimited: ["readBytesPerSecond", "processes"],
   });
+  assert.deepEqual(
+    read("--read-iops", "100", "--disk-io", "write-iops=50", "--memory-high", "1M"),
+    {
+      limits: {
+        memoryHighBytes: 2 ** 20,
+        readOperationsPerSecond: 100,
+        writeOperationsPerSecond: 50,
+      },
+      unlimited: [],
+    },
+  );
   assert.deepEqual(read("--disk-io", "max").unlimited, [
     "readBytesPerSecond",
     "writeBytesPerSecond",
+    "readOperationsPerSecond",
+    "writeOperationsPerSecond",
   ]);
   assert.deepEqual(read("--disk-io", "read=5MB/s").unlimited, []);
 });

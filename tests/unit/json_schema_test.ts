@@ -27,6 +27,9 @@ const ENDED: QueryResponse__Output = {
     readBytesPerSecond: 1,
     writeBytesPerSecond: 1,
     processes: 2,
+    memoryHighBytes: 4,
+    readOperationsPerSecond: 1,
+    writeOperationsPerSecond: 1,
   },
   usage: {
     memoryBytes: 0,

@@ -20,7 +20,12 @@ const ALL_LIMITS: Limits = {
   readBytesPerSecond: 10_000_000,
   writeBytesPerSecond: 5_000_000,
   processes: 100,
+  readOperationsPerSecond: 100,
+  writeOperationsPerSecond: 50,
 };
+
+/** What cgroup v1 does not have. */
+const V2_LIMITS: Limits = { ...ALL_LIMITS, memoryHighBytes: 128 * MIB };
 
 function hostOf(name: string): CgroupHost {
   const folder = join(import.meta.dirname ?? ".", "..", "fixtures");
@@ -44,21 +49,23 @@ const HYBRID = ["cpu", "cpuacct", "memory", "blkio", "pids", "unified"]
   .map((name) => `/sys/fs/cgroup/${name}/other/job`);
 
 Deno.test("planChanges: v2, in the job's own groups; what has no limit any more is freed", () => {
-  assert.deepEqual(planned("probe_v2.txt", V2, ALL_LIMITS), [
+  assert.deepEqual(planned("probe_v2.txt", V2, V2_LIMITS), [
     "cpu.max 50000 100000",
+    "memory.high 134217728",
     "?memory.swap.max 0",
     `memory.max ${256 * MIB}`,
     "?memory.oom.group 1",
     "pids.max 100",
-    "io.max rbps=10000000 wbps=5000000",
+    "io.max rbps=10000000 wbps=5000000 riops=100 wiops=50",
   ]);
   assert.deepEqual(planned("probe_v2.txt", V2, {}), [
     "cpu.max max 100000",
+    "memory.high max",
     "?memory.swap.max max",
     "memory.max max",
     "?memory.oom.group 0",
     "pids.max max",
-    "io.max rbps=max wbps=max",
+    "io.max rbps=max wbps=max riops=max wiops=max",
   ]);
 });
 
@@ -72,6 +79,8 @@ Deno.test("planChanges: v1, with memory and swap in an order that works both way
     "pids.max 100",
     "blkio.throttle.read_bps_device 10000000",
     "blkio.throttle.write_bps_device 5000000",
+    "blkio.throttle.read_iops_device 100",
+    "blkio.throttle.write_iops_device 50",
   ]);
   assert.deepEqual(planned("probe_hybrid.txt", HYBRID, {}), [
     "cpu.cfs_period_us 100000",
@@ -82,6 +91,8 @@ Deno.test("planChanges: v1, with memory and swap in an order that works both way
     "pids.max max",
     "blkio.throttle.read_bps_device 0",
     "blkio.throttle.write_bps_device 0",
+    "blkio.throttle.read_iops_device 0",
+    "blkio.throttle.write_iops_device 0",
   ]);
 });
 

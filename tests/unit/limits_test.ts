@@ -1,7 +1,13 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { JobError } from "../../lib/errors.ts";
-import { parseCpuLimit, parseDiskIoLimit, parseMemoryLimit } from "../../common/limits.ts";
+import {
+  parseCpuLimit,
+  parseDiskIoLimit,
+  parseMemoryLimit,
+  parseMemoryLimits,
+  parseOperationLimit,
+} from "../../common/limits.ts";
 import { type Limits, narrowLimits, readLimits } from "../../lib/limits.ts";
 
 const UNLIMITED = ["max", "", "\n", "  max \r\n", "\t"];
@@ -102,8 +108,40 @@ Deno.test("parseDiskIoLimit: a rate for both, or one for each", () => {
     ["read=50MB/s write=10MB/s", { readBytesPerSecond: 50e6, writeBytesPerSecond: 10e6 }],
     ["write=1MiB/s", { writeBytesPerSecond: 1024 ** 2 }],
     ["read=max write=1MB/s", { writeBytesPerSecond: 1e6 }],
+    ["read=1MB/s read-iops=100 write-iops=max", {
+      readBytesPerSecond: 1e6,
+      readOperationsPerSecond: 100,
+    }],
+    ["write-iops=4294967295", { writeOperationsPerSecond: 2 ** 32 - 1 }],
   ];
   for (const [text, limits] of cases) assert.deepEqual(parseDiskIoLimit(text), limits, text);
+});
+
+Deno.test("parseMemoryLimits: a limit, and the bound above which memory is taken back", () => {
+  const MIB = 1024 ** 2;
+  const cases: [string, ReturnType<typeof parseMemoryLimits>][] = [
+    ["", {}],
+    ["max", {}],
+    ["256M\n", { memoryBytes: 256 * MIB }],
+    [" 1G high=768M ", { memoryBytes: 1024 * MIB, memoryHighBytes: 768 * MIB }],
+    ["max high=2M", { memoryHighBytes: 2 * MIB }],
+    ["high=2M", { memoryHighBytes: 2 * MIB }],
+    ["1M high=max", { memoryBytes: MIB }],
+  ];
+  for (const [text, limits] of cases) assert.deepEqual(parseMemoryLimits(text), limits, text);
+  for (
+    const text of ["1Ghigh=1M", "1G low=1M", "1G high=1", "1G high=1M 2", "1G 2G", "high=1M 1G"]
+  ) {
+    assert.throws(() => parseMemoryLimits(text), /is not a valid limit/, text);
+  }
+});
+
+Deno.test("parseDiskIoLimit: operations are whole numbers that the kernel can hold", () => {
+  for (const count of ["0", "-1", "1.5", "4294967296", "1MB/s", ""]) {
+    assert.throws(() => parseDiskIoLimit(`read-iops=${count}`), /is not a valid limit/, count);
+  }
+  assert.equal(parseOperationLimit("max"), undefined);
+  assert.equal(parseOperationLimit("7"), 7);
 });
 
 Deno.test("parseDiskIoLimit: rates without a time, tiny, huge and doubled ones are refused", () => {
@@ -199,6 +237,9 @@ Deno.test("narrowLimits: more than the server allows, and what is not a valid li
     { readBytesPerSecond: 1 },
     { writeBytesPerSecond: 0 },
     { processes: 0 },
+    { memoryHighBytes: 1 },
+    { readOperationsPerSecond: 0 },
+    { writeOperationsPerSecond: 2 ** 32 },
   ];
   for (const asked of junk) {
     assert.throws(() => narrowLimits({}, asked), (error) => {

@@ -370,7 +370,13 @@ Deno.test("service: Info says what the server is and who the caller is", async (
     queues: ["builds: 1 of 2 run, 5 wait"],
     jobsWait: true,
     openStdin: true,
-    startFields: ["nice", "open_files"],
+    startFields: [
+      "nice",
+      "open_files",
+      "limits.memory_high_bytes",
+      "limits.read_operations_per_second",
+      "limits.write_operations_per_second",
+    ],
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);
   assert.equal(context.job, undefined);

@@ -141,3 +141,39 @@ guestTest("limits: controllers are handed down through a parent of several level
   await client.untilOutput(jobId, new RegExp(`^0::/${parent}/${jobId}$`, "m"));
   await client.stop(jobId, 0);
 });
+
+guestTest(
+  "limits: those of a running job change together, and memory in use is not taken from it",
+  async () => {
+    const server = await sharedServer({ memory: "256M" });
+    const client = server.client();
+    const jobId = await client.shell(
+      "x=$(head -c 6M /dev/zero | tr '\\0' x); y=$x$x$x$x; echo held; sleep 600",
+    );
+    await client.untilOutput(jobId, /held/);
+    const file = (name: string) => groupFile(server, jobId, name);
+    await assert.rejects(
+      client.update(jobId, { limits: { cpuCores: 0.5, memoryBytes: 16 * MIB } }),
+      /it uses \d+ bytes of memory that cannot be freed/,
+    );
+    assert.equal(await file("cpu.max"), "max 100000");
+    assert.equal(await file("memory.max"), String(256 * MIB));
+    assert.equal(await file("memory.high"), "max");
+    const limits = {
+      cpuCores: 0.5,
+      memoryBytes: 128 * MIB,
+      memoryHighBytes: 96 * MIB,
+      writeOperationsPerSecond: 50,
+    };
+    const { limits: held } = await client.update(jobId, { limits });
+    assert.equal(held?.memoryHighBytes, 96 * MIB);
+    assert.equal(await file("cpu.max"), "50000 100000");
+    assert.equal(await file("memory.max"), String(128 * MIB));
+    assert.equal(await file("memory.high"), String(96 * MIB));
+    assert.match(await file("io.max"), /^\d+:\d+ rbps=max wbps=max riops=max wiops=50$/m);
+    await client.update(jobId, { reset: ["memory_high_bytes", "write_operations_per_second"] });
+    assert.equal(await file("memory.high"), "max");
+    assert.equal(await file("io.max"), "");
+    await client.stop(jobId, 0);
+  },
+);

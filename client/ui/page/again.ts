@@ -43,10 +43,15 @@ export function formLike(job: Job, jobUser: string | undefined): Prefill {
       timeout: job.timeoutMs === 0 ? "" : inUnits(job.timeoutMs, DURATION_UNITS_MS),
       // A hundredth of a percent is below what the kernel counts.
       cpu: text(limits?.cpuCores, (cores) => `${Number((cores * 100).toFixed(2))}%`),
-      memory: text(limits?.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),
+      memory: [
+        text(limits?.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),
+        text(limits?.memoryHighBytes, (bytes) => `high=${inUnits(bytes, BINARY_UNITS_BYTES)}`),
+      ].filter((part) => part !== "").join(" "),
       diskIo: [
         text(limits?.readBytesPerSecond, (bytes) => `read=${rateText(bytes)}`),
         text(limits?.writeBytesPerSecond, (bytes) => `write=${rateText(bytes)}`),
+        text(limits?.readOperationsPerSecond, (count) => `read-iops=${count}`),
+        text(limits?.writeOperationsPerSecond, (count) => `write-iops=${count}`),
       ].filter((part) => part !== "").join(" "),
       processes: text(limits?.processes, String),
       partition: job.partition,

@@ -109,11 +109,15 @@ function splitVariables(variables: Readonly<Record<string, string>>) {
 /** Empty: no limit. */
 function limitVariables({ limits }: BatchRequest): Record<string, string> {
   const { cpuCores, memoryBytes, readBytesPerSecond, writeBytesPerSecond, processes } = limits;
+  const { memoryHighBytes, readOperationsPerSecond, writeOperationsPerSecond } = limits;
   const text = (value: number | undefined) => value === undefined ? "" : String(value);
   return {
     cpu_period: String(CPU_PERIOD_USEC),
     cpu_quota: cpuCores === undefined ? "" : String(Math.round(cpuCores * CPU_PERIOD_USEC)),
     memory_bytes: text(memoryBytes),
+    memory_high: text(memoryHighBytes),
+    read_operations: text(readOperationsPerSecond),
+    write_operations: text(writeOperationsPerSecond),
     read_rate: text(readBytesPerSecond),
     write_rate: text(writeBytesPerSecond),
     processes: text(processes),

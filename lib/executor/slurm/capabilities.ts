@@ -41,6 +41,9 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
       readBytesPerSecond: "held",
       writeBytesPerSecond: "held",
       processes: "held",
+      memoryHighBytes: "held",
+      readOperationsPerSecond: "held",
+      writeOperationsPerSecond: "held",
     };
   }
   const refused = (what: string) => ({
@@ -57,6 +60,9 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
     readBytesPerSecond: refused("a disk limit"),
     writeBytesPerSecond: refused("a disk limit"),
     processes: refused("a limit of processes (--max-processes)"),
+    memoryHighBytes: refused("a high memory limit"),
+    readOperationsPerSecond: refused("a disk limit"),
+    writeOperationsPerSecond: refused("a disk limit"),
   };
 }
 
