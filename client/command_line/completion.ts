@@ -16,6 +16,9 @@ const CONTEXT_VERBS = ["use", "remove", "rm"];
 /** Completes contexts: their names, from the config file. */
 const CONTEXTS = "worker-client context list --quiet 2>/dev/null";
 
+/** Completes queues: their names, from the server. */
+const QUEUES = "worker-client doctor 2>/dev/null | sed -n 's/^ok  *queue  *\\([^:]*\\):.*/\\1/p'";
+
 /** Options of `list` that find the jobs of a kind. */
 const LIST_OPTIONS: Readonly<Record<JobKind, string>> = {
   all: "--all",
@@ -124,6 +127,8 @@ ${values.join("\n")}
     local earlier=
     [[ $current == *,* ]] && earlier=\${current%,*},
     COMPREPLY=($(compgen -P "$option$earlier" -W "$(${CONTEXTS})" -- "\${current##*,}"))
+  elif [[ $before == --queue ]]; then
+    COMPREPLY=($(compgen -W "$(${QUEUES})" -- "$current"))
   elif [[ -n $words ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$current"))
   elif [[ $current == -* ]]; then
@@ -235,6 +240,8 @@ function fishOption(option: Option, command?: Command): string {
   );
   const value = long === "--context"
     ? [`-x -a "(${CONTEXTS})"`]
+    : long === "--queue"
+    ? [`-x -a "(${QUEUES})"`]
     : values !== undefined
     ? [`-x -a "${values.words.join(" ")}"`]
     : required

@@ -13,46 +13,50 @@ export interface JobBounds {
   readonly maxWaitingJobsPerUser: number;
 }
 
+/** How many jobs there are, of those that a bound is about. */
+export interface JobCounts {
+  /** Of the owner who is about to start another. */
+  readonly own: number;
+  readonly all: number;
+}
+
 /**
  * Makes sure that another job may run.
  *
- * @param owners The owner of each job that runs or is being started.
- * @param owner Who is about to start one.
+ * @param owner Who is about to start it.
  * @throws {JobError} "exhausted", with the name of the bound.
  */
 export function requireRoom(
-  owners: readonly string[],
+  { own, all }: JobCounts,
   owner: string,
   { maxJobs, maxJobsPerUser }: Pick<JobBounds, "maxJobs" | "maxJobsPerUser">,
 ): void {
-  const own = owners.filter((other) => other === owner).length;
   if (own >= maxJobsPerUser) {
     throw refusal(`${owner} has ${own} jobs running, the most that --max-jobs-per-user allows`);
   }
-  if (owners.length >= maxJobs) {
-    throw refusal(`${owners.length} jobs are running, the most that --max-jobs allows`);
+  if (all >= maxJobs) {
+    throw refusal(`${all} jobs are running, the most that --max-jobs allows`);
   }
 }
 
 /**
  * Makes sure that another job may wait on this host.
  *
- * @param owners As above, of those that wait.
+ * @param owner Who is about to start it.
  * @throws {JobError} "exhausted", with the name of the bound.
  */
 export function requireRoomToWait(
-  owners: readonly string[],
+  { own, all }: JobCounts,
   owner: string,
   { maxWaitingJobs, maxWaitingJobsPerUser }: JobBounds,
 ): void {
-  const own = owners.filter((other) => other === owner).length;
   if (own >= maxWaitingJobsPerUser) {
     throw refusal(
       `${owner} has ${own} jobs waiting, the most that --max-waiting-jobs-per-user allows`,
     );
   }
-  if (owners.length >= maxWaitingJobs) {
-    throw refusal(`${owners.length} jobs are waiting, the most that --max-waiting-jobs allows`);
+  if (all >= maxWaitingJobs) {
+    throw refusal(`${all} jobs are waiting, the most that --max-waiting-jobs allows`);
   }
 }
 

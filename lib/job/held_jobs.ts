@@ -22,8 +22,8 @@ import { refOf } from "./refs.ts";
 /** How soon a change of the file of queues is noticed while jobs wait and nothing else happens. */
 const LOOK_INTERVAL_MS = 1000;
 
-/** How long a job waits that could not be launched for a passing reason. */
-const RETRY_MS = 5000;
+/** How long no job is launched after one could not be, for a reason that is the host's. */
+const PAUSE_MS = 5000;
 
 /** Jobs that are launched at once. */
 const MAX_LAUNCHING = 16;
@@ -68,8 +68,6 @@ interface HeldJob {
   readonly begun: PromiseWithResolvers<Begun>;
   readonly ended: PromiseWithResolvers<Ending>;
   place: "aside" | "in line" | "launching";
-  /** After an attempt that came to nothing: when the next is made, and why. */
-  retry?: { readonly atMs: number; readonly reason: string };
   /** A Stop that came while it was being launched. */
   order?: StopOrder;
   cancelTimer?: () => void;
@@ -92,6 +90,8 @@ export class HeldJobs {
   #looking: Promise<void> = Promise.resolve();
   /** Whether something has happened since the last look began. */
   #isDue = false;
+  /** Until when no job is launched, since one could not be; and why. */
+  #pause: { readonly untilMs: number; readonly reason: string } | undefined;
   #isClosed = false;
   #cancelLook: (() => void) | undefined;
 
@@ -183,17 +183,17 @@ export class HeldJobs {
     await this.#looking;
   }
 
-  #reasonOf({ place, openAfter, beginAtMs, retry, queue }: HeldJob, position: number): string {
+  #reasonOf({ place, openAfter, beginAtMs, queue }: HeldJob, position: number): string {
     if (place === "launching") return "its launch";
     const [first] = openAfter;
     if (first !== undefined) {
       return `job ${first}${openAfter.size > 1 ? ` and ${openAfter.size - 1} more` : ""}`;
     }
-    if (retry !== undefined) return `another attempt: ${retry.reason}`;
     if (place === "aside") {
       const isEarly = beginAtMs > this.#parts.clock.nowMs();
       return isEarly ? `its begin time, ${new Date(beginAtMs).toISOString()}` : "its turn";
     }
+    if (this.#pause !== undefined) return `another attempt: ${this.#pause.reason}`;
     if (queue === NO_QUEUE) return "room: the server's bounds allow no more jobs to run";
     const parallelism = this.#queues.get(queue);
     if (parallelism === undefined) return `queue ${queue}, which the server no longer has`;
@@ -206,18 +206,21 @@ export class HeldJobs {
   #place(job: HeldJob): void {
     const { id, owner, queue, beginAtMs, openAfter } = job;
     if (openAfter.size > 0 || this.#isClosed || !this.#jobs.has(id)) return;
-    const waitMs = Math.max(beginAtMs, job.retry?.atMs ?? 0) - this.#parts.clock.nowMs();
+    const waitMs = beginAtMs - this.#parts.clock.nowMs();
     if (waitMs > 0) {
       const pauseMs = Math.min(waitMs, LONGEST_TIMER_MS);
       job.cancelTimer = this.#parts.clock.after(pauseMs, () => this.#place(job));
       return;
     }
-    delete job.retry;
     job.place = "in line";
+    this.#lineOf(queue).add(id, owner);
+    this.#look();
+  }
+
+  #lineOf(queue: string): Line {
     const line = this.#lines.get(queue) ?? new Line();
     this.#lines.set(queue, line);
-    line.add(id, owner);
-    this.#look();
+    return line;
   }
 
   /** Looks whose turn it is, soon: what happens meanwhile is looked at together. */
@@ -275,6 +278,8 @@ export class HeldJobs {
   }
 
   #decide(): void {
+    if (this.#parts.clock.nowMs() < (this.#pause?.untilMs ?? 0)) return;
+    this.#pause = undefined;
     for (const [queue, line] of [...this.#lines]) {
       const parallelism = queue === NO_QUEUE ? Infinity : this.#queues.get(queue) ?? 0;
       while (this.#hasRoom() && (this.#running.get(queue) ?? 0) < parallelism) {
@@ -330,12 +335,16 @@ export class HeldJobs {
       }
       case "later": {
         if (job.order !== undefined) return this.#finish(job, STOPPED_WAITING);
-        job.place = "aside";
-        job.retry = { atMs: clock.nowMs() + RETRY_MS, reason: launch.reason };
+        const { reason, hasTried } = launch;
+        if (this.#pause === undefined) {
+          log.warn("jobs that wait cannot begin now", { job: id, problem: reason });
+        }
+        this.#pause = { untilMs: clock.nowMs() + PAUSE_MS, reason };
         active.setDue(id, false);
         this.#uncount(id);
-        log.warn("a job that waited cannot begin yet", { job: id, problem: launch.reason });
-        return this.#place(job);
+        job.place = "in line";
+        this.#lineOf(job.queue)[hasTried ? "add" : "putBack"](id, job.owner);
+        return this.#look();
       }
       case "never":
         return this.#finish(job, launch.reason);

@@ -25,8 +25,11 @@ export interface LaunchParts {
 /** What became of the attempt. */
 export type Launch =
   | { readonly kind: "launched"; readonly tracked: Tracked }
-  /** It cannot be now: the job waits on. */
-  | { readonly kind: "later"; readonly reason: string }
+  /**
+   * No job can be launched now, or hardly: this one waits on. `hasTried`: it may have been its own fault, and
+   * others go before.
+   */
+  | { readonly kind: "later"; readonly reason: string; readonly hasTried: boolean }
   /** It never will. */
   | { readonly kind: "never"; readonly reason: string };
 
@@ -52,7 +55,7 @@ export async function launchHeld(job: ActiveJob, parts: LaunchParts): Promise<La
   try {
     allowed = allowedLimits();
   } catch (error) {
-    return { kind: "later", reason: reasonOf(error) };
+    return { kind: "later", reason: reasonOf(error), hasTried: false };
   }
   // From here to the record's change without a pause: a Stop comes before or after.
   if (!isHeld(stateOf(job))) return never(STOPPED_WAITING);
@@ -104,7 +107,7 @@ function giveBack(
 ): Launch {
   if (stateOf(job).kind !== "pending") return { kind: "never", reason: STOPPED_WAITING };
   void active.change(job.record.id, { kind: "pending", openAfter: [] }, news);
-  return { kind: "later", reason };
+  return { kind: "later", reason, hasTried: news.attempt !== undefined };
 }
 
 /** As it is now, whatever it was a moment ago. */

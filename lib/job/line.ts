@@ -23,6 +23,17 @@ export class Line {
     this.#change(1);
   }
 
+  /** Puts a job back that was taken last, and had no use of its turn. */
+  putBack(id: string, owner: string): void {
+    const others = [...this.#owners].filter(([other]) => other !== owner);
+    const ids = new Set([id, ...this.#owners.get(owner) ?? []]);
+    this.#owners.clear();
+    for (const [other, theirs] of [[owner, ids], ...others] as const) {
+      this.#owners.set(other, theirs);
+    }
+    this.#change(1);
+  }
+
   /** Takes a job out of the line, wherever it is; one that is not in it is no error. */
   delete(id: string, owner: string): void {
     const ids = this.#owners.get(owner);

@@ -23,7 +23,7 @@ import type { JobSecrets } from "../model/settings.ts";
 import type { JobStore } from "../store.ts";
 import { keepSecrets } from "../store/held_secrets.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
-import { type JobBounds, requireRoom, requireRoomToWait } from "./bounds.ts";
+import { type JobBounds, type JobCounts, requireRoom, requireRoomToWait } from "./bounds.ts";
 import type { Clock } from "../../common/clock.ts";
 import type { Endings } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
@@ -167,13 +167,10 @@ export class Starts {
     const { owner } = options;
     const { title } = request.settings;
     const isHeld = !this.#parts.executor.capabilities.queues && waitsOnHost(request.settings.queue);
-    const others = [...this.#others()];
-    const alike = others.filter((other) => other.isHeld === isHeld).map((other) => other.owner);
-    (isHeld ? requireRoomToWait : requireRoom)(alike, owner, this.#parts.bounds);
+    const check = isHeld ? requireRoomToWait : requireRoom;
+    check(this.#counts(owner, isHeld), owner, this.#parts.bounds);
     // A name is its owner's: nobody learns of others' by it, or keeps them from it.
-    const namesake = title === ""
-      ? undefined
-      : others.find((other) => other.title === title && other.owner === owner);
+    const namesake = title === "" ? undefined : this.#namesake(title, owner);
     if (namesake !== undefined) {
       throw new JobError(
         "precondition",
@@ -190,15 +187,27 @@ export class Starts {
     }
   }
 
-  /** The owners and names of jobs that run, wait, or are being started; each job once. */
-  *#others(): Generator<Beginning> {
+  /** How many jobs run, or wait, or are being started; each job once. */
+  #counts(owner: string, isHeld: boolean): JobCounts {
     const { active } = this.#parts;
-    for (const { record: { id, owner, settings }, isOver } of active) {
-      if (!isOver) yield { owner, title: settings?.title ?? "", isHeld: active.held.has(id) };
+    const tally = isHeld ? active.held : active.running;
+    const starts = [...this.#beginning].filter(([id, start]) =>
+      start.isHeld === isHeld && active.get(id) === undefined
+    );
+    const own = starts.filter(([, start]) => start.owner === owner);
+    return { own: tally.of(owner) + own.length, all: tally.size + starts.length };
+  }
+
+  /** A job of an owner with a name, that runs, waits, or is being started. */
+  #namesake(title: string, owner: string): Pick<Beginning, "isHeld"> | undefined {
+    const { active } = this.#parts;
+    for (const { record, isOver } of active) {
+      const isAlike = record.settings?.title === title && record.owner === owner;
+      if (isAlike && !isOver) return { isHeld: active.held.has(record.id) };
     }
-    for (const [id, start] of this.#beginning) {
-      if (active.get(id) === undefined) yield start;
-    }
+    return [...this.#beginning.values()].find((start) =>
+      start.title === title && start.owner === owner
+    );
   }
 
   async #begin(

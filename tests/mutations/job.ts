@@ -235,22 +235,22 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "jobs that are being started are not counted",
     file: "lib/job/starts.ts",
-    from: "      if (active.get(id) === undefined) yield start;",
-    to: "",
+    from: "start.isHeld === isHeld && active.get(id) === undefined",
+    to: "start.isHeld === undefined",
     tests: ["job_starts"],
   },
   {
     name: "jobs that are being started are counted twice",
     file: "lib/job/starts.ts",
-    from: "      if (active.get(id) === undefined) yield start;",
-    to: "      yield start;",
+    from: "start.isHeld === isHeld && active.get(id) === undefined",
+    to: "start.isHeld === isHeld && id !== ''",
     tests: ["job_starts"],
   },
   {
     name: "two jobs that run have one name",
     file: "lib/job/starts.ts",
-    from: "other.title === title && other.owner === owner",
-    to: "false",
+    from: "record.settings?.title === title && record.owner === owner",
+    to: "record === undefined",
     tests: ["job_starts"],
   },
   {
@@ -284,8 +284,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the bound for all is one too high",
     file: "lib/job/bounds.ts",
-    from: "owners.length >= maxJobs",
-    to: "owners.length > maxJobs",
+    from: "all >= maxJobs",
+    to: "all > maxJobs",
     tests: ["job_bounds"],
   },
   {
@@ -674,9 +674,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a job without processes takes room until its end is stored",
-    file: "lib/job/starts.ts",
-    from: "      if (!isOver) yield",
-    to: "      if (!isOver || isOver) yield",
+    file: "lib/job/active_jobs.ts",
+    from: "const isActive = !isOver && !hasEnded(state);",
+    to: "const isActive = !hasEnded(state);",
     tests: ["job_starts"],
   },
   {
@@ -1018,8 +1018,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a job's name is refused to others, which tells of it",
     file: "lib/job/starts.ts",
-    from: "other.title === title && other.owner === owner",
-    to: "other.title === title",
+    from: "record.settings?.title === title && record.owner === owner",
+    to: "record.settings?.title === title",
     tests: ["job_starts"],
   },
   {
@@ -1245,9 +1245,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "jobs that wait take the room of jobs that run",
-    file: "lib/job/starts.ts",
-    from: "other.isHeld === isHeld",
-    to: "!other.isHeld || isHeld",
+    file: "lib/job/active_jobs.ts",
+    from: "const isWaiting = isActive && isHeld(state) && !isDue;",
+    to: "const isWaiting = false && isActive && isHeld(state) && !isDue;",
     tests: ["job_held"],
   },
   {
@@ -1274,8 +1274,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a job does not wait for its begin time",
     file: "lib/job/held_jobs.ts",
-    from: "Math.max(beginAtMs, job.retry?.atMs ?? 0)",
-    to: "(job.retry?.atMs ?? 0)",
+    from: "const waitMs = beginAtMs - this.#parts.clock.nowMs();",
+    to: "const waitMs = -beginAtMs;",
     tests: ["job_held"],
   },
   {
@@ -1339,6 +1339,13 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "jobs begin while the server ends",
     file: "lib/job/held_jobs.ts",
     from: "    this.#isClosed = true;\n",
+    to: "",
+    tests: ["job_held"],
+  },
+  {
+    name: "what keeps all jobs from beginning is tried with each of them at once",
+    file: "lib/job/held_jobs.ts",
+    from: "if (this.#parts.clock.nowMs() < (this.#pause?.untilMs ?? 0)) return;",
     to: "",
     tests: ["job_held"],
   },

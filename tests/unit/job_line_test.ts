@@ -53,6 +53,14 @@ Deno.test("Line: a job leaves it from anywhere; one that is not in it changes no
   assert.equal(line.size, 0);
 });
 
+Deno.test("Line: a job that is put back is the next one again", () => {
+  const line = lineOf("a1", "a2", "b1");
+  line.putBack(line.take(() => true) ?? "", "a");
+  assert.equal(line.size, 3);
+  assert.equal(line.positionOf("a1"), 1);
+  assert.deepEqual(drain(line), ["a1", "b1", "a2"]);
+});
+
 Deno.test("Line: the positions are those in which the jobs are taken, after each change", () => {
   const line = lineOf("a1", "a2", "a3", "b1", "c1", "c2");
   const check = () => {
