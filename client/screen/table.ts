@@ -21,7 +21,7 @@ const SHORTEST_LAST_COLUMN = 16;
  * Columns that are left out on a narrow terminal, the first one first; before all of these, those in which
  * no job has anything.
  */
-const EXPENDABLE = ["OWNER", "USER", "NODE", "TOOK", "STARTED", "EXIT"];
+const EXPENDABLE = ["OWNER", "USER", "NODE", "WAITS FOR", "TOOK", "STARTED", "EXIT"];
 
 /** What stands where there is nothing to tell. */
 const NOTHING = "-";
@@ -51,16 +51,18 @@ export async function formatTable(
   jobs: readonly PlacedJob[],
   { surface, nowMs, withContext }: { surface: Surface; nowMs: number; withContext: boolean },
 ): Promise<string> {
-  const isOfCluster = jobs.some(({ job }) => placeOf(job) !== "-");
+  const hasPlaces = jobs.some(({ job }) => placeOf(job) !== "-");
+  const isOfCluster = jobs.some(({ job }) => job.node !== "" || job.engineJob !== "");
+  const place = hasPlaces ? [isOfCluster ? "NODE" : "WAITS FOR"] : [];
   const head = [
-    ...["ID", "NAME", "STATE", ...isOfCluster ? ["NODE"] : [], "EXIT", "USER", "OWNER"],
+    ...["ID", "NAME", "STATE", ...place, "EXIT", "USER", "OWNER"],
     ...["STARTED", "TOOK", "COMMAND"],
   ];
   const rows = jobs.map(({ job }) => [
     job.jobID.slice(0, SHORT_ID_CHARACTERS),
     job.title || "-",
     shortState(job),
-    ...isOfCluster ? [placeOf(job)] : [],
+    ...hasPlaces ? [placeOf(job)] : [],
     exitOf(job),
     job.user || "-",
     job.owner || "-",

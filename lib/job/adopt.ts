@@ -67,7 +67,9 @@ export async function adoptJobs(parts: AdoptionParts): Promise<void> {
       waiting.push(takenBack(record, store));
       continue;
     }
-    if (record.settings?.queue !== undefined) void dropSecrets(folders.pathOf(record.id));
+    if (record.settings?.queue !== undefined) {
+      settling.push(dropSecrets(folders.pathOf(record.id)));
+    }
     const job = endings.watch(record, trackedOf(adoption, record, clock), record.createdAtMs);
     if (adoption.kind !== "tracked") settling.push(job.ended);
     else if (record.state.kind === "stopping") settling.push(goOnStopping(job, endings, turns));

@@ -67,7 +67,8 @@ interface HeldJob {
   readonly openAfter: Set<string>;
   readonly begun: PromiseWithResolvers<Begun>;
   readonly ended: PromiseWithResolvers<Ending>;
-  place: "aside" | "in line" | "launching";
+  /** `over`: it will not run, and what it was given is being removed. */
+  place: "aside" | "in line" | "launching" | "over";
   /** A Stop that came while it was being launched. */
   order?: StopOrder;
   cancelTimer?: () => void;
@@ -151,14 +152,14 @@ export class HeldJobs {
     if (job.place === "launching") {
       const { killAtMs } = job.order ?? order;
       job.order = { ...order, killAtMs: Math.min(killAtMs, order.killAtMs) };
-    } else this.#finish(job, STOPPED_WAITING);
+    } else if (job.place !== "over") this.#finish(job, STOPPED_WAITING);
     return true;
   }
 
   /** What a job waits for; undefined: it does not wait here. */
   waitOf(id: string): Wait | undefined {
     const job = this.#jobs.get(id);
-    if (job === undefined) return undefined;
+    if (job === undefined || job.place === "over") return undefined;
     const isInQueue = job.place === "in line" && job.queue !== NO_QUEUE;
     const queuePosition = isInQueue ? this.#lines.get(job.queue)?.positionOf(id) ?? 0 : 0;
     return { reason: this.#reasonOf(job, queuePosition), queuePosition };
@@ -167,7 +168,10 @@ export class HeldJobs {
   /** Queues and what is in them, as `NAME: 1 of 2 run, 5 wait`. */
   async describeQueues(): Promise<string[]> {
     const waiting = new Map<string, number>();
-    for (const { queue } of this.#jobs.values()) waiting.set(queue, (waiting.get(queue) ?? 0) + 1);
+    for (const { queue, place } of this.#jobs.values()) {
+      if (place === "over") continue;
+      waiting.set(queue, (waiting.get(queue) ?? 0) + 1);
+    }
     return [...await this.#parts.queues.current()].map(([name, parallelism]) =>
       `${name}: ${this.#running.get(name) ?? 0} of ${parallelism} run, ${
         waiting.get(name) ?? 0
@@ -205,7 +209,7 @@ export class HeldJobs {
   /** Puts a job in line where nothing else is in its way; otherwise looks again when that may have changed. */
   #place(job: HeldJob): void {
     const { id, owner, queue, beginAtMs, openAfter } = job;
-    if (openAfter.size > 0 || this.#isClosed || !this.#jobs.has(id)) return;
+    if (openAfter.size > 0 || this.#isClosed || job.place === "over") return;
     const waitMs = beginAtMs - this.#parts.clock.nowMs();
     if (waitMs > 0) {
       const pauseMs = Math.min(waitMs, LONGEST_TIMER_MS);
@@ -265,6 +269,7 @@ export class HeldJobs {
     const job = this.#jobs.get(id);
     const active = this.#parts.active.get(id);
     if (job === undefined || active === undefined || !isHeld(active.record.state)) return undefined;
+    if (job.place === "over") return active.ended;
     const state = this.#parts.stateOf(after);
     if (state?.kind !== "exited" || state.exitCode !== 0) {
       this.#finish(job, NOT_AFTER_SUCCESS);
@@ -354,13 +359,18 @@ export class HeldJobs {
   /** Ends a job that has not begun. */
   #finish(job: HeldJob, reason: string): void {
     const { id, owner, queue } = job;
-    this.#jobs.delete(id);
+    job.place = "over";
     job.cancelTimer?.();
     const line = this.#lines.get(queue);
     line?.delete(id, owner);
     if (line?.size === 0) this.#lines.delete(queue);
-    void dropSecrets(this.#parts.folders.pathOf(id));
-    job.ended.resolve({ kind: "never-ran", reason, endedAtMs: this.#parts.clock.nowMs() });
+    void this.#end(job, { kind: "never-ran", reason, endedAtMs: this.#parts.clock.nowMs() });
+  }
+
+  async #end({ id, ended }: HeldJob, ending: Ending): Promise<void> {
+    await dropSecrets(this.#parts.folders.pathOf(id));
+    this.#jobs.delete(id);
+    ended.resolve(ending);
   }
 
   /** A job takes no room any more. */

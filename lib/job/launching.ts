@@ -83,7 +83,7 @@ export async function launchHeld(job: ActiveJob, parts: LaunchParts): Promise<La
       graceMs: settings.graceMs ?? graceMs,
       after: [],
     });
-    void dropSecrets(folders.pathOf(id));
+    await dropSecrets(folders.pathOf(id));
     return { kind: "launched", tracked };
   } catch (error) {
     const isPassing = error instanceof JobError &&

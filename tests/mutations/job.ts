@@ -1316,7 +1316,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what a job was given stays in its folder",
     file: "lib/job/launching.ts",
-    from: "    void dropSecrets(folders.pathOf(id));\n    return { kind",
+    from: "    await dropSecrets(folders.pathOf(id));\n    return { kind",
     to: "    return { kind",
     tests: ["job_held"],
   },

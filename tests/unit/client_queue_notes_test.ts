@@ -254,6 +254,20 @@ Deno.test("formatTable: without a cluster there is no column for it", async () =
   assert.doesNotMatch(await formatTable([{ job, context: undefined }], options), /NODE/);
 });
 
+Deno.test("formatTable: on a host the column says what jobs wait for", async () => {
+  const pendingReason = "its turn in queue builds: 3rd of 7";
+  const ofHost = { engineJob: "", node: "", partition: "" };
+  const jobs = [{ ...PENDING, ...ofHost, pendingReason }, { ...RUNNING, ...ofHost }];
+  const table = await formatTable(
+    jobs.map((job) => ({ job, context: undefined })),
+    { surface: WIDE, nowMs: NOW_MS, withContext: false },
+  );
+  const [head = [], waiting = [], running = []] = table.split("\n").map((line) =>
+    line.split(/ {2,}/)
+  );
+  assert.deepEqual([head[3], waiting[3], running[3]], ["WAITS FOR", `(${pendingReason})`, "-"]);
+});
+
 Deno.test("usageCells: a pending job uses nothing, and is not taken for one that hangs", () => {
   const rates = { cpuPercent: null, readBytesPerSecond: null, writtenBytesPerSecond: null };
   assert.equal(usageCells({ job: PENDING, rates })[2], "pending");
