@@ -23,6 +23,7 @@ const CASES: readonly Case[] = [
   ["worker-client signal HUP web", ["web1"]],
   ["worker-client kill -s HU", ["HUP"]],
   ["worker-client start --stop-signal QU", ["QUIT"]],
+  ["worker-client start --queue bu", ["builds"]],
   ["worker-client completion z", ["zsh"]],
   ["worker-client insp", ["inspect"]],
   ["worker-client inspect web", ["web1"]],
@@ -47,6 +48,7 @@ class Place implements AsyncDisposable {
 
   static async make(): Promise<Place> {
     const server = await TestServer.start();
+    await Deno.writeTextFile(join(server.folder, "queues.txt"), "builds 1\nnight 0\n");
     const folder = await Deno.makeTempDir({ prefix: "job-worker-completion-" });
     await server.client().startWith({ name: "true", title: "nightly" });
     await server.client().wait("nightly");

@@ -51,6 +51,9 @@ Deno.test("specLike: everything of the first job that is not given now", () => {
       limits: { memoryBytes: 77 },
     },
   );
+  const inQueue = like({ queue: "builds" });
+  assert.equal(inQueue.queue?.queue, "builds");
+  assert.equal(like({ queue: "builds" }, { queue: { queue: "night" } }).queue?.queue, "night");
   const changed = like({}, { title: "again", limits: { processes: 5 }, labels: { a: "b" } });
   assert.deepEqual([changed.title, changed.limits, changed.labels], [
     "again",
