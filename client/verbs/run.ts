@@ -6,6 +6,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { follow, type Sink } from "../jobs/follow.ts";
 import { defineTimestamps } from "../command_line/output_time.ts";
 import { StampedSink } from "../screen/stamped_sink.ts";
+import { BufferingHint, bufferingHintOf } from "../screen/buffering_hint.ts";
 import type { SessionContext } from "../connection/session.ts";
 import { InputProgress } from "../screen/input_progress.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
@@ -23,6 +24,8 @@ interface RunOptions extends RetryOptions, StopOptions {
   readonly timestamps?: true;
   readonly quiet?: true;
   readonly detach?: true;
+  /** Variables, as `NAME=VALUE`. */
+  readonly env?: readonly string[];
   /** The job is removed when it has ended. */
   readonly rm?: true;
   /** The file that the job's standard input comes from. */
@@ -94,7 +97,8 @@ Examples:
       terminal.write(new TextEncoder().encode(`${jobID}\n`));
       return ExitStatus.ok;
     }
-    const run = new Run(context, options);
+    const hint = options.quiet ? undefined : bufferingHintOf(command.args, options.env);
+    const run = new Run(context, { ...options, hint });
     return await run.finish(startProgram(context, command));
   },
 };
@@ -102,11 +106,15 @@ Examples:
 /** A job in the foreground. */
 class Run {
   readonly #context: SessionContext;
-  readonly #options: RunOptions;
+  readonly #options: RunOptions & { readonly hint: string | undefined };
   #jobID: string | undefined;
   #isAskedToStop = false;
 
-  constructor(context: SessionContext, options: RunOptions) {
+  /** @param options `hint`: for who waits for output, see {@linkcode BufferingHint}. */
+  constructor(
+    context: SessionContext,
+    options: RunOptions & { readonly hint: string | undefined },
+  ) {
     this.#context = context;
     this.#options = options;
   }
@@ -154,8 +162,10 @@ class Run {
     const over = new AbortController();
     const { signal } = over;
     using progress = new InputProgress(terminal, { isShown: this.#showsProgress });
+    using hint = new BufferingHint(terminal, this.#options.hint);
     const shared: Sink = {
       write: (bytes) => {
+        hint[Symbol.dispose]();
         progress.giveWay();
         terminal.write(bytes);
       },
