@@ -24,8 +24,6 @@ export interface StartOptions extends QueueOptions, LimitOptions {
   readonly stdin?: string;
   /** `run -i`. */
   readonly interactive?: true;
-  /** `start --open-stdin`. */
-  readonly openStdin?: true;
   /** Milliseconds. */
   readonly timeout?: number;
   readonly stopSignal?: string;
@@ -131,7 +129,7 @@ export async function readJobSpec(
     ...(options.stdin !== undefined && {
       stdin: await readInput(options.stdin, terminal),
     }),
-    openStdin: options.interactive ?? options.openStdin,
+    openStdin: options.interactive,
     timeoutMs: options.timeout,
     stopSignal: options.stopSignal,
     graceMs: options.grace,

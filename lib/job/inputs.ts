@@ -68,7 +68,7 @@ export class Inputs {
     if (settings?.openStdin !== true) {
       throw new JobError(
         "precondition",
-        `Cannot send input to job ${id}: it was not started with an open standard input (run -i, start -i)`,
+        `Cannot send input to job ${id}: it was not started with an open standard input (run -i)`,
       );
     }
     await this.#whenFree(id, options);
