@@ -58,6 +58,7 @@ import { QueuePoller } from "./slurm/poller.ts";
 import { isOverIn, type QueueAnswer, statusOf } from "./slurm/queue.ts";
 import { isHosts } from "./placement.ts";
 import { notMounted, Share } from "./slurm/share.ts";
+import { Resubmissions } from "./slurm/resubmission.ts";
 import { openSite, type Site } from "./slurm/site.ts";
 import { Stopping } from "./slurm/stopping.ts";
 import { readSubmission, submissionArguments } from "./slurm/submission.ts";
@@ -109,6 +110,7 @@ export class SlurmExecutor implements Executor {
   readonly #tracked = new Map<string, TrackedJob>();
   /** Jobs that Slurm is about to be told of, or asked for: the users that they run as. */
   readonly #announced = new Map<string, number>();
+  readonly #resubmissions: Resubmissions;
   readonly #stops = new Map<string, Stopping>();
   /** Orders that are under way, by job: a listener reads one after the other. */
   readonly #orders = new Map<string, Promise<unknown>>();
@@ -123,6 +125,7 @@ export class SlurmExecutor implements Executor {
     this.#clock = clock;
     this.#run = run;
     this.capabilities = capabilitiesOf(site, share.canFreeHeads);
+    this.#resubmissions = new Resubmissions(clock);
     this.#leftovers = new Leftovers({ clock, cancel: (jobId, uid) => this.#cancel(jobId, uid) });
     this.#usages = new UsageWatch({
       clock,
@@ -204,12 +207,17 @@ export class SlurmExecutor implements Executor {
       after,
       nowMs,
     });
-    const submission = readSubmission(
-      await this.#run("sbatch", args, { input: batch.script, who: owner }),
-    );
+    const submit = async () =>
+      readSubmission(await this.#run("sbatch", args, { input: batch.script, who: owner }));
+    const submission = await submit();
     if (submission.kind === "taken") return this.#track(request, submission.number);
     if (submission.kind === "refused") return await this.#withdrawn(request, submission.error);
     const { problem, wasHeard } = submission;
+    if (!wasHeard && !this.#resubmissions.isFull) {
+      const { job, tracked } = this.#watch(request, { takenAtMs: Infinity });
+      this.#resubmissions.add(job, submit);
+      return tracked;
+    }
     log.warn("sbatch has failed", { job: jobId, error: problem });
     if (wasHeard) {
       const found = (await this.#poller.next(LOOKUP_TIMEOUT_MS))?.jobs.get(jobId);
@@ -335,11 +343,16 @@ export class SlurmExecutor implements Executor {
 
   statuses(jobIds: readonly string[]): (EngineStatus | undefined)[] {
     const { answer } = this.#poller;
-    return jobIds.map((id) => answer === undefined ? undefined : statusOf(answer, id));
+    return jobIds.map((id) => {
+      const pendingReason = this.#resubmissions.reasonOf(id);
+      if (pendingReason !== undefined) return { pendingReason, asOfMs: this.#clock.nowMs() };
+      return answer === undefined ? undefined : statusOf(answer, id);
+    });
   }
 
   close(): Promise<void> {
     this.#poller.close();
+    this.#resubmissions.close();
     this.#usages.close();
     for (const job of this.#tracked.values()) job.close();
     this.#tracked.clear();
@@ -347,8 +360,16 @@ export class SlurmExecutor implements Executor {
   }
 
   #track(request: TrackedRequest, number?: string): Tracked {
+    return this.#watch(request, { takenAtMs: this.#clock.nowMs(), number }).tracked;
+  }
+
+  /** @param options `takenAtMs`: when Slurm had certainly taken it. `number`: its number there, if it is known. */
+  #watch(
+    request: TrackedRequest,
+    { takenAtMs, number }: { readonly takenAtMs: number; readonly number?: string | undefined },
+  ): { job: TrackedJob; tracked: Tracked } {
     const job = new TrackedJob(request, {
-      takenAtMs: this.#clock.nowMs(),
+      takenAtMs,
       number,
       parts: this.#trackingParts(),
     });
@@ -356,7 +377,8 @@ export class SlurmExecutor implements Executor {
     void job.watch();
     this.#poller.wake();
     const { whenBegun, ended } = job;
-    return { whenBegun, ended, ...(number !== undefined && { engineJob: number }) };
+    const tracked = { whenBegun, ended, ...(number !== undefined && { engineJob: number }) };
+    return { job, tracked };
   }
 
   #trackingParts(): TrackingParts {
@@ -377,6 +399,7 @@ export class SlurmExecutor implements Executor {
   #hear(answer: QueueAnswer): void {
     for (const job of this.#tracked.values()) job.hear(answer);
     this.#leftovers.hear(answer);
+    this.#resubmissions.hear(answer);
   }
 
   /**

@@ -116,6 +116,27 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["slurm_adoption"],
   },
   {
+    name: "what the controller has heard of is handed over again",
+    file: "lib/executor/slurm/resubmission.ts",
+    from: "} else if (submission.wasHeard) {",
+    to: "} else if (submission.wasHeard && waiting.tries < 0) {",
+    tests: ["slurm_start"],
+  },
+  {
+    name: "a start that the controller may have heard of waits for it",
+    file: "lib/executor/slurm.ts",
+    from: "if (!wasHeard && !this.#resubmissions.isFull) {",
+    to: "if (!this.#resubmissions.isFull) {",
+    tests: ["slurm_start"],
+  },
+  {
+    name: "a start that was stopped is handed over all the same",
+    file: "lib/executor/slurm/resubmission.ts",
+    from: "if (job.isOver) return this.#remove(jobId);",
+    to: "",
+    tests: ["slurm_start"],
+  },
+  {
     name: "a job of a user has the group of root",
     file: "lib/executor/slurm/submission.ts",
     from: ", `--gid=${account.gid}`]",

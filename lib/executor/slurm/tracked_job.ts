@@ -75,15 +75,14 @@ export interface TrackingParts {
 /** One job. */
 export class TrackedJob {
   readonly request: TrackedRequest;
-  /** The engine's number of it, where sbatch has told it. */
-  readonly number: string | undefined;
+  #number: string | undefined;
   readonly whenBegun: Promise<Begun>;
   readonly ended: Promise<Ending>;
   readonly #parts: TrackingParts;
   readonly #begun = Promise.withResolvers<Begun>();
   readonly #ended = Promise.withResolvers<Ending>();
   /** When the engine had certainly taken it. */
-  readonly #takenAtMs: number;
+  #takenAtMs: number;
   #newsAtMs: number;
   #isLaunched = false;
   #isBegun = false;
@@ -108,12 +107,25 @@ export class TrackedJob {
     },
   ) {
     this.request = request;
-    this.number = number;
+    this.#number = number;
     this.#parts = parts;
     this.#takenAtMs = takenAtMs;
     this.#newsAtMs = parts.clock.nowMs();
     this.whenBegun = this.#begun.promise;
     this.ended = this.#ended.promise;
+  }
+
+  /** The engine's number of it, where sbatch has told it. */
+  get number(): string | undefined {
+    return this.#number;
+  }
+
+  /** Tells that the engine has it from now on, or may have it: what an answer lacks is missing then. */
+  setTaken(number?: string): void {
+    this.#takenAtMs = this.#parts.clock.nowMs();
+    this.#number = number;
+    this.#newsAtMs = this.#takenAtMs;
+    this.hurry();
   }
 
   /** Whether its launcher is at work, and hears orders. */
