@@ -47,8 +47,8 @@ const STEP_MS = 250;
 /** A long time passes in so many steps. */
 const MAX_STEPS = 40;
 
-/** Calls of the file system that one look at a job takes at most. */
-const FILE_WORK = 8;
+/** Calls of the file system that one look at a job, or one order, takes at most. */
+const FILE_WORK = 20;
 
 /** A condition that has not come true by then fails the test. */
 const DEADLINE_MS = 10_000;
