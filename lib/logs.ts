@@ -9,6 +9,7 @@ import { HEADROOM_BYTES, withHeadroom } from "./logs/headroom.ts";
 import { OutputTimes } from "./logs/output_times.ts";
 import type { TimeEntry } from "./logs/time_index.ts";
 import { PositionedFile } from "./logs/positioned_file.ts";
+import { openRegular } from "./logs/regular_file.ts";
 import { offsetOfLastLines } from "./logs/tail.ts";
 
 /** The most that is read, and given to a reader, at once. */
@@ -171,7 +172,7 @@ export class OutputLog {
         return undefined;
       });
     if (signal.aborted) return;
-    using opened = await Deno.open(this.#path);
+    using opened = await openRegular(this.#path);
     const file = new PositionedFile(opened);
     const size = await file.size();
     this.#noteSize(size);

@@ -6,6 +6,7 @@ import { answerTo } from "../../lib/executor/slurm/control.ts";
 import { ForgedFileError, readNodeFile, replaceFile } from "../../lib/executor/slurm/node_file.ts";
 import { readNodeRecord } from "../../lib/executor/slurm/node_record.ts";
 import { JobFolders } from "../../lib/job/folder.ts";
+import { OutputLog } from "../../lib/logs.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { FAKE_USER, FakeNode, FakeSlurm } from "../support/fake_slurm.ts";
@@ -106,6 +107,27 @@ Deno.test("replaceFile: a link in the file's place is replaced, and not written 
     assert.equal(await Deno.readTextFile(victim), "precious");
     assert.equal(await Deno.readTextFile(path), "1 kill\n");
   }));
+
+for (
+  const [what, make] of [
+    ["a link to a secret of the server's host", (path) => Deno.symlink("/etc/passwd", path)],
+    ["a pipe that nobody writes to", async (path) => {
+      assert.equal((await run("mkfifo", [path])).code, 0);
+    }],
+  ] as readonly (readonly [string, (path: string) => Promise<void>])[]
+) {
+  Deno.test(`OutputLog: ${what} in the place of an output is not read`, () =>
+    inFolder(async (folder) => {
+      const path = join(folder, "output");
+      await make(path);
+      const gapsPath = join(folder, "gaps");
+      const timesPath = join(folder, "times");
+      const output = new OutputLog(path, { firstOffset: 0, finished: true, gapsPath, timesPath });
+      const read = () =>
+        Array.fromAsync(output.read({ follow: false }, new AbortController().signal));
+      await assertJobError(read(), "precondition", /something else is in the place of its file/);
+    }));
+}
 
 /** Open files that this process may have while a folder is removed in which more folders are nested. */
 const FEW_DESCRIPTORS = 500;
