@@ -28,9 +28,16 @@ function submitted(host: JobHost): string[] {
   return host.executor.submissions.map(({ jobId }) => jobId);
 }
 
-async function untilSubmitted(host: JobHost, ids: readonly string[]): Promise<void> {
+/** @param hasBegun Whether their launches come to their end: a test does not end before. */
+async function untilSubmitted(
+  host: JobHost,
+  ids: readonly string[],
+  { hasBegun = true } = {},
+): Promise<void> {
   await soon("they are submitted", () => submitted(host).length >= ids.length);
   assert.deepEqual(submitted(host), ids);
+  if (!hasBegun) return;
+  await soon("they have begun", () => ids.every((id) => !existsSync(heldFile(host, id))));
 }
 
 async function untilKind(host: JobHost, id: string, kind: JobState["kind"]): Promise<JobState> {
@@ -258,7 +265,7 @@ Deno.test("held: a stop that comes while a job is launched stops it then", async
   const gate = Promise.withResolvers<void>();
   host.executor.onSubmit = () => gate.promise;
   const id = await host.start(inQueue());
-  await untilSubmitted(host, [id]);
+  await untilSubmitted(host, [id], { hasBegun: false });
   const stopped = host.manager.stop(id, { graceMs: 0 });
   await untilKind(host, id, "stopping");
   assert(!await isSettled(stopped));
@@ -498,7 +505,7 @@ Deno.test("restart: a server that ends while it launches a job leaves it running
     const gate = Promise.withResolvers<void>();
     host.executor.onSubmit = () => gate.promise;
     const id = await host.start(inQueue());
-    await untilSubmitted(host, [id]);
+    await untilSubmitted(host, [id], { hasBegun: false });
     assert.deepEqual(host.stored(id).state, { kind: "pending" });
     host.crash();
     if (hasBegun) host.executor.adoptions.set(id, { kind: "tracked", ...host.executor.begin(id) });
