@@ -180,6 +180,7 @@ export function describeProgram(): Command {
     onKey: () => () => {},
     onResize: () => () => {},
     write: () => {},
+    writeError: () => {},
     note: () => {},
     isFile: () => Promise.resolve(false),
     isFed: () => Promise.resolve(false),

@@ -12,6 +12,8 @@ export interface Terminal {
    * @throws {ClientError} They cannot be written (a full disk).
    */
   write(bytes: Uint8Array): void;
+  /** The same to standard error. */
+  writeError(bytes: Uint8Array): void;
   /** Whether standard error is a terminal. */
   readonly isAttended: boolean;
   /** How many columns standard output has; undefined where it is not a terminal. */
@@ -95,7 +97,11 @@ const PIPE_RETRY_MS = 5;
  * @throws {ClosedOutputError} The other end is closed (EPIPE).
  * @throws {ClientError} The bytes cannot be written, for instance to a full disk.
  */
-export function writeFully(writer: SyncWriter, bytes: Uint8Array): void {
+export function writeFully(
+  writer: SyncWriter,
+  bytes: Uint8Array,
+  name = "standard output",
+): void {
   let written = 0;
   while (written < bytes.length) {
     try {
@@ -104,9 +110,7 @@ export function writeFully(writer: SyncWriter, bytes: Uint8Array): void {
       if (error instanceof Deno.errors.BrokenPipe) throw new ClosedOutputError();
       if (!(error instanceof Deno.errors.WouldBlock)) {
         throw new ClientError(
-          `Cannot write to standard output: ${
-            messageOf(error)
-          }. Free some space, or write elsewhere.`,
+          `Cannot write to ${name}: ${messageOf(error)}. Free some space, or write elsewhere.`,
           ExitStatus.failed,
         );
       }
@@ -147,6 +151,9 @@ let hasProgress = false;
 export const processTerminal: Terminal = {
   write(bytes) {
     writeFully(Deno.stdout, bytes);
+  },
+  writeError(bytes) {
+    writeFully(Deno.stderr, bytes, "standard error");
   },
   get isAttended() {
     return Deno.stderr.isTerminal();

@@ -39,6 +39,8 @@ export interface Capabilities {
   readonly isolation: boolean;
   /** Whether a job may be sent its input while it runs. */
   readonly openStdin: boolean;
+  /** Whether a job's standard error may be kept apart from its output. */
+  readonly separateStderr: boolean;
   /** Whether a start may name the user that its job runs as. */
   readonly users: boolean;
   /** Whether a job may have a limit of open files of its own. */
@@ -66,6 +68,8 @@ export interface SubmitRequest extends JobRef {
   readonly limits: Limits;
   /** The file that the job's output is appended to; it exists. */
   readonly output: string;
+  /** The same for its standard error, where that is kept apart. */
+  readonly errors?: string;
   /**
    * Between SIGTERM and SIGKILL for the processes that the main process leaves behind; and between the
    * stop signal and SIGKILL of a timeout that the executor keeps.

@@ -276,9 +276,20 @@ export class JobManager {
     return followEvents({ journal, find, views }, query, signal);
   }
 
-  /** The output of a job. @throws {JobError} "not-found". */
-  output(id: string): OutputLog {
-    return this.#lookup.outputOf(this.#lookup.begun(id));
+  /**
+   * The output of a job, or its standard error.
+   *
+   * @throws {JobError} "not-found", or "precondition" where the standard error is not kept apart.
+   */
+  output(id: string, { stderr = false } = {}): OutputLog {
+    const record = this.#lookup.begun(id);
+    const output = stderr ? this.#lookup.errorsOf(record) : this.#lookup.outputOf(record);
+    if (output !== undefined) return output;
+    throw new JobError(
+      "precondition",
+      `Cannot read the standard error of job ${id}: it is in its output; a start keeps it apart with ` +
+        "--separate-stderr",
+    );
   }
 
   /**

@@ -265,7 +265,9 @@ export function createHandlers(options: HandlerOptions): JobServiceHandlers {
       async ({ call, context, ended }) => {
         streams.open += 1;
         try {
-          const output = manager.output(await authorize(call.request, context));
+          const output = manager.output(await authorize(call.request, context), {
+            stderr: call.request.stderr,
+          });
           const range = toReadRange(call.request);
           const timing = toTiming(call.request);
           using sink = new CallSink(call);

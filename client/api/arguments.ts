@@ -129,6 +129,7 @@ export function toJobSpec(options: StartOptions): JobSpec {
     ...(options.openStdin === true && { openStdin: true }),
     ...(limits !== undefined && { limits: toLimits(limits) }),
     ...(isolation !== undefined && { isolation: { ...isolation } }),
+    separateStderr: options.separateStderr === true,
   };
 }
 

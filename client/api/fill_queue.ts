@@ -1,4 +1,5 @@
 import { resolveJobID } from "../jobs/resolve_id.ts";
+import { checkSeparateStderr } from "../jobs/separate_stderr.ts";
 import { readJobOutput } from "../jobs/read_output.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
@@ -25,10 +26,22 @@ export async function fillQueue(
 ): Promise<void> {
   try {
     const jobID = await resolveJobID(session, text, signal);
-    const { offset, tailLines, tailBytes, since, until, timestamps, follow = true } = options;
+    if (options.stderr === true) await checkSeparateStderr(session, jobID, { signal });
+    const { offset, tailLines, tailBytes, since, until, timestamps, stderr, follow = true } =
+      options;
     const [sinceMs, untilMs] = [since?.getTime(), until?.getTime()];
     const { retryForMs = DEFAULT_RETRY_FOR_MS } = options;
-    const range = { jobID, offset, tailLines, tailBytes, sinceMs, untilMs, timestamps, follow };
+    const range = {
+      jobID,
+      stderr,
+      offset,
+      tailLines,
+      tailBytes,
+      sinceMs,
+      untilMs,
+      timestamps,
+      follow,
+    };
     await readJobOutput({ ...range, retryForMs }, {
       session,
       sink: queue,

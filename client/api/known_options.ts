@@ -63,6 +63,7 @@ const START: Names<StartOptions> = {
   graceMs: true,
   limits: true,
   isolation: true,
+  separateStderr: true,
   queue: true,
   partition: true,
   account: true,
@@ -80,6 +81,7 @@ const RUN: Names<RunOptions> = {
   input: true,
   onStart: true,
   onOutput: true,
+  onStderr: true,
   maxOutputBytes: true,
   stopOnAbort: true,
 };
@@ -105,6 +107,7 @@ const STREAM: Names<StreamOptions> = {
   since: true,
   until: true,
   timestamps: true,
+  stderr: true,
   follow: true,
   onResumed: true,
 };

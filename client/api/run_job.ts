@@ -1,6 +1,7 @@
 import { stopUnlessEnded, waitForJob } from "../jobs/end.ts";
 import { DEFAULT_RETRY_FOR_MS } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
+import { hasSeparateStderr } from "../jobs/separate_stderr.ts";
 import { startJob, toStartRequest } from "../jobs/start.ts";
 import { sendInput } from "../jobs/send_input.ts";
 import { checkCommand, checkNumber, toJobSpec } from "./arguments.ts";
@@ -57,12 +58,31 @@ export async function runJob(
   const over = new AbortController();
   try {
     await noteFailure(() => options.onStart?.(jobID));
-    const tail = new OutputTail(maxOutputBytes);
+    const [tail, errors] = [new OutputTail(maxOutputBytes), new OutputTail(maxOutputBytes)];
     const { onOutput = (chunk) => tail.add(chunk), onLost } = options;
-    const stream = new OutputStream(context, jobID, { signal, retryForMs, onLost });
-    const read = async () => {
-      for await (const chunk of stream) await noteFailure(() => onOutput(chunk));
+    const { onStderr = (chunk) => errors.add(chunk) } = options;
+    const isSeparate = spec.separateStderr === true &&
+      await hasSeparateStderr(session, jobID, { signal }) !== false;
+    // Where one cannot be read, or the caller does not take it, the other one is not read on.
+    const failed = new AbortController();
+    const ended = AbortSignal.any([signal, failed.signal]);
+    const reading = { signal: ended, retryForMs, onLost };
+    const stream = new OutputStream(context, jobID, reading);
+    const take = async (chunks: OutputStream, on: NonNullable<RunOptions["onOutput"]>) => {
+      try {
+        for await (const chunk of chunks) await noteFailure(() => on(chunk));
+      } catch (error) {
+        if (!failed.signal.aborted) failed.abort(error);
+        throw failed.signal.reason;
+      }
     };
+    const read = () =>
+      Promise.all([
+        take(stream, onOutput),
+        ...(isSeparate
+          ? [take(new OutputStream(context, jobID, { ...reading, stderr: true }), onStderr)]
+          : []),
+      ]);
     const source = input === undefined ? undefined : failing(inputPieces(input), () => {
       hasCallerFailed = true;
     });
@@ -78,8 +98,14 @@ export async function runJob(
         signal,
       }),
     );
-    const { droppedBytes } = tail;
-    return { job, exitCode: job.exitCode, output: tail.bytes(), droppedBytes };
+    return {
+      job,
+      exitCode: job.exitCode,
+      output: tail.bytes(),
+      droppedBytes: tail.droppedBytes,
+      stderr: errors.bytes(),
+      droppedStderrBytes: errors.droppedBytes,
+    };
   } catch (error) {
     if ((options.stopOnAbort ?? true) && (hasCallerFailed || signal.aborted)) {
       await stopAbandoned(jobID, options, context);

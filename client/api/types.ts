@@ -186,6 +186,12 @@ export interface Job {
   readonly outputBytes: number;
   /** Output before this offset was rotated away. */
   readonly outputFirstOffset: number;
+  /** Whether its standard error is kept apart from its output. */
+  readonly separateStderr: boolean;
+  /** How many bytes it has written to that; null: it is in the output. */
+  readonly stderrBytes: number | null;
+  /** Standard error before this offset was rotated away; null: it is in the output. */
+  readonly stderrFirstOffset: number | null;
   /** The queue of the host in which it waits, or has waited. */
   readonly queue: string | null;
   /** The how manieth its turn in the queue is, from 1 on; null: it is not in line. */
@@ -251,6 +257,8 @@ export interface StartOptions extends CallControl {
   readonly limits?: JobLimits | undefined;
   /** How it is isolated. */
   readonly isolation?: Partial<Isolation> | undefined;
+  /** Keep its standard error apart from its output: `stream` reads it with `stderr: true`. */
+  readonly separateStderr?: boolean | undefined;
   /** The queue of the server's host in which it waits for its turn. */
   readonly queue?: string | undefined;
   /** Not before this time. */
@@ -339,6 +347,8 @@ export interface StreamOptions extends CallControl, RetryOptions {
   readonly until?: Date | undefined;
   /** Whether to tell when each chunk was written: see `OutputStream.timeMs`. */
   readonly timestamps?: boolean | undefined;
+  /** The standard error of a job that keeps it apart, in the place of its output. */
+  readonly stderr?: boolean | undefined;
   /** Whether to continue while the job runs; true unless given. */
   readonly follow?: boolean | undefined;
   /** Called when a broken connection was made again, with the offset of the next byte. */
@@ -411,7 +421,9 @@ export interface RunOptions extends StartOptions, RetryOptions {
    * run, and the job is stopped.
    */
   readonly onOutput?: ((chunk: Uint8Array | Gap) => void | Promise<void>) | undefined;
-  /** How many bytes of the output are kept, the newest; 16 MiB unless given. */
+  /** The same for its standard error, with `separateStderr`. */
+  readonly onStderr?: ((chunk: Uint8Array | Gap) => void | Promise<void>) | undefined;
+  /** How many bytes of each output are kept, the newest; 16 MiB unless given. */
   readonly maxOutputBytes?: number | undefined;
   /** Whether the job is stopped when the run ends early; true unless given. */
   readonly stopOnAbort?: boolean | undefined;
@@ -427,6 +439,10 @@ export interface RunResult {
   readonly output: Uint8Array;
   /** How many bytes before that were dropped. */
   readonly droppedBytes: number;
+  /** The same of its standard error, with `separateStderr`; else that is in the output. */
+  readonly stderr: Uint8Array;
+  /** How many bytes of that were dropped. */
+  readonly droppedStderrBytes: number;
 }
 
 /** Which jobs are measured, and for how long. */

@@ -32,6 +32,7 @@ export interface StartOptions extends QueueOptions, LimitOptions {
   readonly privateTmp?: true;
   readonly network: boolean;
   readonly ownProcesses?: true;
+  readonly separateStderr?: true;
 }
 
 /** Adds the options of a Start. */
@@ -86,6 +87,10 @@ export function defineStartOptions(command: Command): void {
     }),
     process,
   );
+  add(
+    new Option("--separate-stderr", "keep standard error apart from the output (stream --stderr)"),
+    process,
+  );
   const end = "End:";
   add(
     parsedOption("--timeout <duration>", "stop the job after this time", {
@@ -133,6 +138,7 @@ export async function readJobSpec(
     timeoutMs: options.timeout,
     stopSignal: options.stopSignal,
     graceMs: options.grace,
+    separateStderr: options.separateStderr,
     queue: toQueueSpec(options),
     ...(Object.keys(limits).length > 0 && { limits }),
     ...(isIsolated && {

@@ -7,6 +7,8 @@ import type { OutputSink } from "./output_sink.ts";
 /** Which part of a job's output. */
 export interface OutputRange {
   readonly jobID: string;
+  /** Its standard error, which it keeps apart; else its output. */
+  readonly stderr?: boolean | undefined;
   /** Where to start; at most one of the three. None: byte 0. */
   readonly offset?: number | undefined;
   readonly tailLines?: number | undefined;
@@ -45,10 +47,11 @@ export class OutputPosition {
 
   /** The request for everything that is still missing. */
   request(): StreamRequest {
-    const { jobID, tailLines, tailBytes, follow, sinceMs, untilMs } = this.#range;
+    const { jobID, stderr, tailLines, tailBytes, follow, sinceMs, untilMs } = this.#range;
     return {
       jobID,
       noFollow: !follow,
+      ...(stderr && { stderr }),
       ...(this.#next !== undefined && { offset: this.#next }),
       ...(this.#next === undefined && tailLines !== undefined && { tailLines }),
       ...(this.#next === undefined && tailBytes !== undefined && { tailBytes }),

@@ -65,6 +65,7 @@ export function specLike(
     graceMs: given.graceMs ?? job.gracePeriodMs ?? undefined,
     openFiles: given.openFiles ?? (job.openFiles || undefined),
     limits: { ...limits, ...given.limits },
+    separateStderr: given.separateStderr ?? job.separateStderr,
     isolation: given.isolation ?? isolation ?? undefined,
     queue: {
       ...given.queue,

@@ -25,6 +25,8 @@ export interface JobSpec {
   readonly openFiles?: number | undefined;
   readonly limits?: StartRequest["limits"];
   readonly isolation?: StartRequest["isolation"];
+  /** Whether its standard error is kept apart from its output. */
+  readonly separateStderr?: boolean | undefined;
   /** What it waits for, and where it runs on a cluster. */
   readonly queue?: QueueSpec | undefined;
 }
@@ -92,6 +94,7 @@ export function toStartRequest(
     ...(openFiles !== undefined && { openFiles }),
     ...(limits && { limits }),
     ...(isolation && { isolation }),
+    ...(spec.separateStderr && { separateStderr: true }),
     ...toQueueFields({ ...spec.queue }),
   };
 }

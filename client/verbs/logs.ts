@@ -26,6 +26,7 @@ export const logsVerb: Verb = {
         parse: parseTail,
       }),
     );
+    command.addOption(new Option("--stderr", "the standard error of a job that keeps it apart"));
     defineTimes(command);
     command.addOption(
       new Option("-q, --quiet", "show no progress, nor what the job waits for in a queue"),

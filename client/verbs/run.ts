@@ -9,6 +9,7 @@ import { StampedSink } from "../screen/stamped_sink.ts";
 import { BufferingHint, bufferingHintOf } from "../screen/buffering_hint.ts";
 import type { SessionContext } from "../connection/session.ts";
 import { InputProgress } from "../screen/input_progress.ts";
+import { hasSeparateStderr } from "../jobs/separate_stderr.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
 import type { Verb } from "../command_line/verb.ts";
 import type { Terminal } from "../terminal.ts";
@@ -22,6 +23,7 @@ const UNREAD_NOTE_AFTER_MS = 1_000;
 
 interface RunOptions extends RetryOptions, StopOptions {
   readonly timestamps?: true;
+  readonly separateStderr?: true;
   readonly quiet?: true;
   readonly detach?: true;
   /** Variables, as `NAME=VALUE`. */
@@ -162,21 +164,9 @@ class Run {
     const over = new AbortController();
     const { signal } = over;
     using progress = new InputProgress(terminal, { isShown: this.#showsProgress });
-    using hint = new BufferingHint(terminal, this.#options.hint);
-    const shared: Sink = {
-      write: (bytes) => {
-        hint[Symbol.dispose]();
-        progress.giveWay();
-        terminal.write(bytes);
-      },
-      note: (text) => terminal.note(text),
-    };
-    const { timestamps = false } = this.#options;
-    const sink = timestamps ? new StampedSink(shared) : shared;
-    const reading = { jobID, offset: 0, follow: true, timestamps, retryForMs: retry };
     try {
       await Promise.race([
-        follow(reading, { session, sink, signal }),
+        this.#writeOutput(jobID, progress, signal),
         ...(this.#options.interactive ? [this.#failureOfInput(jobID, progress, signal)] : []),
       ]);
     } catch (error) {
@@ -219,6 +209,51 @@ class Run {
       if (!signal.aborted) throw error;
     }
     return await new Promise<never>(() => {});
+  }
+
+  /** Writes the job's output to standard output, and what it keeps apart to standard error. */
+  async #writeOutput(
+    jobID: string,
+    progress: InputProgress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { session, terminal } = this.#context;
+    const { timestamps = false, separateStderr } = this.#options;
+    const failed = new AbortController();
+    const ended = AbortSignal.any([signal, failed.signal]);
+    const write = async (stderr: boolean, sink: Sink) => {
+      const reading = { jobID, stderr, offset: 0, follow: true, timestamps };
+      try {
+        await follow({ ...reading, retryForMs: retryForMs(this.#options) }, {
+          session,
+          sink: timestamps ? new StampedSink(sink) : sink,
+          signal: ended,
+        });
+      } catch (error) {
+        // The other one would go on, and say what became of the connection once more.
+        if (!failed.signal.aborted) failed.abort(error);
+        throw failed.signal.reason;
+      }
+    };
+    const isSeparate = separateStderr && await hasSeparateStderr(session, jobID) !== false;
+    using hint = new BufferingHint(terminal, this.#options.hint);
+    const output: Sink = {
+      write: (bytes) => {
+        hint[Symbol.dispose]();
+        progress.giveWay();
+        terminal.write(bytes);
+      },
+      note: (text) => terminal.note(text),
+    };
+    const errors: Sink = {
+      write: (bytes) => {
+        hint[Symbol.dispose]();
+        progress.giveWay();
+        terminal.writeError(bytes);
+      },
+      note: (text) => terminal.note(`standard error: ${text}`),
+    };
+    await Promise.all([write(false, output), ...(isSeparate ? [write(true, errors)] : [])]);
   }
 
   /** What was asked for has been done: that the job stays is only noted. */

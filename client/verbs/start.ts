@@ -9,6 +9,7 @@ import { defineGrace } from "./stop.ts";
 import { ClientError, GrpcStatus, RefusedCallError } from "../errors.ts";
 import { slipOf } from "../command_line/slips.ts";
 import { ExitStatus } from "../exit_status.ts";
+import { hasSeparateStderr } from "../jobs/separate_stderr.ts";
 import type { Session, SessionContext } from "../connection/session.ts";
 import type { Verb } from "../command_line/verb.ts";
 
@@ -70,7 +71,13 @@ export async function startProgram(
   command: Command,
 ): Promise<string> {
   const options = { idempotencyKey: crypto.randomUUID(), ...command.opts<StartOptions>() };
-  return await sendStart(session, command.args, await readJobSpec(options, terminal));
+  const jobID = await sendStart(session, command.args, await readJobSpec(options, terminal));
+  if (options.separateStderr && await hasSeparateStderr(session, jobID) === false) {
+    terminal.note(
+      "standard error is not kept apart: the server is older than this client, and has both in the output",
+    );
+  }
+  return jobID;
 }
 
 /**

@@ -4,6 +4,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { follow } from "../jobs/follow.ts";
 import { describeNeverRan } from "../jobs/queued.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
+import { checkSeparateStderr } from "../jobs/separate_stderr.ts";
 import { stateOf } from "../jobs/state.ts";
 import { defineTimes, type TimeOptions, toServerTimes } from "../command_line/output_time.ts";
 import { collectedOption, parsedOption } from "../command_line/options.ts";
@@ -34,6 +35,7 @@ export interface StreamOptions extends RetryOptions, TimeOptions {
   /** False: `--no-follow`. */
   readonly follow: boolean;
   readonly quiet?: true;
+  readonly stderr?: true;
 }
 
 /** `stream ID`: writes a job's output until the job ends. */
@@ -66,6 +68,7 @@ export const streamVerb: Verb = {
       "tailBytes",
       parsedOption("--tail-bytes <n>", "start with the last n bytes", { parse: parseCount }),
     );
+    command.addOption(new Option("--stderr", "the standard error of a job that keeps it apart"));
     defineTimes(command);
     command.addOption(new Option("--no-follow", "end with the output that there is now"));
     command.addOption(
@@ -121,6 +124,7 @@ export async function streamJobs(
   return await streamSeveral(call, names, {
     tailLines: options.tail,
     tailBytes: options.tailBytes,
+    stderr: options.stderr,
     follow: options.follow,
     times: options,
     retryForMs: retryForMs(options),
@@ -142,6 +146,7 @@ async function streamJob(
 ): Promise<number> {
   const { session, jobID: name } = await servers.ofJob(text);
   const jobID = await resolveJobID(session, name);
+  if (options.stderr) await checkSeparateStderr(session, jobID);
   using progress = !options.quiet && terminal.isAttended && await terminal.isFile()
     ? new Progress(terminal)
     : undefined;
@@ -155,6 +160,7 @@ async function streamJob(
     tailLines: options.tail,
     tailBytes: options.tailBytes,
     follow: options.follow,
+    stderr: options.stderr,
     ...await toServerTimes(session, options),
     retryForMs: retryForMs(options),
     onBytes: (length) => {
@@ -181,10 +187,15 @@ async function noteNeverRan({ session, terminal }: SessionContext, jobID: string
 async function expectTotal(
   progress: Progress,
   session: Session,
-  { jobID, offset = 0, tail, tailBytes, since, until, follow }: StreamOptions & { jobID: string },
+  { jobID, stderr, offset = 0, tail, tailBytes, since, until, follow }:
+    & StreamOptions
+    & { jobID: string },
 ): Promise<void> {
   if (since !== undefined || until !== undefined) return;
-  const { exited, outputBytes, outputFirstOffset } = await session.call("Query", { jobID });
+  const job = await session.call("Query", { jobID });
+  const { exited } = job;
+  const outputBytes = stderr ? job.stderrBytes : job.outputBytes;
+  const outputFirstOffset = stderr ? job.stderrFirstOffset : job.outputFirstOffset;
   if (tail !== undefined || !exited && follow) return;
   const first = Math.max(
     outputFirstOffset,

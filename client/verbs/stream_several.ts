@@ -9,6 +9,7 @@ import { listJobs } from "../jobs/list.ts";
 import { placedID, splitPlacedID } from "../jobs/placed_job.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
+import { checkSeparateStderr } from "../jobs/separate_stderr.ts";
 import { ACTIVE_STATES, toListRequest } from "../jobs/state.ts";
 import { parsePairs } from "../command_line/options.ts";
 import { type TimeOptions, toServerTimes } from "../command_line/output_time.ts";
@@ -26,6 +27,7 @@ const SHORT_ID_CHARACTERS = 8;
 export interface SeveralOptions {
   readonly tailLines: number | undefined;
   readonly tailBytes: number | undefined;
+  readonly stderr: boolean | undefined;
   readonly follow: boolean;
   readonly times: TimeOptions;
   /** How long a broken connection is tried again, in milliseconds; 0: not at all. */
@@ -113,6 +115,7 @@ export async function streamSeveral(
     const lines = new PrefixedSink(terminal, { name: label, prefix });
     const sink = times.timestamps ? new StampedSink(lines) : lines;
     try {
+      if (options.stderr) await checkSeparateStderr(session, jobID);
       const asked = await toServerTimes(session, times);
       await follow({ ...options, ...asked, jobID }, { session, sink });
     } finally {

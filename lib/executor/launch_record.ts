@@ -24,6 +24,8 @@ export interface LaunchRecord {
     bySignal: boolean;
     /** Bytes at the end of the output that the disk refused. */
     unwrittenBytes: number;
+    /** The same of the standard error, where that is kept apart. */
+    unwrittenErrorBytes: number;
     counters: Map<CounterName, string>;
   };
 }
@@ -46,21 +48,32 @@ export function parseLaunchRecord(text: string): LaunchRecord {
   const endLine = lines.indexOf("end", exitLine);
   if (exitLine === -1 || endLine === -1) return launch;
   const status = Number(lines[exitLine]?.slice("exit ".length));
-  const unwritten = /^unwritten (\d{1,15})$/;
+  const unwritten = /^unwritten(?:-errors)? (\d{1,15})$/;
   const between = lines.slice(2, exitLine);
   launch.exit = {
     status,
     // Besides, the shell prints only a message about the signal that ended the job.
     bySignal: between.some((line) => !unwritten.test(line)) && status > 128,
-    unwrittenBytes: Number(between.map((line) => unwritten.exec(line)?.[1]).find(Boolean) ?? 0),
+    unwrittenBytes: bytesAfter("unwritten ", between),
+    unwrittenErrorBytes: bytesAfter("unwritten-errors ", between),
     counters: parseCounters(lines.slice(exitLine + 1, endLine)),
   };
   return launch;
 }
 
+/** The number in the first whole line with a beginning; 0: there is none. */
+function bytesAfter(key: string, lines: readonly string[]): number {
+  const numbers = lines.filter((line) => line.startsWith(key)).map((line) =>
+    line.slice(key.length)
+  );
+  return Number(numbers.find((text) => /^\d{1,15}$/.test(text)) ?? 0);
+}
+
 /** How a job ended whose launch record was complete at a time. */
 export function endingOf(
-  { status, bySignal, unwrittenBytes, counters }: NonNullable<LaunchRecord["exit"]>,
+  { status, bySignal, unwrittenBytes, unwrittenErrorBytes, counters }: NonNullable<
+    LaunchRecord["exit"]
+  >,
   endedAtMs: number,
 ): Extract<Ending, { kind: "exited" }> {
   return {
@@ -70,6 +83,7 @@ export function endingOf(
     oomKilled: parseOomKills(counters) > 0,
     usage: parseUsage(counters),
     ...(unwrittenBytes > 0 ? { unwrittenBytes } : {}),
+    ...(unwrittenErrorBytes > 0 ? { unwrittenErrorBytes } : {}),
     endedAtMs,
   };
 }

@@ -167,7 +167,7 @@ export class LocalExecutor implements Executor {
         owner: request.owner,
         words: [
           folder,
-          request.output,
+          lines([request.output, ...(request.errors === undefined ? [] : [request.errors])]),
           lines(plan.groups),
           lines(plan.settings.map(settingLine)),
           lines(plan.diskSettings.map(settingLine)),
@@ -414,6 +414,7 @@ function capabilitiesOf(host: CgroupHost): Capabilities {
     updates: "possible",
     isolation: true,
     openStdin: true,
+    separateStderr: true,
     users: true,
     openFiles: "possible",
     partitions: [],

@@ -252,7 +252,7 @@ export function toEvent(
 
 /** The answer to a Query; fields that a job in its state does not have are left out. */
 export function toQueryResponse(
-  { record, usage, outputBytes, inputBytes, engine, wait }: JobView,
+  { record, usage, outputBytes, stderrBytes, inputBytes, engine, wait }: JobView,
 ): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
   const { settings = DEFAULT_SETTINGS, stoppedBy = "" } = record;
@@ -283,6 +283,9 @@ export function toQueryResponse(
     usage,
     outputBytes,
     outputFirstOffset: firstOffset,
+    separateStderr: settings.separateStderr ?? false,
+    stderrBytes,
+    stderrFirstOffset: record.stderrFirstOffset ?? 0,
   };
   const answer: QueryResponse = {
     ...common,

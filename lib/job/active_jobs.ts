@@ -24,6 +24,8 @@ export interface ActiveJob {
   /** As it is now: each change of state makes another record. */
   readonly record: JobRecord;
   readonly output: OutputLog;
+  /** Its standard error, where that is kept apart. */
+  readonly errors: OutputLog | undefined;
   /** Whether none of its processes is left: it takes no room, also while the disk keeps its end back. */
   readonly isOver: boolean;
   /** Settles when the disk has the record of a job that has begun or waits; rejects where the disk is full. */
@@ -46,6 +48,8 @@ export interface ChangeOptions {
   readonly diskBytes?: number;
   /** The size of the whole output of a job that has ended, with what is missing in it. */
   readonly outputBytes?: number;
+  /** The same of its standard error, where that is kept apart. */
+  readonly stderrBytes?: number;
 }
 
 /** What of a job is decided when it is given to its executor. */
@@ -99,8 +103,9 @@ export class ActiveJobs {
    */
   add(
     record: JobRecord,
-    { output, whenEnded }: {
+    { output, errors, whenEnded }: {
       readonly output: OutputLog;
+      readonly errors?: OutputLog | undefined;
       readonly whenEnded: (job: ActiveJob) => Promise<void>;
     },
   ): ActiveJob {
@@ -110,6 +115,7 @@ export class ActiveJobs {
     const entry: Entry = {
       record,
       output,
+      errors,
       isOver: false,
       isDue: false,
       storing,
@@ -223,6 +229,22 @@ export class ActiveJobs {
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.record = { ...entry.record, firstOffset };
     output.firstOffset = firstOffset;
+  }
+
+  /**
+   * Stores where the standard error of a job begins, before the bytes before that are freed.
+   *
+   * @returns False for a job whose end is being stored.
+   * @throws When the disk refuses it.
+   */
+  storeStderrOffset({ record: { id } }: ActiveJob, stderrFirstOffset: number): boolean {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || hasEnded(entry.record.state)) return false;
+    const record = { ...entry.record, stderrFirstOffset };
+    this.#store.update(record, 0, entry.events);
+    entry.events = [];
+    entry.record = record;
+    return true;
   }
 
   /** Keeps the tallies: each job is in one of them, or in neither. */

@@ -62,6 +62,7 @@ export class Endings {
     const { active, folders, executor } = this.#parts;
     const job = active.add(record, {
       output: folders.outputOf(record, { finished: false }),
+      errors: folders.errorsOf(record, { finished: false }),
       whenEnded: (added) => this.#follow(added, tracked, startedAtMs),
     });
     if (record.state.kind === "starting" && executor.capabilities.queues) {
@@ -195,10 +196,19 @@ export class Endings {
     await this.#syncOutput(job);
     if (hasEnded(job.record.state)) return;
     const { timedOut, ...state } = endedState(job.record.state, ending, createdAtMs);
-    const { bytes, diskBytes } = sizeOf(job.output);
-    const outputBytes = bytes + (state.kind === "exited" ? state.unwrittenBytes ?? 0 : 0);
-    await this.#change(job, state, { diskBytes, outputBytes, ...(timedOut && { timedOut }) });
+    const { unwrittenBytes = 0, unwrittenErrorBytes = 0 } = state.kind === "exited" ? state : {};
+    const output = sizeOf(job.output);
+    const outputBytes = output.bytes + unwrittenBytes;
+    const errors = job.errors && sizeOf(job.errors);
+    const stderrBytes = errors && errors.bytes + unwrittenErrorBytes;
+    await this.#change(job, state, {
+      diskBytes: output.diskBytes + (errors?.diskBytes ?? 0),
+      outputBytes,
+      ...(stderrBytes !== undefined && { stderrBytes }),
+      ...(timedOut && { timedOut }),
+    });
     job.output.finish(outputBytes);
+    job.errors?.finish(stderrBytes);
     log.info("job ended", {
       job: id,
       state: state.kind,
@@ -226,9 +236,10 @@ export class Endings {
    * Before the end is on record: whoever is told of it can rely on the output, also after a power cut.
    * What the disk refuses is told, and does not keep the end from being recorded.
    */
-  async #syncOutput({ record: { id }, output }: ActiveJob): Promise<void> {
+  async #syncOutput({ record: { id }, output, errors }: ActiveJob): Promise<void> {
     try {
       await this.#parts.syncOutput(output);
+      if (errors !== undefined) await this.#parts.syncOutput(errors);
     } catch (error) {
       log.error("cannot bring a job's output to the disk", { job: id, error: messageOf(error) });
     }

@@ -22,6 +22,11 @@ const GAPS_FILE = "gaps";
 /** The file that says when the output grew; the server writes it. */
 const TIMES_FILE = "times";
 
+/** The same three of the standard error, where that is kept apart. */
+const ERRORS_FILE = "errors";
+const ERROR_GAPS_FILE = "error-gaps";
+const ERROR_TIMES_FILE = "error-times";
+
 /** The job's record as it was at its start: where the records are lost, it is put on record again. */
 const RECORD_FILE = "job";
 
@@ -77,6 +82,33 @@ export class JobFolders {
     return join(this.pathOf(id), OUTPUT_FILE);
   }
 
+  /** The path of the file with a job's standard error, where that is kept apart. */
+  errorsPathOf(id: string): string {
+    return join(this.pathOf(id), ERRORS_FILE);
+  }
+
+  /** The files that a job's launcher copies to. */
+  outputFilesOf({ id, settings }: JobRecord): { output: string; errors?: string } {
+    return {
+      output: this.outputPathOf(id),
+      ...(settings?.separateStderr && { errors: this.errorsPathOf(id) }),
+    };
+  }
+
+  /** The standard error of a job that keeps it apart, for readers and for rotation. */
+  errorsOf(record: JobRecord, { finished }: { readonly finished: boolean }): OutputLog | undefined {
+    const { id, settings, stderrFirstOffset = 0, stderrBytes } = record;
+    if (!settings?.separateStderr) return undefined;
+    return new OutputLog(this.errorsPathOf(id), {
+      firstOffset: stderrFirstOffset,
+      finished,
+      gapsPath: join(this.launchPathOf(record), ERROR_GAPS_FILE),
+      timesPath: join(this.pathOf(id), ERROR_TIMES_FILE),
+      news: this.#news,
+      totalBytes: stderrBytes,
+    });
+  }
+
   /** The output of a job, for readers and for rotation. */
   outputOf(
     record: JobRecord,
@@ -94,7 +126,7 @@ export class JobFolders {
   }
 
   /**
-   * Makes a job's folder with a copy of its record and an empty output file.
+   * Makes a job's folder with a copy of its record and empty output files.
    *
    * @throws When the disk is full, or the folder exists.
    */
@@ -102,7 +134,9 @@ export class JobFolders {
     const { id } = record;
     Deno.mkdirSync(this.pathOf(id), { mode: 0o700 });
     Deno.writeTextFileSync(this.#recordPathOf(id), storedText(record), { mode: 0o600 });
-    Deno.openSync(this.outputPathOf(id), { write: true, createNew: true, mode: 0o600 }).close();
+    for (const path of Object.values(this.outputFilesOf(record))) {
+      Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+    }
   }
 
   /** The names of all folders and files where jobs' folders are, some at a time. */
@@ -119,10 +153,10 @@ export class JobFolders {
     return parseRecord(id, await Deno.readTextFile(this.#recordPathOf(id)));
   }
 
-  /** The offset from which on a job's output is kept, found in the file. */
-  async findFirstOffset(id: string): Promise<number> {
+  /** The offset from which on an output is kept, found in its file; 0: there is none. */
+  async findFirstOffset(path: string): Promise<number> {
     try {
-      return await findKeptPart(this.outputPathOf(id));
+      return await findKeptPart(path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return 0;
       throw error;

@@ -79,7 +79,7 @@ export async function launchHeld(job: ActiveJob, parts: LaunchParts): Promise<La
       command,
       secrets,
       limits,
-      output: folders.outputPathOf(id),
+      ...folders.outputFilesOf(job.record),
       graceMs: settings.graceMs ?? graceMs,
       after: [],
     });

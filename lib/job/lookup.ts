@@ -53,6 +53,13 @@ export class Lookup {
     return active.get(record.id)?.output ?? folders.outputOf(record, { finished: true });
   }
 
+  /** The same of its standard error; undefined where that is not kept apart. */
+  errorsOf(record: JobRecord): OutputLog | undefined {
+    const { folders, active } = this.#parts;
+    const job = active.get(record.id);
+    return job === undefined ? folders.errorsOf(record, { finished: true }) : job.errors;
+  }
+
   /** See {@linkcode JobManager.resolve}. */
   resolve(text: string, isVisible: IsVisible, caller: string | undefined): string {
     const found = this.find(text) ?? this.#named(text, isVisible, caller);

@@ -78,7 +78,17 @@ async function recordOf(
   const state: JobState = queues || await hasSecretsKept(folders.pathOf(name))
     ? { kind: "pending" }
     : { kind: "running", pid: 0, startedAtMs: record.createdAtMs };
-  return { ...record, state, firstOffset: await folders.findFirstOffset(name) };
+  return { ...record, state, ...await firstOffsetsOf(record, folders) };
+}
+
+async function firstOffsetsOf(
+  { id, settings }: Pick<JobRecord, "id" | "settings">,
+  folders: JobFolders,
+): Promise<Pick<JobRecord, "firstOffset" | "stderrFirstOffset">> {
+  const firstOffset = await folders.findFirstOffset(folders.outputPathOf(id));
+  if (!settings?.separateStderr) return { firstOffset };
+  const stderrFirstOffset = await folders.findFirstOffset(folders.errorsPathOf(id));
+  return { firstOffset, stderrFirstOffset };
 }
 
 function problemOf(error: unknown): string {

@@ -25,10 +25,21 @@ export interface RotationParts {
 /** Outputs that are looked at, and times that are written, at once. */
 const MAX_AT_ONCE = 16;
 
-/** What was seen of one job's output. */
-interface Look {
+/** One of a job's outputs. */
+interface Part {
   readonly job: ActiveJob;
+  readonly output: OutputLog;
+}
+
+/** What was seen of it. */
+interface Look extends Part {
   readonly seen: TimeEntry;
+}
+
+/** What of it is to be cut off. */
+interface PartCut extends Part {
+  /** Where the rest begins. */
+  readonly offset: number;
 }
 
 /**
@@ -37,30 +48,40 @@ interface Look {
  */
 export async function rotate(jobs: Iterable<ActiveJob>, parts: RotationParts): Promise<void> {
   const looks: Look[] = [];
-  await forEach(jobs, async (job) => {
+  await forEach(partsOf(jobs), async (part) => {
     try {
-      looks.push({ job, seen: await job.output.look() });
+      looks.push({ ...part, seen: await part.output.look() });
     } catch {
       // The file is gone, or cannot be read: its readers tell.
     }
   });
   const cuts = recordCuts(looks, parts);
   if (cuts.length > 0) await cutOff(cuts, parts);
-  const news = looks.filter(({ job: { output }, seen }) => output.times.isNews(seen.bytes));
-  await forEach(news, ({ job, seen }) => job.output.times.note(seen));
-  await forEach(cuts, ({ job, offset }) => job.output.times.forget(offset));
+  const news = looks.filter(({ output, seen }) => output.times.isNews(seen.bytes));
+  await forEach(news, ({ output, seen }) => output.times.note(seen));
+  await forEach(cuts, ({ output, offset }) => output.times.forget(offset));
+}
+
+function* partsOf(jobs: Iterable<ActiveJob>): Generator<Part> {
+  for (const job of jobs) {
+    yield { job, output: job.output };
+    if (job.errors !== undefined) yield { job, output: job.errors };
+  }
 }
 
 async function cutOff(
-  cuts: readonly { readonly job: ActiveJob; readonly offset: number }[],
+  cuts: readonly PartCut[],
   { active, store, folders, freeHeads }: RotationParts,
 ): Promise<void> {
   try {
     // On record before the first byte is freed: freed bytes read as zeros, and must not be shown.
     await store.synced();
-    for (const { job, offset } of cuts) active.setFirstOffset(job, offset);
-    await freeHeads(cuts.map(({ job: { record }, offset }) => ({
-      file: folders.outputPathOf(record.id),
+    for (const { job, output, offset } of cuts) {
+      if (output === job.output) active.setFirstOffset(job, offset);
+      else output.firstOffset = offset;
+    }
+    await freeHeads(cuts.map(({ job: { record: { id }, errors }, output, offset }) => ({
+      file: output === errors ? folders.errorsPathOf(id) : folders.outputPathOf(id),
       length: offset,
     })));
   } catch (error) {
@@ -86,16 +107,17 @@ const told = new WeakSet<OutputLog>();
 /** The new beginnings of outputs, stored. */
 function recordCuts(
   looks: readonly Look[],
-  { store, maxOutputBytes }: RotationParts,
-): { readonly job: ActiveJob; readonly offset: number }[] {
-  const cuts: { job: ActiveJob; offset: number }[] = [];
-  for (const { job, seen } of looks) {
-    const { record: { id }, output } = job;
+  { active, store, maxOutputBytes }: RotationParts,
+): PartCut[] {
+  const cuts: PartCut[] = [];
+  for (const { job, output, seen } of looks) {
+    const { id } = job.record;
     const offset = cutOffset(seen.bytes, output.firstOffset, maxOutputBytes);
     if (offset === undefined) continue;
     try {
-      store.setFirstOffset(id, offset);
-      cuts.push({ job, offset });
+      if (output !== job.errors) store.setFirstOffset(id, offset);
+      else if (!active.storeStderrOffset(job, offset)) continue;
+      cuts.push({ job, output, offset });
       told.delete(output);
     } catch (error) {
       if (told.has(output)) continue;

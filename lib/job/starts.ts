@@ -247,7 +247,7 @@ export class Starts {
         command,
         secrets,
         limits,
-        output: folders.outputPathOf(id),
+        ...folders.outputFilesOf(record),
         graceMs: settings.graceMs ?? graceMs,
         after,
       });

@@ -3,6 +3,7 @@ import type { Usage } from "../cgroup/types.ts";
 import type { EngineStatus, Executor } from "../executor.ts";
 import { heldBytesOf, InputFolder } from "../input/folder.ts";
 import { hasEnded, isRunning, type JobRecord, recordedUsage } from "../model/record.ts";
+import type { OutputLog } from "../logs.ts";
 import type { JobFolders } from "./folder.ts";
 import type { HeldJobs, Wait } from "./held_jobs.ts";
 import type { Lookup } from "./lookup.ts";
@@ -15,6 +16,8 @@ export interface JobView {
   readonly outputBytes: number;
   /** What clients have sent it. */
   readonly inputBytes: number;
+  /** 0 where the standard error is not kept apart. */
+  readonly stderrBytes: number;
   /** What the engine said last; undefined: there is none, or nothing was heard of it. */
   readonly engine: EngineStatus | undefined;
   /** What a job waits for on this host; undefined: it does not. */
@@ -50,7 +53,8 @@ export async function viewJobs(
     return {
       record: latest,
       usage: hasEnded(latest.state) ? recordedUsage(latest.state) : usageOf.get(record.id) ?? {},
-      outputBytes: outputBytes(latest, lookup),
+      outputBytes: bytesOf(lookup.outputOf(latest)),
+      stderrBytes: bytesOf(lookup.errorsOf(latest)),
       wait: held.waitOf(latest.id),
       inputBytes: inputs[index] ?? 0,
       engine: hasEnded(latest.state) ? latest.engine : statuses[index] ?? latest.engine,
@@ -59,9 +63,9 @@ export async function viewJobs(
 }
 
 /** Of a job whose removal has begun, the output is gone while the record is still there. */
-function outputBytes(record: JobRecord, lookup: Lookup): number {
+function bytesOf(output: OutputLog | undefined): number {
   try {
-    return lookup.outputOf(record).size().bytes;
+    return output?.size().bytes ?? 0;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return 0;
     throw error;

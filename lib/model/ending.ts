@@ -21,6 +21,8 @@ export type Ending =
     readonly usage: Readonly<Usage>;
     /** Bytes at the very end of the output that the disk refused; absent: none. */
     readonly unwrittenBytes?: number;
+    /** The same of the standard error, where that is kept apart. */
+    readonly unwrittenErrorBytes?: number;
     /** The executor has stopped it since its timeout was over; only where the executor keeps the time. */
     readonly timedOut?: true;
     readonly endedAtMs: number;

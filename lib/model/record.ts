@@ -90,6 +90,10 @@ export interface JobRecord {
    * recorded the end.
    */
   readonly outputBytes?: number;
+  /** The same of its standard error, where that is kept apart. */
+  readonly stderrBytes?: number;
+  /** Bytes of that before this one were rotated away; absent: none. */
+  readonly stderrFirstOffset?: number;
 }
 
 /** Limits that are being set. */

@@ -41,6 +41,8 @@ export interface JobSettings {
   readonly openStdin?: true;
   /** The most files that one of its processes may have open; absent: the server's choice. */
   readonly openFiles?: number;
+  /** Its standard error is an output of its own; absent: both are one. */
+  readonly separateStderr?: true;
   /** What it asks a cluster's queue for; absent: nothing. */
   readonly queue?: QueueSettings;
 }
@@ -66,6 +68,7 @@ export interface AskedSettings extends AskedQueue {
   readonly gracePeriodMs?: number | undefined;
   readonly umask?: number | undefined;
   readonly openFiles: number;
+  readonly separateStderr?: boolean;
 }
 
 /** The settings of a Start that asks for none, and of jobs that an earlier server started without. */
@@ -164,6 +167,7 @@ export function readSettings(
     secretsDigest: digestOf(secrets),
     ...(asked.openStdin && { openStdin: true }),
     ...(asked.openFiles === 0 ? {} : { openFiles: asked.openFiles }),
+    ...(asked.separateStderr === true && { separateStderr: true }),
     ...(queue === undefined ? {} : { queue }),
   };
   return { settings, secrets };

@@ -114,7 +114,7 @@ launch() { # COMMAND ARGUMENT...
   make_groups
   open_pipe "$folder"
   # In its own session, like the launcher: no signal to the engine's process group reaches it.
-  copy_output "$output" "$gaps" &
+  copy_output "$output" "$gaps" unwritten &
   copier=$!
   exec 6<&-
   flusher=''
@@ -126,7 +126,7 @@ launch() { # COMMAND ARGUMENT...
   esac
   [ ! -e "$folder/stopping" ] || {
     exec 7>&-
-    end_copying
+    end_copying "$copier"
     refuse stopped
   }
   run_job "$@"
@@ -174,7 +174,7 @@ record_end() {
   [ "$main" != 0 ] || refuse_late
   main=0
   has_processes && clear_remains
-  end_copying
+  end_copying "$copier"
   [ -z "$flusher" ] || kill "$flusher"
   # Every byte is there before the end is told.
   sync "$output"
@@ -188,7 +188,7 @@ record_end() {
 # The command has not begun: the reason is in the record already, unless somebody has stopped it before.
 refuse_late() {
   kill_step
-  end_copying
+  end_copying "$copier"
   [ -z "$flusher" ] || kill "$flusher"
   while read -r line; do
     case $line in refused\ *)

@@ -26,8 +26,8 @@ END
 # Copies from descriptor 6 to the output file until no process can write to the pipe any more, or,
 # after SIGUSR1, until it is empty. Records each gap in a file, a line each: OFFSET BYTES, before there
 # is anything behind it in the output. A gap at the very end goes to the launch record, descriptor 9, in
-# which there is always room: `unwritten BYTES`.
-copy_output() { # OUTPUT GAPS
+# which there is always room: `KEY BYTES`.
+copy_output() { # OUTPUT GAPS KEY
   unset IFS
   # Who looks for a job's processes by this must not find the copier.
   unset JOB_ID
@@ -47,7 +47,21 @@ copy_output() { # OUTPUT GAPS
     skip_gap "$1"
     copy_and_count && return
   done
-  printf 'unwritten %s\n' "$lost" >&9
+  printf '%s %s\n' "$3" "$lost" >&9
+}
+
+# Gives the job a second pipe, descriptor 4, and copies from that as well.
+copy_errors() { # FILE
+  exec 4>&7
+  open_pipe "$folder"
+  [ -z "${job_worker_user-}" ] || chown -- "$job_worker_user" /proc/self/fd/7
+  {
+    # Of the output, the job alone is to have the other end.
+    exec 4>&-
+    copy_output "$1" "$folder/error-gaps" unwritten-errors
+  } &
+  error_copier=$! errors=4
+  exec 6<&- 5>&7 7>&4 4>&5 5>&-
 }
 
 copy() { # fails when the disk refuses
@@ -120,13 +134,13 @@ skip_gap() { # OUTPUT
 
 # Waits until all output is in its file. A process outside of the job's groups may hold the pipe (one
 # that PAM has moved, say): what it writes after a second is not the job's any more.
-end_copying() {
+end_copying() { # COPIER [WAITED: so long already, in units of 50 ms]
   pause=0.001
-  waited=0
-  while [ -e "/proc/$copier/exe" ]; do
-    [ "$waited" -lt 20 ] || kill -s USR1 "$copier"
+  waited=${2-0}
+  while [ -e "/proc/$1/exe" ]; do
+    [ "$waited" -lt 20 ] || kill -s USR1 "$1"
     sleep "$pause"
     case $pause in 0.001) pause=0.005 ;; *) pause=0.05 waited=$((waited + 1)) ;; esac
   done
-  wait "$copier"
+  wait "$1"
 }

@@ -16,7 +16,7 @@
 #   launcher PID START_TIME BOOT_ID
 #   job PID START_TIME
 #   (the shell's message about the signal that ended the job; it prints nothing in other cases)
-#   unwritten BYTES, of the end of the output where the disk refused them
+#   unwritten BYTES, of the end of the output where the disk refused them; unwritten-errors BYTES the same
 #   exit STATUS, counter NAME and its lines, end
 #
 # On stdout, for each job: `started PID`, or `refused KIND` and details, a line each; then
@@ -131,7 +131,7 @@ clear_remains() {
 }
 
 launch() { # as named below, then the command. Lists have one entry a line; every path is absolute.
-  # the job's folder, the file its output is copied to, its control groups
+  # the job's folder, the file its output is copied to (two: its standard error to the other), its control groups
   folder=$1 output=$2 groups=$3
   # FILE VALUE, or ?FILE VALUE for a file that not every kernel has
   settings=$4
@@ -154,12 +154,15 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
 
   feeder=
   [ "${job_worker_input-}" != stream ] || open_input "$folder/stdin"
+  # Descriptors of the job's own: 7 becomes its standard output, $errors its standard error.
+  errors=1 error_copier=
   open_pipe "$folder"
   # Whoever opens /dev/stdout or /dev/stderr needs the permissions of the pipe.
   [ -z "${job_worker_user-}" ] || chown -- "$job_worker_user" /proc/self/fd/7
-  copy_output "$output" "$folder/gaps" &
+  copy_output "${output%%$newline*}" "$folder/gaps" unwritten &
   copier=$!
   exec 6<&-
+  case $output in *$newline*) copy_errors "${output#*$newline}" ;; esac
   # In the foreground: a shell makes background processes ignore SIGINT and SIGQUIT.
   exec 3>&2 2>&9
   (
@@ -180,7 +183,8 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     printf 'job %s\n' "$pid $start_time" >&9
     if [ -n "${job_worker_enter-}" ]; then
       export job_worker_started="started $pid"
-      exec 3>&1 </dev/null >&7 2>&1 7>&-
+      exec 3>&1 </dev/null >&7 2>&$errors 7>&-
+      [ "$errors" = 1 ] || exec 4>&-
       case $job_worker_input in
         file) exec <"$folder/input" ;;
         stream) enter_input && exec 8>&- ;;
@@ -198,15 +202,18 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     fi
     printf 'started %s\n' "$pid"
     trap - HUP INT TERM PIPE
-    exec </dev/null >&7 2>&1 3>&- 7>&- 9>&-
+    exec </dev/null >&7 2>&$errors 3>&- 7>&- 9>&-
+    [ "$errors" = 1 ] || exec 4>&-
     exec "$setsid" -- "$@"
   )
   status=$?
   exec 2>&3 3>&- 7>&-
+  [ "$errors" = 1 ] || exec 4>&-
   has_processes && clear_remains
   [ -z "$feeder" ] || end_feeding
   set_record "exit $status"
-  end_copying
+  end_copying "$copier"
+  [ -z "$error_copier" ] || end_copying "$error_copier" "$waited"
   # Where it cannot be written, the exit of this process tells that the job has ended, and why.
   printf '%s\n' "$record" >&9 || exit 74
   exec 9>&-

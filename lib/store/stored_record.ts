@@ -82,6 +82,7 @@ const SETTINGS = v.object({
   secretsDigest: v.string(),
   openStdin: v.exactOptional(v.literal(true)),
   openFiles: v.exactOptional(INTEGER),
+  separateStderr: v.exactOptional(v.literal(true)),
   queue: v.exactOptional(QUEUE),
 });
 
@@ -93,6 +94,8 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
   timedOut: v.exactOptional(v.boolean()),
   stoppedBy: v.exactOptional(v.string()),
   outputBytes: v.exactOptional(INTEGER),
+  stderrBytes: v.exactOptional(INTEGER),
+  stderrFirstOffset: v.exactOptional(INTEGER),
   owner: v.string(),
   idempotencyKey: v.string(),
   createdAtMs: TIME_MS,

@@ -80,6 +80,21 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: "keeps a job's standard error apart where that is asked for, or refuses to",
+    async holds(site) {
+      const settings = { separateStderr: true } as const;
+      if (!site.executor.capabilities.separateStderr) {
+        return await assertRefused(site, ["true"], {
+          settings,
+          message: /both outputs to one file/,
+        });
+      }
+      const job = await Job.script(site, "echo out; echo err >&2; exit 3", { settings });
+      assert.equal((await job.exited()).exitCode, 3);
+      assert.deepEqual([await job.output(), await job.errors()], ["out\n", "err\n"]);
+    },
+  },
+  {
     name: "hands a command's words over as they are",
     async holds(site) {
       const words = ["a b", "", "c\nd", "'", '"', "$(x)", "\\", "*", "-n", "ä", "#SBATCH -N9"];

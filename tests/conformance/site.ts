@@ -76,8 +76,11 @@ export class Job {
     };
     const handle = site.executor.plan(jobId, limits, all);
     await Deno.mkdir(folder, { mode: 0o700 });
-    const output = join(folder, "output");
-    await Deno.writeTextFile(output, "", { mode: 0o600 });
+    const [output, errors] = [join(folder, "output"), join(folder, "errors")];
+    const isSeparate = all.separateStderr === true;
+    for (const file of isSeparate ? [output, errors] : [output]) {
+      await Deno.writeTextFile(file, "", { mode: 0o600 });
+    }
     return new Job(site, {
       jobId,
       handle,
@@ -88,6 +91,7 @@ export class Job {
       secrets,
       limits,
       output,
+      ...(isSeparate && { errors }),
       graceMs,
       after: all.queue?.after ?? [],
     });
@@ -144,6 +148,13 @@ export class Job {
 
   async hasPrinted(text: string): Promise<void> {
     await until(`the output to have ${text}`, async () => (await this.output()).includes(text));
+  }
+
+  /** Its standard error, where that is kept apart. */
+  async errors(): Promise<string> {
+    const { errors } = this.request;
+    assert(errors !== undefined);
+    return await Deno.readTextFile(errors);
   }
 
   /** Sends its stop signal now, and SIGKILL later. */

@@ -810,4 +810,18 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
     tests: ["client_table"],
   },
+  {
+    name: "an earlier server's output is read as standard error",
+    file: "client/jobs/separate_stderr.ts",
+    from: 'if ((await session.call("Query", { jobID }, { signal })).separateStderr) return;',
+    to: "return;",
+    tests: ["client_separate_stderr"],
+  },
+  {
+    name: "a job that is started once more mixes its outputs",
+    file: "client/jobs/rerun.ts",
+    from: "given.separateStderr ?? job.separateStderr",
+    to: "given.separateStderr",
+    tests: ["client_rerun"],
+  },
 ];

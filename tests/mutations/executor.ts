@@ -731,4 +731,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "rounds=0",
     tests: ["slurm_usage"],
   },
+  {
+    name: "bytes of standard error that were refused count as a signal",
+    file: "lib/executor/launch_record.ts",
+    from: "/^unwritten(?:-errors)? ",
+    to: "/^unwritten ",
+    tests: ["launch"],
+  },
 ];

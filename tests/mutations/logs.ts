@@ -74,8 +74,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a tail begins in what was rotated away",
     file: "lib/logs.ts",
-    from: "Math.max(size - range.tailBytes, Math.min(this.#firstOffset, size))",
-    to: "Math.max(size - range.tailBytes, 0)",
+    from: "Math.max(end - range.tailBytes, begin)",
+    to: "Math.max(end - range.tailBytes, 0)",
     tests: ["logs"],
   },
   {
@@ -298,8 +298,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what the disk refused at the end is forgotten",
     file: "lib/job/endings.ts",
-    from: 'bytes + (state.kind === "exited" ? state.unwrittenBytes ?? 0 : 0);',
-    to: "bytes;",
+    from: "output.bytes + unwrittenBytes;",
+    to: "output.bytes;",
     tests: ["job_endings"],
   },
   {
@@ -431,7 +431,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "rotate: times of what is cut off stay",
     file: "lib/job/rotate.ts",
-    from: "job.output.times.forget(offset)",
+    from: "output.times.forget(offset)",
     to: "Promise.resolve(offset)",
     tests: ["job_rotation"],
   },

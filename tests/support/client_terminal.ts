@@ -37,6 +37,13 @@ export class FakeTerminal implements Terminal {
     this.#chunks.push(bytes.slice());
   }
 
+  /** All that was written to standard error besides the notes. */
+  errors = "";
+
+  writeError(bytes: Uint8Array): void {
+    this.errors += new TextDecoder().decode(bytes);
+  }
+
   isAttended = false;
   isUnicode = true;
   hasColours = false;

@@ -50,6 +50,7 @@ const LOCAL: Capabilities = {
   updates: "possible",
   isolation: true,
   openStdin: true,
+  separateStderr: true,
   users: true,
   openFiles: "possible",
   partitions: [],

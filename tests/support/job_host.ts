@@ -261,9 +261,9 @@ export class JobHost implements AsyncDisposable {
   }
 
   /** Appends to a job's output, as the job would. */
-  async print(id: string, text: string | Uint8Array): Promise<void> {
+  async print(id: string, text: string | Uint8Array, file = "output"): Promise<void> {
     const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
-    await Deno.writeFile(join(this.folderOf(id), "output"), bytes, { append: true });
+    await Deno.writeFile(join(this.folderOf(id), file), bytes, { append: true });
   }
 
   /**

@@ -139,3 +139,9 @@ Deno.test("OutputPosition: a server that does not know times is told of, and not
     assert.deepEqual(events, []);
   }
 });
+
+Deno.test("OutputPosition: standard error is asked for with each request", () => {
+  const { position, take } = begin({ stderr: true });
+  take(0, "abc");
+  assert.deepEqual(position.request(), { jobID: ID, noFollow: false, stderr: true, offset: 3 });
+});

@@ -78,3 +78,8 @@ Deno.test("specLike: variables and input are never left out unnoticed", () => {
   like({ openStdin: true }, {}, true);
   assert.throws(() => like({ stopSignal: "" }), /does not tell how it was started/);
 });
+
+Deno.test("specLike: standard error stays apart, or comes apart", () => {
+  const separate = [like({ separateStderr: true }), like({}, { separateStderr: true }), like({})];
+  assert.deepEqual(separate.map((spec) => spec.separateStderr ?? false), [true, true, false]);
+});

@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import type { JobManagerOptions } from "../../lib/job.ts";
+import type { Cut } from "../../lib/logs/rotation.ts";
 import { TimeIndex } from "../../lib/logs/time_index.ts";
-import { JobHost, soon } from "../support/job_host.ts";
+import { JobHost, requestOf, soon } from "../support/job_host.ts";
 import { isSettled } from "../support/settled.ts";
 import { until } from "../support/wait.ts";
 
@@ -61,6 +62,24 @@ Deno.test("rotate: when outputs have grown is taken down, and forgotten with wha
   await host.manager.rotate();
   const { count, last } = await timesOf();
   assert.deepEqual([count, last?.bytes], [2, 3 * OUTPUT.length]);
+});
+
+Deno.test("rotate: standard error that is kept apart is cut on its own, and the next server knows where", async () => {
+  const freed: Cut[] = [];
+  const cuts = (more: readonly Cut[]) => Promise.resolve(void freed.push(...more));
+  await using host = await JobHost.open({ maxOutputBytes: MAX_BYTES, freeHeads: cuts });
+  const id = await host.start(requestOf({ separateStderr: true }));
+  await host.print(id, "out\n");
+  await host.print(id, OUTPUT, "errors");
+  host.store.calls.length = 0;
+  await host.manager.rotate();
+  assert.deepEqual(freed, [{ file: `${host.folderOf(id)}/errors`, length: 16_384 }]);
+  assert.deepEqual(host.store.calls, ["update", "synced"], "on record before it is freed");
+  const { firstOffset, stderrFirstOffset } = host.stored(id);
+  assert.deepEqual([firstOffset, stderrFirstOffset], [0, 16_384]);
+  await host.end(id);
+  assert.equal(host.manager.output(id, { stderr: true }).firstOffset, 16_384);
+  assert.equal(host.manager.output(id).firstOffset, 0);
 });
 
 Deno.test("rotate: a disk that refuses the times is told once, and costs no output", async () => {

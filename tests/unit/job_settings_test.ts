@@ -38,6 +38,7 @@ Deno.test("readSettings: everything that is asked for is kept, secrets apart", (
     stdin: new TextEncoder().encode("input"),
     gracePeriodMs: 0,
     umask: 0,
+    separateStderr: true,
   }, "root");
   const { secretsDigest, ...rest } = settings;
   assert.deepEqual(rest, {
@@ -50,6 +51,7 @@ Deno.test("readSettings: everything that is asked for is kept, secrets apart", (
     isolation: { privateTmp: true, noNetwork: false, ownProcesses: true },
     title: "a.b-c_1",
     labels: { "team/x": "" },
+    separateStderr: true,
   });
   assert.match(secretsDigest, /^[0-9a-f]{64}$/);
   assert(!JSON.stringify(settings).includes('secret"'));

@@ -46,6 +46,7 @@ Deno.test("parseLaunchRecord: the end counts only with its last line", () => {
     status: 143,
     bySignal: true,
     unwrittenBytes: 0,
+    unwrittenErrorBytes: 0,
     counters: new Map([["memory.events", "oom_kill 1\n"], ["pids.current", "0\n"]]),
   });
 });
@@ -59,6 +60,7 @@ Deno.test("parseLaunchRecord: a signal is what the shell has printed a message a
     ["sh: line 130:  5499 Killed   ( for g in x; do\n  y\ndone )\nexit 137\n", 137, true],
     // The launcher's own line about the output is no message of the shell's.
     ["unwritten 17\nexit 143\n", 143, false],
+    ["unwritten-errors 17\nexit 143\n", 143, false],
     ["unwritten 17\nTerminated\nexit 143\n", 143, true],
     ["Terminated\nunwritten 17\nexit 143\n", 143, true],
     // A message without a status above 128 is about something else.
@@ -75,6 +77,9 @@ Deno.test("parseLaunchRecord: how much of the output's end the disk refused", ()
     const { exit } = parseLaunchRecord(inPlace(`${BEGUN}${text}exit 0\nend\n`));
     assert.equal(exit?.unwrittenBytes, expected);
   }
+  const text = `${BEGUN}unwritten-errors 5\nunwritten 17\nexit 0\nend\n`;
+  const { unwrittenBytes, unwrittenErrorBytes } = parseLaunchRecord(inPlace(text)).exit ?? {};
+  assert.deepEqual([unwrittenBytes, unwrittenErrorBytes], [17, 5]);
 });
 
 Deno.test("parseLaunchRecord: lines out of order are not read", () => {

@@ -377,7 +377,13 @@ Deno.test("launch.sh: the launch record names launcher, boot, job, status and co
   assert.equal(bootId, boot.trim());
   assert.match(report, new RegExp(`^started ${record.job?.pid}\n`));
   const counters = new Map([["pids.current", "7\n"]]);
-  assert.deepEqual(record.exit, { status: 9, bySignal: false, unwrittenBytes: 0, counters });
+  assert.deepEqual(record.exit, {
+    status: 9,
+    bySignal: false,
+    unwrittenBytes: 0,
+    unwrittenErrorBytes: 0,
+    counters,
+  });
 });
 
 Deno.test("launch.sh: a signal that ends a job is recorded, for this job only", async () => {

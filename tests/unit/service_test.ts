@@ -394,8 +394,8 @@ async function streamEnd(rules: readonly unknown[], request: object, caller = AL
 }
 
 Deno.test("service: Stream is authorized as every method about a job is", async () => {
-  const allowed = await streamEnd([], { jobID: "nightly" });
-  assert.deepEqual(allowed.asked, [["output", ID]]);
+  const allowed = await streamEnd([], { jobID: "nightly", stderr: true });
+  assert.deepEqual(allowed.asked, [["output", ID, { stderr: true }]]);
   assert.equal(allowed.context.job, ID);
   const own = await streamEnd([{ name: "alice", jobs: "own" }], {});
   assert.deepEqual([own.asked, own.codes], [[], ["NOT_FOUND"]]);

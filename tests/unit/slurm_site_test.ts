@@ -157,6 +157,11 @@ Deno.test("requirePossible: isolation needs root", () => {
   assert.equal(check(siteOf({ isRoot: true }), {}, settings), "");
 });
 
+Deno.test("requirePossible: both outputs of a job are one", () => {
+  const settings = { ...DEFAULT_SETTINGS, separateStderr: true } as const;
+  assert.match(check(siteOf({ isRoot: true }), {}, settings), /both outputs to one file/);
+});
+
 Deno.test("requirePossible: jobs run as the server's user, and a start that names another is refused", () => {
   assert.match(check(siteOf(), {}, DEFAULT_SETTINGS, "alice"), /run as svc on the cluster/);
 });

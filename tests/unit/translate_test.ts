@@ -315,6 +315,7 @@ function view(state: JobState, record: Partial<JobRecord> = {}): JobView {
     usage: { memoryBytes: 3 },
     inputBytes: 0,
     outputBytes: 20,
+    stderrBytes: 5,
     engine: undefined,
     wait: undefined,
   };
@@ -355,6 +356,9 @@ const COMMON = {
   usage: { memoryBytes: 3 },
   outputBytes: 20,
   outputFirstOffset: 10,
+  separateStderr: false,
+  stderrBytes: 5,
+  stderrFirstOffset: 0,
 };
 
 const BEGUN = { pid: 7, startedAtMs: 100 };
@@ -516,10 +520,17 @@ Deno.test("toQueryResponse: the settings that the job was started with", () => {
     stopSignal: "INT",
     graceMs: 5,
     secretsDigest: "ab",
+    separateStderr: true,
   } as const;
   const { secretsDigest: _digest, graceMs: _graceMs, ...shown } = settings;
   const askedLimits = { memoryBytes: 7 };
-  const record = { settings, timedOut: true, stoppedBy: "bob", askedLimits };
+  const record = {
+    settings,
+    timedOut: true,
+    stoppedBy: "bob",
+    askedLimits,
+    stderrFirstOffset: 4,
+  };
   const response = toQueryResponse(view({ kind: "running", ...BEGUN }, record));
   assert.deepEqual(response, {
     ...COMMON,
@@ -529,6 +540,7 @@ Deno.test("toQueryResponse: the settings that the job was started with", () => {
     gracePeriodMs: 5,
     askedLimits,
     hasSecrets: true,
+    stderrFirstOffset: 4,
     ...BEGUN,
     exited: false,
     state: "JOB_STATE_RUNNING",

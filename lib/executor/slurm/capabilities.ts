@@ -24,6 +24,7 @@ export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities 
     updates: NO_UPDATES,
     isolation: site.isRoot,
     openStdin: false,
+    separateStderr: false,
     users: site.isForUsers,
     openFiles: {
       refused: "its nodes decide how many files a job may have open; leave --nofile out",
@@ -115,6 +116,9 @@ export function requirePossible(
   }
   if (settings.openFiles !== undefined && capabilities.openFiles !== "possible") {
     throw refusal(capabilities.openFiles.refused);
+  }
+  if (!capabilities.separateStderr && settings.separateStderr === true) {
+    throw refusal("a cluster's jobs write both outputs to one file; leave --separate-stderr out");
   }
   const { privateTmp, noNetwork, ownProcesses } = settings.isolation;
   if (!capabilities.isolation && (privateTmp || noNetwork || ownProcesses)) {
