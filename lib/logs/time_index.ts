@@ -40,11 +40,13 @@ export class TimeIndex {
     let lastBytes = 0;
     let lastMs = 0;
     for (let at = 0; at < numbers.length; at += 2) {
-      const [bytes = NaN, timeMs = NaN] = [numbers[at], numbers[at + 1]];
+      const bytes = numbers[at] ?? NaN;
+      const timeMs = numbers[at + 1] ?? NaN;
       const isNext = Number.isSafeInteger(bytes) && Number.isSafeInteger(timeMs) &&
         bytes > lastBytes && timeMs >= lastMs;
       if (!isNext) continue;
-      [lastBytes, lastMs] = [bytes, timeMs];
+      lastBytes = bytes;
+      lastMs = timeMs;
       numbers[kept++] = bytes;
       numbers[kept++] = timeMs;
     }
@@ -100,7 +102,8 @@ export class TimeIndex {
   }
 
   #at(index: number): TimeEntry | undefined {
-    const [bytes, timeMs] = [this.#numbers[2 * index], this.#numbers[2 * index + 1]];
+    const bytes = this.#numbers[2 * index];
+    const timeMs = this.#numbers[2 * index + 1];
     return bytes === undefined || timeMs === undefined ? undefined : { bytes, timeMs };
   }
 

@@ -17,6 +17,7 @@ import {
 import { ClientTrust } from "../../lib/tls/client_trust.ts";
 import { FrameReader } from "../../common/http2_frames.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
+import { TimeIndex } from "../../lib/logs/time_index.ts";
 import { parseRevocationLists } from "../../lib/tls/revocation_list.ts";
 import {
   decodeRoles,
@@ -266,5 +267,22 @@ fuzz("records with flipped bits", {
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
+  },
+});
+
+fuzz("times of outputs with flipped bits", {
+  inputs: mutated(
+    TimeIndex.of([1, 2, 3, 4].map((step) => ({ bytes: 100 * step, timeMs: 1000 * step }))).format(),
+  ),
+  holds: (file) => {
+    const index = TimeIndex.parse(file);
+    let last = { bytes: 0, timeMs: 0 };
+    for (let entry = index.entryOf(0); entry !== undefined; entry = index.entryOf(entry.bytes)) {
+      assert(entry.bytes > last.bytes && entry.timeMs >= last.timeMs);
+      assert(index.offsetSince(entry.timeMs) <= last.bytes);
+      assert(index.offsetUntil(entry.timeMs) >= entry.bytes);
+      last = entry;
+    }
+    assert.deepEqual(last, index.last ?? last);
   },
 });
