@@ -701,8 +701,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "starting a job again drops its limits",
     file: "client/ui/page/again.ts",
-    from: "memory: text(limits?.memoryBytes,",
-    to: "memory: text(undefined,",
+    from: "text(limits?.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),",
+    to: "",
     tests: ["ui_again"],
   },
   {

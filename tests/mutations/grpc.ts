@@ -138,8 +138,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an interrupted stream ends as if it were complete",
     file: "lib/grpc/handlers.ts",
-    from: "if (isInterrupted(interruptions)) throw interruptionOf(interruptions);",
-    to: "",
+    from:
+      "      if (isInterrupted(interruptions)) throw interruptionOf(interruptions);\n      call.end();",
+    to: "      call.end();",
     tests: ["endings"],
   },
   {
@@ -222,8 +223,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the beginning of a character at the output's end is dropped",
     file: "lib/grpc/send_output.ts",
-    from: "if (held.length > 0 && nextOffset !== undefined && !signal.aborted) {",
-    to: "if (held.length > 3 && nextOffset !== undefined && !signal.aborted) {",
+    from: "if (held.length > 0) send(",
+    to: "if (held.length > 3) send(",
     tests: ["send_output"],
   },
   {

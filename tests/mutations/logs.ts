@@ -321,7 +321,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "lib/logs.ts",
     from: "seenBytes >= end ? seenBytes : Deno.statSync(this.#path).size",
     to: "seenBytes",
-    tests: ["gaps"],
+    tests: ["gaps", "logs"],
   },
   {
     name: "times: the clock that was set back makes earlier times",
