@@ -37,7 +37,8 @@ export function JobsView({ filter, setFilter, histories, server }: JobsViewProps
   const pageToken = pages.at(-1) ?? "";
   const isAll = linkTo({ view: "jobs", filter: { ...filter, pages: [] } }) ===
     linkTo({ view: "jobs", filter: NO_FILTER });
-  const isSearched = text !== "" || choice === "Failed";
+  // What the server does not search by.
+  const isSearched = text !== "";
   const type = (part: Partial<Filter>) =>
     setFilter({ ...filter, ...part, pages: [] }, { isTyped: true });
   const ask = useCallback(() => {
