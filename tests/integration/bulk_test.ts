@@ -217,7 +217,7 @@ testBulk("stream: a refusal on the second connection is told by the first", asyn
   const ended = main(["stream", ID], terminal);
   await untilTaken(world);
   assert.equal(await ended, 5);
-  assert.match(terminal.notes.join(), /the job was removed/);
+  assert.match(terminal.notes.join(), /job was removed while its output was read/);
   assert.equal(server.requestsOf("Stream").length, 3);
 });
 
