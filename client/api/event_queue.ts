@@ -1,3 +1,4 @@
+import { type Deferred, deferred } from "../../common/deferred.ts";
 import type { Event__Output } from "../../proto/contract.ts";
 import type { EventSink } from "../jobs/read_events.ts";
 import type { EventsOptions } from "./types.ts";
@@ -11,7 +12,7 @@ export class EventQueue implements EventSink {
   readonly #events: Event__Output[] = [];
   #end: { error?: unknown } | undefined;
   #arrive = () => {};
-  #room: PromiseWithResolvers<void> | undefined;
+  #room: Deferred<void> | undefined;
 
   constructor(listeners: Pick<EventsOptions, "onLost" | "onResumed">) {
     this.#listeners = listeners;
@@ -31,7 +32,7 @@ export class EventQueue implements EventSink {
   }
 
   room(): Promise<void> | undefined {
-    if (this.#events.length >= MAX_WAITING) this.#room ??= Promise.withResolvers<void>();
+    if (this.#events.length >= MAX_WAITING) this.#room ??= deferred<void>();
     return this.#room?.promise;
   }
 

@@ -1,5 +1,6 @@
 /** Sends a job its standard input while it runs. */
 import type { ServiceError } from "@grpc/grpc-js";
+import { deferred } from "../../common/deferred.ts";
 import type { InputResponse__Output } from "../../proto/contract.ts";
 import { pause } from "../connection/abort.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -126,7 +127,7 @@ class Input {
     const { server } = connection;
     using timeout = new HeartbeatTimeout(HEARTBEAT_SECONDS, this.#signal);
     const call = connection.input();
-    const finished = Promise.withResolvers<boolean>();
+    const finished = deferred<boolean>();
     let allowedBytes: number | undefined;
     const send = () => {
       if (this.#failure !== undefined) return finished.reject(this.#failure.error);

@@ -28,9 +28,11 @@ const METHODS = [
   "Stream",
   "Wait",
   "Remove",
+  "Input",
+  "Events",
 ] as const;
 type Method = typeof METHODS[number];
-const READING: readonly Method[] = ["Query", "List", "Info", "Stream", "Wait"];
+const READING: readonly Method[] = ["Query", "List", "Info", "Stream", "Wait", "Events"];
 
 /** Methods of the additional services, with a request, in bytes, that a reader may make. */
 const ADDITIONAL: readonly { path: string; request: Uint8Array }[] = [
@@ -155,12 +157,14 @@ function requestFor(method: Method, jobID: string): Uint8Array {
   if (method === "List") return jobService.List.requestSerialize({});
   if (method === "Info") return jobService.Info.requestSerialize({});
   if (method === "Signal") return jobService.Signal.requestSerialize({ jobID, signal: "CONT" });
+  if (method === "Events") return jobService.Events.requestSerialize({ noFollow: true });
   if (method === "Update") return jobService.Update.requestSerialize({ jobID, fromFiles: true });
   return jobService[method].requestSerialize({ jobID });
 }
 
 /** A job in the state in which a method of this name does its work. */
 async function jobFor(method: Method, owner: TestClient): Promise<string> {
+  if (method === "Input") return await owner.startWith({ name: "cat", openStdin: true });
   const isForRunning = ["Stop", "Signal", "Update"].includes(method);
   const id = await owner.start("sleep", isForRunning ? "600" : "0");
   if (!isForRunning) await owner.wait(id);
@@ -180,8 +184,8 @@ async function assertAllowed(
   const id = await jobFor(method, owner);
   const { code, details, messages } = await call(client, path, requestFor(method, id));
   assert.equal(code, "OK", details);
-  if (method !== "Stream") assert.equal(messages, 1);
-  if (["Start", "List", "Info"].includes(method)) return;
+  if (!["Stream", "Events", "Input"].includes(method)) assert.equal(messages, 1);
+  if (["Start", "List", "Info", "Events"].includes(method)) return;
   const unknown = await call(client, path, requestFor(method, UNKNOWN_JOB));
   assert.equal(unknown.code, "NOT_FOUND");
 }

@@ -355,8 +355,8 @@ Deno.test("Start: what cannot be is refused by name, and nothing is left", async
   const client = server.client();
   const refused: [StartRequest, RegExp][] = [
     [{ user: "no-such-user" }, /has no user "no-such-user"/],
-    [{ user: "no such user" }, /is not a valid user name/],
-    [{ user: "../root" }, /is not a valid user name/],
+    [{ user: "no such user" }, /is not a valid user/],
+    [{ user: "../root" }, /is not a valid user/],
     [{ workingDirectory: "/nonexistent" }, /working directory is not a folder/],
     [{ workingDirectory: "/etc/passwd" }, /working directory is not a folder/],
     [{ workingDirectory: "/root", user: USER }, /its user may not enter it/],

@@ -32,8 +32,9 @@ export class TestServer implements AsyncDisposable {
   readonly cgroupParent: string;
   #options: ServerOptions;
   #child: Deno.ChildProcess | undefined;
-  /** Settles when the process is gone and all that it wrote is read. */
   #exited: Promise<Deno.CommandStatus> | undefined;
+  /** Settles when all that the process has written is read. */
+  #drained: Promise<void> | undefined;
   #port = 0;
   #log = "";
   #clients: Client[] = [];
@@ -130,8 +131,8 @@ export class TestServer implements AsyncDisposable {
     }).spawn();
     this.#child = child;
     const begin = this.#log.length;
-    const drained = this.#readLog(child.stderr);
-    this.#exited = drained.then(() => child.status);
+    this.#exited = child.status;
+    this.#drained = this.#readLog(child.stderr);
     let isGone = false;
     child.status.then(() => isGone = true);
     const port = await until(
@@ -139,8 +140,7 @@ export class TestServer implements AsyncDisposable {
       () => isGone ? "none" : /"message":"ready".*"port":(\d+)/.exec(this.#log.slice(begin))?.[1],
     );
     if (port === "none") {
-      await this.#exited;
-      this.#child = undefined;
+      await this.ended();
       throw new Error(`the server ended at once: ${this.#log.slice(begin)}`);
     }
     this.#port = Number(port);
@@ -154,13 +154,16 @@ export class TestServer implements AsyncDisposable {
     } catch {
       // It has ended by itself.
     }
-    return await this.ended();
+    const status = await this.#exited;
+    this.#child = undefined;
+    return status;
   }
 
-  /** Waits until the server ends by itself, and returns its exit status. */
+  /** Waits until the server ends by itself and its log is whole, and returns its exit status. */
   async ended(): Promise<Deno.CommandStatus> {
     assert(this.#exited, "the server does not run");
     const status = await this.#exited;
+    await this.#drained;
     this.#child = undefined;
     return status;
   }
@@ -203,6 +206,7 @@ export class TestServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client.close();
     if (this.#child !== undefined) await this.end();
+    await this.#drained;
     await removeJobs(this.cgroupParent);
     if (this.#options.logDir === undefined) {
       await Deno.remove(this.logDir, { recursive: true }).catch(() => {});

@@ -71,12 +71,29 @@ async function assertWhole(jobId: string, go: string): Promise<void> {
   await Deno.remove(go);
 }
 
+/** A file of a process; empty when it has ended. */
+function read(pid: string, name: "cmdline" | "comm"): Promise<string> {
+  return Deno.readTextFile(`/proc/${pid}/${name}`).catch(() => "");
+}
+
+/** Waits until nothing is in the service's group but the server and its shell for signals. */
+async function untilQuiet(): Promise<void> {
+  const server = String(await mainPid());
+  await until("only the server and its shell for signals in the server's group", async () => {
+    const others = (await processesIn(WORKER)).filter((other) => other !== server);
+    const [shell = ""] = await Promise.all(others.map((pid) => read(pid, "cmdline")));
+    return others.length === 1 && shell.includes("\0job-worker-signals\0");
+  });
+}
+
 /** Does something to the service while a job runs, and asserts that the job does not notice. */
 async function assertUnnoticed(act: () => Promise<unknown>): Promise<void> {
   const go = "/run/go";
   using client = await connect();
   const jobId = await startWaiting(client, go);
   const { pid } = await client.query(jobId);
+  // systemd tells of a script that is left over, as of one that has read the job's counters for the query.
+  await untilQuiet();
   await act();
   assert((await processesOf(jobId)).includes(pid), "the job's process is gone");
   await assertWhole(jobId, go);
@@ -147,12 +164,7 @@ guestTest(
     using client = await connect();
     const jobId = await client.shell("sleep 600");
     const { pid } = await client.query(jobId);
-    const server = await mainPid();
-    await until("only the server and its shell for signals in the server's group", async () => {
-      const others = (await processesIn(WORKER)).filter((other) => other !== String(server));
-      const [shell = ""] = await Promise.all(others.map((pid) => read(pid, "cmdline")));
-      return others.length === 1 && shell.includes("\0job-worker-signals\0");
-    });
+    await untilQuiet();
     assert((await processesIn(`${JOBS}/jobs/${jobId}`)).includes(String(pid)));
     await until("the launcher, and the copier of the output", async () => {
       const beside = await processesIn(`${JOBS}/jobs/launchers`);
@@ -162,11 +174,6 @@ guestTest(
     await client.stop(jobId, 0);
   },
 );
-
-/** A file of a process; empty when it has ended. */
-function read(pid: string, name: "cmdline" | "comm"): Promise<string> {
-  return Deno.readTextFile(`/proc/${pid}/${name}`).catch(() => "");
-}
 
 guestTest("systemd, restart: a job does not notice", async () => {
   const before = await mainPid();
