@@ -71,7 +71,8 @@ Events: submitted (to a queue), started, updated, stopping, ended, removed, and
 missed where some are not known any more. The fields are event, time, timeMs, by
 and cursor, and those of "query --json": the job as it is when the event is told.
 A broken connection is made again, and no event is lost or told twice; --after
-does the same for another call. Of a job that is removed only that is told later.
+does the same for another call. When a job is removed, its events name it, and
+tell no more of it.
 
 Examples:
   worker-client events

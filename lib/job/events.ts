@@ -1,5 +1,5 @@
 /** What happens to jobs, told to those who watch: from the journal, so that it can be gone on with. */
-import type { JobEvent } from "../model/events.ts";
+import type { JobEvent, RemovedJob } from "../model/events.ts";
 import { hasEnded, type JobRecord } from "../model/record.ts";
 import type { Journal, RecordedEvent } from "../store/journal.ts";
 import { nextTurn } from "./list.ts";
@@ -78,6 +78,9 @@ export class RecentRecords {
   }
 }
 
+/** What is left of a job whose removal is not among the events that are looked at together. */
+const UNKNOWN: RemovedJob = { title: "", labels: {} };
+
 /** Events that are looked at before other calls have their turn: some 2 ms. */
 const PAGE_SIZE = 200;
 
@@ -121,6 +124,7 @@ async function readPage(
 ): Promise<EventsPage> {
   const isAsked = await query.owners();
   const { events, missed, next } = journal.page(after, PAGE_SIZE);
+  const removals = new Map(events.map(({ jobId, removed }) => [jobId, removed]));
   const told: { event: RecordedEvent; record: JobRecord | undefined }[] = [];
   let bytes = 0;
   let last = next;
@@ -128,10 +132,10 @@ async function readPage(
     if (!isInTime(event, query) || !isAsked(event.owner)) continue;
     if (query.jobId !== undefined && event.jobId !== query.jobId) continue;
     const record = event.removed === undefined ? find(event.jobId) : undefined;
-    // Its job was removed later, which is told.
-    if (record === undefined && event.removed === undefined) continue;
-    if (!hasLabels(record?.settings?.labels ?? event.removed?.labels ?? {}, query.labels)) continue;
-    told.push({ event, record });
+    // Where its job was removed later, nobody knows more of it than is told of the removal.
+    const removed = record === undefined ? removals.get(event.jobId) ?? UNKNOWN : undefined;
+    if (!hasLabels(record?.settings?.labels ?? removed?.labels ?? {}, query.labels)) continue;
+    told.push({ event: removed === undefined ? event : { ...event, removed }, record });
     bytes += sizeOf(record);
     last = event.number;
     if (bytes > MAX_PAGE_BYTES) break;

@@ -68,6 +68,8 @@ const EXPECTED: Readonly<Record<typeof BINARIES[number], Held>> = {
       "LANG",
       "LC_ALL",
       "LC_CTYPE",
+      "NO_COLOR",
+      "TERM",
       "USERPROFILE",
       "XDG_CONFIG_HOME",
       "grpc_proxy",

@@ -229,7 +229,7 @@ testResume("stream: what another try cannot mend is not tried again", async (wor
   assert.equal(await ended, 5);
   assert.deepEqual(terminal.notes, [
     "connection lost at byte 4, trying again...",
-    `No job has the id "${ID}"`,
+    "The job was removed while its output was read: what there was from byte 4 on is gone.",
   ]);
 });
 
