@@ -20,6 +20,7 @@ import { requireLimitsFolder } from "./lib/server/limits_folder.ts";
 import { JobManager } from "./lib/job.ts";
 import { type Engine, openEngine } from "./lib/server/engine.ts";
 import { log, logQueue } from "./lib/log.ts";
+import { WriteEvents } from "./lib/logs/write_events.ts";
 import { closeLogFolder, openLogFolder, openSharedFolder } from "./lib/server/log_directory.ts";
 import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.ts";
 import { serveMetrics } from "./lib/server/metrics_server.ts";
@@ -210,6 +211,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
   begun.abort();
   void manager.close();
   await server.close(() => overdue.abort());
+  await WriteEvents.endAll();
   housekeeper.stop();
   return exitStatus;
 }

@@ -9,7 +9,7 @@ import { PROGRAM_PATH, shell } from "../shim/shell.ts";
 /** At most so many at once: half of the host's default bound of a user (fs.inotify.max_user_instances). */
 const MAX_AT_ONCE = 64;
 
-let open = 0;
+const open = new Set<WriteEvents>();
 
 /** The writes to one file. */
 export class WriteEvents implements AsyncDisposable {
@@ -19,7 +19,7 @@ export class WriteEvents implements AsyncDisposable {
   private constructor(child: Deno.ChildProcess) {
     this.#child = child;
     this.#written = child.stdout.getReader();
-    open++;
+    open.add(this);
   }
 
   /**
@@ -29,12 +29,17 @@ export class WriteEvents implements AsyncDisposable {
    * @returns Nothing where there are too many, or the host has no room for the process.
    */
   static begin(path: string): WriteEvents | undefined {
-    if (open >= MAX_AT_ONCE) return undefined;
+    if (open.size >= MAX_AT_ONCE) return undefined;
     try {
       return new WriteEvents(shell(scripts.written, [path], { PATH: PROGRAM_PATH }).spawn());
     } catch {
       return undefined;
     }
+  }
+
+  /** Ends all that there are: what is left in a service's group when it ends, systemd complains about. */
+  static async endAll(): Promise<void> {
+    await Promise.all([...open].map((events) => events[Symbol.asyncDispose]()));
   }
 
   /** @returns Whether something was written; else it was ended, or the process has ended by itself. */
@@ -58,7 +63,7 @@ export class WriteEvents implements AsyncDisposable {
   /** Settles when the process is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.end();
-    open--;
+    open.delete(this);
     await this.#written.cancel().catch(() => {});
     await this.#child.status;
   }

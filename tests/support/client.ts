@@ -121,9 +121,16 @@ export class TestClient {
     });
   }
 
-  /** A stream's messages, in order. */
-  messages(request: StreamRequest): AsyncIterable<StreamResponse__Output> {
-    return this.raw.Stream(request) as AsyncIterable<StreamResponse__Output>;
+  /** A stream's messages, in order; who stops to read them ends it. */
+  async *messages(request: StreamRequest): AsyncGenerator<StreamResponse__Output> {
+    const call = this.raw.Stream(request);
+    try {
+      yield* call as AsyncIterable<StreamResponse__Output>;
+    } finally {
+      // Cancelling it is not a failure.
+      call.on("error", () => {});
+      call.cancel();
+    }
   }
 
   /** All the bytes of a job's output, to its end. */
