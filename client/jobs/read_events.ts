@@ -1,12 +1,11 @@
 /** Reads what happens to jobs, over as many connections as it takes. */
-import type { ServiceError } from "@grpc/grpc-js";
 import type { Event__Output, EventsRequest } from "../../proto/contract.ts";
 import { pause } from "../connection/abort.ts";
 import type { Connection } from "../connection/connection.ts";
 import { HeartbeatTimeout } from "../connection/heartbeat_timeout.ts";
 import { RetryPolicy } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
-import { ConnectionLostError, fromServiceError } from "../errors.ts";
+import { readAnswers } from "./read_answers.ts";
 
 /** The interval of heartbeats that the server is asked for. */
 const HEARTBEAT_SECONDS = 10;
@@ -91,37 +90,14 @@ async function readStream(
   },
 ): Promise<boolean> {
   using timeout = new HeartbeatTimeout(request.heartbeatSeconds, signal);
-  const { server } = connection;
   const call = connection.events(request);
-  const take = timeout.restartedBy(onEvent);
-  try {
-    return await new Promise<boolean>((resolve, reject) => {
-      let isOver = false;
-      const finish = (settle: () => void) => {
-        isOver = true;
-        settle();
-      };
-      timeout.signal.addEventListener("abort", () => {
-        const text = `Lost the connection to ${server}: no heartbeat for ` +
-          `${timeout.timeoutSeconds} seconds. Try again.`;
-        finish(() => reject(signal?.aborted ? signal.reason : new ConnectionLostError(text)));
-      });
-      call.on("data", (event: Event__Output) => {
-        if (isOver) return;
-        try {
-          take(event);
-        } catch (error) {
-          finish(() => reject(error));
-        }
-        if (!isOver && sink.room?.() !== undefined) finish(() => resolve(false));
-      });
-      call.on("error", (error) => {
-        const failure = fromServiceError(error as ServiceError, { server, method: "Events" });
-        finish(() => reject(failure));
-      });
-      call.on("end", () => finish(() => resolve(true)));
-    });
-  } finally {
-    call.cancel();
-  }
+  return await readAnswers(call, {
+    server: connection.server,
+    method: "Events",
+    timeout,
+    missing: "no heartbeat",
+    take: timeout.restartedBy(onEvent),
+    isEnough: () => sink.room?.() !== undefined,
+    signal,
+  });
 }

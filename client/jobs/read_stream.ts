@@ -1,10 +1,9 @@
-import type { ServiceError } from "@grpc/grpc-js";
 import type { StreamRequest, StreamResponse__Output } from "../../proto/contract.ts";
 import { unlessAborted } from "../connection/abort.ts";
 import { BulkConnection } from "../connection/bulk/connection.ts";
 import { type Connection, MAX_MESSAGE_BYTES } from "../connection/connection.ts";
 import { HeartbeatTimeout } from "../connection/heartbeat_timeout.ts";
-import { ConnectionLostError, fromServiceError } from "../errors.ts";
+import { readAnswers } from "./read_answers.ts";
 
 /** A stream that has brought so many bytes continues over the faster second connection. */
 export const BULK_AFTER_BYTES = 1024 ** 2;
@@ -98,41 +97,18 @@ export async function readStream(
   signal?.throwIfAborted();
   using timeout = new HeartbeatTimeout(heartbeatSeconds, signal);
   const call = connection.stream({ ...request(), heartbeatSeconds });
-  const { server } = connection;
   let receivedBytes = 0;
   const take = timeout.restartedBy((message: StreamResponse__Output) => {
     onMessage(message);
     receivedBytes += message.output.length;
   });
-  try {
-    return await new Promise<boolean>((resolve, reject) => {
-      let isOver = false;
-      const finish = (settle: () => void) => {
-        isOver = true;
-        settle();
-      };
-      timeout.signal.addEventListener("abort", () => {
-        const text = `Lost the connection to ${server}: no data and no heartbeat for ` +
-          `${timeout.timeoutSeconds} seconds. Try again.`;
-        finish(() => reject(signal?.aborted ? signal.reason : new ConnectionLostError(text)));
-      });
-      call.on("data", (message: StreamResponse__Output) => {
-        if (isOver) return;
-        try {
-          take(message);
-        } catch (error) {
-          finish(() => reject(error));
-        }
-        const isEnough = receivedBytes >= limitBytes || room?.() !== undefined;
-        if (!isOver && isEnough) finish(() => resolve(false));
-      });
-      call.on("error", (error) => {
-        const failure = fromServiceError(error as ServiceError, { server, method: "Stream" });
-        finish(() => reject(failure));
-      });
-      call.on("end", () => finish(() => resolve(true)));
-    });
-  } finally {
-    call.cancel();
-  }
+  return await readAnswers(call, {
+    server: connection.server,
+    method: "Stream",
+    timeout,
+    missing: "no data and no heartbeat",
+    take,
+    isEnough: () => receivedBytes >= limitBytes || room?.() !== undefined,
+    signal,
+  });
 }

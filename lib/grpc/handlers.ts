@@ -16,6 +16,7 @@ import { JobError } from "../errors.ts";
 import { type CallContext, contextOf } from "./call_context.ts";
 import {
   interruptionOf,
+  type Interruptions,
   isInterrupted,
   onInterruption,
   type Shutdown,
@@ -73,6 +74,37 @@ export function unaryHandler<Request, Response>(
   };
 }
 
+/** From the beginning of a call with many answers to its end. */
+class StreamScope implements Disposable {
+  readonly context: CallContext;
+  readonly interruptions: Interruptions;
+  readonly #ended = new AbortController();
+  readonly #interruption: Disposable;
+
+  /** @param shutdown Ends the call. */
+  constructor(
+    call: { on(event: "cancelled" | "close", listener: () => void): unknown },
+    shutdown: AbortSignal,
+  ) {
+    this.context = contextOf(call);
+    this.interruptions = { shutdown, access: this.context.access };
+    const end = () => this.#ended.abort();
+    call.on("cancelled", end);
+    call.on("close", end);
+    this.#interruption = onInterruption(this.interruptions, end);
+  }
+
+  /** Aborted when the call has ended or must end. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended.abort();
+    this.#interruption[Symbol.dispose]();
+  }
+}
+
 /** A call with many answers, as its handler sees it. */
 export interface StreamingCall<Request, Response> {
   readonly call: ServerWritableStream<Request, Response>;
@@ -92,22 +124,15 @@ export function streamHandler<Request, Response>(
   shutdown: AbortSignal,
 ): handleServerStreamingCall<Request, Response> {
   return async (call) => {
-    const context = contextOf(call);
-    const interruptions = { shutdown, access: context.access };
-    const ended = new AbortController();
-    const end = () => ended.abort();
-    call.on("cancelled", end);
-    call.on("close", end);
-    using _interruption = onInterruption(interruptions, end);
+    using scope = new StreamScope(call, shutdown);
+    const { context, interruptions, ended } = scope;
     try {
       if (isRecoded(call.request)) throw NOT_UTF8;
-      if (!isInterrupted(interruptions)) await handle({ call, context, ended: ended.signal });
+      if (!isInterrupted(interruptions)) await handle({ call, context, ended });
       if (isInterrupted(interruptions)) throw interruptionOf(interruptions);
       call.end();
     } catch (error) {
       call.emit("error", toStatus(error));
-    } finally {
-      end();
     }
   };
 }
@@ -136,20 +161,15 @@ export function duplexHandler<Request, Response>(
   shutdown: AbortSignal,
 ): handleBidiStreamingCall<Request, Response> {
   return async (call) => {
-    const context = contextOf(call);
-    const interruptions = { shutdown, access: context.access };
-    const ended = new AbortController();
-    const end = () => ended.abort();
-    call.on("cancelled", end);
-    call.on("close", end);
-    using _interruption = onInterruption(interruptions, end);
+    using scope = new StreamScope(call, shutdown);
+    const { context, interruptions, ended } = scope;
     const messages = firstAndOthers<Request>(
       call as ServerDuplexStream<Request, never>,
-      ended.signal,
+      ended,
     );
     try {
       if (!isInterrupted(interruptions)) {
-        await handle({ call, context, ended: ended.signal, ...messages });
+        await handle({ call, context, ended, ...messages });
       }
       if (isInterrupted(interruptions)) throw interruptionOf(interruptions);
       call.end();
@@ -158,8 +178,6 @@ export function duplexHandler<Request, Response>(
         "error",
         toStatus(isInterrupted(interruptions) ? interruptionOf(interruptions) : error),
       );
-    } finally {
-      end();
     }
   };
 }

@@ -165,14 +165,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "messages after a failure of the sink are still taken",
-    file: "client/jobs/read_stream.ts",
+    file: "client/jobs/read_answers.ts",
     from: "        if (isOver) return;\n",
     to: "",
     tests: ["client_read_output"],
   },
   {
     name: "a stream that ended is not cancelled",
-    file: "client/jobs/read_stream.ts",
+    file: "client/jobs/read_answers.ts",
     from: "    call.cancel();\n",
     to: "",
     tests: ["client_read_output"],

@@ -138,9 +138,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an interrupted stream ends as if it were complete",
     file: "lib/grpc/handlers.ts",
-    from: "context, ended: ended.signal });\n" +
+    from: "context, ended });\n" +
       "      if (isInterrupted(interruptions)) throw interruptionOf(interruptions);\n",
-    to: "context, ended: ended.signal });\n",
+    to: "context, ended });\n",
     tests: ["endings"],
   },
   {
