@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   FileTimer,
   readDurations,
+  readFailures,
   readSkips,
   readTally,
   readTotal,
@@ -43,6 +44,38 @@ Deno.test("readTally: a run without a summary is a failure", () => {
 
 Deno.test("readTally: a run that failed after its tests passed is a failure", () => {
   assert.equal(readTally("ok | 37 passed | 0 failed (203ms)\n", false).failed, 1);
+});
+
+Deno.test("readFailures: names each test that failed once, with its error", () => {
+  const output = ` ERRORS 
+
+a: does this => ./tests/support/test_timeout.ts:45:15
+error: AssertionError: Values are not equal
+    at x
+
+trixie | b: does that => ./second_boot.js:45:15
+trixie | error: Error: it was killed
+trixie |     at y
+
+./tests/unit/c_test.ts (uncaught error)
+error: SyntaxError: no such export
+
+ FAILURES 
+
+a: does this => ./tests/support/test_timeout.ts:45:15
+trixie | b: does that => ./second_boot.js:45:15
+./tests/unit/c_test.ts (uncaught error)
+
+FAILED | 1 passed | 3 failed (1s)
+
+error: Test failed
+`;
+  assert.deepEqual(readFailures(output), [
+    "a: does this: AssertionError: Values are not equal",
+    "b: does that: Error: it was killed",
+    "./tests/unit/c_test.ts: SyntaxError: no such export",
+  ]);
+  assert.deepEqual(readFailures(OUTPUT), []);
 });
 
 Deno.test("readTotal: takes the last closing line", () => {

@@ -10,6 +10,8 @@ export interface Tally {
 const SUMMARY =
   /^(?:ok|FAILED) \| (\d+) passed\b[^|\n]*\| (\d+) failed\b(?:[^|\n]*\| (\d+) ignored)?/gm;
 const TOTAL = /^(\d+) passed, (\d+) failed, (\d+) skipped$/gm;
+const FAILURE =
+  /^(?:\w+ \| )?(.+?) (?:=> \S+:\d+:\d+|\(uncaught error\))\n(?:\w+ \| )?error: (.*)$/gm;
 const SKIP = /^SKIP .+: .+$/gm;
 const IGNORED = /^(.+) \.\.\. ignored\b/gm;
 
@@ -38,6 +40,11 @@ export function readTotal(output: string, succeeded: boolean): Tally {
     failed: tally.failed === 0 && hasFailed ? 1 : tally.failed,
     skipped: Number(skipped ?? 0),
   };
+}
+
+/** The tests that failed, each with the first line of its error; lines may begin with a guest's name. */
+export function readFailures(output: string): string[] {
+  return [...output.matchAll(FAILURE)].map(([, name, error]) => `${name}: ${error}`);
 }
 
 /** The lines `SKIP name: reason` by which tests/support/skip.ts says what cannot run here. */

@@ -1,5 +1,5 @@
 /** What a run of tests comes to: counts, failures, skips with their reasons, durations. */
-import { type Duration, readSkips, slowest, type Tally, tookLine } from "./output.ts";
+import { type Duration, readFailures, readSkips, slowest, type Tally, tookLine } from "./output.ts";
 
 /** How many of the slowest parts are named at the end. */
 const SHOWN_DURATIONS = 10;
@@ -34,8 +34,16 @@ export class Report {
     this.#passed += tally.passed;
     this.#failed += tally.failed;
     this.#skipped += tally.skipped;
-    if (tally.failed > 0) this.#failures.push(`${name} (${tally.failed} failed, see above)`);
+    if (tally.failed > 0) this.#noteFailures(name, tally.failed, readFailures(output));
     this.#skips.push(...readSkips(output));
+  }
+
+  /** Names each test that failed, since a log is often kept and read by its end alone. */
+  #noteFailures(name: string, count: number, named: readonly string[]): void {
+    this.#failures.push(...named.map((failure) => `${name}: ${failure}`));
+    if (named.length < count) {
+      this.#failures.push(`${name} (${count - named.length} failed without a name, see above)`);
+    }
   }
 
   /** Notes how long parts took, and prints it. */
