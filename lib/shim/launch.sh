@@ -207,6 +207,8 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
     exec "$setsid" -- "$@"
   )
   status=$?
+  # What is run from here on is not the job's.
+  unset JOB_ID
   exec 2>&3 3>&- 7>&-
   [ "$errors" = 1 ] || exec 4>&-
   has_processes && clear_remains

@@ -2,6 +2,9 @@
 # the job has ended.
 remove_groups() { # GROUP...
   rmdir -- "$@" && return
+  left=
+  for group; do [ ! -d "$group" ] || left=1; done
+  [ -n "$left" ] || return 0
   # A process that has just ended may still be in the group for a moment.
   sleep 0.05
   set +f

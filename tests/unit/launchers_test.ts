@@ -334,10 +334,14 @@ class RealLaunchers extends Launchers implements AsyncDisposable {
   async start(
     name: string,
     command: readonly string[],
-    { settings = "", secrets = {} }: { settings?: string; secrets?: Record<string, string> } = {},
-  ): Promise<Launched & { folder: string; group: string }> {
+    { settings = "", secrets = {}, populated = false }: {
+      settings?: string;
+      secrets?: Record<string, string>;
+      populated?: boolean;
+    } = {},
+  ): Promise<Launched & { folder: string; group: string; populatedFile: string }> {
     const group = await this.#groups.group(`group-${name}`);
-    const { populatedFile } = await this.#groups.place(name, { populated: false });
+    const { populatedFile } = await this.#groups.place(name, { populated });
     const folder = this.#groups.path(`job-${name}`);
     await Deno.mkdir(folder, { recursive: true });
     const output = join(folder, "output");
@@ -352,7 +356,7 @@ class RealLaunchers extends Launchers implements AsyncDisposable {
       environment: { JOB_ID: name },
       secrets,
     });
-    return { ...launched, folder, group };
+    return { ...launched, folder, group, populatedFile };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -397,6 +401,28 @@ Deno.test("launch.sh: a signal that ends a job is recorded, for this job only", 
     endings.push([exit?.status, exit?.bySignal]);
   }
   assert.deepEqual(endings, [[143, true], [143, false], [0, false]]);
+});
+
+Deno.test("launch.sh: what it runs itself after the main process does not count as the job's", async () => {
+  await using groups = await FakeGroups.make();
+  await using launchers = await RealLaunchers.make(groups);
+  const job = await launchers.start("left", ["true"], { populated: true });
+  const path = join(job.folder, "launch");
+  const pid = parseLaunchRecord(await Deno.readTextFile(path)).launcher?.pid;
+  assert(pid !== undefined);
+  let seen = 0;
+  await until("the launcher to wait for what is left, by programs", async () => {
+    for (const child of (await readKernelFile(`/proc/${pid}/task/${pid}/children`)).split(" ")) {
+      const program = await readKernelFile(`/proc/${child}/comm`);
+      if (program !== "sleep\n") continue;
+      const environment = await readKernelFile(`/proc/${child}/environ`);
+      assert(!environment.split("\0").includes("JOB_ID=left"), "it would be found as the job's");
+      if (environment !== "") seen++;
+    }
+    return seen >= 3;
+  });
+  await Deno.writeTextFile(job.populatedFile, "populated 0\n");
+  await job.done;
 });
 
 Deno.test("launch.sh: arguments reach the command as they are, and the launcher's descriptors do not", async () => {
