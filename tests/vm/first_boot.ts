@@ -3,5 +3,3 @@ import "./isolation_test.ts";
 import "./limits_test.ts";
 import "./kill_test.ts";
 import "./usage_test.ts";
-import "./adoption_test.ts";
-import "./stream_test.ts";

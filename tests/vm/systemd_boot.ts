@@ -1,2 +1,7 @@
-/** The boot with systemd as the guest's init. */
+/**
+ * The boot with systemd as the guest's init, and what of the other guest's tests it has the time for:
+ * the guests run beside each other.
+ */
 import "./systemd_test.ts";
+import "./adoption_test.ts";
+import "./stream_test.ts";
