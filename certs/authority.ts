@@ -26,6 +26,9 @@ export interface PairPaths {
   readonly key: string;
 }
 
+/** What the CA is read for: `list` alone needs none that may still sign. */
+export type Purpose = "issue" | "renew" | "revoke" | "list";
+
 /** The files of the CA in a folder. */
 export function authorityPaths(folder: string): PairPaths {
   return { certificate: join(folder, "ca.crt"), key: join(folder, "ca.key") };
@@ -40,25 +43,34 @@ export function authorityPaths(folder: string): PairPaths {
  * @throws {CertsError} when it is not there, damaged, not a CA, not RSA 4096, not valid now, or the
  * key belongs to none of the certificates
  */
-export async function loadAuthority(folder: string, now: Date): Promise<Authority> {
+export async function loadAuthority(
+  folder: string,
+  { now, purpose }: { now: Date; purpose: Purpose },
+): Promise<Authority> {
   const paths = authorityPaths(folder);
-  await requireFiles(folder, paths);
+  const failure = (problem: string) => new CertsError("failure", `cannot ${purpose}: ${problem}`);
+  const problem = await missingOf(folder, paths);
+  if (problem !== undefined) throw failure(problem);
   const certificates = await readCertificates(paths.certificate);
+  if (certificates === undefined) {
+    throw failure(`${paths.certificate} holds a certificate that cannot be read`);
+  }
   const key = await readKeyFile(paths.key);
   const found = certificates.find(({ certificate }) => keyFits(key, certificate));
   if (found === undefined) {
     throw failure(
-      `cannot issue: ${paths.key} does not belong to ${paths.certificate}; ` +
+      `${paths.key} does not belong to ${paths.certificate}; ` +
         "put the two files of one CA there",
     );
   }
   if (!isStrongRsaKey(key)) {
     throw failure(
-      `cannot issue: ${paths.key} is not an RSA key of ${KEY_BITS} bits; ` +
+      `${paths.key} is not an RSA key of ${KEY_BITS} bits; ` +
         "make a new CA in an empty folder with worker-certs init",
     );
   }
-  checkAuthority(found.certificate, { path: paths.certificate, now });
+  const trouble = troubleOf(found.certificate, { path: paths.certificate, now, purpose });
+  if (trouble !== undefined) throw failure(trouble);
   return {
     certificate: found.certificate,
     key,
@@ -67,53 +79,48 @@ export async function loadAuthority(folder: string, now: Date): Promise<Authorit
   };
 }
 
-async function requireFiles(folder: string, paths: PairPaths): Promise<void> {
+/** Which of the CA's files is not there, and what to do. */
+async function missingOf(folder: string, paths: PairPaths): Promise<string | undefined> {
   const existing = await existingOf([folder, paths.certificate, paths.key]);
   const start = `run worker-certs init --dir ${folder} first, or name the CA's folder with --dir`;
-  if (!existing.includes(folder)) {
-    throw failure(`cannot issue: the folder ${folder} does not exist; ${start}`);
-  }
+  if (!existing.includes(folder)) return `the folder ${folder} does not exist; ${start}`;
   const [missing] = [paths.certificate, paths.key].filter((path) => !existing.includes(path));
-  if (missing === undefined) return;
-  if (existing.length === 1) throw failure(`cannot issue: there is no CA in ${folder}; ${start}`);
-  throw failure(`cannot issue: ${missing} is missing; put it back, or name another folder`);
+  if (missing === undefined) return undefined;
+  if (existing.length === 1) return `there is no CA in ${folder}; ${start}`;
+  return `${missing} is missing; put it back, or name another folder`;
 }
 
+/** Undefined: one of them is damaged. */
 async function readCertificates(
   path: string,
-): Promise<{ certificate: X509Certificate; text: string }[]> {
+): Promise<{ certificate: X509Certificate; text: string }[] | undefined> {
   const blocks = await readPem(path);
   try {
     return blocks.filter(isCertificate)
       .map(({ text }) => ({ certificate: new X509Certificate(text), text }));
   } catch {
-    throw failure(`cannot issue: ${path} holds a certificate that cannot be read`);
+    return undefined;
   }
 }
 
-function checkAuthority(
+/** Why a certificate is not one of a CA that can be used. */
+function troubleOf(
   certificate: X509Certificate,
-  { path, now }: { path: string; now: Date },
-): void {
+  { path, now, purpose }: { path: string; now: Date; purpose: Purpose },
+): string | undefined {
   const constraints = certificate.getExtension(BasicConstraintsExtension);
   const usages = certificate.getExtension(KeyUsagesExtension)?.usages ?? KeyUsageFlags.keyCertSign;
   if (constraints?.ca !== true || (usages & KeyUsageFlags.keyCertSign) === 0) {
-    throw failure(`cannot issue: ${path} is not the certificate of a CA`);
+    return `${path} is not the certificate of a CA`;
   }
+  if (purpose === "list") return undefined;
   if (certificate.notAfter <= now) {
-    throw failure(
-      `cannot issue: the CA in ${path} expired on ${certificate.notAfter.toISOString()}; ` +
-        "make a new one with worker-certs init in another folder",
-    );
+    return `the CA in ${path} expired on ${certificate.notAfter.toISOString()}; ` +
+      "make a new one with worker-certs init in another folder";
   }
   if (certificate.notBefore > now) {
-    throw failure(
-      `cannot issue: the CA in ${path} is not valid before ` +
-        `${certificate.notBefore.toISOString()}; check this host's clock`,
-    );
+    return `the CA in ${path} is not valid before ` +
+      `${certificate.notBefore.toISOString()}; check this host's clock`;
   }
-}
-
-function failure(message: string): CertsError {
-  return new CertsError("failure", message);
+  return undefined;
 }

@@ -77,7 +77,7 @@ export async function issue(options: IssueOptions): Promise<string> {
     key: join(dir, `${name}.key`),
     bundle: join(dir, `${name}.pem`),
   };
-  const issuer = await loadAuthority(dir, now);
+  const issuer = await loadAuthority(dir, { now, purpose: "issue" });
   checkName(name, issuer);
   const given = options.key.kind === "given" ? await readGivenKey(options.key.file) : undefined;
   if (given !== undefined) await checkGivenKey(given, { issuer, path: paths.key });

@@ -30,7 +30,7 @@ export async function listIssued(
   dir: string,
   { oid, now }: { oid: string; now: Date },
 ): Promise<IssuedCertificate[]> {
-  const authority = await loadAuthority(dir, now);
+  const authority = await loadAuthority(dir, { now, purpose: "list" });
   const revoked = serialsOf(await loadList(dir, authority));
   return (await issuedBy(authority, dir)).map((certificate) => {
     const { usages, roles, serial, notAfter, state, daysLeft } = describeCertificate(certificate, {

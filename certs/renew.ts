@@ -48,7 +48,7 @@ export interface RenewOptions {
 export async function renew(options: RenewOptions): Promise<string> {
   const { dir, name, days, now, onKey } = options;
   const paths = { certificate: join(dir, `${name}.crt`), key: join(dir, `${name}.key`) };
-  const authority = await loadAuthority(dir, now);
+  const authority = await loadAuthority(dir, { now, purpose: "renew" });
   const old = await findOld(paths.certificate, { name, authority });
   const revoked = serialsOf(await loadList(dir, authority));
   if (revoked.has(serialOf(old))) {

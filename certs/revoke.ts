@@ -39,7 +39,7 @@ export interface RevokeOptions {
  */
 export async function revoke(options: RevokeOptions): Promise<string> {
   const { dir, targets, reason, days, now } = options;
-  const authority = await loadAuthority(dir, now);
+  const authority = await loadAuthority(dir, { now, purpose: "revoke" });
   const last = await loadList(dir, authority);
   const issued = await issuedBy(authority, dir);
   const chosen = new Map<string, X509Certificate>();

@@ -5,7 +5,8 @@ import { describeEnding } from "../jobs/ending.ts";
 import { type EventWord, eventWordOf } from "../jobs/event_word.ts";
 import { exitCodeOf } from "../jobs/state.ts";
 import { describeCommand } from "./command.ts";
-import { toJson } from "./format.ts";
+import { JOB_FIELD_NAMES, toJson } from "./format.ts";
+import type { TemplateNames } from "./format_template.ts";
 import { describeDuration } from "./quantities.ts";
 
 /** Characters of an id in a line: every verb accepts them where they are unique. */
@@ -13,6 +14,12 @@ const SHORT_ID_CHARACTERS = 8;
 
 /** The longest of the words for events. */
 const WORD_COLUMNS = "submitted".length;
+
+/** What a template for events may name. */
+export const EVENT_NAMES: TemplateNames = {
+  what: "an event",
+  names: ["event", "time", "timeMs", "by", "cursor", ...JOB_FIELD_NAMES],
+};
 
 /** The fields of an event, and those of its job as `query --json` prints them. */
 export function eventFields(event: Event__Output): Record<string, unknown> {

@@ -9,7 +9,7 @@ import { ExitStatus } from "../exit_status.ts";
 import { resolveJobID } from "../jobs/resolve_id.ts";
 import { hasFailed } from "../jobs/ending.ts";
 import { paint } from "../screen/colours.ts";
-import { describeEvent, eventFields } from "../screen/events.ts";
+import { describeEvent, EVENT_NAMES, eventFields } from "../screen/events.ts";
 import { fillTemplate, isJsonFormat } from "../screen/format_template.ts";
 import type { Terminal } from "../terminal.ts";
 import { defineRetry, retryForMs, type RetryOptions } from "./stream.ts";
@@ -84,7 +84,7 @@ Examples:
 
   check(command) {
     const { format } = command.opts<EventsOptions>();
-    if (format !== undefined) isJsonFormat(format);
+    if (format !== undefined) isJsonFormat(format, EVENT_NAMES);
   },
 
   async run({ servers, terminal }, command) {
@@ -120,8 +120,8 @@ function lineOf(
   { json, format }: EventsOptions,
   { columns, hasColours }: Pick<Terminal, "columns" | "hasColours">,
 ): (event: Event__Output) => string {
-  if (format !== undefined && !isJsonFormat(format)) {
-    return (event) => fillTemplate(format, eventFields(event), "an event");
+  if (format !== undefined && !isJsonFormat(format, EVENT_NAMES)) {
+    return (event) => fillTemplate(format, eventFields(event));
   }
   if (json || format !== undefined || columns === undefined) {
     return (event) => printableJson(eventFields(event));

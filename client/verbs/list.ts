@@ -3,7 +3,7 @@ import { parseCount, parseDurationMs } from "../../common/quantities.ts";
 import { askAll, newestFirst } from "../command_line/ask_all.ts";
 import { type PlacedJob } from "../jobs/placed_job.ts";
 import { formatJson } from "../screen/format.ts";
-import { formatTemplate, isJsonFormat } from "../screen/format_template.ts";
+import { formatTemplate, isJsonFormat, JOB_NAMES } from "../screen/format_template.ts";
 import { FAILED, type Selection, selectionOf, type StateWord } from "../jobs/selection.ts";
 import { ACTIVE_STATES, type JobFilter, toListRequest } from "../jobs/state.ts";
 import { listJobs } from "../jobs/list.ts";
@@ -92,7 +92,7 @@ Examples:
 
   check(command) {
     const { format } = command.opts<ListOptions>();
-    if (format !== undefined) isJsonFormat(format);
+    if (format !== undefined) isJsonFormat(format, JOB_NAMES);
   },
 
   async run(call, command) {
@@ -126,7 +126,7 @@ function lineOf(
   withContext: boolean,
 ): ((job: PlacedJob) => string) | undefined {
   if (quiet) return ({ context, job }) => placedID(withContext ? context : undefined, job.jobID);
-  if (json || format !== undefined && isJsonFormat(format)) {
+  if (json || format !== undefined && isJsonFormat(format, JOB_NAMES)) {
     return ({ context, job }) => formatJson(job, job.jobID, withContext ? context : undefined);
   }
   if (format === undefined) return undefined;

@@ -3,7 +3,7 @@ import { describeEnding } from "../jobs/ending.ts";
 import { forEachJob } from "../command_line/for_each_job.ts";
 import type { VerbCall } from "../command_line/servers.ts";
 import { splitPlacedID } from "../jobs/placed_job.ts";
-import { formatTemplate, isJsonFormat } from "../screen/format_template.ts";
+import { formatTemplate, isJsonFormat, JOB_NAMES } from "../screen/format_template.ts";
 import { formatJson, formatLine, formatLong } from "../screen/format.ts";
 import { describeNeverRan, describeQueued } from "../jobs/queued.ts";
 import { stateOf } from "../jobs/state.ts";
@@ -66,13 +66,13 @@ Examples:
 
   check(command) {
     const { format } = command.opts<QueryOptions>();
-    if (format !== undefined) isJsonFormat(format);
+    if (format !== undefined) isJsonFormat(format, JOB_NAMES);
   },
 
   async run(call, command) {
     const { args } = command;
     const { json, long, format } = command.opts<QueryOptions>();
-    if (json || format !== undefined && isJsonFormat(format)) {
+    if (json || format !== undefined && isJsonFormat(format, JOB_NAMES)) {
       return await queryJobs(call, args, (job, jobID) => formatJson(job, jobID));
     }
     if (format !== undefined) {

@@ -3,6 +3,13 @@ import type { Mutation } from "./mutation.ts";
 /** The client: connections, output, identity, units. */
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a template may name what no job has",
+    file: "client/screen/format_template.ts",
+    from: "for (const path of paths) checkPath(path, known);",
+    to: "",
+    tests: ["client_program"],
+  },
+  {
     name: "an old server is asked for what it ignores",
     file: "client/jobs/start_fields.ts",
     from: "if (unknown === undefined) return;",

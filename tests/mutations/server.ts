@@ -334,6 +334,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["certs_given_key"],
   },
   {
+    name: "an expired CA does not tell what it has issued",
+    file: "certs/authority.ts",
+    from: 'if (purpose === "list") return undefined;',
+    to: "",
+    tests: ["certs_authority"],
+  },
+  {
     name: "a given key that TLS refuses for its length is accepted",
     file: "certs/given_key.ts",
     from: " || bits > MAX_KEY_BITS",

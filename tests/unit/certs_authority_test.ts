@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
-import { authorityPaths, loadAuthority } from "../../certs/authority.ts";
+import { authorityPaths, loadAuthority, type Purpose } from "../../certs/authority.ts";
 import {
   DAY_MS,
   makeAuthorityCertificate,
@@ -38,13 +38,18 @@ function pem(certificate: X509Certificate): string {
 }
 
 /** Reads a CA from a folder with the given files; undefined: no such file. */
-async function load(certificate: string | undefined, key: string | undefined, now = NOW) {
+async function load(
+  certificate: string | undefined,
+  key: string | undefined,
+  now = NOW,
+  purpose: Purpose = "issue",
+) {
   const folder = await Deno.makeTempDir({ prefix: "certs-authority-" });
   try {
     const paths = authorityPaths(folder);
     if (certificate !== undefined) await Deno.writeTextFile(paths.certificate, certificate);
     if (key !== undefined) await Deno.writeTextFile(paths.key, key);
-    return await loadAuthority(folder, now);
+    return await loadAuthority(folder, { now, purpose });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -102,15 +107,15 @@ Deno.test("loadAuthority: says what to do when there is no CA", async () => {
   const nowhere = join(await Deno.makeTempDir({ prefix: "certs-authority-" }), "gone");
   try {
     await rejects(
-      loadAuthority(nowhere, NOW),
-      /the folder \S+gone does not exist; run worker-certs init --dir \S+gone first, or name the CA.s folder with --dir$/,
+      loadAuthority(nowhere, { now: NOW, purpose: "list" }),
+      /^cannot list: the folder \S+gone does not exist; run worker-certs init --dir \S+gone first, or name the CA.s folder with --dir$/,
     );
   } finally {
     await Deno.remove(join(nowhere, ".."), { recursive: true });
   }
   await rejects(
-    load(undefined, undefined),
-    /there is no CA in \S+; run worker-certs init --dir \S+ first, or name/,
+    load(undefined, undefined, NOW, "revoke"),
+    /^cannot revoke: there is no CA in \S+; run worker-certs init --dir \S+ first, or name/,
   );
 });
 
@@ -155,7 +160,12 @@ Deno.test("loadAuthority: refuses a CA out of its time", async () => {
   const seconds = Math.floor(NOW.getTime() / 1000) * 1000;
   const end = new Date(seconds + 10 * DAY_MS);
   await load(certificate, key, new Date(end.getTime() - 1));
-  await rejects(load(certificate, key, end), /expired on 2030-06-11T12:00:00.000Z; make a new/);
+  await rejects(
+    load(certificate, key, end),
+    /^cannot issue: .* expired on 2030-06-11T12:00:00.000Z; make a new/,
+  );
+  // What it has issued can still be told.
+  await load(certificate, key, end, "list");
   const start = new Date(seconds - 60 * 60 * 1000);
   await load(certificate, key, start);
   await rejects(

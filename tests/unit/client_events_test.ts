@@ -6,6 +6,7 @@ import { parsePastMs } from "../../client/command_line/past_time.ts";
 import { Connection } from "../../client/connection/connection.ts";
 import { readEvents } from "../../client/jobs/read_events.ts";
 import { describeEvent, eventFields } from "../../client/screen/events.ts";
+import { fillTemplate } from "../../client/screen/format_template.ts";
 import { type Event, type Event__Output, jobService } from "../../proto/contract.ts";
 
 /** An event as it comes over the wire. */
@@ -166,6 +167,15 @@ Deno.test("events: for programs the fields of the job stand beside those of the 
     by: null,
     cursor: null,
   });
+});
+
+Deno.test("events: a line by a template has a dash for what an event does not have", () => {
+  const missed = eventFields(received({ kind: "EVENT_KIND_MISSED", timeMs: 0 }));
+  const template = "{event} {jobID} {limits.cpuCores} {labels.a.b}";
+  assert.equal(fillTemplate(template, missed), "missed - - -");
+  const job = { jobID: "x", labels: { "a.b": "c" }, limits: { cpuCores: 2 } };
+  const started = eventFields(received({ kind: "EVENT_KIND_STARTED", timeMs: 0, job }));
+  assert.equal(fillTemplate(template, started), "started x 2 c");
 });
 
 Deno.test("parsePastMs: how long ago, the last such time of day, or a date; anything else is refused", () => {

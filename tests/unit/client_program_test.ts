@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import config from "../../deno.json" with { type: "json" };
 import { ClosedOutputError } from "../../client/errors.ts";
 import { main } from "../../client/program.ts";
+import { EVENT_NAMES } from "../../client/screen/events.ts";
+import { JOB_NAMES } from "../../client/screen/format_template.ts";
 import { FakeTerminal, runClient } from "../support/client_terminal.ts";
 
 const VERBS = [
@@ -108,6 +110,24 @@ const WRONG: readonly (readonly [args: string[], note: string])[] = [
   [
     ["ls", "--format", "table"],
     `--format "table" names no field: write "{jobID} {state}", or --json.`,
+  ],
+  [
+    ["events", "--format", "{typo}"],
+    `"typo" is not a field of an event. The fields are ${EVENT_NAMES.names.join(", ")}.`,
+  ],
+  [
+    ["list", "--format", "{jobID} {toString}"],
+    `"toString" is not a field of a job. The fields are ${JOB_NAMES.names.join(", ")}.`,
+  ],
+  [
+    ["query", "--format", "{usage.typo}", ID],
+    `"usage.typo" is not a field of a job. The fields of usage are usage.memoryBytes, ` +
+    "usage.memoryPeakBytes, usage.cpuUsec, usage.cpuThrottledUsec, usage.readBytes, " +
+    "usage.writtenBytes, usage.processes, usage.asOfMs.",
+  ],
+  [
+    ["ps", "--format", "{state.name}"],
+    `"state.name" is not a field of a job: write {state}.`,
   ],
   [["toString"], `Unknown command 'toString'. See "worker-client --help".`],
   [
