@@ -40,6 +40,13 @@ import {
   type OrderAnswer,
   orderFileIn,
 } from "./slurm/control.ts";
+import {
+  forgetSubmission,
+  isSubmissionKept,
+  keepSubmission,
+  type KeptSubmission,
+  keptSubmission,
+} from "./slurm/kept_submission.ts";
 import { Leftovers } from "./slurm/leftovers.ts";
 import { readNodeRecord } from "./slurm/node_record.ts";
 import {
@@ -61,7 +68,7 @@ import { notMounted, Share } from "./slurm/share.ts";
 import { Resubmissions } from "./slurm/resubmission.ts";
 import { openSite, type Site } from "./slurm/site.ts";
 import { Stopping } from "./slurm/stopping.ts";
-import { readSubmission, submissionArguments } from "./slurm/submission.ts";
+import { readSubmission, type Submission, submissionArguments } from "./slurm/submission.ts";
 import { TrackedJob, type TrackedRequest, type TrackingParts } from "./slurm/tracked_job.ts";
 import { watchFileIn } from "./slurm/usage_file.ts";
 import { UsageWatch } from "./slurm/usage_watch.ts";
@@ -125,7 +132,12 @@ export class SlurmExecutor implements Executor {
     this.#clock = clock;
     this.#run = run;
     this.capabilities = capabilitiesOf(site, share.canFreeHeads);
-    this.#resubmissions = new Resubmissions(clock);
+    this.#resubmissions = new Resubmissions({
+      clock,
+      submit: (request) => this.#resubmit(request),
+      onSettled: ({ folder }) => void forgetKept(folder),
+      cancelLater: (request) => this.#cancelLater(request),
+    });
     this.#leftovers = new Leftovers({ clock, cancel: (jobId, uid) => this.#cancel(jobId, uid) });
     this.#usages = new UsageWatch({
       clock,
@@ -207,30 +219,73 @@ export class SlurmExecutor implements Executor {
       after,
       nowMs,
     });
-    const submit = async () =>
-      readSubmission(await this.#run("sbatch", args, { input: batch.script, who: owner }));
-    const submission = await submit();
-    if (submission.kind === "taken") return this.#track(request, submission.number);
-    if (submission.kind === "refused") return await this.#withdrawn(request, submission.error);
-    const { problem, wasHeard } = submission;
-    if (!wasHeard && !this.#resubmissions.isFull) {
-      const { job, tracked } = this.#watch(request, { takenAtMs: Infinity });
-      this.#resubmissions.add(job, submit);
-      return tracked;
+    const kept = { args, script: batch.script };
+    const submission = await this.#sbatch(kept, owner);
+    switch (submission.kind) {
+      case "taken":
+        this.#resubmissions.hurry();
+        return this.#track(request, submission.number);
+      case "refused":
+        return await this.#withdrawn(request, submission.error);
+      case "later":
+      case "unknown":
+        return await this.#notTaken(request, { kept, submission });
+    }
+  }
+
+  async #sbatch({ args, script }: KeptSubmission, owner: string): Promise<Submission> {
+    return readSubmission(await this.#run("sbatch", args, { input: script, who: owner }));
+  }
+
+  /** Looks for a job whose sbatch has failed, and lets it wait where another try may help. */
+  async #notTaken(
+    request: TrackedRequest,
+    { kept, submission }: {
+      readonly kept: KeptSubmission;
+      readonly submission: Exclude<Submission, { kind: "taken" | "refused" }>;
+    },
+  ): Promise<Tracked> {
+    const { jobId, folder } = request;
+    const { problem } = submission;
+    const mayBeTaken = submission.kind === "unknown" || submission.mayBeTaken;
+    let mayTryAgain = submission.kind === "later" && !this.#resubmissions.isFull;
+    if (mayBeTaken) {
+      const answer = await this.#poller.next(LOOKUP_TIMEOUT_MS);
+      const found = answer?.jobs.get(jobId);
+      if (found !== undefined && !isOverIn(found.state)) return this.#track(request, found.number);
+      // What cannot be asked now may have taken it, and what has ended it has taken it.
+      mayTryAgain &&= answer !== undefined && found === undefined;
+    }
+    if (mayTryAgain) {
+      try {
+        await keepSubmission(folder, kept);
+        const { job, tracked } = this.#watch(request, { takenAtMs: Infinity });
+        this.#resubmissions.add(job, { problem, mayBeTaken });
+        return tracked;
+      } catch (error) {
+        log.error("cannot keep a start for a later try", { job: jobId, error: messageOf(error) });
+      }
     }
     log.warn("sbatch has failed", { job: jobId, error: problem });
-    if (wasHeard) {
-      const found = (await this.#poller.next(LOOKUP_TIMEOUT_MS))?.jobs.get(jobId);
-      if (found !== undefined && !isOverIn(found.state)) return this.#track(request, found.number);
-    }
     return await this.#withdrawn(
       request,
       new JobError(
         "unavailable",
-        `Cannot start the job: Slurm's controller does not answer (${problem}); nothing was started, ` +
-          "try again later",
+        `Cannot start the job: Slurm has not taken it (${problem}); nothing was started, try again ` +
+          "later",
       ),
     );
+  }
+
+  /** Hands a job over again that was kept. */
+  async #resubmit({ jobId, owner, folder }: TrackedRequest): Promise<Submission> {
+    const kept = await keptSubmission(folder);
+    if (kept !== undefined) return await this.#sbatch(kept, owner);
+    const message = "what Slurm was to be given is gone from the job's folder; start it again";
+    return {
+      kind: "refused",
+      error: new JobError("internal", message, { cause: new Error(jobId) }),
+    };
   }
 
   async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {
@@ -428,7 +483,7 @@ export class SlurmExecutor implements Executor {
     if (earlier !== undefined) {
       return { kind: "tracked", whenBegun: earlier.whenBegun, ended: earlier.ended };
     }
-    if (phase !== "starting") return track();
+    if (phase !== "starting") return await this.#adoptSubmitted(tracked);
     const found = answer?.jobs.get(jobId);
     if (found !== undefined && !isOverIn(found.state)) return track();
     // Nobody was told of it. A launcher that has been there wins.
@@ -438,6 +493,19 @@ export class SlurmExecutor implements Executor {
     }
     this.#cancelLater(tracked);
     return { kind: "never-started" };
+  }
+
+  /** Hands over what an earlier server could not. */
+  async #adoptSubmitted(request: TrackedRequest): Promise<Adoption> {
+    if (!await isSubmissionKept(request.folder)) {
+      return { kind: "tracked", ...this.#track(request) };
+    }
+    const { job, tracked } = this.#watch(request, { takenAtMs: Infinity });
+    this.#resubmissions.add(job, {
+      problem: "it waited when the server ended",
+      mayBeTaken: true,
+    });
+    return { kind: "tracked", ...tracked };
   }
 
   /** What a node needs was not made, or is gone; what is missing must not be the share. */
@@ -534,6 +602,15 @@ function unheard(jobId: string, cause?: unknown): JobError {
       "what Slurm says of the node, and try again",
     { cause },
   );
+}
+
+/** What is left of it does no harm: what Slurm has, or the launch record tells of, is not handed over again. */
+async function forgetKept(folder: string): Promise<void> {
+  try {
+    await forgetSubmission(folder);
+  } catch (error) {
+    log.warn("cannot remove what was kept for a later try", { error: messageOf(error) });
+  }
 }
 
 async function removeSecrets(folder: string): Promise<void> {

@@ -1,6 +1,6 @@
-# Runs a command of a cluster's engine: $1 the seconds that it may take, $2 its time zone, $3 the engine's
-# configuration file (empty: its default), then the command. Prints what it prints on both of its streams, and
-# `status NUMBER` on a line of its own: 137 where its time was over.
+# Becomes a command of a cluster's engine: $1 the seconds that it may take, $2 its time zone, $3 the engine's
+# configuration file (empty: its default), then the command. It prints all on one stream. Its status is 137 where
+# its time was over.
 #
 # What hangs is killed: it may have done its work all the same.
 seconds=$1
@@ -10,5 +10,5 @@ export TZ="$2" LC_ALL=C
 shift 3
 # Times as seconds since 1970.
 [ "$1" != squeue ] || export SLURM_TIME_FORMAT=%s
-timeout -s KILL "$seconds" "$@" 2>&1
-printf '\nstatus %s\n' "$?"
+# A shell that waited for it would be one process more for each start.
+exec timeout -s KILL "$seconds" "$@" 2>&1

@@ -24,6 +24,14 @@ const turns = new Turns(MAX_SCRIPTS, SCRIPT_TIMEOUT_MS);
 /** A script has taken too long, and is not waited for any more. */
 export class ScriptTimeoutError extends Error {}
 
+/** How a script has ended. */
+export interface ScriptAnswer {
+  /** 128 and the number of the signal where one has ended it. */
+  readonly status: number;
+  /** What it has printed. */
+  readonly text: string;
+}
+
 /**
  * Runs a one-shot script and returns what it prints.
  *
@@ -41,19 +49,26 @@ export async function runScript(
   { who = "", timeoutMs = SCRIPT_TIMEOUT_MS }: { who?: string; timeoutMs?: number } = {},
 ): Promise<string> {
   using _turn = await turns.take(who);
-  return await runScriptNow(script, args, { timeoutMs });
+  const { status, text } = await answerOfScript(script, args, { timeoutMs });
+  if (status !== 0) throw new Error(`a script failed with status ${status}`);
+  return text;
 }
 
 /**
- * The same for a caller with turns of its own.
+ * The same for a caller with turns of its own, to whom the status says something.
  *
- * @param options `input`: what the script reads from its standard input; nothing unless given.
+ * @param options `input`: what the script reads from its standard input; nothing unless given. `isEnough`: whether
+ * what it has printed so far is all that it is run for: it is sent SIGTERM then.
  */
-export async function runScriptNow(
+export async function answerOfScript(
   script: string,
   args: readonly string[],
-  { timeoutMs, input }: { timeoutMs: number; input?: string },
-): Promise<string> {
+  { timeoutMs, input, isEnough }: {
+    timeoutMs: number;
+    input?: string;
+    isEnough?: (text: string) => boolean;
+  },
+): Promise<ScriptAnswer> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>
@@ -61,25 +76,57 @@ export async function runScriptNow(
     timeoutMs,
   );
   try {
-    const output = outputOf(script, args, input);
-    const { success, code, stdout } = await Promise.race([output, late.promise]);
-    if (!success) throw new Error(`a script failed with status ${code}`);
-    return new TextDecoder().decode(stdout);
+    const output = answerOf(script, args, { input, isEnough });
+    return await Promise.race([output, late.promise]);
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function outputOf(
+async function answerOf(
   script: string,
   args: readonly string[],
-  input: string | undefined,
-): Promise<Deno.CommandOutput> {
+  { input, isEnough = () => false }: {
+    input: string | undefined;
+    isEnough: ((text: string) => boolean) | undefined;
+  },
+): Promise<ScriptAnswer> {
   const env = { PATH: PROGRAM_PATH };
-  if (input === undefined) return await shell(script, args, env).output();
+  if (input === undefined) {
+    const { code, stdout } = await shell(script, args, env).output();
+    return { status: code, text: new TextDecoder().decode(stdout) };
+  }
   const child = shell(script, args, env, "piped").spawn();
-  const [output] = await Promise.all([child.output(), write(child.stdin, input)]);
-  return output;
+  const [text, { code }] = await Promise.all([
+    textUntil(child, isEnough),
+    child.status,
+    write(child.stdin, input),
+  ]);
+  return { status: code, text };
+}
+
+/** Reads what a process prints, and ends the process when that is enough. */
+async function textUntil(
+  child: Deno.ChildProcess,
+  isEnough: (text: string) => boolean,
+): Promise<string> {
+  let text = "";
+  let isEnded = false;
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (isEnded || !isEnough(text)) continue;
+    isEnded = true;
+    end(child);
+  }
+  return text;
+}
+
+function end(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGTERM");
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** Who does not read it all has its reasons, and tells them by its status. */

@@ -166,7 +166,7 @@ test("a controller that is dead, hangs and comes back changes no job's state, an
   await cluster.killController();
   // No connection was made, so that it certainly has not taken the job.
   const late = await Job.script(site, `echo dead >>${file}; exit 8`);
-  assert.match(site.executor.statuses([late.id])[0]?.pendingReason ?? "", /is not reached/);
+  assert.match(site.executor.statuses([late.id])[0]?.pendingReason ?? "", /not taken it yet/);
   await Deno.writeTextFile(gates[0] ?? "", "");
   assert.equal((await one.exited()).exitCode, 3);
   const beganMs = performance.now();
@@ -190,6 +190,32 @@ test("a controller that is dead, hangs and comes back changes no job's state, an
   }, GIVE_UP_DEADLINE_MS);
   assert.deepEqual(await linesOf(file), ["dead"]);
   assert.equal((await (await Job.script(site, "exit 6")).exited()).exitCode, 6);
+});
+
+test("a start that Slurm's full queue does not take waits, also for the next server, and runs once", async () => {
+  await using cluster = await Cluster.start({ nodes: 1, parameters: { MaxJobCount: "3" } });
+  await using site = await ClusterSite.of(cluster);
+  const file = join(cluster.folder, "witness");
+  const settings = { queue: IN_AN_HOUR };
+  const [first, second] = [
+    await Job.script(site, "exit 0", { settings }),
+    await Job.script(site, "exit 0", { settings }),
+  ];
+  const waiting = await Job.script(site, `echo ran >>${file}; exit 5`);
+  const stopped = await Job.script(site, `echo stopped >>${file}`);
+  const reasonOf = ({ id }: Job) => site.executor.statuses([id])[0]?.pendingReason ?? "";
+  for (const job of [waiting, stopped]) assert.match(reasonOf(job), /unable to accept job/);
+  await stopped.stop(0);
+  assert.equal((await stopped.ended()).kind, "never-ran");
+  await site.restart();
+  for (const job of [first, second, waiting]) await job.adopt("pending");
+  assert.match(reasonOf(waiting), /waited when the server ended/);
+  await cluster.killController();
+  const conf = await Deno.readTextFile(cluster.confFile);
+  await Deno.writeTextFile(cluster.confFile, conf.replace("MaxJobCount=3", "MaxJobCount=30"));
+  await cluster.startController();
+  assert.equal((await waiting.exited()).exitCode, 5);
+  assert.deepEqual(await linesOf(file), ["ran"]);
 });
 
 test("a stranger's job that has got the number of a lost one is neither signalled nor cancelled", async () => {

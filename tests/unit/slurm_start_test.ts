@@ -58,7 +58,7 @@ Deno.test("SlurmExecutor: an sbatch that nobody heard starts nothing, also if it
   await assertJobError(
     slurm.inTime("the start", slurm.executor.submit(request)),
     "unavailable",
-    /does not answer.*nothing was started/,
+    /has not taken it \(it does not answer\); nothing was started/,
   );
   assert.equal(new FakeNode(request).launch(), false);
   // The controller goes on, and does what it was told.
@@ -76,84 +76,6 @@ Deno.test("SlurmExecutor: an sbatch that failed, and whose job has begun, has st
   new FakeNode(request).begin();
   const { whenBegun } = await slurm.inTime("the start", slurm.executor.submit(request));
   await slurm.inTime("the beginning", whenBegun);
-});
-
-/** A job whose sbatch has not reached the controller. */
-async function unreached(slurm: FakeSlurm) {
-  slurm.failures.set("sbatch", AWAY);
-  slurm.failures.set("squeue", AWAY);
-  const request = await slurm.request();
-  const { ended } = await slurm.inTime("the start", slurm.executor.submit(request));
-  const reason = () => slurm.executor.statuses([request.jobId])[0]?.pendingReason ?? "";
-  return { request, ended, reason };
-}
-
-Deno.test("SlurmExecutor: a start that has not reached the controller waits, and is handed over once when it answers", async () => {
-  await using slurm = await FakeSlurm.open();
-  using log = new CapturedLog();
-  const { request, ended, reason } = await unreached(slurm);
-  assert.match(reason(), /controller is not reached; handed over again .*\(1 of 5 tries\)/);
-  await slurm.pass(60_000);
-  assert.equal(
-    slurm.callsOf("sbatch").length,
-    1,
-    "a controller that is away is asked again and again",
-  );
-  slurm.failures.clear();
-  await slurm.until("the job in the queue", () => slurm.jobs.has(request.jobId));
-  await slurm.until("Slurm's own reason", () => reason() === "Priority");
-  assert.equal(slurm.callsOf("sbatch").length, 2);
-  assert.match(log.texts.join(""), /handed over to Slurm again/);
-  const node = new FakeNode(request);
-  node.begin();
-  node.end(3);
-  assert.equal((await slurm.inTime("the end", ended)).kind, "exited");
-});
-
-Deno.test("SlurmExecutor: such a start is given up when the controller stays away, and cannot run then", async () => {
-  await using slurm = await FakeSlurm.open();
-  using _log = new CapturedLog();
-  const { request, ended } = await unreached(slurm);
-  await slurm.pass(600_000);
-  const ending = await slurm.inTime("the end", ended);
-  assert(ending.kind === "never-ran");
-  assert.match(ending.reason, /not reached for 10 minutes/);
-  assert.equal(new FakeNode(request).launch(), false);
-});
-
-Deno.test("SlurmExecutor: such a start is handed over five times at most", async () => {
-  await using slurm = await FakeSlurm.open();
-  using _log = new CapturedLog();
-  const { ended } = await unreached(slurm);
-  slurm.failures.delete("squeue");
-  const ending = await slurm.inTime("the end", ended);
-  assert(ending.kind === "never-ran");
-  assert.match(ending.reason, /not reached in 5 tries/);
-  assert.equal(slurm.callsOf("sbatch").length, 5);
-});
-
-Deno.test("SlurmExecutor: what the controller has heard of is not handed over again, whatever it said", async () => {
-  await using slurm = await FakeSlurm.open();
-  using _log = new CapturedLog();
-  const { ended } = await unreached(slurm);
-  slurm.failures.set("sbatch", { status: 137, text: "" });
-  slurm.failures.delete("squeue");
-  const ending = await slurm.inTime("the end", ended);
-  assert(ending.kind === "never-ran");
-  assert.match(ending.reason, /has lost it before its command began/);
-  assert.equal(slurm.callsOf("sbatch").length, 2);
-});
-
-Deno.test("SlurmExecutor: a start that waits for the controller is stopped, and not handed over then", async () => {
-  await using slurm = await FakeSlurm.open();
-  using _log = new CapturedLog();
-  const { request, ended } = await unreached(slurm);
-  const stopped = slurm.executor.stop(request, { signal: "TERM", killAtMs: 0 });
-  assert.equal((await slurm.inTime("the end", ended)).kind, "never-ran");
-  await slurm.inTime("the stop", stopped);
-  slurm.failures.clear();
-  await slurm.pass(60_000);
-  assert.equal(slurm.callsOf("sbatch").length, 1);
 });
 
 Deno.test("SlurmExecutor: what a job is given and has not read is removed where it never ran", async () => {

@@ -1,12 +1,12 @@
 import { strict as assert } from "node:assert";
-import { type CommandAnswer, readAnswer, wordsOf } from "../../lib/executor/slurm/commands.ts";
+import { type CommandAnswer, WILL_RETRY, wordsOf } from "../../lib/executor/slurm/commands.ts";
 import {
   readSubmission,
   submissionArguments,
   type SubmissionRequest,
 } from "../../lib/executor/slurm/submission.ts";
 import { scripts } from "../../lib/shim/scripts.ts";
-import { runScriptNow } from "../../lib/shim/shell.ts";
+import { answerOfScript } from "../../lib/shim/shell.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 
 const MIB = 1024 ** 2;
@@ -162,46 +162,47 @@ for (
   });
 }
 
+/** As sbatch says them that waits itself, is ended, or gives up. */
 for (
-  const text of [
-    "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n",
-    "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n",
-    "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received\n",
-    "sbatch: error: Batch job submission failed: Slurm backup controller in standby mode\n",
-    "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying\n",
-    "something that no version has said yet\n",
-    "",
-  ]
+  const [text, kind] of [
+    [
+      "Batch job submission failed: Unable to contact slurm controller (connect failure)",
+      "not taken",
+    ],
+    ["Slurm temporarily unable to accept job, sleeping and retrying", "not taken"],
+    ["Slurm job queue full, sleeping and retrying", "not taken"],
+    ["Batch job submission failed: Resource temporarily unavailable", "not taken"],
+    ["Batch job submission failed: Slurm backup controller in standby mode", "not taken"],
+    ["Batch job submission failed: Socket timed out on send/recv operation", "perhaps taken"],
+    ["Batch job submission failed: Zero Bytes were transmitted or received", "perhaps taken"],
+    ["something that no version has said yet", "unclear"],
+    ["", "unclear"],
+  ] as const
 ) {
-  Deno.test(`readSubmission: the job may have been taken: ${JSON.stringify(text)}`, () => {
-    assert.equal(readSubmission(refusedWith(text)).kind, "unknown");
+  Deno.test(`readSubmission: ${kind}: ${JSON.stringify(text)}`, () => {
+    const submission = readSubmission(refusedWith(`sbatch: error: ${text}\n`));
+    const read = submission.kind === "later"
+      ? (submission.mayBeTaken ? "perhaps taken" : "not taken")
+      : submission.kind;
+    assert.equal(read, kind === "unclear" ? "unknown" : kind);
   });
 }
 
-Deno.test("readSubmission: a controller that was not reached has not heard of the job, another may have", () => {
-  const wasHeard = (text: string) => {
-    const submission = readSubmission(refusedWith(text));
-    assert(submission.kind === "unknown");
-    return submission.wasHeard;
-  };
-  assert.equal(
-    wasHeard("sbatch: error: Unable to contact slurm controller (connect failure)"),
-    false,
-  );
-  assert.equal(wasHeard("sbatch: error: Socket timed out on send/recv operation"), true);
-  assert.equal(wasHeard(""), true);
-});
-
 Deno.test("readSubmission: an sbatch that was killed may have handed the job over, whatever it said", () => {
   const text = "sbatch: error: Batch job submission failed: Invalid partition name specified\n";
-  assert.equal(readSubmission({ status: 137, text }).kind, "unknown");
+  for (const said of [text, "sbatch: error: queue full, sleeping and retrying\n", ""]) {
+    const { kind, ...rest } = readSubmission({ status: 137, text: said });
+    const expected = { problem: "it does not answer", mayBeTaken: true };
+    assert.deepEqual([kind, rest], ["later", expected]);
+  }
 });
 
 Deno.test("scripts.engine: a command, and with it a job, has nothing of the server's environment", async () => {
-  const printed = await runScriptNow(scripts.engine, ["5", "UTC0", "/etc/slurm.conf", "env"], {
-    timeoutMs: 10_000,
-  });
-  const { status, text } = readAnswer(printed);
+  const { status, text } = await answerOfScript(
+    scripts.engine,
+    ["5", "UTC0", "/etc/slurm.conf", "env"],
+    { timeoutMs: 10_000 },
+  );
   assert.equal(status, 0);
   const names = text.split("\n").map((line) => line.split("=")[0]).filter((name) => name !== "");
   const expected = ["LC_ALL", "PATH", "SLURM_CONF", "TZ"];
@@ -213,13 +214,11 @@ Deno.test("scripts.engine: a command, and with it a job, has nothing of the serv
 });
 
 Deno.test("scripts.engine: passes on what a command reads and its status, and kills it when its time is over", async () => {
-  const run = async (seconds: string, ...words: string[]) =>
-    readAnswer(
-      await runScriptNow(scripts.engine, [seconds, "UTC0", "", ...words], {
-        timeoutMs: 10_000,
-        input: "the script\n",
-      }),
-    );
+  const run = (seconds: string, ...words: string[]) =>
+    answerOfScript(scripts.engine, [seconds, "UTC0", "", ...words], {
+      timeoutMs: 10_000,
+      input: "the script\n",
+    });
   assert.deepEqual(await run("5", "cat"), { status: 0, text: "the script\n" });
   assert.deepEqual(await run("5", "sh", "-c", "echo no >&2; exit 3"), { status: 3, text: "no\n" });
   assert.equal((await run("5", "job-worker-no-such-program")).status, 127);
@@ -228,14 +227,19 @@ Deno.test("scripts.engine: passes on what a command reads and its status, and ki
   assert(Date.now() - began < 9000);
 });
 
-Deno.test("readAnswer: the last status counts, and where there is none the command was killed", () => {
-  assert.deepEqual(readAnswer("7\n\nstatus 0\n"), { status: 0, text: "7\n" });
-  assert.deepEqual(readAnswer("a name\nstatus 0\nof a job\n\nstatus 1\n"), {
-    status: 1,
-    text: "a name\nstatus 0\nof a job\n",
+Deno.test("scripts.engine: is one process with the command, which ends as soon as it has said enough", async () => {
+  const text = `echo "$PPID"; cut -d" " -f4 /proc/$PPID/stat; echo ${WILL_RETRY}; exec sleep 60`;
+  const began = Date.now();
+  const answer = await answerOfScript(scripts.engine, ["50", "UTC0", "", "sh", "-c", text], {
+    timeoutMs: 30_000,
+    input: "",
+    isEnough: (printed) => printed.includes(WILL_RETRY),
   });
-  assert.equal(readAnswer("7\n").status, 137);
-  assert.equal(readAnswer("7\n\nstatus 0\nmore").status, 137);
+  // The parent of timeout(1) is this process: no shell is between.
+  const [, parent] = answer.text.split("\n");
+  assert.equal(Number(parent), Deno.pid);
+  assert.equal(answer.status, 128 + 15);
+  assert(Date.now() - began < 25_000);
 });
 
 Deno.test("wordsOf: one printable line that is not too long", () => {

@@ -1,11 +1,11 @@
 /** Runs Slurm's commands by /bin/sh (lib/shim/engine.sh), each with a time bound, and few at once. */
 import { scripts } from "../../shim/scripts.ts";
-import { runScriptNow } from "../../shim/shell.ts";
+import { answerOfScript } from "../../shim/shell.ts";
 import { Turns } from "../../../common/turns.ts";
 
 /** What a command has printed, on both of its streams, and its exit status. */
 export interface CommandAnswer {
-  /** 137: its time was over, and it was killed; it may have done its work all the same. */
+  /** {@linkcode KILLED}: its time was over; it may have done its work all the same. */
   readonly status: number;
   readonly text: string;
 }
@@ -44,6 +44,15 @@ const MAX_SECONDS: Record<EngineCommand, number> = {
   getent: 10,
 };
 
+/** The status of a command whose time was over. */
+export const KILLED = 137;
+
+/**
+ * Said by sbatch where the controller takes no job now. It would then try again for two minutes, in vain while
+ * the queue is full, and keep others from their turn: who has submitted knows better when to come again.
+ */
+export const WILL_RETRY = "sleeping and retrying";
+
 /** Commands of one kind at once: while the controller hangs, more would only be more processes. */
 const MAX_AT_ONCE = 4;
 
@@ -63,21 +72,12 @@ export function commandRunner(configurationFile: string): RunCommand {
     turns.set(command, line);
     using _turn = await line.take(who);
     const words = [String(MAX_SECONDS[command]), "UTC0", configurationFile, command, ...args];
-    return readAnswer(
-      await runScriptNow(scripts.engine, words, {
-        timeoutMs,
-        ...(input !== undefined && { input }),
-      }),
-    );
+    return await answerOfScript(scripts.engine, words, {
+      timeoutMs,
+      ...(input !== undefined && { input }),
+      isEnough: (text) => text.includes(WILL_RETRY),
+    });
   };
-}
-
-/** Takes what lib/shim/engine.sh prints apart. */
-export function readAnswer(printed: string): CommandAnswer {
-  const last = printed.lastIndexOf("\nstatus ");
-  const status = /^\nstatus (\d+)\n$/.exec(printed.slice(last))?.[1];
-  if (last === -1 || status === undefined) return { status: 137, text: printed };
-  return { status: Number(status), text: printed.slice(0, last) };
 }
 
 /** One line of a command's own words, for messages and the log. */
@@ -86,7 +86,7 @@ export function wordsOf({ status, text }: CommandAnswer): string {
     line.replace(/^(?:sbatch|squeue|scancel|scontrol): (?:error: )?/, "").replace(/\p{Cc}/gu, " ")
       .trim()
   ).filter((line) => line !== "");
-  if (status === 137) return "it does not answer";
+  if (status === KILLED) return "it does not answer";
   const words = [...new Set(lines)].join("; ") || `status ${status}`;
   return words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS)}…` : words;
 }

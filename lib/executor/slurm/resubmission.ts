@@ -1,42 +1,72 @@
 /**
- * Starts whose sbatch did not reach Slurm's controller: no connection was made, so that it certainly has not taken
- * the job. They wait, and are handed over again when it answers. Any other failure is not repeated: a controller
- * that has heard of a job may still carry it out.
+ * Starts that Slurm has not taken: its controller was not reached, takes no job now, or has not answered. They wait,
+ * and are handed over again, one after the other, once an answer of the controller's shows that it does not have
+ * them. Should it carry out an earlier submission all the same, the launch record lets one of the two begin.
  */
 import type { Clock } from "../../../common/clock.ts";
 import { messageOf } from "../../errors.ts";
 import { log } from "../../log.ts";
 import type { QueueAnswer } from "./queue.ts";
 import type { Submission } from "./submission.ts";
-import type { TrackedJob } from "./tracked_job.ts";
+import type { TrackedJob, TrackedRequest } from "./tracked_job.ts";
 
-/** A controller that is away for longer is not waited for. */
-export const MAX_AWAY_MS = 600_000;
+/** A start that Slurm has not taken for so long, since a server that runs knows of it, is given up. */
+export const MAX_WAIT_MS = 600_000;
 
-/** How often a job is handed over, its start included. */
-export const MAX_TRIES = 5;
+/** How often a job is handed over where each time it may have been taken: each may be one more in the queue. */
+export const MAX_DOUBTFUL_TRIES = 5;
 
-/** Each keeps its batch script in memory. */
+/** After a failure all wait for so long at least, and twice as long after the next. */
+const MIN_PAUSE_MS = 2000;
+
+const MAX_PAUSE_MS = 60_000;
+
+/** Each costs a look at the share, and has a turn of its own. */
 const MAX_WAITING = 1000;
+
+/** Why a start waits. */
+export interface Failure {
+  /** In Slurm's words. */
+  readonly problem: string;
+  /** Whether Slurm may have taken it all the same. */
+  readonly mayBeTaken: boolean;
+}
 
 interface Waiting {
   readonly job: TrackedJob;
-  /** Hands it over. */
-  readonly submit: () => Promise<Submission>;
   readonly cancelTimeout: () => void;
+  problem: string;
+  /** How often it was handed over, its start included; and how often it may have been taken. */
   tries: number;
-  /** When it was seen last that the controller is away. */
+  doubtfulTries: number;
+  /** Only an answer to a later question tells whether Slurm has it. */
   failedAtMs: number;
-  isUnderWay: boolean;
 }
 
-/** The starts that wait for the controller. */
-export class Resubmissions {
-  readonly #clock: Clock;
-  readonly #waiting = new Map<string, Waiting>();
+/** What {@linkcode Resubmissions} works with. */
+export interface ResubmissionParts {
+  readonly clock: Clock;
+  /** Hands a job over. */
+  readonly submit: (request: TrackedRequest) => Promise<Submission>;
+  /** Called when a job does not wait any more. */
+  readonly onSettled: (request: TrackedRequest) => void;
+  /** Takes what Slurm has of a job that has ended out of its queue. */
+  readonly cancelLater: (request: TrackedRequest) => void;
+}
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+/** The starts that wait. */
+export class Resubmissions {
+  readonly #parts: ResubmissionParts;
+  /** By the job's id, in the order of their turns. */
+  readonly #waiting = new Map<string, Waiting>();
+  #isAtWork = false;
+  #underWay: Waiting | undefined;
+  #answeredAtMs = -Infinity;
+  #nextTryAtMs = -Infinity;
+  #pauseMs = 0;
+
+  constructor(parts: ResubmissionParts) {
+    this.#parts = parts;
   }
 
   /** Whether no more starts may wait. */
@@ -44,94 +74,145 @@ export class Resubmissions {
     return this.#waiting.size >= MAX_WAITING;
   }
 
-  /** Has a job handed over when the controller answers, unless it has ended by then. */
-  add(job: TrackedJob, submit: () => Promise<Submission>): void {
+  /** Has a job handed over again, unless it has ended by then, or Slurm has it. */
+  add(job: TrackedJob, { problem, mayBeTaken }: Failure): void {
+    const { clock, cancelLater } = this.#parts;
     const { jobId } = job.request;
-    const failedAtMs = this.#clock.nowMs();
-    const cancelTimeout = this.#clock.after(MAX_AWAY_MS, () => {
-      const minutes = MAX_AWAY_MS / 60_000;
-      void this.#giveUp(jobId, `Slurm's controller was not reached for ${minutes} minutes`);
+    const nowMs = clock.nowMs();
+    const cancelTimeout = clock.after(MAX_WAIT_MS, () => {
+      const waiting = this.#waiting.get(jobId);
+      const minutes = MAX_WAIT_MS / 60_000;
+      if (waiting !== undefined) void this.#giveUp(waiting, `for ${minutes} minutes`);
     });
-    const waiting = { job, submit, cancelTimeout, tries: 1, failedAtMs, isUnderWay: false };
+    const doubtfulTries = mayBeTaken ? 1 : 0;
+    const waiting = { job, cancelTimeout, problem, tries: 1, doubtfulTries, failedAtMs: nowMs };
     this.#waiting.set(jobId, waiting);
-    log.warn("Slurm's controller is not reached: a job is handed over when it answers", {
-      job: jobId,
+    this.#nextTryAtMs = Math.max(this.#nextTryAtMs, nowMs + MIN_PAUSE_MS);
+    log.warn("Slurm has not taken a job: it is handed over again", { job: jobId, error: problem });
+    void job.ended.then(() => {
+      this.#settle(waiting);
+      // Of two in the queue one may still wait when the other has run.
+      if (waiting.doubtfulTries > 0) cancelLater(job.request);
     });
   }
 
-  /** Why a job waits; undefined: not for the controller. */
+  /** Why a job waits; undefined: it does not wait here. */
   reasonOf(jobId: string): string | undefined {
     const waiting = this.#waiting.get(jobId);
     return waiting &&
-      `Slurm's controller is not reached; handed over again when it answers (${waiting.tries} of ` +
-        `${MAX_TRIES} tries)`;
+      `Slurm has not taken it yet (${waiting.problem}); it is handed over again (tries: ${waiting.tries})`;
   }
 
   /** To be called with each answer of the controller's. */
-  hear({ asOfMs }: QueueAnswer): void {
-    for (const waiting of this.#waiting.values()) {
-      if (!waiting.isUnderWay && asOfMs > waiting.failedAtMs) void this.#try(waiting);
+  hear({ asOfMs, jobs }: QueueAnswer): void {
+    this.#answeredAtMs = asOfMs;
+    for (const [jobId, waiting] of this.#waiting) {
+      const found = jobs.get(jobId);
+      if (found !== undefined && waiting !== this.#underWay) this.#settle(waiting, found.number);
     }
+    void this.#handOver();
   }
 
-  /** Waits no more. */
+  /** To be called when Slurm has taken another job: it takes jobs again. */
+  hurry(): void {
+    this.#nextTryAtMs = -Infinity;
+    this.#pauseMs = 0;
+    void this.#handOver();
+  }
+
+  /** Waits no more. What waits is still kept for a later server. */
   close(): void {
     for (const { cancelTimeout } of this.#waiting.values()) cancelTimeout();
     this.#waiting.clear();
   }
 
-  async #try(waiting: Waiting): Promise<void> {
-    const { job, submit } = waiting;
-    const { jobId } = job.request;
-    if (job.isOver) return this.#remove(jobId);
-    if (job.isLaunched || job.isBegun) {
-      this.#remove(jobId);
-      return job.setTaken();
+  /** One at a time: a controller that takes none has only one asked for. */
+  async #handOver(): Promise<void> {
+    if (this.#isAtWork) return;
+    this.#isAtWork = true;
+    const { clock } = this.#parts;
+    while (clock.nowMs() >= this.#nextTryAtMs) {
+      const next = [...this.#waiting.values()].find(({ failedAtMs }) =>
+        failedAtMs < this.#answeredAtMs
+      );
+      if (next === undefined) break;
+      this.#underWay = next;
+      const isDone = await this.#try(next);
+      this.#underWay = undefined;
+      this.#pauseMs = isDone
+        ? 0
+        : Math.min(Math.max(MIN_PAUSE_MS, 2 * this.#pauseMs), MAX_PAUSE_MS);
+      this.#nextTryAtMs = clock.nowMs() + this.#pauseMs;
     }
-    waiting.isUnderWay = true;
-    waiting.tries++;
-    log.info("a job is handed over to Slurm again", { job: jobId, tries: waiting.tries });
-    const submission = await submit().catch((error: unknown): Submission => ({
-      kind: "unknown",
-      problem: messageOf(error),
-      wasHeard: true,
-    }));
-    waiting.isUnderWay = false;
-    waiting.failedAtMs = this.#clock.nowMs();
-    if (!this.#waiting.has(jobId)) return;
-    if (submission.kind === "taken") {
-      this.#remove(jobId);
-      job.setTaken(submission.number);
-    } else if (submission.kind === "refused") {
-      await this.#giveUp(jobId, submission.error.message);
-    } else if (submission.wasHeard) {
-      // It may have been taken: what Slurm says from now on decides, and nothing is repeated.
-      log.warn("sbatch has failed", { job: jobId, error: submission.problem });
-      this.#remove(jobId);
-      job.setTaken();
-    } else if (waiting.tries >= MAX_TRIES) {
-      await this.#giveUp(jobId, `Slurm's controller was not reached in ${MAX_TRIES} tries`);
-    }
+    this.#isAtWork = false;
   }
 
-  async #giveUp(jobId: string, reason: string): Promise<void> {
-    const job = this.#waiting.get(jobId)?.job;
-    this.#remove(jobId);
-    if (job === undefined) return;
+  /** @returns Whether the next one has its turn at once. */
+  async #try(waiting: Waiting): Promise<boolean> {
+    const { job } = waiting;
+    const { jobId } = job.request;
     try {
-      if (!job.isOver && await job.withdraw(reason)) return;
+      // The launch record knows best; while the share is away, nobody knows.
+      await job.look();
+    } catch (error) {
+      waiting.problem = `the shared file system: ${messageOf(error)}`;
+      return false;
+    }
+    if (this.#waiting.get(jobId) !== waiting) return true;
+    if (job.isOver || job.isLaunched || job.isBegun) {
+      this.#settle(waiting);
+      return true;
+    }
+    waiting.tries++;
+    log.info("a job is handed over to Slurm again", { job: jobId, tries: waiting.tries });
+    const submission = await this.#parts.submit(job.request)
+      .catch((error: unknown): Submission => ({ kind: "unknown", problem: messageOf(error) }));
+    waiting.failedAtMs = this.#parts.clock.nowMs();
+    if (this.#waiting.get(jobId) !== waiting) return true;
+    if (submission.kind === "taken") {
+      this.#settle(waiting, submission.number);
+      return true;
+    }
+    if (submission.kind === "refused") {
+      await this.#withdraw(waiting, submission.error.message);
+      return true;
+    }
+    waiting.problem = submission.problem;
+    if (submission.kind === "later" && !submission.mayBeTaken) return false;
+    waiting.doubtfulTries++;
+    // Another job's turn: what fails may be this one's own.
+    this.#waiting.delete(jobId);
+    this.#waiting.set(jobId, waiting);
+    if (waiting.doubtfulTries >= MAX_DOUBTFUL_TRIES) {
+      await this.#giveUp(waiting, `in ${waiting.doubtfulTries} tries`);
+    }
+    return false;
+  }
+
+  async #giveUp(waiting: Waiting, how: string): Promise<void> {
+    await this.#withdraw(waiting, `Slurm has not taken it ${how}: ${waiting.problem}`);
+  }
+
+  async #withdraw(waiting: Waiting, reason: string): Promise<void> {
+    const { job } = waiting;
+    try {
+      if (!job.isOver) await job.withdraw(reason);
     } catch (error) {
       log.error("cannot take a start back, its end is told later", {
-        job: jobId,
+        job: job.request.jobId,
         error: messageOf(error),
       });
     }
-    // Something has begun it, or the share is away: what Slurm and the launch record say decides.
-    job.setTaken();
+    // Where something has begun it, or the share is away, what Slurm and the launch record say decides.
+    this.#settle(waiting);
   }
 
-  #remove(jobId: string): void {
-    this.#waiting.get(jobId)?.cancelTimeout();
-    this.#waiting.delete(jobId);
+  /** @param number Slurm's number of the job, where it is known. */
+  #settle(waiting: Waiting, number?: string): void {
+    const { job, cancelTimeout } = waiting;
+    cancelTimeout();
+    if (!this.#waiting.delete(job.request.jobId)) return;
+    if (!job.isOver) job.setTaken(number);
+    this.#parts.onSettled(job.request);
   }
 }

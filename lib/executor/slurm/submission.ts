@@ -2,7 +2,7 @@
 import { JobError } from "../../errors.ts";
 import type { Limits } from "../../limits.ts";
 import type { JobSettings } from "../../model/settings.ts";
-import { type CommandAnswer, wordsOf } from "./commands.ts";
+import { type CommandAnswer, KILLED, WILL_RETRY, wordsOf } from "./commands.ts";
 import type { AccountIds } from "./place.ts";
 
 const MIB_BYTES = 1024 ** 2;
@@ -101,8 +101,13 @@ function timeOf(atMs: number): string {
 export type Submission =
   | { readonly kind: "taken"; readonly number: string }
   | { readonly kind: "refused"; readonly error: JobError }
-  /** The controller may take it, or have taken it, all the same; `wasHeard`: false where no connection was made. */
-  | { readonly kind: "unknown"; readonly problem: string; readonly wasHeard: boolean };
+  /**
+   * The controller was not heard, or takes no job now: another try may be taken. `mayBeTaken`: whether this one may
+   * have been taken all the same.
+   */
+  | { readonly kind: "later"; readonly problem: string; readonly mayBeTaken: boolean }
+  /** Not known: neither what has become of it, nor whether another try would help. */
+  | { readonly kind: "unknown"; readonly problem: string };
 
 /** Said by the controller, or by sbatch, where it is certain that the job was not taken. */
 const REFUSED =
@@ -112,6 +117,10 @@ const REFUSED =
 const NOT_HEARD =
   /contact|timed out|[Zz]ero [Bb]ytes|[Cc]onnect|communicat|[Tt]ry again|temporarily|[Rr]etry|not respond|[Uu]nexpected message|[Mm]unge|MUNGE|[Aa]uthentication|[Ss]ocket|[Tt]ransport|backup|standby|shutting down/;
 
+/** Said where it is certain that the job was not taken, and may be at another time: a queue that is full, say. */
+const NOT_NOW =
+  /connect failure|[Tt]emporarily un(?:able|available)|job queue full|sleeping and retrying|standby mode/;
+
 /** Refusals that are not the request's fault: the job would be taken at another time, or by another user. */
 const BY_STATE =
   /[Aa]ccess|[Pp]ermission|denied|\b(?:job|submit) limit|QOS|account|quota|drain|DOWN/;
@@ -120,17 +129,18 @@ const BY_STATE =
 export function readSubmission(answer: CommandAnswer): Submission {
   const number = /^(\d+)(?:;[^\n]*)?$/m.exec(answer.text)?.[1];
   if (answer.status === 0 && number !== undefined) return { kind: "taken", number };
-  const problem = wordsOf(answer);
-  if (answer.status === 137 || NOT_HEARD.test(problem) || !REFUSED.test(answer.text)) {
-    const wasHeard = answer.status === 137 || !problem.includes("connect failure");
-    return { kind: "unknown", problem, wasHeard };
+  const isKilled = answer.status === KILLED;
+  const problem = wordsOf(answer).replace("Batch job submission failed: ", "")
+    .replace(`, ${WILL_RETRY}`, "");
+  if (isKilled || NOT_HEARD.test(answer.text)) {
+    return { kind: "later", problem, mayBeTaken: isKilled || !NOT_NOW.test(answer.text) };
   }
-  const shown = problem.replace("Batch job submission failed: ", "");
+  if (!REFUSED.test(answer.text)) return { kind: "unknown", problem };
   return {
     kind: "refused",
     error: new JobError(
-      BY_STATE.test(shown) ? "precondition" : "invalid",
-      `Cannot start the job: Slurm refused it: ${shown}`,
+      BY_STATE.test(problem) ? "precondition" : "invalid",
+      `Cannot start the job: Slurm refused it: ${problem}`,
     ),
   };
 }
