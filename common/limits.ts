@@ -1,9 +1,17 @@
 /** The limits of a job, and how users write them: in the server's limit files and on command lines. */
+import { parseCpuList } from "./cpu_list.ts";
+import { malformed } from "./malformed_limit.ts";
 import { binaryBytesOf, countWithin, parseCount } from "./quantities.ts";
 import { MIB, RATE_UNITS_BYTES, TIB } from "./units.ts";
 
 /** The limits of one job. A field that is absent means unlimited. */
-export interface Limits {
+export interface Limits extends CountLimits {
+  /** A list of CPUs in canonical form, such as `0-3,5` (common/cpu_list.ts). */
+  allowedCpus?: string;
+}
+
+/** Limits that are numbers: a lower one allows less. */
+export interface CountLimits {
   /** 0.5 is half of one core; 2 is two cores. */
   cpuCores?: number;
   memoryBytes?: number;
@@ -34,7 +42,7 @@ export const MAX_OPERATIONS = 2 ** 32 - 1;
 export const MIN_BYTES_PER_SECOND = 4096;
 
 /**
- * Parses `cpu_limit.txt`: a percentage of one core.
+ * Parses a limit of CPU time: a percentage of one core.
  *
  * @example `50%` is half of one core, `200%` two cores, `max` or an empty text unlimited.
  * @returns Cores, or undefined for unlimited.
@@ -53,8 +61,36 @@ export function parseCpuLimit(text: string): number | undefined {
   return percent / 100;
 }
 
+/** The limit of CPU time, and the CPUs that may be used. */
+export type CpuLimits = Pick<Limits, "cpuCores" | "allowedCpus">;
+
 /**
- * Parses `memory_limit.txt`: bytes with a unit of 1024 (K, M, G, T; `256M`, `256MiB`).
+ * Parses `cpu_limit.txt`: a limit of time, `cpus=` with the CPUs that may be used, or both (`200% cpus=0-3,5`).
+ *
+ * @throws {RangeError} With the text and what was expected.
+ */
+export function parseCpuLimits(text: string): CpuLimits {
+  const [, time = "", cpus = ""] = /^([^=]*?)(?:(?:^|\s)cpus=(\S*))?$/.exec(text.trim()) ??
+    ["", text];
+  const [cpuCores, allowedCpus] = [parseCpuLimit(time), parseAllowedCpus(cpus)];
+  return {
+    ...(cpuCores === undefined ? {} : { cpuCores }),
+    ...(allowedCpus === undefined ? {} : { allowedCpus }),
+  };
+}
+
+/**
+ * Parses the CPUs that a job may use: a list such as `0-3,5`, or `max`.
+ *
+ * @returns The list in canonical form; undefined for all.
+ * @throws {RangeError} The text is neither.
+ */
+export function parseAllowedCpus(text: string): string | undefined {
+  return isUnlimited(text.trim()) ? undefined : parseCpuList(text);
+}
+
+/**
+ * Parses a limit of memory: bytes with a unit of 1024 (K, M, G, T; `256M`, `256MiB`).
  *
  * @returns Bytes, or undefined for unlimited.
  * @throws {RangeError} With the text and what was expected.
@@ -190,10 +226,4 @@ function parseRate(value: string, text: string): number {
 
 function isUnlimited(value: string): boolean {
   return value === "" || value === "max";
-}
-
-/** The error for a text that is not a valid limit. */
-export function malformed(text: string, expected: string): RangeError {
-  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
-  return new RangeError(`${shown} is not a valid limit: expected ${expected}`);
 }

@@ -30,9 +30,11 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
   const tracking = trackingHierarchy(host);
   const tracker = groupPath(host, tracking, jobId);
   const groups: string[] = [];
+  const entered: string[] = [];
   const counters: Plan["counters"][number][] = [];
   const plan: Plan = {
     groups,
+    entered,
     tracker,
     populatedFile: `${tracker}/${tracking.version === 2 ? "cgroup.events" : "cgroup.procs"}`,
     counters,
@@ -42,6 +44,7 @@ export function planGroups(host: CgroupHost, jobId: string, limits: Limits): Pla
   for (const hierarchy of host.hierarchies) {
     const group = groupPath(host, hierarchy, jobId);
     groups.push(group);
+    if (!isLater(hierarchy) || limits.allowedCpus !== undefined) entered.push(group);
     for (const controller of hierarchy.controllers) {
       const files = filesOf(hierarchy, controller);
       plan.settings.push(...inGroup(group, files.settings(limits)));
@@ -57,6 +60,8 @@ export interface LimitChanges {
   readonly settings: readonly Setting[];
   /** Made once for each disk. */
   readonly diskSettings: readonly Setting[];
+  /** A group that the job's processes have to be in, and one with all of them. */
+  readonly move?: { readonly to: string; readonly from: string };
 }
 
 /**
@@ -75,8 +80,15 @@ export function planChanges(
   requireControllers(host, limits, "update");
   const settings: Setting[] = [];
   const diskSettings: Setting[] = [];
+  const groupIn = ({ folder }: Hierarchy) => groups.find((path) => path.startsWith(`${folder}/`));
+  let move: LimitChanges["move"];
   for (const hierarchy of host.hierarchies) {
-    const group = groups.find((path) => path.startsWith(`${hierarchy.folder}/`));
+    const group = groupIn(hierarchy);
+    if (isLater(hierarchy) && names.has("allowedCpus") && limits.allowedCpus !== undefined) {
+      const from = groupIn(trackingHierarchy(host));
+      if (group === undefined || from === undefined) throw startedEarlier();
+      move = { to: group, from };
+    }
     if (group === undefined) continue;
     for (const controller of hierarchy.controllers) {
       const files = filesOf(hierarchy, controller);
@@ -84,7 +96,23 @@ export function planChanges(
       diskSettings.push(...inGroup(group, files.diskChanges?.(limits, names) ?? []));
     }
   }
-  return { settings, diskSettings };
+  return { settings, diskSettings, ...(move === undefined ? {} : { move }) };
+}
+
+/**
+ * Whether a job has a group there only from the time on when its CPUs are chosen: on cgroup v1 such a group
+ * serves nothing else, and would cost each start.
+ */
+function isLater({ version, controllers }: Hierarchy): boolean {
+  return version === 1 && controllers.length === 1 && controllers[0] === "cpuset";
+}
+
+function startedEarlier(): JobError {
+  return new JobError(
+    "precondition",
+    "Cannot update the job: an earlier version of the server has started it, and its CPUs cannot be " +
+      "chosen any more; start it again",
+  );
 }
 
 /** The groups that all jobs' groups are made in, absolute. */
@@ -138,6 +166,7 @@ function requireControllers(host: CgroupHost, limits: Limits, verb: "start" | "u
     ["memory", limits.memoryBytes !== undefined, "a memory limit"],
     ["io", RATE_NAMES.some((name) => limits[name] !== undefined), "a disk I/O limit"],
     ["pids", limits.processes !== undefined, "a process limit"],
+    ["cpuset", limits.allowedCpus !== undefined, "a choice of CPUs"],
   ];
   if (limits.memoryHighBytes !== undefined && !hasMemoryHigh(host)) {
     throw new JobError("precondition", `Cannot ${verb} the job: ${NO_MEMORY_HIGH}`);
@@ -155,7 +184,8 @@ function requireControllers(host: CgroupHost, limits: Limits, verb: "start" | "u
 /** The hierarchy used to signal a job and to see whether it is empty: v2, else the freezer, else any. */
 function trackingHierarchy(host: CgroupHost): Hierarchy {
   const tracker = host.hierarchies.find(({ version }) => version === 2) ??
-    host.hierarchies.find(({ controllers }) => controllers.length === 0) ?? host.hierarchies[0];
+    host.hierarchies.find(({ controllers }) => controllers.length === 0) ??
+    host.hierarchies.find((hierarchy) => !isLater(hierarchy));
   if (tracker === undefined) throw new Error("this host has no control groups");
   return tracker;
 }

@@ -1,14 +1,16 @@
 /** The limit files, read at every start of a job, and the limits that a job may request within them. */
 import { join } from "node:path";
+import { commonCpus, isWithinCpus } from "../common/cpu_list.ts";
+import { malformed } from "../common/malformed_limit.ts";
 import {
+  type CountLimits,
   type Limits,
-  malformed,
   MAX_BYTES,
   MAX_OPERATIONS,
   MIN_BYTES_PER_SECOND,
   MIN_CPU_PERCENT,
   MIN_MEMORY_BYTES,
-  parseCpuLimit,
+  parseCpuLimits,
   parseDiskIoLimit,
   parseMemoryLimits,
 } from "../common/limits.ts";
@@ -39,11 +41,11 @@ export type LimitPurpose = "start the job" | "update the job";
 export function readLimits(folder: string, purpose: LimitPurpose = "start the job"): Limits {
   const read = <T>(name: string, parse: (text: string) => T) =>
     readLimit(folder, { name, parse, purpose });
-  const cpu = read(LIMIT_FILES.cpu, parseCpuLimit);
+  const cpu = read(LIMIT_FILES.cpu, parseCpuLimits);
   const memory = read(LIMIT_FILES.memory, parseMemoryLimits);
   const diskIo = read(LIMIT_FILES.diskIo, parseDiskIoLimit);
   return {
-    ...(cpu === undefined ? {} : { cpuCores: cpu }),
+    ...cpu,
     ...memory,
     ...diskIo,
   };
@@ -53,7 +55,7 @@ export function readLimits(folder: string, purpose: LimitPurpose = "start the jo
  * Combines the server's limits with those that a job requests, which may only be lower.
  *
  * @param allowed The server's limits.
- * @param asked The job's own.
+ * @param asked The job's own; lists in canonical form.
  * @throws {JobError} "precondition" for a limit above the server's, "invalid" for one that is not valid.
  */
 export function narrowLimits(
@@ -62,7 +64,7 @@ export function narrowLimits(
   purpose: LimitPurpose = "start the job",
 ): Limits {
   const limits = { ...allowed };
-  for (const name of LIMIT_NAMES) {
+  for (const name of COUNT_NAMES) {
     const value = asked[name];
     if (value === undefined) continue;
     const { least, most = MAX_BYTES, text } = LEAST[name];
@@ -82,20 +84,42 @@ export function narrowLimits(
     }
     limits[name] = value;
   }
-  return limits;
+  const allowedCpus = narrowCpus(allowed.allowedCpus, asked.allowedCpus, purpose);
+  return { ...limits, ...(allowedCpus === undefined ? {} : { allowedCpus }) };
 }
 
-/** The lower of two limits of each kind. */
+function narrowCpus(
+  allowed: string | undefined,
+  asked: string | undefined,
+  purpose: LimitPurpose,
+): string | undefined {
+  if (asked === undefined) return allowed;
+  if (allowed === undefined || isWithinCpus(asked, allowed)) return asked;
+  throw new JobError(
+    "precondition",
+    `Cannot ${purpose}: its allowed CPUs ${asked} are not all among the server's, ${allowed}`,
+  );
+}
+
+/**
+ * The lower of two limits of each kind.
+ *
+ * @param one Decides where a job that holds both could use no CPU at all.
+ */
 export function lowerLimits(one: Limits, other: Limits): Limits {
   const limits = { ...one };
-  for (const name of LIMIT_NAMES) {
+  for (const name of COUNT_NAMES) {
     const value = other[name];
     if (value !== undefined) limits[name] = Math.min(value, one[name] ?? Infinity);
   }
-  return limits;
+  const [cpus, otherCpus] = [one.allowedCpus, other.allowedCpus];
+  if (otherCpus === undefined) return limits;
+  // A job has to run somewhere: where the two have nothing in common, the first decides.
+  if (cpus === undefined) return { ...limits, allowedCpus: otherCpus };
+  return { ...limits, allowedCpus: commonCpus(cpus, otherCpus) || cpus };
 }
 
-const LEAST: Record<keyof Limits, { least: number; most?: number; text: string }> = {
+const LEAST: Record<keyof CountLimits, { least: number; most?: number; text: string }> = {
   cpuCores: { least: MIN_CPU_PERCENT / 100, text: "CPU" },
   memoryBytes: { least: MIN_MEMORY_BYTES, text: "memory" },
   readBytesPerSecond: { least: MIN_BYTES_PER_SECOND, text: "reading" },
@@ -108,11 +132,13 @@ const LEAST: Record<keyof Limits, { least: number; most?: number; text: string }
 
 /** What a limit is called in messages. */
 export function titleOf(name: keyof Limits): string {
-  return LEAST[name].text;
+  return name === "allowedCpus" ? "allowed CPUs" : LEAST[name].text;
 }
 
+const COUNT_NAMES = Object.keys(LEAST) as (keyof CountLimits)[];
+
 /** Every limit that a job can have. */
-export const LIMIT_NAMES = Object.keys(LEAST) as (keyof Limits)[];
+export const LIMIT_NAMES: readonly (keyof Limits)[] = [...COUNT_NAMES, "allowedCpus"];
 
 function readLimit<T>(
   folder: string,

@@ -194,11 +194,13 @@ const LIMIT_NAMES: readonly (keyof JobLimits)[] = [
   "memoryHighBytes",
   "readOperationsPerSecond",
   "writeOperationsPerSecond",
+  "allowedCpus",
 ];
 
 function toLimits(limits: JobLimits): NonNullable<JobSpec["limits"]> {
   for (const name of LIMIT_NAMES) {
-    checkNumber(`limits.${name}`, limits[name], { isFraction: name === "cpuCores" });
+    if (name === "allowedCpus") checkText(`limits.${name}`, limits[name]);
+    else checkNumber(`limits.${name}`, limits[name], { isFraction: name === "cpuCores" });
   }
   return Object.fromEntries(
     LIMIT_NAMES

@@ -43,6 +43,7 @@ const LIMITS: Names<JobLimits> = {
   memoryHighBytes: true,
   readOperationsPerSecond: true,
   writeOperationsPerSecond: true,
+  allowedCpus: true,
 };
 const ISOLATION: Names<Isolation> = { privateTmp: true, noNetwork: true, ownProcesses: true };
 const START: Names<StartOptions> = {
@@ -156,6 +157,7 @@ const NESTED: Readonly<Record<string, Readonly<Record<string, true>>>> = {
 /** Names that other tools and the command line give to options. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   cpu: "limits.cpuCores",
+  cpuset: "limits.allowedCpus",
   cwd: "workingDirectory",
   dir: "workingDirectory",
   environment: "env",

@@ -74,6 +74,8 @@ export interface JobLimits {
   readonly readOperationsPerSecond?: number | undefined;
   /** Writes, on each disk. */
   readonly writeOperationsPerSecond?: number | undefined;
+  /** The only CPUs that it may use, by number, such as `0-3,5`. */
+  readonly allowedCpus?: string | undefined;
 }
 
 /** What a job has used so far. A field is absent where the host does not count it. */

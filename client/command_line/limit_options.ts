@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import {
   type DiskRates,
   type Limits,
+  parseAllowedCpus,
   parseCpuLimit,
   parseDiskIoRates,
   parseMemoryLimit,
@@ -24,6 +25,8 @@ export interface LimitOptions {
   readonly readIops?: number;
   readonly writeIops?: number;
   readonly processes?: number;
+  /** A list; empty, written `max`: none of the job's own. */
+  readonly cpusAllowed?: string;
 }
 
 /** Limits that are given, and those that are said to be the server's. */
@@ -39,6 +42,11 @@ export function defineLimitOptions(command: Command): void {
   add(
     parsedOption("--cpu <percent>", "of one core: 50%, 200%", {
       parse: orUnlimited(parseCpuLimit),
+    }),
+  );
+  add(
+    parsedOption("--cpus-allowed <list>", "the only CPUs it may use, such as 0-3,5", {
+      parse: (text) => parseAllowedCpus(text) ?? "",
     }),
   );
   add(
@@ -73,8 +81,8 @@ export function defineLimitOptions(command: Command): void {
 
 /** The limits that the options name. */
 export function toLimits(options: LimitOptions): GivenLimits {
-  const { cpu, memory, memoryHigh, diskIo, readIops, writeIops, processes } = options;
-  const named: [keyof Limits, number | undefined][] = [
+  const { cpu, memory, memoryHigh, diskIo, readIops, writeIops, processes, cpusAllowed } = options;
+  const named: [keyof Limits, number | string | undefined][] = [
     ["cpuCores", cpu],
     ["memoryBytes", memory],
     ["memoryHighBytes", memoryHigh],
@@ -83,9 +91,11 @@ export function toLimits(options: LimitOptions): GivenLimits {
     ["readOperationsPerSecond", readIops ?? diskIo?.readOperationsPerSecond],
     ["writeOperationsPerSecond", writeIops ?? diskIo?.writeOperationsPerSecond],
     ["processes", processes],
+    ["allowedCpus", cpusAllowed],
   ];
-  const given = named.filter(([, value]) => value !== undefined && value !== Infinity);
-  const unlimited = named.filter(([, value]) => value === Infinity).map(([name]) => name);
+  const isUnlimited = (value: unknown) => value === Infinity || value === "";
+  const given = named.filter(([, value]) => value !== undefined && !isUnlimited(value));
+  const unlimited = named.filter(([, value]) => isUnlimited(value)).map(([name]) => name);
   return { limits: Object.fromEntries(given), unlimited };
 }
 

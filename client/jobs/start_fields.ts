@@ -1,4 +1,4 @@
-/** What starts ask for that servers of earlier versions would ignore, and not refuse. */
+/** What starts and updates ask for that servers of earlier versions would ignore, and not refuse. */
 import type { StartRequest } from "../../proto/contract.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
 import { GrpcStatus, RefusedCallError } from "../errors.ts";
@@ -26,18 +26,24 @@ const LATER_FIELDS: readonly {
     option,
     isGiven: ({ limits }: StartRequest) => typeof limits?.[name] === "number",
   })),
+  {
+    field: "limits.allowed_cpus",
+    option: "--cpus-allowed",
+    isGiven: ({ limits }) => typeof limits?.allowedCpus === "string",
+  },
   { field: "open_files", option: "--nofile", isGiven: ({ openFiles = 0 }) => openFiles !== 0 },
 ];
 
 /**
- * Refuses a start that asks for what its server would ignore.
+ * Refuses a start, or an update, that asks for what its server would ignore.
  *
+ * @param request Of an update: what a start with its limits would ask for.
  * @throws {ClientError} The server does not know it, or cannot be asked.
  */
 export async function checkKnowsFields(
   session: Session,
   request: StartRequest,
-  { signal }: Pick<CallOptions, "signal"> = {},
+  { signal, verb = "start" }: Pick<CallOptions, "signal"> & { verb?: "start" | "update" } = {},
 ): Promise<void> {
   const asked = LATER_FIELDS.filter(({ isGiven }) => isGiven(request));
   if (asked.length === 0) return;
@@ -47,7 +53,7 @@ export async function checkKnowsFields(
   );
   if (unknown === undefined) return;
   throw new RefusedCallError(
-    `Cannot start the job: ${unknown.option} needs a newer server; ${session.server} would ignore it. ` +
+    `Cannot ${verb} the job: ${unknown.option} needs a newer server; ${session.server} would ignore it. ` +
       "Upgrade it.",
     GrpcStatus.invalidArgument,
   );

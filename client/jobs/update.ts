@@ -1,6 +1,7 @@
 /** Changes the limits of running jobs. */
 import type { QueryResponse__Output, UpdateRequest } from "../../proto/contract.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
+import { checkKnowsFields } from "./start_fields.ts";
 import type { JobLimits } from "../../proto/contract.ts";
 
 /** A limit, by its name in the client. */
@@ -27,6 +28,11 @@ export async function updateJob(
   { limits = {}, reset = [], fromFiles = false }: LimitChange,
   options: Pick<CallOptions, "signal"> = {},
 ): Promise<QueryResponse__Output> {
+  const { allowedCpus } = limits;
+  if (typeof allowedCpus === "string") {
+    // Servers that can update know the others.
+    await checkKnowsFields(session, { limits: { allowedCpus } }, { ...options, verb: "update" });
+  }
   const request: UpdateRequest = {
     jobID,
     limits: { ...limits },

@@ -224,6 +224,7 @@ function describeResources(
       "CPU",
       joinFacts([
         fact("limit", limits?.cpuCores, (cores) => `${cores} cores`),
+        fact("allowed", limits?.allowedCpus, (list) => list),
         fact("used", usage?.cpuUsec, seconds),
         fact("throttled", usage?.cpuThrottledUsec, seconds),
       ]),
@@ -264,10 +265,10 @@ function describeResources(
   ];
 }
 
-function fact(
+function fact<Value extends number | string>(
   label: string,
-  value: number | null | undefined,
-  format: (value: number) => string,
+  value: Value | null | undefined,
+  format: (value: Value) => string,
 ): string | undefined {
   return value === undefined || value === null ? undefined : `${label} ${format(value)}`;
 }

@@ -11,9 +11,10 @@ const SHOWN = {
   memoryHighBytes: ["high memory", binaryBytes],
   readOperationsPerSecond: ["disk reads", (count: number) => `${count}/s`],
   writeOperationsPerSecond: ["disk writes", (count: number) => `${count}/s`],
+  allowedCpus: ["allowed CPUs", (list: string) => list],
 } as const satisfies Record<
   keyof JobLimits__Output,
-  readonly [string, (value: number) => string]
+  readonly [string, (value: never) => string]
 >;
 
 /**
@@ -29,7 +30,8 @@ export function describeLimits(
     const name = field as keyof JobLimits__Output;
     const [value, old] = [now?.[name] ?? undefined, before?.[name] ?? undefined];
     if (value === undefined && old === undefined) return [];
-    const text = (limit: number | undefined) => limit === undefined ? "none" : format(limit);
+    const text = (limit: number | string | undefined) =>
+      limit === undefined ? "none" : format(limit as never);
     return [`${label} ${text(value)}${value === old ? "" : ` (was ${text(old)})`}`];
   });
   return shown.length === 0 ? "no limits" : shown.join(", ");

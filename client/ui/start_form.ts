@@ -1,7 +1,7 @@
 /** Reads the page's form by the same rules as the options of `worker-client start`. */
 import * as v from "valibot";
 import {
-  parseCpuLimit,
+  parseCpuLimits,
   parseDiskIoLimit,
   parseMemoryLimits,
   parseProcessLimit,
@@ -45,11 +45,10 @@ function entriesOf<Name extends string, Schema>(
 export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
   if ((form.words[0] ?? "") === "") throw wrong("the program is missing.");
   const { stdin, stopSignal, privateTmp, noNetwork, ownProcesses } = form;
-  const cpuCores = parsed(form.cpu, "CPU", parseCpuLimit);
   const processes = parsed(form.processes, "processes", parseProcessLimit);
   const graceMs = parsed(form.grace, "grace period", parseDurationMs);
   const limits = {
-    ...(cpuCores !== undefined && { cpuCores }),
+    ...parsed(form.cpu, "CPU", parseCpuLimits),
     ...parsed(form.memory, "memory", parseMemoryLimits),
     ...parsed(form.diskIo, "disk I/O", parseDiskIoLimit),
     ...(processes !== undefined && { processes }),

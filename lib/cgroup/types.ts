@@ -2,7 +2,7 @@
 import type { Limits } from "../limits.ts";
 
 /** The controllers that a job's limits and counters come from. */
-export const CONTROLLERS = ["cpu", "cpuacct", "memory", "io", "pids"] as const;
+export const CONTROLLERS = ["cpu", "cpuacct", "memory", "io", "pids", "cpuset"] as const;
 export type Controller = (typeof CONTROLLERS)[number];
 
 /** A kernel file and the value that is written to it; optional: skipped where the kernel lacks the file. */
@@ -70,6 +70,8 @@ export interface Placement {
 
 /** A job's control groups, and what the launcher writes to them. */
 export interface Plan extends Placement {
+  /** Those of the groups that it is in from its start on; the others are made when they are needed. */
+  readonly entered: readonly string[];
   settings: Setting[];
   diskSettings: Setting[];
 }

@@ -62,6 +62,18 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
       names.has("processes") ? [{ file: "pids.max", value: String(processes ?? "max") }] : [],
     counters: ["pids.current"],
   },
+  cpuset: {
+    settings: ({ allowedCpus }) =>
+      allowedCpus === undefined ? [] : [{ file: "cpuset.cpus", value: allowedCpus }],
+    // Nothing stands for all of the parent's. A job without a limit is in no group of this controller.
+    changes: ({ allowedCpus }, names) =>
+      !names.has("allowedCpus")
+        ? []
+        : allowedCpus === undefined
+        ? [{ file: "cpuset.cpus", value: "", optional: true }]
+        : [{ file: "cpuset.cpus", value: allowedCpus }],
+    counters: [],
+  },
 };
 
 /** No limit, for the files that take numbers. */

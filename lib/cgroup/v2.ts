@@ -65,6 +65,14 @@ export const v2Controllers: Record<Controller, ControllerFiles> = {
       names.has("processes") ? [{ file: "pids.max", value: String(processes ?? "max") }] : [],
     counters: ["pids.current"],
   },
+  cpuset: {
+    settings: ({ allowedCpus }) =>
+      allowedCpus === undefined ? [] : [{ file: "cpuset.cpus", value: allowedCpus }],
+    // Nothing stands for all of the parent's.
+    changes: ({ allowedCpus }, names) =>
+      names.has("allowedCpus") ? [{ file: "cpuset.cpus", value: allowedCpus ?? "" }] : [],
+    counters: [],
+  },
 };
 
 function cpuMax(cpuCores: number | undefined): string {

@@ -128,6 +128,10 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         "Cannot start the job: its launcher was killed before the command began",
         { cause: new Error(`status ${details[0]}`) },
       );
+    case "cpus": {
+      const [, asked = "", all = ""] = details;
+      return new JobError("precondition", `Cannot start the job: ${cpusProblem(asked, all)}`);
+    }
     case "limit": {
       const [file = "", value = "", reason = ""] = details;
       return new JobError(
@@ -141,6 +145,11 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         cause: new Error(JSON.stringify([kind, ...details])),
       });
   }
+}
+
+/** What is wrong with a list of CPUs that the kernel has refused. */
+export function cpusProblem(asked: string, all: string): string {
+  return `of its allowed CPUs ${asked} the server's host has not all: it gives jobs ${all}`;
 }
 
 /** Why the launch record could not be made: the folder was there a moment before. */

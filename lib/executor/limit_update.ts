@@ -6,7 +6,7 @@ import { JobError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript, ScriptTimeoutError } from "../shim/shell.ts";
-import { withRoomNamed } from "./launch_report.ts";
+import { cpusProblem, withRoomNamed } from "./launch_report.ts";
 
 /** The kernel rounds a memory limit down to whole pages, which have at most 64 KiB. */
 const LARGEST_PAGE_BYTES = 64 * 1024;
@@ -23,12 +23,16 @@ export async function updateLimits(
   changes: LimitChanges,
   { limits, who }: { readonly limits: Limits; readonly who: string },
 ): Promise<Limits> {
-  const { settings, diskSettings } = changes;
+  const { settings, diskSettings, move } = changes;
   let printed: string;
   try {
     printed = await runScript(
       scripts.update,
-      [linesOf(settings), linesOf(diskSettings)],
+      [
+        linesOf(settings),
+        linesOf(diskSettings),
+        ...(move === undefined ? [] : [move.to, move.from]),
+      ],
       { who },
     );
   } catch (error) {
@@ -77,6 +81,13 @@ function refusalOf(file: string, words: string): JobError {
       "precondition",
       `Cannot update the job: it uses ${used} bytes of memory that cannot be freed, more than its limit ` +
         "would be; nothing was changed",
+    );
+  }
+  const [, asked, all] = /^(\S*) has (\S+)$/.exec(words) ?? [];
+  if (basename(file) === "cpuset.cpus" && asked !== undefined && all !== undefined) {
+    return new JobError(
+      "precondition",
+      `Cannot update the job: ${cpusProblem(asked, all)}; nothing was changed`,
     );
   }
   return new JobError(

@@ -160,7 +160,7 @@ export class LocalExecutor implements Executor {
           folder: request.settings.workingDirectory,
           isRoot,
         }),
-        this.#makeGroups(plan.groups),
+        this.#makeGroups(plan.entered),
       ]);
       if (isRoot && finding !== undefined) throw finding.error;
       launched = await this.#launchers.launch({
@@ -168,7 +168,7 @@ export class LocalExecutor implements Executor {
         words: [
           folder,
           lines([request.output, ...(request.errors === undefined ? [] : [request.errors])]),
-          lines(plan.groups),
+          lines(plan.entered),
           lines(plan.settings.map(settingLine)),
           lines(plan.diskSettings.map(settingLine)),
           lines(plan.counters.map(({ name, file }) => `${name} ${file}`)),
@@ -404,6 +404,7 @@ function capabilitiesOf(host: CgroupHost): Capabilities {
     memoryHighBytes: hasMemoryHigh(host) ? "held" : { refused: NO_MEMORY_HIGH },
     readOperationsPerSecond: support("io"),
     writeOperationsPerSecond: support("io"),
+    allowedCpus: support("cpuset"),
   };
   return {
     engine: "",

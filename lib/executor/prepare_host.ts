@@ -28,13 +28,20 @@ export async function prepareHost(
   return { host: { ...host, hierarchies }, made };
 }
 
-/** On cgroup v2 controllers are enabled level by level; each level offers only its parent's. */
+/**
+ * On cgroup v2 controllers are enabled level by level; each level offers only its parent's. On v1 only groups of
+ * CPUs need something first.
+ */
 async function enableControllers(host: CgroupHost, hierarchy: Hierarchy): Promise<Hierarchy> {
   const wanted = hierarchy.controllers.filter((controller) => controller !== "cpuacct");
-  if (hierarchy.version === 1 || wanted.length === 0) return hierarchy;
   const levels = host.parent.split("/").map((_, index, names) =>
     join(hierarchy.folder, ...names.slice(0, index + 1))
   );
+  if (hierarchy.version === 1) {
+    if (wanted.includes("cpuset")) await runScript(scripts.cpuset, levels);
+    return hierarchy;
+  }
+  if (wanted.length === 0) return hierarchy;
   const enabled = await runScript(scripts.enable, [wanted.join(" "), hierarchy.folder, ...levels]);
   const controllers = v2ControllersOf(enabled.trim().split(" "))
     .filter((controller) => hierarchy.controllers.includes(controller));

@@ -15,11 +15,11 @@ import type { JobView } from "../job.ts";
 import type { EventQuery, ToldEvent } from "../job/events.ts";
 import { checkLabels, type JobQuery } from "../job/list.ts";
 
-import type { Limits } from "../limits.ts";
 import type { ReadRange } from "../logs.ts";
 import type { Timing } from "../logs/timed.ts";
 import type { EngineStatus } from "../model/engine.ts";
 import { hasEnded, type JobRecord, ownLimitsOf } from "../model/record.ts";
+import { readAskedLimits } from "../model/asked_limits.ts";
 import { type LimitChange, readLimitChange } from "../model/limit_change.ts";
 import type { JobRequest } from "../model/request.ts";
 import { DEFAULT_SETTINGS, readSettings } from "../model/settings.ts";
@@ -53,6 +53,7 @@ export const START_FIELDS: readonly string[] = [
   "limits.memory_high_bytes",
   "limits.read_operations_per_second",
   "limits.write_operations_per_second",
+  "limits.allowed_cpus",
 ];
 
 /**
@@ -80,7 +81,7 @@ export function toJobRequest(request: StartRequest__Output, defaultUser: string)
   const { name, args, limits } = request;
   return {
     command: { name, args },
-    limits: onlyNumbers<keyof Limits>(limits ?? {}),
+    limits: readAskedLimits(limits, "start the job"),
     ...readSettings(request, defaultUser),
   };
 }
@@ -91,7 +92,11 @@ export function toJobRequest(request: StartRequest__Output, defaultUser: string)
  * @throws {JobError} "invalid", with what was expected.
  */
 export function toLimitChange({ limits, reset, fromFiles }: UpdateRequest__Output): LimitChange {
-  return readLimitChange({ limits: onlyNumbers<keyof Limits>(limits ?? {}), reset, fromFiles });
+  return readLimitChange({
+    limits: readAskedLimits(limits, "update the job"),
+    reset,
+    fromFiles,
+  });
 }
 
 /**

@@ -44,6 +44,7 @@ const CONTROLLER_USES: Record<Exclude<Controller, "cpuacct">, string> = {
   memory: `${LIMIT_FILES.memory} (some kernels need cgroup_enable=memory on their command line)`,
   io: LIMIT_FILES.diskIo,
   pids: "--max-processes",
+  cpuset: "--cpus-allowed (on cgroup v2 the groups above the jobs' parent have to hand it down)",
 };
 
 /**

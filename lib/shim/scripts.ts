@@ -4,6 +4,7 @@ import alive from "./alive.sh" with { type: "text" };
 import batch from "./batch.sh" with { type: "text" };
 import cleanEnvironment from "./clean_environment.sh" with { type: "text" };
 import copy from "./copy.sh" with { type: "text" };
+import cpuset from "./cpuset.sh" with { type: "text" };
 import descriptors from "./descriptors.sh" with { type: "text" };
 import disks from "./disks.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
@@ -47,6 +48,7 @@ export const scripts = {
   ),
   cleanEnvironment: stripComments(cleanEnvironment),
   alive: stripComments(parseStat + alive),
+  cpuset: stripComments(cpuset),
   descriptors: stripComments(descriptors),
   disks: stripComments(disks),
   enable: stripComments(enable),

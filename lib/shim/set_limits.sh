@@ -7,9 +7,31 @@ set_file() { # [?]FILE VALUE
     set -- "${1#\?}" "$2"
     ;;
   esac
+  case $1 in */cpuset.cpus)
+    set_cpus "$1" "$2"
+    return
+    ;;
+  esac
   echo "$2" >"$1" && return
   reason=$({ env printf '%s' "$2" >"$1"; } 2>&1) && return
   refuse limit "$1" "$2" "${reason##*: }"
+}
+
+# cgroup v1 refuses CPUs that the parent does not have, and v2 gives those that both have, or else all.
+set_cpus() { # FILE LIST, empty: all of the parent's
+  group=${1%/*} held=$2
+  read -r former <"$1"
+  if [ -e "$1.effective" ]; then
+    read -r all <"${group%/*}/cpuset.cpus.effective"
+  else
+    read -r all <"${group%/*}/cpuset.cpus"
+    held=${2:-$all}
+  fi
+  echo "$held" >"$1" || refuse cpus "$1" "$2" "$all"
+  [ -n "$held" ] && [ -e "$1.effective" ] || return 0
+  read -r effective <"$1.effective" && [ "$effective" = "$held" ] && return
+  echo "$former" >"$1"
+  refuse cpus "$1" "$2" "$all"
 }
 
 set_disks() {

@@ -1,6 +1,7 @@
 # Changes limits of a job that runs: all, or none. Stdin is not read; the arguments:
 #   $1 settings, `FILE VALUE` or `?FILE VALUE` a line (a file that not every kernel has), in their order
 #   $2 the same for each disk, whose number is put before the value
+#   $3, if given: a group of cgroup v1 that is made unless it is there, for all processes of the group $4
 # Prints `memory BYTES` of a memory limit as the kernel has rounded it; or `refused FILE VALUE REASON` where
 # the kernel does not take a value (`used BYTES`: that much memory cannot be freed): what was written before
 # is then written back, and `kept FILE VALUE` says where that fails. `gone` where the job's groups are no
@@ -11,8 +12,9 @@
 
 old=
 
-refuse() { # limit FILE VALUE REASON
+refuse() { # limit|cpus FILE VALUE REASON
   why=$4
+  [ "$1" = limit ] || why="has $4"
   case $2$4 in */memory.limit_in_bytes*busy)
     ! read -r used <"${2%/*}/memory.usage_in_bytes" || why="used $used"
     ;;
@@ -36,6 +38,33 @@ change_file() { # [?]FILE VALUE
   set_file "$file" "$2"
   old=$file\ $before$newline$old
   changed=$changed$file$newline
+}
+
+# Processes fork meanwhile: their children are where they are, so nobody is left after a few rounds.
+move_processes() { # TO FROM
+  [ -d "$1" ] || mkdir -- "$1" || refuse limit "$1" 0 "it cannot be made"
+  rounds=0
+  set +f
+  while
+    inside=$newline left=''
+    while read -r process; do inside=$inside$process$newline; done <"$1/cgroup.procs"
+    move_from "$2" "$1"
+    [ -n "$left" ]
+  do
+    rounds=$((rounds + 1))
+    [ "$rounds" -lt "$max_rounds" ] || refuse limit "$1/cgroup.procs" 0 "not all processes can be moved"
+  done
+  set -f
+}
+max_rounds=100
+
+move_from() { # FROM TO, also from the groups that the job has made
+  while read -r process; do
+    case $inside in *"$newline$process$newline"*) continue ;; esac
+    left=yes
+    echo "$process" >"$2/cgroup.procs"
+  done <"$1/cgroup.procs"
+  for inner in "$1"/*/; do [ ! -d "$inner" ] || move_from "$inner" "$2"; done
 }
 
 # Holds memory.high down; it is put back with the rest, or when memory.max is set.
@@ -72,6 +101,7 @@ newline='
 IFS=$newline
 disk_settings=$2
 changed= lowered=
+[ -z "${3-}" ] || move_processes "$3" "$4" 2>/dev/null
 for setting in $1; do change_file "${setting%% *}" "${setting#* }"; done 2>/dev/null
 [ -z "$disk_settings" ] || each_disk change_disk 2>/dev/null
 for entry in $lowered; do echo "${entry#* }" >"${entry%% *}"; done 2>/dev/null

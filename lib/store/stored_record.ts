@@ -22,6 +22,8 @@ const COUNT = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEG
 
 const COUNTS = v.record(v.string(), COUNT);
 
+const LIMITS = v.objectWithRest({ allowedCpus: v.exactOptional(v.string()) }, COUNT);
+
 const BEGUN = { pid: INTEGER, startedAtMs: TIME_MS, node: v.exactOptional(v.string()) };
 
 const STATE = v.variant("kind", [
@@ -99,10 +101,10 @@ const RECORD: v.GenericSchema<Omit<JobRecord, "firstOffset">> = v.object({
   owner: v.string(),
   idempotencyKey: v.string(),
   createdAtMs: TIME_MS,
-  limits: COUNTS,
-  askedLimits: v.exactOptional(COUNTS),
-  ownLimits: v.exactOptional(COUNTS),
-  comingLimits: v.exactOptional(v.object({ limits: COUNTS, ownLimits: COUNTS })),
+  limits: LIMITS,
+  askedLimits: v.exactOptional(LIMITS),
+  ownLimits: v.exactOptional(LIMITS),
+  comingLimits: v.exactOptional(v.object({ limits: LIMITS, ownLimits: LIMITS })),
   handle: v.record(v.string(), v.unknown()),
   attempt: v.exactOptional(v.pipe(INTEGER, v.minValue(1))),
   engine: v.exactOptional(ENGINE),

@@ -78,6 +78,54 @@ Deno.test("update: limits of running jobs", async (t) => {
   );
 
   await t.step(
+    "the CPUs of all of a job's processes, also of one that had no choice before",
+    async () => {
+      await server.setLimits({});
+      const id = await alice.shell("sleep 1000 & sleep 1000 & echo begun; wait");
+      await alice.untilOutput(id, /begun/);
+      const cpusOf = async () => {
+        const [group = ""] = await groupsOf(id);
+        const pids = (await Deno.readTextFile(join(group, "cgroup.procs"))).trim().split("\n");
+        const texts = await Promise.all(
+          pids.map((pid) => Deno.readTextFile(`/proc/${pid}/status`)),
+        );
+        return [
+          pids.length,
+          new Set(texts.map((text) => /Cpus_allowed_list:\t(.*)/.exec(text)?.[1])),
+        ];
+      };
+      const [, all] = await cpusOf();
+      assert.equal(
+        (await alice.update(id, { limits: { allowedCpus: "0" } })).limits?.allowedCpus,
+        "0",
+      );
+      assert.deepEqual(await cpusOf(), [3, new Set(["0"])]);
+      await assertStatus(
+        alice.update(id, { limits: { allowedCpus: "0,8000", processes: 9 } }),
+        status.FAILED_PRECONDITION,
+        /of its allowed CPUs 0,8000 the server's host has not all: it gives jobs .*; nothing was changed/,
+      );
+      assert.notEqual(await processesOf(id), "9");
+      await alice.update(id, { reset: ["allowed_cpus"] });
+      assert.deepEqual(await cpusOf(), [3, all]);
+      await alice.stop(id, 0);
+      assert.deepEqual(await groupsOf(id), []);
+      await server.setLimits({ cpu: "max cpus=0" });
+      const held = await alice.shell("grep ^Cpus_allowed_list: /proc/self/status");
+      await alice.wait(held);
+      assert.equal(await alice.text(held), "Cpus_allowed_list:\t0\n");
+      const tooMany = { name: "true", limits: { allowedCpus: "0-1" } };
+      await assertStatus(
+        alice.startWith(tooMany),
+        status.FAILED_PRECONDITION,
+        /among the server's/,
+      );
+      await server.setLimits({ cpu: "cpus=0-8000" });
+      await assertStatus(alice.start("true"), status.FAILED_PRECONDITION, /it gives jobs /);
+    },
+  );
+
+  await t.step(
     "memory that a job uses is not taken from it, and nothing else changes then",
     async () => {
       await server.setLimits({ memory: "256M" });

@@ -2,6 +2,48 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "on cgroup v1 every job is in a group for a choice of CPUs",
+    file: "lib/cgroup.ts",
+    from: "if (!isLater(hierarchy) || limits.allowedCpus !== undefined) entered.push(group);",
+    to: "entered.push(group);",
+    tests: ["cgroup"],
+  },
+  {
+    name: "a group that most jobs are not in tells whether they run",
+    file: "lib/cgroup.ts",
+    from: "host.hierarchies.find((hierarchy) => !isLater(hierarchy));",
+    to: "host.hierarchies[0];",
+    tests: ["cgroup"],
+  },
+  {
+    name: "CPUs are chosen of a job that the group is not on record of",
+    file: "lib/cgroup.ts",
+    from: "if (group === undefined || from === undefined) throw startedEarlier();",
+    to: "if (group === undefined || from === undefined) continue;",
+    tests: ["limit_update"],
+  },
+  {
+    name: "CPUs that the host does not have are passed over on cgroup v2",
+    file: "lib/shim/set_limits.sh",
+    from: '  refuse cpus "$1" "$2" "$all"\n}',
+    to: "}",
+    tests: ["limit_update"],
+  },
+  {
+    name: "a refused choice of CPUs stays",
+    file: "lib/shim/set_limits.sh",
+    from: '  echo "$former" >"$1"\n',
+    to: "",
+    tests: ["limit_update"],
+  },
+  {
+    name: "a job may use CPUs that the server's file does not name",
+    file: "lib/limits.ts",
+    from: "if (allowed === undefined || isWithinCpus(asked, allowed)) return asked;",
+    to: "if (allowed !== asked) return asked;",
+    tests: ["limit_change"],
+  },
+  {
     name: "a high memory limit is dropped where cgroup v1 has no such file",
     file: "lib/cgroup.ts",
     from: "if (limits.memoryHighBytes !== undefined && !hasMemoryHigh(host)) {",

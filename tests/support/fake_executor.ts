@@ -44,6 +44,7 @@ const LOCAL: Capabilities = {
     writeBytesPerSecond: HELD,
     processes: HELD,
     memoryHighBytes: HELD,
+    allowedCpus: HELD,
     readOperationsPerSecond: HELD,
     writeOperationsPerSecond: HELD,
   },

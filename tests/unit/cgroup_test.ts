@@ -34,6 +34,7 @@ Deno.test("parseHostReport: a hybrid host, as captured", () => {
   assert.deepEqual(controllersByFolder(host), {
     "/sys/fs/cgroup/cpu": ["cpu"],
     "/sys/fs/cgroup/cpuacct": ["cpuacct"],
+    "/sys/fs/cgroup/cpuset": ["cpuset"],
     "/sys/fs/cgroup/memory": ["memory"],
     "/sys/fs/cgroup/blkio": ["io"],
     "/sys/fs/cgroup/pids": ["pids"],
@@ -45,7 +46,7 @@ Deno.test("parseHostReport: a pure v2 host has all in one tree", () => {
   const host = hostOf("probe_v2.txt");
   assert.equal(host.kind, "v2");
   assert.deepEqual(controllersByFolder(host), {
-    "/sys/fs/cgroup": ["cpu", "cpuacct", "memory", "io", "pids"],
+    "/sys/fs/cgroup": ["cpu", "cpuacct", "memory", "io", "pids", "cpuset"],
   });
   assert.deepEqual(parentGroups(host), ["/sys/fs/cgroup/job-worker"]);
 });
@@ -171,6 +172,28 @@ Deno.test("planGroups: operations on disks and high memory, where the kernel has
   }
 });
 
+Deno.test("planGroups: on v1 only a job whose CPUs are chosen is in a group of that controller", () => {
+  const cpus = (text: string) => planGroups(hostOf(text), ID, { allowedCpus: "0,2-3" });
+  assert.deepEqual(settingsOf(cpus("probe_v2.txt")), [`job-worker/${ID}/cpuset.cpus = 0,2-3`]);
+  const plan = cpus("probe_hybrid.txt");
+  assert.deepEqual(settingsOf(plan), [`cpuset/job-worker/${ID}/cpuset.cpus = 0,2-3`]);
+  assert.deepEqual(plan.entered, plan.groups);
+  const without = planGroups(hostOf("probe_hybrid.txt"), ID, ALL_LIMITS);
+  const group = `/sys/fs/cgroup/cpuset/job-worker/${ID}`;
+  // On record, since an update may make it.
+  assert.deepEqual(without.groups, plan.groups);
+  assert.deepEqual(without.entered, plan.groups.filter((path) => path !== group));
+  assert.throws(() => cpus("probe_v1.txt"), /the cpuset controller is not available/);
+});
+
+Deno.test("toCgroupHost: groups that most jobs are not in never tell whether a job is there", () => {
+  const text = "mount cgroup /sys/fs/cgroup/cpuset rw,cpuset\n" +
+    "mount cgroup /sys/fs/cgroup/pids rw,pids\n";
+  const host = toCgroupHost(parseHostReport(text), "job-worker");
+  assert(host);
+  assert.equal(planGroups(host, ID, {}).tracker, `/sys/fs/cgroup/pids/job-worker/${ID}`);
+});
+
 Deno.test("planGroups: a limit that the host cannot hold fails, and is not dropped", () => {
   const host: CgroupHost = {
     kind: "v2",
@@ -186,6 +209,7 @@ Deno.test("planGroups: a limit that the host cannot hold fails, and is not dropp
     memoryHighBytes: /high memory limit: it takes the memory controller of cgroup v2/,
     readOperationsPerSecond: /disk I\/O limit \(the io controller/,
     writeOperationsPerSecond: /disk I\/O limit \(the io controller/,
+    allowedCpus: /choice of CPUs \(the cpuset controller/,
   };
   for (const [name, expected] of Object.entries(names)) {
     assert.throws(() => planGroups(host, ID, { [name]: 1e6 }), (error) => {

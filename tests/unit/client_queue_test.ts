@@ -221,6 +221,11 @@ Deno.test("startJob: what a server would ignore is refused, and not promised", a
   );
   const startFields = ["limits.memory_high_bytes"];
   assert.equal((await startOn("", {}, { limits, startFields })).answer, "x");
+  const cpus = { allowedCpus: "0" };
+  assert.match(
+    ((await startOn("", {}, { limits: cpus, startFields })).answer as Error).message,
+    /--cpus-allowed needs a newer server/,
+  );
   assert((await startOn("Slurm 1", {}, { openFiles: 64 })).answer instanceof ClientError);
 });
 

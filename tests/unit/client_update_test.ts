@@ -43,6 +43,8 @@ Deno.test("limit options: max is no limit of the job's own, for each of them", (
     "writeOperationsPerSecond",
   ]);
   assert.deepEqual(read("--disk-io", "read=5MB/s").unlimited, []);
+  assert.deepEqual(read("--cpus-allowed", "3,0-1,2").limits, { allowedCpus: "0-3" });
+  assert.deepEqual(read("--cpus-allowed", "max"), { limits: {}, unlimited: ["allowedCpus"] });
 });
 
 Deno.test("update: jobs and limits have to be named", async () => {
@@ -68,5 +70,9 @@ Deno.test("describeLimits: the limits that hold, and what those that changed wer
   assert.equal(
     describeLimits(now, { cpuCores: 0.125, memoryBytes: 2 ** 30, readBytesPerSecond: 2 ** 20 }),
     "CPU 50% (was 12.5%), memory 1 GiB, disk read none (was 1 MiB/s), processes 7 (was none)",
+  );
+  assert.equal(
+    describeLimits({ allowedCpus: "0-3" }, { allowedCpus: "5" }),
+    "allowed CPUs 0-3 (was 5)",
   );
 });

@@ -30,6 +30,7 @@ const ENDED: QueryResponse__Output = {
     memoryHighBytes: 4,
     readOperationsPerSecond: 1,
     writeOperationsPerSecond: 1,
+    allowedCpus: "0-3,5",
   },
   usage: {
     memoryBytes: 0,

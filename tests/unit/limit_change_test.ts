@@ -1,6 +1,7 @@
 /** What an Update asks for, and what becomes of a job's limits by it. */
 import { strict as assert } from "node:assert";
 import { JobError } from "../../lib/errors.ts";
+import type { Limits } from "../../lib/limits.ts";
 import {
   type AskedChange,
   changeLimits,
@@ -58,6 +59,23 @@ Deno.test("changeLimits: only what is named is set, also where the files are low
   assert.deepEqual(changeLimits(read({ reset: ["cpu_cores"] }), has, {}).limits, {
     memoryBytes: 64 * MIB,
   });
+});
+
+Deno.test("changeLimits: CPUs are among those of the server; where none is left, the server decides", () => {
+  const has = { limits: { allowedCpus: "2-5" }, ownLimits: { allowedCpus: "2-5" } };
+  const allowed = { allowedCpus: "0-3" };
+  const change = (asked: Partial<AskedChange>, files: Limits = allowed) =>
+    changeLimits(read(asked), has, files).limits.allowedCpus;
+  assert.equal(change({ limits: { allowedCpus: "0,3" } }), "0,3");
+  assert.equal(change({ reset: ["allowed_cpus"] }), "0-3");
+  assert.equal(change({ reset: ["allowed_cpus"] }, {}), undefined);
+  assert.throws(
+    () => change({ limits: { allowedCpus: "3-4" } }),
+    isRefused("precondition", /allowed CPUs 3-4 are not all among the server's, 0-3/),
+  );
+  assert.equal(change({ fromFiles: true }), "2-3");
+  assert.equal(change({ fromFiles: true }, { allowedCpus: "0-1" }), "0-1");
+  assert.equal(change({ fromFiles: true }, {}), "2-5");
 });
 
 Deno.test("changeLimits: nothing is above the server's limits, or no limit at all", () => {

@@ -22,6 +22,7 @@ const ALL_LIMITS: Limits = {
   processes: 100,
   readOperationsPerSecond: 100,
   writeOperationsPerSecond: 50,
+  allowedCpus: "0-1",
 };
 
 /** What cgroup v1 does not have. */
@@ -45,7 +46,7 @@ function planned(name: string, groups: readonly string[], limits: Limits, names 
 }
 
 const V2 = ["/sys/fs/cgroup/other/job"];
-const HYBRID = ["cpu", "cpuacct", "memory", "blkio", "pids", "unified"]
+const HYBRID = ["cpu", "cpuacct", "cpuset", "memory", "blkio", "pids", "unified"]
   .map((name) => `/sys/fs/cgroup/${name}/other/job`);
 
 Deno.test("planChanges: v2, in the job's own groups; what has no limit any more is freed", () => {
@@ -56,6 +57,7 @@ Deno.test("planChanges: v2, in the job's own groups; what has no limit any more 
     `memory.max ${256 * MIB}`,
     "?memory.oom.group 1",
     "pids.max 100",
+    "cpuset.cpus 0-1",
     "io.max rbps=10000000 wbps=5000000 riops=100 wiops=50",
   ]);
   assert.deepEqual(planned("probe_v2.txt", V2, {}), [
@@ -65,6 +67,7 @@ Deno.test("planChanges: v2, in the job's own groups; what has no limit any more 
     "memory.max max",
     "?memory.oom.group 0",
     "pids.max max",
+    "cpuset.cpus ",
     "io.max rbps=max wbps=max riops=max wiops=max",
   ]);
 });
@@ -73,6 +76,7 @@ Deno.test("planChanges: v1, with memory and swap in an order that works both way
   assert.deepEqual(planned("probe_hybrid.txt", HYBRID, ALL_LIMITS), [
     "cpu.cfs_period_us 100000",
     "cpu.cfs_quota_us 50000",
+    "cpuset.cpus 0-1",
     "?memory.memsw.limit_in_bytes -1",
     `memory.limit_in_bytes ${256 * MIB}`,
     `?memory.memsw.limit_in_bytes ${256 * MIB}`,
@@ -85,6 +89,7 @@ Deno.test("planChanges: v1, with memory and swap in an order that works both way
   assert.deepEqual(planned("probe_hybrid.txt", HYBRID, {}), [
     "cpu.cfs_period_us 100000",
     "cpu.cfs_quota_us -1",
+    "?cpuset.cpus ",
     "?memory.memsw.limit_in_bytes -1",
     "memory.limit_in_bytes -1",
     "?memory.memsw.limit_in_bytes -1",
@@ -115,6 +120,22 @@ Deno.test("planChanges: what is not named is not written, and what a host cannot
   );
 });
 
+Deno.test("planChanges: on v1 a job whose CPUs are chosen enters a group for it", () => {
+  const change = (name: string, groups: readonly string[], limits: Limits) =>
+    planChanges(hostOf(name), groups, { limits, names: new Set(["allowedCpus"]) });
+  const cpus = { allowedCpus: "0" };
+  assert.deepEqual(change("probe_hybrid.txt", HYBRID, cpus).move, {
+    to: "/sys/fs/cgroup/cpuset/other/job",
+    from: "/sys/fs/cgroup/unified/other/job",
+  });
+  assert.equal(change("probe_hybrid.txt", HYBRID, {}).move, undefined);
+  assert.equal(change("probe_v2.txt", V2, cpus).move, undefined);
+  const earlier = HYBRID.filter((group) => !group.includes("/cpuset/"));
+  assert.throws(() => change("probe_hybrid.txt", earlier, cpus), /earlier version of the server/);
+  // The files are applied to such a job all the same.
+  assert.deepEqual(change("probe_hybrid.txt", earlier, {}).settings, []);
+});
+
 Deno.test("readUpdate: the memory limit is what the kernel has rounded it to", () => {
   const read = (printed: string) => readUpdate(printed, { cpuCores: 1, memoryBytes: 10_000_000 });
   assert.deepEqual(read("memory 9998336\n"), { cpuCores: 1, memoryBytes: 9_998_336 });
@@ -133,6 +154,11 @@ Deno.test("readUpdate: says what the kernel refuses, and whether something has c
       "refused /x/cpu.max 1 2 Invalid argument\n",
       "precondition",
       /kernel refused cpu\.max = 1 2: Invalid argument; nothing was changed/,
+    ],
+    [
+      "refused /x/cpuset.cpus 0-7 has 0-1\n",
+      "precondition",
+      /^Cannot update the job: of its allowed CPUs 0-7 the server's host has not all: it gives jobs 0-1; nothing/,
     ],
     ["refused /x/cpu.max 1 2 Invalid argument\nkept /x/pids.max 5\n", "internal", /not known/],
   ];
@@ -208,6 +234,36 @@ Deno.test("update.sh: memory that is used and cannot be freed is no reason to ki
   assert.deepEqual(await filesOf(group), files);
   assert.equal(await update(group, ["memory.max 600"]), "memory 600\n");
   assert.deepEqual(await filesOf(group), { ...files, "memory.max": "600" });
+});
+
+Deno.test("update.sh: v2 gives a group all CPUs where it has none of those of a list; that is a refusal", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("parent/job", {
+    "pids.max": "7\n",
+    "cpuset.cpus": "\n",
+    "cpuset.cpus.effective": "0-1\n",
+  });
+  await groups.group("parent", { "cpuset.cpus.effective": "0-1\n" });
+  assert.equal(await update(group, ["pids.max 3", "cpuset.cpus 0-1"]), "");
+  assert.equal((await filesOf(group))["cpuset.cpus"], "0-1");
+  assert.equal(
+    await update(group, ["pids.max 5", "cpuset.cpus 2"]),
+    "refused cpuset.cpus 2 has 0-1\n",
+  );
+  assert.deepEqual([(await filesOf(group))["cpuset.cpus"], (await filesOf(group))["pids.max"]], [
+    "0-1",
+    "3",
+  ]);
+  assert.equal(await update(group, ["cpuset.cpus "]), "");
+  assert.equal((await filesOf(group))["cpuset.cpus"], "");
+});
+
+Deno.test("update.sh: v1 takes no empty list, so all CPUs are those of the parent", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("parent/job", { "cpuset.cpus": "1\n" });
+  await groups.group("parent", { "cpuset.cpus": "0-3\n" });
+  assert.equal(await update(group, ["?cpuset.cpus "]), "");
+  assert.equal((await filesOf(group))["cpuset.cpus"], "0-3");
 });
 
 /** Why this host has no disk. */

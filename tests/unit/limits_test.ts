@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { JobError } from "../../lib/errors.ts";
 import {
   parseCpuLimit,
+  parseCpuLimits,
   parseDiskIoLimit,
   parseMemoryLimit,
   parseMemoryLimits,
@@ -133,6 +134,19 @@ Deno.test("parseMemoryLimits: a limit, and the bound above which memory is taken
     const text of ["1Ghigh=1M", "1G low=1M", "1G high=1", "1G high=1M 2", "1G 2G", "high=1M 1G"]
   ) {
     assert.throws(() => parseMemoryLimits(text), /is not a valid limit/, text);
+  }
+});
+
+Deno.test("parseCpuLimits: a limit of time, and the CPUs that may be used", () => {
+  assert.deepEqual(parseCpuLimits(" 200% cpus=0-3,5\n"), { cpuCores: 2, allowedCpus: "0-3,5" });
+  assert.deepEqual(parseCpuLimits("max cpus=1"), { allowedCpus: "1" });
+  assert.deepEqual(parseCpuLimits("cpus=1"), { allowedCpus: "1" });
+  assert.deepEqual(parseCpuLimits("50% cpus=max"), { cpuCores: 0.5 });
+  for (const text of ["50% cpus=", "", "max"]) {
+    assert.deepEqual(parseCpuLimits(text).allowedCpus, undefined);
+  }
+  for (const text of ["50%cpus=1", "cpus=1 50%", "cpu=1", "50% cpus=a", "cpus=1 cpus=2"]) {
+    assert.throws(() => parseCpuLimits(text), /is not a valid limit/, text);
   }
 });
 

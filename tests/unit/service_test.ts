@@ -376,6 +376,7 @@ Deno.test("service: Info says what the server is and who the caller is", async (
       "limits.memory_high_bytes",
       "limits.read_operations_per_second",
       "limits.write_operations_per_second",
+      "limits.allowed_cpus",
     ],
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);

@@ -42,7 +42,10 @@ export function formLike(job: Job, jobUser: string | undefined): Prefill {
       user: job.user === jobUser || /^\d+$/.test(job.user) ? "" : job.user,
       timeout: job.timeoutMs === 0 ? "" : inUnits(job.timeoutMs, DURATION_UNITS_MS),
       // A hundredth of a percent is below what the kernel counts.
-      cpu: text(limits?.cpuCores, (cores) => `${Number((cores * 100).toFixed(2))}%`),
+      cpu: [
+        text(limits?.cpuCores, (cores) => `${Number((cores * 100).toFixed(2))}%`),
+        text(limits?.allowedCpus, (list) => `cpus=${list}`),
+      ].filter((part) => part !== "").join(" "),
       memory: [
         text(limits?.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),
         text(limits?.memoryHighBytes, (bytes) => `high=${inUnits(bytes, BINARY_UNITS_BYTES)}`),

@@ -35,8 +35,12 @@ export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities 
 
 /** As root, the launcher makes control groups of the job's own; else there are only Slurm's. */
 function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
+  const allowedCpus = {
+    refused: "a choice of CPUs cannot be held: Slurm chooses them; ask for a number with --cpus",
+  };
   if (isRoot) {
     return {
+      allowedCpus,
       cpuCores: "held",
       memoryBytes: "held",
       readBytesPerSecond: "held",
@@ -56,6 +60,7 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
       "cgroup.conf)",
   });
   return {
+    allowedCpus,
     cpuCores: facts.constrainsCores ? "mapped" : unset("a CPU limit", "ConstrainCores"),
     memoryBytes: facts.constrainsMemory ? "mapped" : unset("a memory limit", "ConstrainRAMSpace"),
     readBytesPerSecond: refused("a disk limit"),
