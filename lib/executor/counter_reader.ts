@@ -6,7 +6,7 @@ import { log } from "../log.ts";
 /** A job's counter files by name, as text. */
 export type Counters = Map<CounterName, string>;
 
-/** Jobs in one script: its arguments stay far below the kernel's bound of 2 MiB (execve(2)). */
+/** Jobs in one read: some 100 KiB of paths, and a few hundred of what is in the files. */
 const MAX_JOBS = 500;
 
 interface Waiting {
@@ -14,7 +14,7 @@ interface Waiting {
   readonly counters: PromiseWithResolvers<Counters>;
 }
 
-/** At most one script runs; who asks meanwhile shares the next one. */
+/** At most one read is under way; who asks meanwhile shares the next one. */
 export class CounterReader {
   readonly #read: (placements: readonly Placement[]) => Promise<Counters[]>;
   /** By the group that tracks the job. */
@@ -22,7 +22,7 @@ export class CounterReader {
   #isReading = false;
   #hasFailed = false;
 
-  /** @param read Reads the counters of some jobs in one script. */
+  /** @param read Reads the counters of some jobs at once. */
   constructor(read: (placements: readonly Placement[]) => Promise<Counters[]>) {
     this.#read = read;
   }

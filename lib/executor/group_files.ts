@@ -13,15 +13,17 @@ const EMPTY_CHECK_INTERVAL_MS = 250;
 const DISCARD_RETRY_MS = 500;
 
 /**
- * Reads the counters of jobs, all in one script; a file that is gone is left out.
+ * Reads the counters of jobs, all at once; a file that is gone is left out.
  *
+ * @param read Does what lib/shim/read.sh does.
  * @returns The texts of each placement's counter files, in the order of the placements.
  */
 export async function readCounters(
   placements: readonly Placement[],
+  read: (files: readonly string[]) => Promise<string>,
 ): Promise<Map<CounterName, string>[]> {
   const files = placements.flatMap(({ counters }) => counters.map(({ file }) => file));
-  const texts = parseFiles(await runScript(scripts.read, files, { who: "counters" }));
+  const texts = parseFiles(await read(files));
   return placements.map((placement) => {
     const counters = new Map<CounterName, string>();
     for (const { name, file } of placement.counters) {

@@ -46,6 +46,7 @@ import { DiskLimits } from "./disk_limits.ts";
 import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_files.ts";
 import { whenConfirmed } from "./confirmed_end.ts";
 import { CounterReader } from "./counter_reader.ts";
+import { CounterShell } from "./counter_shell.ts";
 import { entryEnvironment, JOB_ENVIRONMENT } from "./job_environment.ts";
 import { mainProcessOf, markStopping, readLaunchRecord } from "./job_files.ts";
 import { RECORD_REFUSED_STATUS } from "./launcher.ts";
@@ -83,7 +84,10 @@ export class LocalExecutor implements Executor {
   readonly #madeGroups: readonly string[];
   readonly #programs = new ProgramCheck();
   readonly #spareShell = new SpareShell();
-  readonly #counters = new CounterReader(readCounters);
+  readonly #counterShell = new CounterShell();
+  readonly #counters = new CounterReader((placements) =>
+    readCounters(placements, (files) => this.#counterShell.read(files))
+  );
   readonly #stopping: Stopping;
   readonly capabilities: Capabilities;
   /** Open descriptors that the server has inherited, and that jobs inherit too. */
@@ -290,7 +294,11 @@ export class LocalExecutor implements Executor {
   async close({ keepsFoundGroups = false } = {}): Promise<void> {
     this.#stopping.close();
     this.#adopted.close();
-    await Promise.all([this.#launchers.close(), this.#spareShell.close()]);
+    await Promise.all([
+      this.#launchers.close(),
+      this.#spareShell.close(),
+      this.#counterShell.close(),
+    ]);
     const groups = [launchersGroup(this.#host), ...parentGroups(this.#host)];
     await removeEmptyGroups(
       keepsFoundGroups ? groups.filter((group) => this.#madeGroups.includes(group)) : groups,

@@ -585,6 +585,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["counter_reader"],
   },
   {
+    name: "each read of counters has a process of its own",
+    file: "lib/executor/counter_shell.ts",
+    from: "this.#shell ??= this.#spawn()",
+    to: "this.#shell = this.#spawn()",
+    tests: ["counter_shell"],
+  },
+  {
+    name: "a shell that hangs at a counter is left behind",
+    file: "lib/executor/counter_shell.ts",
+    from: '      shell.child.kill("SIGKILL");\n',
+    to: "",
+    tests: ["counter_shell"],
+  },
+  {
     name: "a launcher takes no second job",
     file: "lib/executor/launchers.ts",
     from: "if (isKept) this.#keep(launcher);",

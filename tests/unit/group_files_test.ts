@@ -12,6 +12,8 @@ import {
   removeGroups,
   whenEmpty,
 } from "../../lib/executor/group_files.ts";
+import { scripts } from "../../lib/shim/scripts.ts";
+import { runScript } from "../../lib/shim/shell.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { FakeGroups } from "../support/fake_groups.ts";
 import { IdleProcess } from "../support/idle_process.ts";
@@ -45,12 +47,13 @@ Deno.test("readCounters: each placement's own texts, without what is gone or emp
   const first = await place("first", { "cpu.stat": "usage_usec 5\nx 1\n", "pids.current": "1\n" });
   const gone = await place("gone", {});
   const second = await place("second", { "memory.current": "7\n", "pids.current": "" });
-  assert.deepEqual(await readCounters([first, gone, second]), [
+  const read = (files: readonly string[]) => runScript(scripts.read, files);
+  assert.deepEqual(await readCounters([first, gone, second], read), [
     new Map([["cpu.stat", "usage_usec 5\nx 1\n"], ["pids.current", "1\n"]]),
     new Map(),
     new Map([["memory.current", "7\n"]]),
   ]);
-  assert.deepEqual(await readCounters([]), []);
+  assert.deepEqual(await readCounters([], read), []);
 });
 
 /** A placement whose populated file has this name and text. */

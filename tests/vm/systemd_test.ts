@@ -76,13 +76,13 @@ function read(pid: string, name: "cmdline" | "comm"): Promise<string> {
   return Deno.readTextFile(`/proc/${pid}/${name}`).catch(() => "");
 }
 
-/** Waits until nothing is in the service's group but the server and its shell for signals. */
+/** Waits until nothing is in the service's group but the server, and its shells for signals and counters. */
 async function untilQuiet(): Promise<void> {
   const server = String(await mainPid());
-  await until("only the server and its shell for signals in the server's group", async () => {
+  await until("only the server and the shells that it keeps in the server's group", async () => {
     const others = (await processesIn(WORKER)).filter((other) => other !== server);
-    const [shell = ""] = await Promise.all(others.map((pid) => read(pid, "cmdline")));
-    return others.length === 1 && shell.includes("\0job-worker-signals\0");
+    const shells = await Promise.all(others.map((pid) => read(pid, "cmdline")));
+    return shells.every((shell) => /\0job-worker-(?:signals|counters)\0/.test(shell));
   });
 }
 
@@ -92,7 +92,7 @@ async function assertUnnoticed(act: () => Promise<unknown>): Promise<void> {
   using client = await connect();
   const jobId = await startWaiting(client, go);
   const { pid } = await client.query(jobId);
-  // systemd tells of a script that is left over, as of one that has read the job's counters for the query.
+  // systemd tells of a script that is left over.
   await untilQuiet();
   await act();
   assert((await processesOf(jobId)).includes(pid), "the job's process is gone");
