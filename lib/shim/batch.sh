@@ -74,12 +74,21 @@ wait_for_file() { # NAME
 # As on a host without a cluster, for the user that the engine runs this as.
 set_environment() {
   export LANG=C.UTF-8 SHELL=/bin/sh
-  user_id=$(id -u)
+  set_user_id
   entry=$(getent passwd -- "$user_id") || entry="$user_id:::::/:"
   IFS=:
   set -- $entry
   IFS=$newline
   export USER="$1" LOGNAME="$1" HOME="${6-/}"
+}
+
+set_user_id() {
+  while read -r line; do
+    case $line in Uid:*) break ;; esac
+  done </proc/self/status
+  # The real one, of four between which there are tabs.
+  line=${line#Uid:?}
+  user_id=${line%%[!0-9]*}
 }
 
 prepare_entry() {

@@ -8,7 +8,12 @@ make_groups() {
   find_places
   for place in $places; do
     set_group
-    [ "$controller" = v2 ] || [ -z "$is_root" ] || enter_group
+    [ "$controller" = v2 ] || [ -z "$is_root" ] || add_group
+  done
+  # One process makes all of them.
+  [ -z "$groups" ] || mkdir -- $groups 2>/dev/null || refuse_group
+  for place in $places; do
+    set_group
     count_group
     limit_group
   done
@@ -57,11 +62,15 @@ find_places_in_mount() {
   done </proc/self/cgroup
 }
 
-enter_group() {
+add_group() {
   case $newline$groups in *"$newline$group$newline"*) return ;; esac
   sweep_groups "${group%/*}"
-  mkdir -- "$group" 2>/dev/null || refuse limit "$group/cgroup.procs" 0 "the group cannot be made"
   groups=$groups$group$newline
+}
+
+refuse_group() {
+  for group in $groups; do [ -d "$group" ] || break; done
+  refuse limit "$group/cgroup.procs" 0 "the group cannot be made"
 }
 
 # Removes what launchers have left that were killed: the engine has no such job on this host any more.
@@ -168,11 +177,12 @@ limit_group() {
 
 # A process that has just ended may still be in its group for a moment.
 remove_job_groups() {
+  [ -z "$groups" ] || rmdir -- $groups
   for try in 1 2 3 4 5 6 7 8 9 10; do
     [ -n "$groups" ] || return 0
     left=''
     for group in $groups; do
-      remove_group "$group"
+      [ ! -d "$group" ] || remove_group "$group"
       [ ! -d "$group" ] || left=$left$group$newline
     done
     groups=$left
