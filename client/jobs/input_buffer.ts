@@ -1,7 +1,9 @@
 /** The part of a job's input that has been read here, and is not held by the server yet. Pure. */
 
-/** The longest piece that is sent at once; the server takes four times as much. */
-const MAX_PIECE_BYTES = 64 * 1024;
+import { concatenate } from "../../common/bytes.ts";
+
+/** The longest piece that is sent at once; the server takes no more in one message. */
+const MAX_PIECE_BYTES = 256 * 1024;
 
 /** So much is read ahead; the server lets no more be under way. */
 const MAX_BUFFERED_BYTES = 2 * 1024 ** 2;
@@ -93,7 +95,7 @@ export class InputBuffer {
    */
   next(allowedBytes: number): InputPiece | undefined {
     const offset = this.#offset;
-    const data = this.#pieceAt(offset).subarray(0, Math.max(0, allowedBytes - offset));
+    const data = this.#pieceAt(offset, Math.min(MAX_PIECE_BYTES, allowedBytes - offset));
     const end = this.#isEnded && offset + data.length === this.#begin + this.#length;
     if (data.length === 0 && (!end || this.#isEndSent)) return undefined;
     this.#offset += data.length;
@@ -101,14 +103,20 @@ export class InputBuffer {
     return { offset, data, end };
   }
 
-  #pieceAt(offset: number): Uint8Array {
+  /** At most so many bytes from there on: what several chunks have is one piece. */
+  #pieceAt(offset: number, maxBytes: number): Uint8Array {
+    const parts: Uint8Array[] = [];
     let begin = this.#begin;
+    let left = maxBytes;
     for (const chunk of this.#chunks) {
-      if (offset < begin + chunk.length) {
-        return chunk.subarray(offset - begin, offset - begin + MAX_PIECE_BYTES);
-      }
+      if (left <= 0) break;
+      const from = Math.max(0, offset - begin);
       begin += chunk.length;
+      if (from >= chunk.length) continue;
+      const part = chunk.subarray(from, from + left);
+      parts.push(part);
+      left -= part.length;
     }
-    return new Uint8Array();
+    return parts.length === 1 ? parts[0] ?? new Uint8Array() : concatenate(parts);
   }
 }

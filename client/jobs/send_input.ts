@@ -14,6 +14,9 @@ import { InputBuffer } from "./input_buffer.ts";
 /** How often a message is sent that shows that this end is alive; the server answers each. */
 const HEARTBEAT_SECONDS = 10;
 
+/** While so much waits to be written to the connection, more is gathered: fewer, longer messages cost less. */
+const MAX_UNWRITTEN_BYTES = 512 * 1024;
+
 /** Which input, and how it is sent. */
 export interface SendInputOptions {
   readonly jobID: string;
@@ -25,6 +28,8 @@ export interface SendInputOptions {
   readonly retryForMs: number;
   /** Called with how many bytes the server has taken. */
   readonly onBytes?: ((length: number) => void) | undefined;
+  /** Called once, when what was sent waits for room on the server's disk. */
+  readonly onDiskFull?: (() => void) | undefined;
   /** Called when the connection is lost, and when the input goes on, with the offset. */
   readonly onLost?: ((offset: number) => void) | undefined;
   readonly onResumed?: ((offset: number) => void) | undefined;
@@ -83,6 +88,7 @@ class Input {
   /** The same for each connection: it takes the place of the one before. */
   readonly #sender = crypto.randomUUID();
   #hasBegun = false;
+  #isFullTold = false;
   #isReading = false;
   #failure: { readonly error: unknown } | undefined;
   #onNews = () => {};
@@ -129,13 +135,20 @@ class Input {
     const call = connection.input();
     const finished = deferred<boolean>();
     let allowedBytes: number | undefined;
+    let unwrittenBytes = 0;
+    let isOver = false;
     const send = () => {
       if (this.#failure !== undefined) return finished.reject(this.#failure.error);
       if (allowedBytes === undefined) return;
-      for (;;) {
+      while (unwrittenBytes < MAX_UNWRITTEN_BYTES) {
         const piece = this.buffer.next(allowedBytes);
         if (piece === undefined) break;
-        call.write(piece);
+        const { length } = piece.data;
+        unwrittenBytes += length;
+        call.write(piece, () => {
+          unwrittenBytes -= length;
+          if (!isOver) send();
+        });
       }
       void this.#read();
     };
@@ -144,6 +157,10 @@ class Input {
       if (allowedBytes === undefined) this.#begin(answer);
       const newBytes = this.buffer.hold(heldBytes);
       this.#options.onBytes?.(newBytes);
+      if (answer.diskFull && !this.#isFullTold) {
+        this.#isFullTold = true;
+        this.#options.onDiskFull?.();
+      }
       if (ended) return finished.resolve(true);
       if (unread) return finished.resolve(false);
       allowedBytes = answer.allowedBytes;
@@ -178,6 +195,7 @@ class Input {
     try {
       return await finished.promise;
     } finally {
+      isOver = true;
       this.#onNews = () => {};
       clearInterval(heartbeat);
       call.cancel();

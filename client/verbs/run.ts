@@ -21,6 +21,8 @@ import { NoExitCodeError, waitForExit } from "./wait.ts";
 /** How long a job goes on without reading before that is told. */
 const UNREAD_NOTE_AFTER_MS = 1_000;
 
+const DISK_FULL_NOTE = "the server's disk is full; the input waits until there is room";
+
 interface RunOptions extends RetryOptions, StopOptions {
   readonly timestamps?: true;
   readonly separateStderr?: true;
@@ -201,6 +203,7 @@ class Run {
         source: terminal.input(),
         retryForMs: retryForMs(this.#options),
         onBytes: (length) => progress.add(length),
+        onDiskFull: () => terminal.note(DISK_FULL_NOTE),
       }, { session, signal });
       progress.end();
       if (!isAllSent && !this.#options.quiet) noteLater(terminal, jobID, signal);

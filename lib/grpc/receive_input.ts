@@ -1,15 +1,21 @@
 /** Takes a job's input from a call, and tells the sender what is held and how much may come. */
 import type { InputRequest__Output, InputResponse } from "../../proto/contract.ts";
 import { pause } from "../../common/pause.ts";
-import { SEGMENT_BYTES } from "../input/ledger.ts";
 import type { HeldInput } from "../input/held_input.ts";
 import { InputQueue } from "./input_queue.ts";
 
 /**
- * Bytes are written together that come in so short a time, unless they are the first after a while: each
- * write makes the feeder start two programs.
+ * Where fewer bytes have come than these, more are waited for so long, unless they are the first after a
+ * while: a write costs as much as many bytes.
  */
+const GATHERED_BYTES = 64 * 1024;
 const GATHER_MS = 4;
+
+/** So much is written at once. */
+const MAX_WRITE_BYTES = 1024 ** 2;
+
+/** So much is held before the sender is told of it while more is there; it may have four times as much under way. */
+const TELL_BYTES = 512 * 1024;
 
 /** What comes from the sender. */
 export interface InputSource {
@@ -71,17 +77,25 @@ export async function receiveInput(
     isSourceOver = true;
     wake();
   });
-  signal.addEventListener("abort", wake);
+  const over = new AbortController();
+  const abort = () => {
+    over.abort();
+    wake();
+  };
+  signal.addEventListener("abort", abort);
   let allowedBytes = 0;
+  let toldBytes = 0;
   let lastWriteAtMs = -Infinity;
   let isWaiting = false;
   const send = () => {
     allowedBytes = input.allowedBytes;
+    toldBytes = input.heldBytes;
     answers.send({
-      heldBytes: input.heldBytes,
+      heldBytes: toldBytes,
       allowedBytes,
       ended: input.isEnded,
       unread: input.isUnread || isOver(),
+      diskFull: input.isDiskFull,
     });
   };
   // A sender that does not take them gets the last answer only.
@@ -96,7 +110,7 @@ export async function receiveInput(
   };
   let looking: Promise<void> | undefined;
   const look = () =>
-    input.look(signal).then((isNews) => {
+    input.look(over.signal).then((isNews) => {
       looking = undefined;
       if (isNews) tell();
     });
@@ -104,28 +118,32 @@ export async function receiveInput(
   try {
     while (!input.isEnded && !input.isUnread && !signal.aborted) {
       if (failure !== undefined) throw failure.error;
-      const isShort = queue.length < SEGMENT_BYTES && !queue.isEnded && !isSourceOver;
+      if (input.hasNewsToCome) looking ??= look();
+      const isShort = queue.length < GATHERED_BYTES && !queue.isEnded && !isSourceOver;
       const gatherMs = lastWriteAtMs + GATHER_MS - performance.now();
       if (queue.length > 0 && isShort && gatherMs > 0) await pause(gatherMs, signal);
-      const taken = queue.length === 0 ? 0 : await input.append(queue.peek(SEGMENT_BYTES), signal);
+      const wasFull = input.isDiskFull;
+      const taken = queue.length === 0 ? 0 : await input.append(queue.peek(MAX_WRITE_BYTES));
       if (taken > 0) lastWriteAtMs = performance.now();
       queue.drop(taken);
+      if (taken === 0 && queue.length === 0 && queue.isEnded) await input.end();
+      if (input.isDiskFull !== wasFull) tell();
       if (taken > 0) {
-        tell();
-      } else if (queue.length === 0 && queue.isEnded) {
-        await input.end();
-      } else if (queue.length === 0 && isSourceOver) {
-        break;
-      } else {
-        news = Promise.withResolvers();
-        if (input.hasNewsToCome) looking ??= look();
-        await Promise.race([news.promise, looking ?? news.promise]);
+        // Who sends much is told seldom, and always of the last.
+        if (queue.length === 0 || input.heldBytes - toldBytes >= TELL_BYTES) tell();
+        if (!input.isDiskFull) continue;
       }
+      if (queue.length === 0 && isSourceOver && !queue.isEnded) break;
+      if (input.isEnded) break;
+      news = Promise.withResolvers();
+      if (input.hasNewsToCome) looking ??= look();
+      await Promise.race(input.isDiskFull ? [looking] : [news.promise, looking ?? news.promise]);
     }
+    over.abort();
     await looking;
     if (!signal.aborted || isOver()) send();
     return input.heldBytes - begin;
   } finally {
-    signal.removeEventListener("abort", wake);
+    signal.removeEventListener("abort", abort);
   }
 }

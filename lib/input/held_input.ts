@@ -1,19 +1,22 @@
 /** An input that comes while its job runs: the bytes go to files, from which the job is fed. */
 import { pause } from "../../common/pause.ts";
-import { isDiskFull } from "../errors.ts";
+import { isDiskFull, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
 import { type InputFolder, ring, type Segment } from "./folder.ts";
 import { Ledger } from "./ledger.ts";
 
-/** How soon a full disk is tried again. */
-const DISK_RETRY_MS = 500;
-
 /** How soon is looked whether the job has read, after it has, and at the longest. */
-const MIN_LOOK_MS = 3;
+const MIN_LOOK_MS = 4;
 const MAX_LOOK_MS = 250;
 
 /** Each look that finds nothing makes the next interval so many times as long. */
-const LOOK_GROWTH = 1.25;
+const LOOK_GROWTH = 1.5;
+
+/**
+ * The feeder is told at most so often, but of the first bytes after a while at once: each time it starts
+ * two programs, which cost more than what they carry.
+ */
+const RING_MS = 20;
 
 /** The input of one job, while somebody sends it. There is only one at a time. */
 export class HeldInput implements Disposable {
@@ -24,7 +27,11 @@ export class HeldInput implements Disposable {
   #isUnread: boolean;
   /** Whether something was written since the last look. */
   #hasWritten = false;
+  #isDiskFull = false;
   #lookMs = MIN_LOOK_MS;
+  #rungAtMs = -Infinity;
+  /** Rings later. */
+  #ringTimer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(
     folder: InputFolder,
@@ -81,47 +88,63 @@ export class HeldInput implements Disposable {
     return this.#isUnread;
   }
 
-  /** Whether {@linkcode look} may find that more can be allowed, or that the job reads no more. */
-  get hasNewsToCome(): boolean {
-    return this.#hasWritten || this.#ledger.oldestWhole !== undefined;
+  /** Whether the last bytes, or the end, found no room on the disk. */
+  get isDiskFull(): boolean {
+    return this.#isDiskFull;
   }
 
   /**
-   * Appends as many bytes as there is room for in one segment. On a full disk it waits until there is room.
+   * Whether {@linkcode look} may find that more can be allowed, or that the job reads no more; or another
+   * try be of use, where the disk was full.
+   */
+  get hasNewsToCome(): boolean {
+    return this.#hasWritten || this.#isDiskFull || this.#ledger.oldestWhole !== undefined;
+  }
+
+  /**
+   * Appends as many bytes as there is room for in one segment.
    *
    * @returns How many; 0: none now.
    */
-  async append(bytes: Uint8Array, signal: AbortSignal): Promise<number> {
-    const place = this.#ledger.place();
-    if (place === undefined) return 0;
-    if (place.isNew || this.#file === undefined) await this.#openSegment(place);
-    const file = this.#file;
-    if (file === undefined) throw new Error("an input has no file");
-    const piece = bytes.subarray(0, place.room);
-    let written = 0;
-    let isTold = false;
-    while (written < piece.length && !signal.aborted) {
-      try {
-        const length = await file.write(piece.subarray(written));
-        written += length;
+  async append(bytes: Uint8Array): Promise<number> {
+    const before = this.heldBytes;
+    await this.#tryOnDisk(async () => {
+      const place = this.#ledger.place();
+      if (place === undefined) return;
+      if (place.isNew || this.#file === undefined) await this.#openSegment(place);
+      // Whatever of it is written is in the ledger before the next write may fail.
+      for (let left = bytes.subarray(0, place.room); left.length > 0;) {
+        const length = await this.#file?.write(left) ?? 0;
         this.#ledger.wrote(length);
-      } catch (error) {
-        if (!isDiskFull(error)) throw error;
-        if (!isTold) log.warn("the disk is full: a job's input waits", { held: this.heldBytes });
-        isTold = true;
-        await pause(DISK_RETRY_MS, signal);
+        left = left.subarray(length);
       }
-    }
-    if (written > 0) await this.#ring();
+    });
+    const written = this.heldBytes - before;
     this.#hasWritten ||= written > 0;
+    if (this.#isDiskFull) this.#ledger.close();
+    if (written > 0 || this.#isDiskFull) await this.#ring();
     return written;
   }
 
-  /** Ends the input here. */
+  /** Ends the input here, unless the disk is full. */
   async end(): Promise<void> {
-    await this.#folder.setEnd(this.heldBytes);
-    this.#ledger.end();
-    await this.#ring();
+    await this.#tryOnDisk(async () => {
+      await this.#folder.setEnd(this.heldBytes);
+      this.#ledger.end();
+    });
+    if (this.isEnded) await this.#ring({ isUrgent: true });
+  }
+
+  async #tryOnDisk(write: () => Promise<void>): Promise<void> {
+    const wasFull = this.#isDiskFull;
+    try {
+      await write();
+      this.#isDiskFull = false;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.#isDiskFull = true;
+      if (!wasFull) log.warn("the disk is full: a job's input waits", { held: this.heldBytes });
+    }
   }
 
   /** Waits a moment, and looks whether the job has read since. @returns Whether there are news. */
@@ -142,8 +165,22 @@ export class HeldInput implements Disposable {
     return isNews;
   }
 
-  async #ring(): Promise<void> {
-    if (this.#bell !== undefined) await ring(this.#bell);
+  async #ring({ isUrgent = false } = {}): Promise<void> {
+    if (this.#bell === undefined) return;
+    const waitMs = isUrgent ? 0 : this.#rungAtMs + RING_MS - performance.now();
+    if (waitMs > 0) {
+      this.#ringTimer ??= setTimeout(() => this.#ringLater(), waitMs);
+      return;
+    }
+    clearTimeout(this.#ringTimer);
+    this.#ringTimer = undefined;
+    this.#rungAtMs = performance.now();
+    await ring(this.#bell);
+  }
+
+  #ringLater(): void {
+    this.#ringTimer = undefined;
+    void this.#ring({ isUrgent: true }).catch(noteUnrung);
   }
 
   async #openSegment({ begin, isNew }: { begin: number; isNew: boolean }): Promise<void> {
@@ -154,12 +191,21 @@ export class HeldInput implements Disposable {
     if (isNew) this.#ledger.made(begin);
   }
 
-  /** Closes the files. */
+  /** Closes the files; what is to be rung later is rung before that. */
   [Symbol.dispose](): void {
-    this.#bell?.close();
     this.#file?.close();
     this.#file = undefined;
+    const bell = this.#bell;
+    if (this.#ringTimer === undefined) return bell?.close();
+    clearTimeout(this.#ringTimer);
+    this.#ringTimer = undefined;
+    if (bell !== undefined) void ring(bell).catch(noteUnrung).finally(() => bell.close());
   }
+}
+
+/** The job reads what it was sent when the next one rings. */
+function noteUnrung(error: unknown): void {
+  log.warn("cannot tell a job's feeder that input has come", { error: messageOf(error) });
 }
 
 /** Segments that were fed while nobody sent. */

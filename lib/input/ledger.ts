@@ -1,11 +1,14 @@
 /** What of an input is held, and how much more may come. Pure. */
 import { heldBytesOf, type InputFiles } from "./folder.ts";
 
-/** So much is sent at most beyond what the job has read: of the server's disk and memory together. */
-export const MAX_AHEAD_BYTES = 2 * 1024 ** 2;
+/** So much is held at most beyond what the job has read, on the server's disk. */
+export const MAX_AHEAD_BYTES = 8 * 1024 ** 2;
+
+/** So much may be under way, or wait in the server's memory: it is not held yet. */
+export const MAX_UNHELD_BYTES = 2 * 1024 ** 2;
 
 /** A segment that has so much is followed by another one; what is fed is freed segment by segment. */
-export const SEGMENT_BYTES = 512 * 1024;
+export const SEGMENT_BYTES = 2 * 1024 ** 2;
 
 /**
  * So is one that was written to so often: each time the feeder's bell is rung, and what is rung while a job
@@ -67,7 +70,8 @@ export class Ledger {
   get allowedBytes(): number {
     if (this.isEnded) return this.heldBytes;
     const oldest = this.#entries[0]?.begin ?? 0;
-    return this.#allowedBytes = Math.max(this.#allowedBytes, oldest + MAX_AHEAD_BYTES);
+    const allowed = Math.min(oldest + MAX_AHEAD_BYTES, this.heldBytes + MAX_UNHELD_BYTES);
+    return this.#allowedBytes = Math.max(this.#allowedBytes, allowed);
   }
 
   get isEnded(): boolean {
@@ -98,6 +102,14 @@ export class Ledger {
   wrote(bytes: number): void {
     this.#last.bytes += bytes;
     this.#last.writes += 1;
+  }
+
+  /**
+   * Nothing more is written to the last segment: what follows goes to another one. So it is whole, and is
+   * freed when it is fed, however small it is.
+   */
+  close(): void {
+    if (this.#last.bytes > 0) this.#last.writes = MAX_SEGMENT_WRITES;
   }
 
   /** The oldest segment was fed. */

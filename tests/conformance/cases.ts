@@ -318,12 +318,11 @@ export const CASES: readonly Case[] = [
       const job = await Job.script(site, "echo up; cat", { settings: { openStdin: true } });
       await job.hasPrinted("up");
       const input = await HeldInput.open(new InputFolder(job.folder), { rings: false });
-      const { signal } = new AbortController();
-      await input.append(new TextEncoder().encode("first "), signal);
+      await input.append(new TextEncoder().encode("first "));
       await job.hasPrinted("first");
       await site.restart();
       await job.adopt("begun");
-      await input.append(new TextEncoder().encode("last"), signal);
+      await input.append(new TextEncoder().encode("last"));
       await input.end();
       input[Symbol.dispose]();
       await job.exited();

@@ -11,14 +11,15 @@ import { BIN_DIR } from "../support/binaries.ts";
 import { assertStatus } from "../support/client.ts";
 import { InputCall } from "../support/input_call.ts";
 import { assertGone, endOf } from "../support/job_traces.ts";
+import { Mount } from "../support/mount.ts";
 import { NetworkPath } from "../support/network_path.ts";
 import { TestServer } from "../support/server.ts";
 import { inTime, until } from "../support/wait.ts";
 
 const MIB = 1024 ** 2;
 
-/** What may be sent beyond what the job has read. */
-const AHEAD = 2 * MIB;
+/** What is held at most beyond what the job has read. */
+const AHEAD = 8 * MIB;
 
 const OPEN = { openStdin: true };
 
@@ -54,10 +55,10 @@ function randomBytes(length: number): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-Deno.test("run -i: 64 MiB arrive once and in order, whatever is killed and cut meanwhile", async () => {
+Deno.test("run -i: 32 MiB arrive once and in order, whatever is killed and cut meanwhile", async () => {
   await using server = await TestServer.start();
   using path = new NetworkPath(server.port);
-  const all = randomBytes(64 * MIB);
+  const all = randomBytes(32 * MIB);
   const client = runInput(server, ["-q", "sha256sum"], {
     JOB_WORKER_SERVER: `localhost:${path.port}`,
   });
@@ -172,15 +173,19 @@ Deno.test("Input: of a job as another user, in namespaces of its own, which open
   }
 });
 
-Deno.test("Input: a job that reads nothing keeps two mebibytes at most, and who sends more is refused", async () => {
+Deno.test("Input: a job that reads nothing keeps eight mebibytes at most, and who sends more is refused", async () => {
   await using server = await TestServer.start();
   const alice = server.client();
   const id = await alice.startWith({ name: "sleep", args: ["1000"], ...OPEN });
   using call = new InputCall(alice, id);
   const { allowedBytes } = await call.answer("the first answer");
-  assert.equal(allowedBytes, AHEAD);
+  assert.equal(allowedBytes, 2 * MIB);
   const data = Buffer.alloc(MIB / 4);
-  for (let offset = 0; offset < AHEAD; offset += data.length) call.send({ offset, data });
+  for (let offset = 0; offset < AHEAD; offset += data.length) {
+    const end = offset + data.length;
+    await call.answer("leave to send more", (answer) => answer.allowedBytes >= end);
+    call.send({ offset, data });
+  }
   await call.answer("all of it", ({ heldBytes }) => heldBytes === AHEAD);
   // The feeder has a pipe of 64 KiB, which frees no whole segment.
   assert.equal(call.last.allowedBytes, AHEAD);
@@ -190,7 +195,7 @@ Deno.test("Input: a job that reads nothing keeps two mebibytes at most, and who 
   for (let offset = AHEAD; offset < 65 * MIB; offset += data.length) call.send({ offset, data });
   const error = await inTime("the refusal", call.over);
   assert.equal(error?.code, status.INVALID_ARGUMENT);
-  assert.match(error.details, /bytes from 2097152 on may not be sent yet/);
+  assert.match(error.details, /bytes from 8388608 on may not be sent yet/);
   assert(await diskBytes(server, id) < 1.2 * AHEAD);
   const { residentBytes } = await server.resources();
   assert(residentBytes - before < 100 * MIB, `${(residentBytes - before) / MIB} MiB more`);
@@ -199,6 +204,24 @@ Deno.test("Input: a job that reads nothing keeps two mebibytes at most, and who 
   await assertGone(id);
   assert.equal(await diskBytes(server, id), 0);
   assert.equal((await alice.query(id)).inputBytes, AHEAD);
+});
+
+Deno.test("run -i: on a full disk the input waits and is told of, and nothing of it is lost", async () => {
+  await using mount = await Mount.make("tmpfs", "size=6m");
+  await using server = await TestServer.start({ logDir: join(mount.folder, "log") });
+  const all = randomBytes(8 * MIB);
+  const gate = join(server.folder, "gate");
+  const script = 'while [ ! -e "$1" ]; do sleep 0.02; done; exec sha256sum';
+  const client = runInput(server, ["sh", "-c", script, "sh", gate]);
+  const writing = client.input.write(all).then(() => client.input.close());
+  await until("the disk to be full", () => server.log.includes("a job's input waits"));
+  assert.equal((await server.client().list()).jobs.length, 1);
+  await Deno.writeTextFile(gate, "");
+  await writing;
+  const { code, stdout, stderr } = await client.ended();
+  assert.equal(code, 0);
+  assert.equal(stdout, `${createHash("sha256").update(all).digest("hex")}  -\n`);
+  assert.match(stderr, /the server's disk is full; the input waits until there is room/);
 });
 
 /** What the files of a job's input take. */
@@ -236,7 +259,7 @@ Deno.test("Input: a second sender is refused, the same one goes on, and its earl
   using late = new InputCall(alice, id, "one");
   assert.deepEqual(
     await late.answer("the first answer"),
-    { heldBytes: 7, allowedBytes: 7, ended: true, unread: true },
+    { heldBytes: 7, allowedBytes: 7, ended: true, unread: true, diskFull: false },
   );
   assert.equal(await late.over, undefined);
   await alice.remove(id);

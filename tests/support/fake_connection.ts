@@ -41,9 +41,13 @@ export class FakeInputCall extends EventEmitter {
   /** Called with each message. */
   onSent: (request: InputRequest) => void = () => {};
 
-  write(request: InputRequest): void {
+  /** Whether what is written stays where it is. */
+  isStuck = false;
+
+  write(request: InputRequest, written: () => void = () => {}): void {
     this.sent.push(request);
     this.onSent(request);
+    if (!this.isStuck) queueMicrotask(written);
   }
 
   cancel(): void {

@@ -127,6 +127,32 @@ Deno.test("sendInput: a job that reads no more ends it, and no more than two meb
   assert.equal(source.taken, 21);
 });
 
+Deno.test("sendInput: while the connection takes nothing no more than half a mebibyte is written to it", async () => {
+  const pieces = Array.from({ length: 40 }, () => "x".repeat(100_000));
+  const source = sourceOf(...pieces);
+  const { sending, call, abort } = place(source);
+  const first = await call(0);
+  first.isStuck = true;
+  first.answer(0, { allowedBytes: 10_000_000 });
+  await until("the buffer to be full", () => source.taken === 21);
+  const sentBytes = () => first.sent.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
+  assert(sentBytes() < 512 * 1024 + 256 * 1024, String(sentBytes()));
+  abort.abort(new Error("enough"));
+  await assert.rejects(sending, /enough/);
+});
+
+Deno.test("sendInput: that the server's disk is full is told once, and the input goes on", async () => {
+  let told = 0;
+  const { sending, call } = place(sourceOf("abc"), { onDiskFull: () => told++ });
+  const first = await call(0);
+  first.answer(0, { diskFull: true });
+  first.answer(1, { diskFull: true });
+  await brought(first, "abc");
+  first.answer(3, { ended: true });
+  assert.equal(await sending, true);
+  assert.equal(told, 1);
+});
+
 Deno.test("sendInput: what the source throws, and an abort, end it", async () => {
   const failing = place({
     // deno-lint-ignore require-yield -- it has nothing to give

@@ -18,7 +18,7 @@ Deno.test("InputBuffer: sends what is allowed, in order, and the end once", () =
   const buffer = new InputBuffer();
   buffer.push(bytes("abc"));
   buffer.push(bytes("def"));
-  assert.deepEqual(sent(buffer, 4), ["0:abc", "3:d"]);
+  assert.deepEqual(sent(buffer, 4), ["0:abcd"]);
   assert.deepEqual(sent(buffer, 4), []);
   buffer.end();
   assert.deepEqual(sent(buffer, 100), ["4:ef."]);
@@ -40,10 +40,10 @@ Deno.test("InputBuffer: a new connection goes on where the server is, in the mid
   const buffer = new InputBuffer();
   for (const text of ["abc", "def", "ghi"]) buffer.push(bytes(text));
   buffer.end();
-  assert.deepEqual(sent(buffer, 100), ["0:abc", "3:def", "6:ghi."]);
+  assert.deepEqual(sent(buffer, 100), ["0:abcdefghi."]);
   assert.equal(buffer.hold(2), 2);
   assert(buffer.resume(4));
-  assert.deepEqual(sent(buffer, 100), ["4:ef", "6:ghi."]);
+  assert.deepEqual(sent(buffer, 100), ["4:efghi."]);
   assert.equal(buffer.hold(9), 5);
   // The end alone was lost.
   assert(buffer.resume(9));
@@ -63,6 +63,14 @@ Deno.test("InputBuffer: a server that has lost what it held, or has more than wa
   assert.deepEqual(sent(other, 2), ["0:ab"]);
   assert.equal(other.hold(6), 2);
   assert.deepEqual(sent(other, 6), ["2:cdef"]);
+});
+
+Deno.test("InputBuffer: what was read in many pieces is sent in few, none longer than the server takes", () => {
+  const buffer = new InputBuffer();
+  for (let index = 0; index < 9; index++) buffer.push(new Uint8Array(65_536).fill(index));
+  const pieces = [0, 1, 2].map(() => buffer.next(10 * 65_536));
+  assert.deepEqual(pieces.map((piece) => piece?.data.length), [262_144, 262_144, 65_536]);
+  assert.deepEqual(pieces.map((piece) => piece?.data.at(-1)), [3, 7, 8]);
 });
 
 Deno.test("InputBuffer: begins behind what others have sent", () => {

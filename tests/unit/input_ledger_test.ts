@@ -5,6 +5,7 @@ import {
   MAX_AHEAD_BYTES,
   MAX_SEGMENT_WRITES,
   MAX_SEGMENTS,
+  MAX_UNHELD_BYTES,
   SEGMENT_BYTES,
 } from "../../lib/input/ledger.ts";
 
@@ -22,9 +23,26 @@ function write(ledger: Ledger, bytes: number): number {
   return bytes - left;
 }
 
+Deno.test("Ledger: a part of what may come is allowed at once, the rest as that is held", () => {
+  const ledger = new Ledger(FRESH);
+  assert.deepEqual([ledger.heldBytes, ledger.allowedBytes], [0, MAX_UNHELD_BYTES]);
+  write(ledger, 1000);
+  assert.equal(ledger.allowedBytes, 1000 + MAX_UNHELD_BYTES);
+});
+
+Deno.test("Ledger: what found no room on the disk leaves a segment that is whole, unless it is empty", () => {
+  const ledger = new Ledger(FRESH);
+  ledger.close();
+  assert.deepEqual(ledger.place(), { begin: 0, isNew: false, room: SEGMENT_BYTES });
+  write(ledger, 100);
+  ledger.close();
+  assert.deepEqual(ledger.place(), { begin: 100, isNew: true, room: SEGMENT_BYTES });
+  ledger.made(100);
+  assert.equal(ledger.oldestWhole, 0);
+});
+
 Deno.test("Ledger: as much may come beyond what the job has read as there is room for, whatever it reads", () => {
   const ledger = new Ledger(FRESH);
-  assert.deepEqual([ledger.heldBytes, ledger.allowedBytes], [0, MAX_AHEAD_BYTES]);
   assert.equal(write(ledger, MAX_AHEAD_BYTES), MAX_AHEAD_BYTES);
   assert.deepEqual([ledger.heldBytes, ledger.allowedBytes], [MAX_AHEAD_BYTES, MAX_AHEAD_BYTES]);
   assert.equal(ledger.oldestWhole, 0);
@@ -60,7 +78,7 @@ Deno.test("Ledger: what an earlier server has left is counted, and its last segm
   ];
   const ledger = new Ledger({ segments: left, end: undefined });
   assert.deepEqual([ledger.heldBytes, ledger.oldestWhole], [57, 20]);
-  assert.equal(ledger.allowedBytes, 20 + MAX_AHEAD_BYTES);
+  assert.equal(ledger.allowedBytes, 57 + MAX_UNHELD_BYTES);
   assert.deepEqual(ledger.place(), { begin: 57, isNew: true, room: SEGMENT_BYTES });
   // Killed right after it had made one.
   const made = new Ledger({ segments: [...left, { begin: 57, bytes: 0 }], end: undefined });

@@ -2,7 +2,8 @@
 import { strict as assert } from "node:assert";
 import { SILENT_SENDER_MS } from "../../lib/job/inputs.ts";
 import { HeldInput } from "../../lib/input/held_input.ts";
-import { MAX_AHEAD_BYTES, SEGMENT_BYTES } from "../../lib/input/ledger.ts";
+import { MAX_AHEAD_BYTES, MAX_UNHELD_BYTES, SEGMENT_BYTES } from "../../lib/input/ledger.ts";
+import { until } from "../support/wait.ts";
 import { makeInputFolder } from "../support/input_folder.ts";
 import { assertJobError } from "../support/job_errors.ts";
 import { JobHost, requestOf, soon } from "../support/job_host.ts";
@@ -74,7 +75,7 @@ Deno.test("input: at the job's end the sender is told, what is not read is freed
   await using place = await hostWithJob();
   const { host, id, files, enter } = place;
   const sending = await enter("one");
-  await sending.input.append(bytes("abc"), signal);
+  await sending.input.append(bytes("abc"));
   const ending = host.end(id);
   await soon("the sender to be told", () => sending.over.aborted);
   assert(sending.isOver);
@@ -91,7 +92,7 @@ Deno.test("input: a server that follows goes on where the files are, and rings o
   const { host, id, files } = place;
   {
     using sending = await host.manager.input(id, { caller: "alice", sender: "one", signal });
-    await sending.input.append(bytes("abc"), signal);
+    await sending.input.append(bytes("abc"));
   }
   host.crash();
   host.executor.adoptions.set(id, { kind: "tracked", ...host.executor.begin(id) });
@@ -120,12 +121,12 @@ Deno.test("HeldInput: bytes go to segments, and more is allowed for each that wa
   const { files } = place;
   using input = await place.open();
   const all = new Uint8Array(MAX_AHEAD_BYTES).fill(7);
-  for (let sent = 0; sent < all.length;) sent += await input.append(all.subarray(sent), signal);
+  for (let sent = 0; sent < all.length;) sent += await input.append(all.subarray(sent));
   assert.deepEqual([input.heldBytes, input.allowedBytes], [MAX_AHEAD_BYTES, MAX_AHEAD_BYTES]);
   assert.equal(await input.look(signal), false);
   await files.feed(0);
   assert.equal(await input.look(signal), true);
-  assert.equal(input.allowedBytes, MAX_AHEAD_BYTES + SEGMENT_BYTES);
+  assert.equal(input.allowedBytes, MAX_AHEAD_BYTES + Math.min(SEGMENT_BYTES, MAX_UNHELD_BYTES));
   assert(!files.names().includes("0"));
 });
 
@@ -134,21 +135,50 @@ Deno.test("HeldInput: what was written when the server was killed counts, to the
   const { files } = place;
   {
     using input = await place.open();
-    await input.append(bytes("whole"), signal);
+    await input.append(bytes("whole"));
   }
   // A write of which the kernel took a part.
   await Deno.writeTextFile(files.folder.segmentPath(0), "pa", { append: true });
   using input = await place.open();
   assert.equal(input.heldBytes, 7);
-  await input.append(bytes("rest"), signal);
+  await input.append(bytes("rest"));
   assert.deepEqual([await files.read(0), await files.read(7)], ["wholepa", "rest"]);
+});
+
+Deno.test("HeldInput: a full disk takes nothing and loses nothing", async () => {
+  await using place = await heldInput();
+  const { files } = place;
+  const first = files.folder.segmentPath(0);
+  await Deno.remove(first);
+  await Deno.symlink("/dev/full", first);
+  using input = await place.open();
+  assert.equal(await input.append(bytes("abc")), 0);
+  assert.deepEqual([input.isDiskFull, input.hasNewsToCome, input.heldBytes], [true, true, 0]);
+  await input.look(signal);
+  await Deno.remove(first);
+  await Deno.writeTextFile(first, "");
+  using again = await place.open();
+  assert.equal(await again.append(bytes("abc")), 3);
+  assert.deepEqual([again.isDiskFull, again.heldBytes, await files.read(0)], [false, 3, "abc"]);
+});
+
+Deno.test("HeldInput: the feeder is told of the first byte at once, of many at intervals, and of the last ones too", async () => {
+  await using place = await heldInput();
+  const { files } = place;
+  {
+    using input = await place.open();
+    await input.append(bytes("a"));
+    assert(await files.wasRung());
+    for (let count = 0; count < 3; count++) await input.append(bytes("b"));
+  }
+  await until("the feeder to be told of the rest", files.wasRung);
 });
 
 Deno.test("HeldInput: a job that has closed its input is noticed after the next byte, and the end is kept", async () => {
   await using place = await heldInput();
   using input = await place.open();
   assert(!input.hasNewsToCome);
-  await input.append(bytes("a"), signal);
+  await input.append(bytes("a"));
   assert(input.hasNewsToCome);
   await place.files.leave();
   assert.equal(await input.look(signal), true);
