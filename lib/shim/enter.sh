@@ -11,7 +11,8 @@
 #   job_worker_names, and for each of them job_worker_env_NAME
 #   job_worker_others: how many variables a shell cannot set; job_worker_other_1 and so on, NAME=VALUE
 #
-# Descriptor 3 is the launcher's report to the server, 9 the launch record. A process can take the
+# Descriptor 3 is the launcher's report to the server, 9 the launch record; 5, where the job has processes of
+# its own and an input that comes while it runs, what feed.sh offers. A process can take the
 # descriptors of every process of its user (pidfd_getfd(2)), and trace it: so no process that is not
 # root's ever has these two, is believed more than its exit status, or is outside the job's groups.
 job_worker_stage=$1
@@ -108,6 +109,13 @@ case $job_worker_stage in
     ;;
   user)
     if [ -n "$job_worker_user" ]; then check_as_user "$1"; else can_start "$1" || refuse "$problem"; fi
+    case $job_worker_input,$job_worker_isolation in
+      stream,*processes*)
+        exec </proc/self/fd/5/6
+        echo >/proc/self/fd/5/8
+        exec 5<&-
+        ;;
+    esac
     # The server may have died meanwhile; the job runs all the same.
     trap '' PIPE
     printf '%s\n' "$job_worker_started" >&3 2>/dev/null

@@ -30,6 +30,13 @@ enter_input() {
   echo >&8
 }
 
+# The same for a job with processes of its own, whose first ones wait for it: with the pipe they would hide
+# from the feeder that the job has closed it. What enter.sh takes it by works there, where no path leads to
+# the feeder: a folder with its descriptors 6 and 8.
+offer_input() {
+  exec 5<"/proc/$feeder/fd"
+}
+
 feed_input() { # FOLDER
   unset IFS
   # Who looks for a job's processes by this must not find the feeder.

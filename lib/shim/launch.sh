@@ -187,7 +187,12 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
       [ "$errors" = 1 ] || exec 4>&-
       case $job_worker_input in
         file) exec <"$folder/input" ;;
-        stream) enter_input && exec 8>&- ;;
+        stream)
+          case $job_worker_isolation in
+            *processes*) offer_input ;;
+            *) enter_input ;;
+          esac && exec 8>&-
+          ;;
       esac
       umask "$job_worker_umask"
       enter='eval "$job_worker_enter"'

@@ -173,6 +173,19 @@ Deno.test("Input: of a job as another user, in namespaces of its own, which open
   }
 });
 
+Deno.test("Input: a job with processes of its own that closes its input is noticed", async () => {
+  await using server = await TestServer.start();
+  const alice = server.client();
+  const isolation = { ownProcesses: true, privateTmp: true };
+  const id = await alice.script("exec <&-; echo closed; exec sleep 1000", { ...OPEN, isolation });
+  await alice.untilOutput(id, /closed/);
+  using call = new InputCall(alice, id);
+  await call.answer("the first answer");
+  call.send({ offset: 0, data: bytes("for nobody") });
+  await call.answer("that nobody reads", ({ unread }) => unread);
+  await alice.stop(id);
+});
+
 Deno.test("Input: a job that reads nothing keeps eight mebibytes at most, and who sends more is refused", async () => {
   await using server = await TestServer.start();
   const alice = server.client();
