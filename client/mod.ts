@@ -15,6 +15,7 @@ export { JobWorkerClient } from "./api/job_worker_client.ts";
 export type { OutputStream } from "./api/output_stream.ts";
 export type {
   CallControl,
+  ClusterRequest,
   ConnectionOptions,
   EnvironmentOptions,
   EventsOptions,

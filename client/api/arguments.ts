@@ -2,9 +2,9 @@
  * Checks arguments: JavaScript programs are not checked by a compiler, and the encoding of messages
  * would silently turn NaN into 0.
  */
+import type { JobSpec, QueueSpec } from "../jobs/job_spec.ts";
 import type { EventsRequest } from "../../proto/contract.ts";
-import type { JobSpec } from "../jobs/start.ts";
-import { CPUS_RANGE, isGpuRequest, NICE_RANGE, type QueueSpec } from "../jobs/queue.ts";
+import { CPUS_RANGE, isGpuRequest, NICE_RANGE } from "../jobs/queue.ts";
 import { isStateWord, type Selection, selectionOf, STATE_WORDS } from "../jobs/selection.ts";
 import type { LimitChange } from "../jobs/update.ts";
 import type { JobFilter } from "../jobs/state.ts";

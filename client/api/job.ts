@@ -81,6 +81,7 @@ export function toJob(job: QueryResponse__Output): Job {
     partition: job.partition || null,
     queue: job.queue || null,
     queuePosition: job.queuePosition || null,
+    clusterRequest: job.clusterRequest,
   };
 }
 

@@ -108,6 +108,20 @@ export interface Isolation {
   readonly ownProcesses: boolean;
 }
 
+/** What a start has asked a cluster for; empty and 0: the cluster's choice. */
+export interface ClusterRequest {
+  /** Whom the job is charged to. */
+  readonly account: string;
+  /** Its quality of service. */
+  readonly qos: string;
+  /** Whole cores. */
+  readonly cpus: number;
+  /** A number, or `TYPE:NUMBER`. */
+  readonly gpus: string;
+  /** What the node must have, in the engine's notation. */
+  readonly constraint: string;
+}
+
 /** A job at one moment. */
 export interface Job {
   /** The whole id. */
@@ -214,6 +228,8 @@ export interface Job {
   readonly asOf: Date | null;
   /** The part of the cluster that it was submitted to. */
   readonly partition: string | null;
+  /** What its start asked the cluster for. */
+  readonly clusterRequest: ClusterRequest | null;
 }
 
 /** The settings of a job. What is not given is the server's choice. */

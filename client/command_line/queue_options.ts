@@ -1,8 +1,9 @@
 /** The options of a start that waits, and those that only a server over a cluster takes. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { QueueSpec } from "../jobs/job_spec.ts";
 import { countWithin } from "../../common/quantities.ts";
 import { splitPlacedID } from "../jobs/placed_job.ts";
-import { CPUS_RANGE, isGpuRequest, NICE_RANGE, type QueueSpec } from "../jobs/queue.ts";
+import { CPUS_RANGE, isGpuRequest, NICE_RANGE } from "../jobs/queue.ts";
 import { parseBeginMs } from "./begin_time.ts";
 import { parsedOption } from "./options.ts";
 

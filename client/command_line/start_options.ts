@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { JobSpec } from "../jobs/job_spec.ts";
 import { isStandardInput } from "../../common/standard_input.ts";
 import { MAX_INPUT_BYTES } from "../../common/job_input.ts";
 import { countWithin, parseDurationMs } from "../../common/quantities.ts";
@@ -7,7 +8,6 @@ import { ExitStatus } from "../exit_status.ts";
 import { defineLimitOptions, type LimitOptions, toLimits } from "./limit_options.ts";
 import { collectedOption, parsedOption, parsePairs } from "./options.ts";
 import { defineQueueOptions, parseNice, type QueueOptions, toQueueSpec } from "./queue_options.ts";
-import type { JobSpec } from "../jobs/start.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The options of a start. */
@@ -199,12 +199,14 @@ async function readFile(file: string, option: string, terminal: Terminal): Promi
   }
 }
 
-function parseOpenFiles(text: string): number {
+/** Reads a number of open files. @throws {RangeError} It is none. */
+export function parseOpenFiles(text: string): number {
   const files = countWithin(text, 1, Number.MAX_SAFE_INTEGER);
   if (files !== undefined) return files;
   throw new RangeError("Expected a whole number, 1 or more.");
 }
 
+/** Reads a file mode creation mask. @throws {RangeError} It is none. */
 export function parseUmask(text: string): number {
   if (/^0?[0-7]{1,3}$/.test(text)) return Number.parseInt(text, 8);
   throw new RangeError("Expected an octal number such as 027.");

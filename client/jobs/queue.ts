@@ -2,27 +2,7 @@
 import type { StartRequest } from "../../proto/contract.ts";
 import { GrpcStatus, RefusedCallError } from "../errors.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
-
-/** What is not given is the server's choice. */
-export interface QueueSpec {
-  /** One of the queues of the server's host. */
-  readonly queue?: string | undefined;
-  readonly partition?: string | undefined;
-  readonly account?: string | undefined;
-  readonly qos?: string | undefined;
-  /** Jobs with a higher number wait longer; on a host nice(1), 0 to 19. */
-  readonly nice?: number | undefined;
-  /** Whole cores. */
-  readonly cpus?: number | undefined;
-  /** A number, or `TYPE:NUMBER`. */
-  readonly gpus?: string | undefined;
-  /** Features that the node must have, in the engine's notation. */
-  readonly constraint?: string | undefined;
-  /** Not before: milliseconds since 1970-01-01 UTC. */
-  readonly beginAtMs?: number | undefined;
-  /** Jobs, by id or name, that must have ended with exit code 0. */
-  readonly after?: readonly string[] | undefined;
-}
+import type { QueueSpec } from "./job_spec.ts";
 
 /** The fields of the request, and the options that set them. */
 const FLAGS = {

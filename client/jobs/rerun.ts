@@ -1,8 +1,9 @@
 /** A start like that of a job which is on record. Pure. */
+import type { JobSpec } from "./job_spec.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { ClientError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
-import type { JobSpec } from "./start.ts";
+import { isTold, settingsOf } from "./settings_of.ts";
 
 /** What is known besides the job. */
 export interface RerunContext {
@@ -25,7 +26,7 @@ export function specLike(
   given: JobSpec,
   { name, defaultUser, withoutSecrets }: RerunContext,
 ): JobSpec {
-  if (job.stopSignal === "") {
+  if (!isTold(job)) {
     throw new ClientError(
       `Cannot start ${name} again: its server does not tell how it was started. Upgrade it.`,
       ExitStatus.failed,
@@ -46,32 +47,19 @@ export function specLike(
       ExitStatus.usage,
     );
   }
-  const { isolation, askedLimits } = job;
-  // A number is a uid of the server's own choice.
-  const isAsked = job.user !== defaultUser && !/^\d+$/.test(job.user);
-  const limits = askedLimits === null ? {} : Object.fromEntries(
-    Object.entries(askedLimits).filter(([, value]) => value !== null),
-  );
+  const { queue, ...settings } = settingsOf(job, defaultUser);
   const hasLabels = Object.keys(given.labels ?? {}).length > 0;
   return {
-    ...given,
-    title: given.title ?? job.title,
-    labels: hasLabels ? given.labels : job.labels,
-    workingDirectory: given.workingDirectory ?? job.workingDirectory,
-    user: given.user ?? (isAsked ? job.user : undefined),
-    umask: given.umask ?? job.umask,
-    timeoutMs: given.timeoutMs ?? job.timeoutMs,
-    stopSignal: given.stopSignal ?? job.stopSignal,
-    graceMs: given.graceMs ?? job.gracePeriodMs ?? undefined,
-    openFiles: given.openFiles ?? (job.openFiles || undefined),
-    limits: { ...limits, ...given.limits },
-    separateStderr: given.separateStderr ?? job.separateStderr,
-    isolation: given.isolation ?? isolation ?? undefined,
-    queue: {
-      ...given.queue,
-      queue: given.queue?.queue ?? job.queue,
-      partition: given.queue?.partition ?? job.partition,
-      nice: given.queue?.nice ?? job.nice ?? undefined,
-    },
+    ...over(given, settings),
+    idempotencyKey: given.idempotencyKey,
+    ...(!hasLabels && { labels: settings.labels }),
+    limits: { ...settings.limits, ...given.limits },
+    queue: over({ ...given.queue }, queue),
   };
+}
+
+/** What is given, and where that is undefined, what is kept. */
+function over<Given extends object, Kept extends object>(given: Given, kept: Kept): Given & Kept {
+  const named = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...kept, ...Object.fromEntries(named) } as Given & Kept;
 }

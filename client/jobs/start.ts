@@ -3,33 +3,9 @@ import type { StartRequest } from "../../proto/contract.ts";
 import { ClientError, ConnectionLostError, GrpcStatus, RefusedCallError } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import type { CallOptions, Session } from "../connection/session.ts";
-import { checkHasQueue, type QueueSpec, queueTexts, toQueueFields } from "./queue.ts";
+import type { JobSpec } from "./job_spec.ts";
+import { checkHasQueue, queueTexts, toQueueFields } from "./queue.ts";
 import { checkKnowsFields } from "./start_fields.ts";
-
-/** The settings of a job; what is not given is the server's choice. */
-export interface JobSpec {
-  /** Starts with the same key start one job. */
-  readonly idempotencyKey: string;
-  readonly title?: string | undefined;
-  readonly labels?: Readonly<Record<string, string>> | undefined;
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  readonly workingDirectory?: string | undefined;
-  readonly user?: string | undefined;
-  readonly umask?: number | undefined;
-  readonly stdin?: Uint8Array | undefined;
-  /** It is sent its input while it runs (client/jobs/send_input.ts). */
-  readonly openStdin?: boolean | undefined;
-  readonly timeoutMs?: number | undefined;
-  readonly stopSignal?: string | undefined;
-  readonly graceMs?: number | undefined;
-  readonly openFiles?: number | undefined;
-  readonly limits?: StartRequest["limits"];
-  readonly isolation?: StartRequest["isolation"];
-  /** Whether its standard error is kept apart from its output. */
-  readonly separateStderr?: boolean | undefined;
-  /** What it waits for, and where it runs on a cluster. */
-  readonly queue?: QueueSpec | undefined;
-}
 
 /** A start that can be repeated without starting a second job. */
 export type KeyedStart = StartRequest & { readonly idempotencyKey: string };

@@ -77,6 +77,11 @@ const JOB_FIELDS = {
   hasSecrets: (job) => job.hasSecrets,
   queue: (job) => job.queue || null,
   queuePosition: (job) => job.queuePosition || null,
+  account: ({ clusterRequest }) => clusterRequest?.account || null,
+  qos: ({ clusterRequest }) => clusterRequest?.qos || null,
+  cpus: ({ clusterRequest }) => clusterRequest?.cpus || null,
+  gpus: ({ clusterRequest }) => clusterRequest?.gpus || null,
+  constraint: ({ clusterRequest }) => clusterRequest?.constraint || null,
   openStdin: (job) => job.openStdin,
   inputBytes: (job) => job.inputBytes,
   // The name that `name` had first: for one release more.
@@ -169,9 +174,25 @@ function describePlace(job: QueryResponse__Output): [string, string | undefined]
     ["Expected", isPending ? toTime(job.estimatedStartMs) ?? undefined : undefined],
     ["Node", job.node || undefined],
     ["Partition", job.partition || undefined],
+    ["Asked for", describeClusterRequest(job)],
     ["Engine", engine === "" ? undefined : `${engine}${age}`],
     ["Submitted", toTime(job.submittedAtMs) ?? undefined],
   ];
+}
+
+/** What its start has asked the cluster for. */
+export function describeClusterRequest(
+  { clusterRequest }: QueryResponse__Output,
+): string | undefined {
+  if (clusterRequest === null) return undefined;
+  const { account, qos, cpus, gpus, constraint } = clusterRequest;
+  return joinFacts([
+    cpus ? `${cpus} ${cpus === 1 ? "core" : "cores"}` : undefined,
+    gpus ? `GPUs ${gpus}` : undefined,
+    constraint ? `constraint ${constraint}` : undefined,
+    account ? `account ${account}` : undefined,
+    qos ? `qos ${qos}` : undefined,
+  ]);
 }
 
 function describeLabels(labels: Readonly<Record<string, string>>): string | undefined {

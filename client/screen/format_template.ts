@@ -20,6 +20,7 @@ export const JOB_NAMES: TemplateNames = { what: "a job", names: ["context", ...J
 
 const LIMITS = {
   cpuCores: true,
+  allowedCpus: true,
   memoryBytes: true,
   memoryHighBytes: true,
   readBytesPerSecond: true,

@@ -70,6 +70,8 @@ export const API: ReadonlyMap<string, Handler> = new Map<string, Handler>([
       jobUser: info.jobUser,
       engine: info.engine,
       partitions: info.partitions,
+      jobsWait: info.jobsWait,
+      queues: info.queues.map((text) => text.replace(/:.*$/s, "")),
     };
     return replyJson(about);
   }],

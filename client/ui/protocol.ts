@@ -14,6 +14,10 @@ export interface About {
   readonly engine: string;
   /** Where jobs may be put, the default one first. */
   readonly partitions: readonly string[];
+  /** Whether jobs can wait for their turn, a time, or another job. */
+  readonly jobsWait: boolean;
+  /** The names of the queues of the server's host. */
+  readonly queues: readonly string[];
 }
 
 /** When the server was asked for a job's counters: in the middle between question and answer. */
@@ -80,6 +84,12 @@ export const TEXT_FIELDS = [
   "memory",
   "diskIo",
   "processes",
+  "nice",
+  "nofile",
+  // What it waits for.
+  "queue",
+  "begin",
+  "after", // Ids or names, with blanks between them.
   // Of a cluster.
   "partition",
   "account",
@@ -87,12 +97,10 @@ export const TEXT_FIELDS = [
   "cpus",
   "gpus",
   "constraint",
-  "begin",
-  "after", // Ids or names, with blanks between them.
 ] as const;
 
 /** The fields that are on or off. */
-export const SWITCHES = ["privateTmp", "noNetwork", "ownProcesses"] as const;
+export const SWITCHES = ["privateTmp", "noNetwork", "ownProcesses", "separateStderr"] as const;
 
 /** One of {@linkcode TEXT_FIELDS}. */
 export type TextField = typeof TEXT_FIELDS[number];

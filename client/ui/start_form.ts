@@ -1,5 +1,6 @@
 /** Reads the page's form by the same rules as the options of `worker-client start`. */
 import * as v from "valibot";
+import type { QueueSpec } from "../jobs/job_spec.ts";
 import {
   parseCpuLimits,
   parseDiskIoLimit,
@@ -11,9 +12,8 @@ import { ClientError, messageOf } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { parseBeginMs } from "../command_line/begin_time.ts";
 import { parsePairs } from "../command_line/options.ts";
-import { parseCpus, parseGpus, parseJob } from "../command_line/queue_options.ts";
-import { parseUmask } from "../command_line/start_options.ts";
-import type { QueueSpec } from "../jobs/queue.ts";
+import { parseCpus, parseGpus, parseJob, parseNice } from "../command_line/queue_options.ts";
+import { parseOpenFiles, parseUmask } from "../command_line/start_options.ts";
 import { type KeyedStart, toStartRequest } from "../jobs/start.ts";
 import { SWITCHES, TEXT_FIELDS } from "./protocol.ts";
 
@@ -44,7 +44,7 @@ function entriesOf<Name extends string, Schema>(
  */
 export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
   if ((form.words[0] ?? "") === "") throw wrong("the program is missing.");
-  const { stdin, stopSignal, privateTmp, noNetwork, ownProcesses } = form;
+  const { stdin, stopSignal, privateTmp, noNetwork, ownProcesses, separateStderr } = form;
   const processes = parsed(form.processes, "processes", parseProcessLimit);
   const graceMs = parsed(form.grace, "grace period", parseDurationMs);
   const limits = {
@@ -65,6 +65,8 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
     stopSignal: stopSignal.trim(),
     stdin: stdin === "" ? undefined : new TextEncoder().encode(stdin),
     graceMs,
+    openFiles: parsed(form.nofile, "open files", parseOpenFiles),
+    separateStderr,
     ...(Object.keys(limits).length > 0 && { limits }),
     isolation: { privateTmp, noNetwork, ownProcesses },
     queue: queueOf(form),
@@ -73,6 +75,8 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
 
 function queueOf(form: v.InferOutput<typeof START_FORM>): QueueSpec {
   return {
+    queue: form.queue.trim(),
+    nice: parsed(form.nice, "nice", parseNice),
     partition: form.partition.trim(),
     account: form.account.trim(),
     qos: form.qos.trim(),

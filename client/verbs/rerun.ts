@@ -7,6 +7,7 @@ import {
 import type { Verb } from "../command_line/verb.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { specLike } from "../jobs/rerun.ts";
+import { isClusterTold } from "../jobs/settings_of.ts";
 import { sendStart } from "./start.ts";
 import { defineGrace } from "./stop.ts";
 
@@ -24,7 +25,8 @@ export const rerunVerb: Verb = {
     command.summary("start a job once more");
     command.description(
       "Starts the command of a job once more, with its settings and limits, and prints the new job's id. " +
-        "Options change what they name. Variables and input are kept nowhere: they have to be given again.",
+        "Options change what they name. Variables and input are kept nowhere: they have to be given again. " +
+        "What it waited for (--after, --begin) is over, and is not asked for again.",
     );
     command.argument("<id>", "the job's id, the beginning of it, or its name");
     defineStartOptions(command);
@@ -48,7 +50,13 @@ Examples:
     const options = { idempotencyKey: crypto.randomUUID(), ...command.opts<RerunOptions>() };
     const given = await readJobSpec(options, terminal);
     const job = await session.call("Query", { jobID });
-    const { jobUser } = await session.call("Info", {});
+    const { jobUser, engine } = await session.call("Info", {});
+    if (!isClusterTold(job, engine)) {
+      terminal.note(
+        "the server does not tell what the job asked the cluster for, such as --cpus and --gpus: " +
+          "name that again, or upgrade it",
+      );
+    }
     const spec = specLike(job, given, {
       name,
       defaultUser: jobUser,

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { type JobSpec, startJob, toStartRequest, UnknownOutcomeError } from "../jobs/start.ts";
+import type { JobSpec } from "../jobs/job_spec.ts";
+import { startJob, toStartRequest, UnknownOutcomeError } from "../jobs/start.ts";
 import {
   defineStartOptions,
   readJobSpec,

@@ -341,6 +341,14 @@ function hostFields(
   };
 }
 
+/** What the start has asked the cluster for, besides the partition. */
+function clusterRequestOf(
+  settings: JobRecord["settings"],
+): NonNullable<QueryResponse["clusterRequest"]> {
+  const { account = "", qos = "", cpus = 0, gpus = "", constraint = "" } = settings?.queue ?? {};
+  return { account, qos, cpus, gpus, constraint };
+}
+
 /** What is told of a job of a cluster engine; nothing of another one. */
 function engineFields(
   { state, createdAtMs, settings }: JobRecord,
@@ -353,6 +361,7 @@ function engineFields(
     submittedAtMs: createdAtMs,
     node: node ?? "",
     partition: engine?.partition ?? settings?.queue?.partition ?? "",
+    clusterRequest: clusterRequestOf(settings),
     engineJob: engine?.engineJob ?? "",
     engineState: toldEngineState(engine?.engineState ?? "", hasEnded(state)),
     asOfMs: engine?.asOfMs ?? 0,

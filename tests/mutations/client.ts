@@ -67,10 +67,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a job that is started again is held by the server's limits of then",
-    file: "client/jobs/rerun.ts",
-    from: "const { isolation, askedLimits } = job;",
-    to: "const { isolation, limits: askedLimits } = job;",
-    tests: ["client_rerun"],
+    file: "client/jobs/settings_of.ts",
+    from: "Object.entries(job.askedLimits ?? job.limits ?? {})",
+    to: "Object.entries(job.limits ?? {})",
+    tests: ["client_rerun", "start_again"],
   },
   {
     name: "max is sent as a limit",
@@ -706,11 +706,25 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["ui_words"],
   },
   {
+    name: "starting a job again drops what it asked the cluster for",
+    file: "lib/grpc/translate.ts",
+    from: "return { account, qos, cpus, gpus, constraint };",
+    to: "return {};",
+    tests: ["start_again"],
+  },
+  {
+    name: "the page's form sends no number of open files",
+    file: "client/ui/start_form.ts",
+    from: 'openFiles: parsed(form.nofile, "open files", parseOpenFiles),',
+    to: "",
+    tests: ["start_again"],
+  },
+  {
     name: "starting a job again drops its limits",
     file: "client/ui/page/again.ts",
-    from: "text(limits?.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),",
+    from: "text(limits.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),",
     to: "",
-    tests: ["ui_again"],
+    tests: ["ui_again", "start_again"],
   },
   {
     name: "text of others turns the writing of a table",
@@ -826,9 +840,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a job that is started once more mixes its outputs",
-    file: "client/jobs/rerun.ts",
-    from: "given.separateStderr ?? job.separateStderr",
-    to: "given.separateStderr",
-    tests: ["client_rerun"],
+    file: "client/jobs/settings_of.ts",
+    from: "separateStderr: job.separateStderr,",
+    to: "separateStderr: undefined,",
+    tests: ["client_rerun", "start_again"],
   },
 ];

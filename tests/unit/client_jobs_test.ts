@@ -1,6 +1,7 @@
 /** What the verbs make of the server's answers, without a server. */
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
+import type { JobSpec } from "../../client/jobs/job_spec.ts";
 import { readJobSpec } from "../../client/command_line/start_options.ts";
 import { Session } from "../../client/connection/session.ts";
 import {
@@ -12,12 +13,7 @@ import {
 import { ExitStatus } from "../../client/exit_status.ts";
 import { listJobs } from "../../client/jobs/list.ts";
 import { resolveJobID } from "../../client/jobs/resolve_id.ts";
-import {
-  type JobSpec,
-  startJob,
-  toStartRequest,
-  UnknownOutcomeError,
-} from "../../client/jobs/start.ts";
+import { startJob, toStartRequest, UnknownOutcomeError } from "../../client/jobs/start.ts";
 import { exitCodeOf, stateOf, toListRequest } from "../../client/jobs/state.ts";
 import { measureUsage, ratesOf } from "../../client/jobs/usage.ts";
 import { waitForExit } from "../../client/verbs/wait.ts";

@@ -1,7 +1,7 @@
 /** What a job that is started once more takes over from the first one. */
 import { strict as assert } from "node:assert";
+import type { JobSpec } from "../../client/jobs/job_spec.ts";
 import { specLike } from "../../client/jobs/rerun.ts";
-import type { JobSpec } from "../../client/jobs/start.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 
 const JOB = {

@@ -71,6 +71,7 @@ const ENDED: QueryResponse__Output = {
   hasSecrets: false,
   queue: "",
   queuePosition: 0,
+  clusterRequest: null,
   openStdin: false,
   inputBytes: 0,
 };

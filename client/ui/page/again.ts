@@ -1,6 +1,7 @@
 /** What the form that starts a job holds to start one like another. Pure. */
 import { BINARY_UNITS_BYTES, DURATION_UNITS_MS, RATE_UNITS_BYTES } from "../../../common/units.ts";
 import type { SWITCHES, TextField } from "../protocol.ts";
+import { settingsOf } from "../../jobs/settings_of.ts";
 import type { Job } from "./requests.ts";
 import { joinWords } from "./words.ts";
 
@@ -9,9 +10,12 @@ export interface Prefill {
   readonly words: readonly string[];
   /** The same as a command line. */
   readonly command: string;
-  readonly texts: { readonly [Name in TextField]?: string };
+  readonly texts: { readonly [Name in TextField]?: string | undefined };
   readonly switches: { readonly [Name in typeof SWITCHES[number]]?: boolean };
 }
+
+/** What can be the same as of another job; `env` and `stdin` are kept nowhere, and times are over. */
+type Texts = Required<Omit<Prefill["texts"], "env" | "stdin" | "begin" | "after">>;
 
 /** What a job has unless its start names another. */
 const USUAL_UMASK = 0o022;
@@ -26,55 +30,74 @@ export const EMPTY_FORM: Prefill = { words: [], command: "", texts: {}, switches
  */
 export function formLike(job: Job, jobUser: string | undefined): Prefill {
   const words = [job.name, ...job.args];
-  const { isolation } = job;
-  // A server that does not tell what was asked for tells what holds.
-  const limits = job.askedLimits ?? job.limits;
-  const text = <Value>(value: Value | null | undefined, write: (value: Value) => string) =>
-    value === null || value === undefined ? "" : write(value);
+  const settings = settingsOf(job, jobUser);
+  const { isolation, limits, queue, timeoutMs = 0 } = settings;
   return {
     words,
     command: joinWords(words),
     texts: {
-      name: job.title,
-      labels: Object.entries(job.labels).map(([key, value]) => `${key}=${value}`).join("\n"),
-      cwd: job.workingDirectory,
-      // A number is a uid of the server's own choice.
-      user: job.user === jobUser || /^\d+$/.test(job.user) ? "" : job.user,
-      timeout: job.timeoutMs === 0 ? "" : inUnits(job.timeoutMs, DURATION_UNITS_MS),
-      // A hundredth of a percent is below what the kernel counts.
-      cpu: [
-        text(limits?.cpuCores, (cores) => `${Number((cores * 100).toFixed(2))}%`),
-        text(limits?.allowedCpus, (list) => `cpus=${list}`),
-      ].filter((part) => part !== "").join(" "),
-      memory: [
-        text(limits?.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),
-        text(limits?.memoryHighBytes, (bytes) => `high=${inUnits(bytes, BINARY_UNITS_BYTES)}`),
-      ].filter((part) => part !== "").join(" "),
-      diskIo: [
-        text(limits?.readBytesPerSecond, (bytes) => `read=${rateText(bytes)}`),
-        text(limits?.writeBytesPerSecond, (bytes) => `write=${rateText(bytes)}`),
-        text(limits?.readOperationsPerSecond, (count) => `read-iops=${count}`),
-        text(limits?.writeOperationsPerSecond, (count) => `write-iops=${count}`),
-      ].filter((part) => part !== "").join(" "),
-      processes: text(limits?.processes, String),
-      partition: job.partition,
-      grace: text(job.gracePeriodMs, (graceMs) => inUnits(graceMs, DURATION_UNITS_MS)),
-      stopSignal: job.stopSignal,
-      umask: job.umask === USUAL_UMASK || !isTold(job)
+      name: settings.title,
+      labels: pairs(settings.labels),
+      cwd: settings.workingDirectory,
+      user: settings.user,
+      umask: settings.umask === USUAL_UMASK
         ? ""
-        : job.umask.toString(8).padStart(3, "0"),
-    },
+        : text(settings.umask, (mask) => mask.toString(8).padStart(3, "0")),
+      nice: text(queue.nice, String),
+      nofile: text(settings.openFiles, String),
+      timeout: timeoutMs === 0 ? "" : inUnits(timeoutMs, DURATION_UNITS_MS),
+      grace: text(settings.graceMs, (graceMs) => inUnits(graceMs, DURATION_UNITS_MS)),
+      stopSignal: settings.stopSignal,
+      ...limitTexts(limits),
+      queue: queue.queue,
+      partition: queue.partition,
+      account: queue.account,
+      qos: queue.qos,
+      cpus: text(queue.cpus, String),
+      gpus: queue.gpus,
+      constraint: queue.constraint,
+    } satisfies Texts,
     switches: {
       privateTmp: isolation?.privateTmp ?? false,
       noNetwork: isolation?.noNetwork ?? false,
       ownProcesses: isolation?.ownProcesses ?? false,
+      separateStderr: settings.separateStderr ?? false,
     },
   };
 }
 
-/** Whether the server tells all that a start like the job's asks for: older ones do not. */
-export function isTold({ stopSignal }: Job): boolean {
-  return stopSignal !== "";
+/** The limits as a command line has them. */
+function limitTexts(limits: NonNullable<Job["limits"]>) {
+  return {
+    // A hundredth of a percent is below what the kernel counts.
+    cpu: joined(
+      text(limits.cpuCores, (cores) => `${Number((cores * 100).toFixed(2))}%`),
+      text(limits.allowedCpus, (list) => `cpus=${list}`),
+    ),
+    memory: joined(
+      text(limits.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),
+      text(limits.memoryHighBytes, (bytes) => `high=${inUnits(bytes, BINARY_UNITS_BYTES)}`),
+    ),
+    diskIo: joined(
+      text(limits.readBytesPerSecond, (bytes) => `read=${rateText(bytes)}`),
+      text(limits.writeBytesPerSecond, (bytes) => `write=${rateText(bytes)}`),
+      text(limits.readOperationsPerSecond, (count) => `read-iops=${count}`),
+      text(limits.writeOperationsPerSecond, (count) => `write-iops=${count}`),
+    ),
+    processes: text(limits.processes, String),
+  };
+}
+
+function text<Value>(value: Value | undefined, write: (value: Value) => string): string {
+  return value === undefined ? "" : write(value);
+}
+
+function joined(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join(" ");
+}
+
+function pairs(fields: Readonly<Record<string, string>> = {}): string {
+  return Object.entries(fields).map(([key, value]) => `${key}=${value}`).join("\n");
 }
 
 function rateText(bytes: number): string {

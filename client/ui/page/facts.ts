@@ -2,7 +2,7 @@
 import { escapeUnprintable } from "../../../common/printable.ts";
 import { describeEnding } from "../../jobs/ending.ts";
 import { describeEngine, describeNeverRan, describeQueued } from "../../jobs/queued.ts";
-import { shortState } from "../../screen/format.ts";
+import { describeClusterRequest, shortState } from "../../screen/format.ts";
 import { binaryBytes, describeDuration } from "../../screen/quantities.ts";
 import type { Job } from "./requests.ts";
 
@@ -83,6 +83,7 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
     ["Expected", job.estimatedStartMs ? timeText(job.estimatedStartMs) : ""],
     ["Node", job.node],
     ["Partition", job.partition],
+    ["Asked for", describeClusterRequest(job) ?? ""],
     ["Engine", describeEngine(job)],
     ["Submitted", job.submittedAtMs ? timeText(job.submittedAtMs) : ""],
     ["Started", job.startedAtMs ? timeText(job.startedAtMs) : ""],

@@ -1,47 +1,15 @@
 /** The form that starts a job. */
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { EMPTY_FORM, formLike, isTold, type Prefill } from "./again.ts";
-import { type About, SWITCHES, TEXT_FIELDS, type TextField } from "../protocol.ts";
+import { isClusterTold, isTold } from "../../jobs/settings_of.ts";
+import { EMPTY_FORM, formLike, type Prefill } from "./again.ts";
+import { type About, SWITCHES, TEXT_FIELDS } from "../protocol.ts";
 import { nameOf } from "./facts.ts";
+import { fieldsIn, isTaken, type Place, SWITCH_LABELS } from "./form_fields.ts";
 import { usePoll } from "./poll.ts";
 import { type Job, RequestError, requests } from "./requests.ts";
 import { linkTo, NO_FILTER } from "./route.ts";
 import { useTitle } from "./title.ts";
 import { QuoteError, shellHint, splitLines, splitWords } from "./words.ts";
-
-/** Fields of one line: name, label, placeholder. */
-type FieldSpec = readonly [name: TextField, label: string, placeholder: string];
-
-const PROCESS: readonly FieldSpec[] = [
-  ["name", "Name", "can be used in place of the job's id"],
-  ["cwd", "Directory", "/"],
-  ["user", "User", ""],
-];
-const LIMITS: readonly FieldSpec[] = [
-  ["timeout", "Timeout", "none; 30s, 10m, 2h"],
-  ["cpu", "CPU", "the server's; 50%, 200%"],
-  ["memory", "Memory", "the server's; 256M"],
-  ["diskIo", "Disk I/O", "the server's; 10MB/s"],
-  ["processes", "Processes", "the server's; 100"],
-  ["grace", "Grace period", "the server's; 10s"],
-  ["stopSignal", "Stop signal", "TERM"],
-];
-/** Only where the server is over a cluster. */
-const QUEUE: readonly FieldSpec[] = [
-  ["partition", "Partition", "the cluster's own"],
-  ["cpus", "Cores", "as many as the CPU limit needs"],
-  ["gpus", "GPUs", "none; 2, a100:2"],
-  ["account", "Account", "your own"],
-  ["qos", "Quality of service", "the account's"],
-  ["constraint", "Constraint", "features of the node"],
-  ["begin", "Not before", "at once; 14:30, +2h"],
-  ["after", "After jobs", "ids or names, which must succeed"],
-];
-const SWITCH_LABELS: Readonly<Record<typeof SWITCHES[number], string>> = {
-  privateTmp: "Private /tmp",
-  noNetwork: "No network",
-  ownProcesses: "Sees only its own processes",
-};
 
 /** How the command is entered. */
 type Mode = "words" | "lines";
@@ -145,18 +113,37 @@ function StartForm({ about, like }: StartFormProps) {
       setIsStarting(false);
     }
   };
-  const field = ([name, label, placeholder]: FieldSpec) => (
-    <label key={name}>
-      {label}
-      <input
-        name={name}
-        defaultValue={first.texts[name]}
-        placeholder={name === "user" ? about?.jobUser ?? "" : placeholder}
-        list={name === "partition" ? "partitions" : undefined}
-        autocomplete="off"
-        spellcheck={false}
-      />
-    </label>
+  const server = { engine: about?.engine ?? "", jobsWait: about?.jobsWait ?? false };
+  const fieldsAt = (place: Place) => fieldsIn(place).filter(({ name }) => isTaken(name, server));
+  const isFilled = (place: Place) => fieldsAt(place).some(({ name }) => first.texts[name]);
+  const fields = (place: Place) => (
+    <div class="fields">
+      {fieldsAt(place).map(({ name, label, placeholder }) => (
+        <label key={name}>
+          {label}
+          {place === "texts"
+            ? (
+              <textarea
+                name={name}
+                class="code"
+                rows={3}
+                spellcheck={false}
+                defaultValue={first.texts[name]}
+              />
+            )
+            : (
+              <input
+                name={name}
+                defaultValue={first.texts[name]}
+                placeholder={name === "user" ? about?.jobUser ?? "" : placeholder}
+                list={name === "partition" ? "partitions" : name === "queue" ? "queues" : undefined}
+                autocomplete="off"
+                spellcheck={false}
+              />
+            )}
+        </label>
+      ))}
+    </div>
   );
   const hint = shellHint(words);
   return (
@@ -175,9 +162,15 @@ function StartForm({ about, like }: StartFormProps) {
             them again.
           </p>
         )}
-        {like && like.submittedAtMs > 0 && (
+        {like?.openStdin && (
           <p class="hint warning">
-            The server does not tell what the job asked the cluster for besides its partition, such
+            The job was sent its input while it ran, which the server does not keep: enter it again
+            as standard input, or use "worker-client run -i".
+          </p>
+        )}
+        {like && !isClusterTold(like, server.engine) && (
+          <p class="hint warning">
+            This server does not tell what the job asked the cluster for besides its partition, such
             as cores and GPUs: enter that again.
           </p>
         )}
@@ -227,39 +220,29 @@ function StartForm({ about, like }: StartFormProps) {
           </p>
         )}
         {hint && <p class="hint warning">{hint}</p>}
-        <div class="fields">{PROCESS.map(field)}</div>
-        <div class="fields">
-          <label>
-            Environment, one NAME=VALUE a line
-            <textarea name="env" class="code" rows={3} spellcheck={false} />
-          </label>
-          <label>
-            Labels, one KEY=VALUE a line
-            <textarea
-              name="labels"
-              class="code"
-              rows={3}
-              spellcheck={false}
-              defaultValue={first.texts.labels}
-            />
-          </label>
-          <label>
-            Standard input
-            <textarea name="stdin" class="code" rows={3} spellcheck={false} />
-          </label>
-        </div>
-        {about?.engine && (
-          <details open={QUEUE.some(([name]) => first.texts[name])}>
-            <summary>Place and time on the cluster ({about.engine})</summary>
-            <div class="fields">{QUEUE.map(field)}</div>
-            <datalist id="partitions">
-              {about.partitions.map((partition) => <option key={partition} value={partition} />)}
+        {fields("process")}
+        {fields("texts")}
+        {fieldsAt("waiting").length > 0 && (
+          <details open={isFilled("waiting")}>
+            <summary>When it runs</summary>
+            {fields("waiting")}
+            <datalist id="queues">
+              {about?.queues.map((queue) => <option key={queue} value={queue} />)}
             </datalist>
           </details>
         )}
-        <details open={LIMITS.some(([name]) => first.texts[name]) || hasSwitch(first)}>
+        {fieldsAt("cluster").length > 0 && (
+          <details open={isFilled("cluster")}>
+            <summary>Place on the cluster ({about?.engine})</summary>
+            {fields("cluster")}
+            <datalist id="partitions">
+              {about?.partitions.map((partition) => <option key={partition} value={partition} />)}
+            </datalist>
+          </details>
+        )}
+        <details open={isFilled("limits") || hasSwitch(first)}>
           <summary>Limits, end and isolation</summary>
-          <div class="fields">{LIMITS.map(field)}</div>
+          {fields("limits")}
           <div class="switches">
             {SWITCHES.map((name) => (
               <label key={name}>
