@@ -50,11 +50,13 @@ const OUTPUT = v.strictObject({
   tailBytes: v.optional(COUNT),
   follow: v.boolean(),
   length: v.optional(COUNT),
+  stderr: v.optional(v.boolean(), false),
 });
 const FIND = v.strictObject({
   jobID: JOB_ID,
   text: v.pipe(SEARCH_TEXT, v.nonEmpty("expected a text")),
   offset: COUNT,
+  stderr: v.optional(v.boolean(), false),
 });
 
 /** The handlers by path; each takes a POST. */

@@ -5,13 +5,20 @@ import type { Session } from "../connection/session.ts";
 import { pacedStream } from "./paced_stream.ts";
 import { reply } from "./replies.ts";
 
-/** Where the file of a job is. */
-const PLACE = /^\/download\/([^/]+)$/;
+/** Where the files of a job are. */
+const PLACE = /^\/download\/([^/]+)(\/stderr)?$/;
 
-/** The job whose output is at a path; undefined: none is. */
-export function downloadedJob(path: string): string | undefined {
-  const id = PLACE.exec(path)?.[1];
-  return id !== undefined && isJobId(id) ? id : undefined;
+/** What is saved. */
+export interface Download {
+  readonly jobID: string;
+  /** Whether it is the job's standard error, which it keeps apart. */
+  readonly stderr: boolean;
+}
+
+/** The output that is at a path; undefined: none is. */
+export function downloadAt(path: string): Download | undefined {
+  const [, jobID = "", stderr] = PLACE.exec(path) ?? [];
+  return isJobId(jobID) ? { jobID, stderr: stderr !== undefined } : undefined;
 }
 
 /**
@@ -20,25 +27,29 @@ export function downloadedJob(path: string): string | undefined {
  * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function downloadOutput(
-  jobID: string,
+  { jobID, stderr }: Download,
   { session, signal }: { session: Session; signal: AbortSignal },
 ): Promise<Response> {
   const { title } = await session.call("Query", { jobID }, { retryForMs: 0 });
   // Loaded when needed, like everything that uses gRPC.
   const { readJobOutput } = await import("../jobs/read_output.ts");
-  const range = { jobID, offset: 0, follow: false, retryForMs: DEFAULT_RETRY_FOR_MS };
+  const range = { jobID, stderr, offset: 0, follow: false, retryForMs: DEFAULT_RETRY_FOR_MS };
   // A failure cuts the answer off, so that the browser knows that the file is not whole.
   const output = pacedStream((sink, left) =>
     readJobOutput(range, { session, sink, signal: AbortSignal.any([signal, left]) })
   );
   return reply(output, {
     type: "application/octet-stream",
-    fileName: fileNameOf(jobID, title),
+    fileName: fileNameOf(jobID, title, { stderr }),
   });
 }
 
 /** A file name that needs no quotes anywhere. */
-export function fileNameOf(jobID: string, title: string): string {
+export function fileNameOf(
+  jobID: string,
+  title: string,
+  { stderr = false }: { stderr?: boolean } = {},
+): string {
   const name = title.replaceAll(/[^\w.-]+/g, "_").replace(/^[._]+/, "");
-  return `${name === "" ? "" : `${name}-`}${jobID.slice(0, 8)}.log`;
+  return `${name === "" ? "" : `${name}-`}${jobID.slice(0, 8)}.${stderr ? "err" : "log"}`;
 }

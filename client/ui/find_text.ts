@@ -8,6 +8,8 @@ export interface Wanted {
   readonly jobID: string;
   readonly text: string;
   readonly offset: number;
+  /** Whether its standard error is searched, of a job that keeps it apart. */
+  readonly stderr: boolean;
 }
 
 /** Finds a text in bytes that are cut anywhere. Pure. */
@@ -47,7 +49,7 @@ export class ByteFinder {
  * @throws {ClientError} The server's refusal, or the connection's failure.
  */
 export async function findText(
-  { jobID, text, offset }: Wanted,
+  { jobID, text, offset, stderr }: Wanted,
   { session, signal }: { session: Session; signal: AbortSignal },
 ): Promise<number | undefined> {
   const finder = new ByteFinder(text);
@@ -67,7 +69,7 @@ export async function findText(
   const ended = AbortSignal.any([signal, found.signal]);
   try {
     await follow(
-      { jobID, offset, follow: false, retryForMs: 0 },
+      { jobID, offset, stderr, follow: false, retryForMs: 0 },
       { session, sink, signal: ended },
     );
   } catch (error) {

@@ -57,6 +57,8 @@ export interface OutputRequest {
   readonly follow: boolean;
   /** At most so many bytes. */
   readonly length?: number | undefined;
+  /** Its standard error, of a job that keeps it apart. */
+  readonly stderr?: boolean | undefined;
 }
 
 /** A part of the jobs that match, the newest first. */

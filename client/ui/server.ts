@@ -7,7 +7,7 @@ import { API } from "./api.ts";
 import { isAsset, readAsset } from "./assets.ts";
 import { LongBodyError, MAX_BODY_BYTES } from "./request_body.ts";
 import { type Access, checkRequest, makeToken } from "./access_check.ts";
-import { downloadedJob, downloadOutput } from "./download.ts";
+import { downloadAt, downloadOutput } from "./download.ts";
 import { reply, replyError, replyRefusal } from "./replies.ts";
 
 /** Reachable only from this machine. */
@@ -98,8 +98,8 @@ async function answerGet(
 ): Promise<Response> {
   const asset = await readAsset(path);
   if (asset !== undefined) return reply(asset.text, asset);
-  const jobID = downloadedJob(path);
-  if (jobID !== undefined) return await downloadOutput(jobID, { session, signal });
+  const download = downloadAt(path);
+  if (download !== undefined) return await downloadOutput(download, { session, signal });
   return API.has(path)
     ? replyRefusal("This must be a POST.", 405)
     : replyRefusal("There is nothing at this address.", 404);

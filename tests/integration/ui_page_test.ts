@@ -425,6 +425,47 @@ testUnless(reason, {
 
 testUnless(reason, {
   ...BROWSER_TEST,
+  name: "page: standard error that is kept apart is shown beside the output, or alone; and again",
+  fn: () =>
+    browse({}, async ({ server, page, picture }) => {
+      await page.getByRole("link", { name: "Start a job" }).click();
+      await page.getByLabel("Command", { exact: true }).fill("sh -c 'echo fine; echo bad >&2'");
+      await page.getByLabel("Open files").fill("512");
+      await page.getByLabel("File mode mask").fill("027");
+      await page.getByText("Limits, end and isolation").click();
+      await page.getByLabel("Standard error apart").check();
+      await page.getByRole("button", { name: "Start", exact: true }).click();
+      const [output, errors] = [
+        page.getByRole("log", { name: "Lines of output" }),
+        page.getByRole("log", { name: "Lines of standard error" }),
+      ];
+      await output.getByText("fine").waitFor();
+      await errors.getByText("bad").waitFor();
+      await until(
+        "both to be complete",
+        async () => await page.getByText("complete").count() === 2,
+      );
+      assert.deepEqual([await output.textContent(), await errors.textContent()], ["fine", "bad"]);
+      await picture("both");
+      await page.getByRole("link", { name: "Standard error", exact: true }).click();
+      await errors.getByText("bad").waitFor();
+      assert.equal(await output.count(), 0);
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("link", { name: "Download" }).click(),
+      ]);
+      assert.equal(await Deno.readTextFile(await download.path()), "bad\n");
+      await page.getByRole("link", { name: "Start again…" }).click();
+      await page.getByRole("button", { name: "Start", exact: true }).click();
+      const list = () => server.client().list();
+      await until("another job", async () => (await list()).jobs.length === 2);
+      const [{ openFiles, umask, separateStderr } = {}] = (await list()).jobs;
+      assert.deepEqual([openFiles, umask, separateStderr], [512, 0o27, true]);
+    }),
+});
+
+testUnless(reason, {
+  ...BROWSER_TEST,
   name: "page: the form asks for a place on a cluster only where there is one",
   fn: () =>
     browse({}, async ({ page, picture }) => {
@@ -444,7 +485,7 @@ testUnless(reason, {
       });
       await page.reload();
       await page.getByLabel("Command", { exact: true }).fill("true");
-      await page.getByText("Place and time on the cluster (Slurm 22.05.8)").click();
+      await page.getByText("Place on the cluster (Slurm 22.05.8)").click();
       await page.getByLabel("Partition").fill("main");
       await page.getByLabel("Cores").fill("4");
       await picture("form-of-a-cluster");

@@ -1,6 +1,6 @@
 /** A job's output as a file: at the pace of who saves it, and never half of it as if it were all. */
 import assert from "node:assert/strict";
-import { downloadedJob, fileNameOf } from "../../client/ui/download.ts";
+import { downloadAt, fileNameOf } from "../../client/ui/download.ts";
 import { AHEAD_BYTES, pacedStream } from "../../client/ui/paced_stream.ts";
 
 const ID = "0b5cad00-0000-4000-8000-000000000000";
@@ -47,15 +47,17 @@ Deno.test("pacedStream: ends the reading when nobody takes the bytes any more", 
   await isLeft;
 });
 
-Deno.test("downloadedJob: a whole id at its place, and nothing else", () => {
-  assert.equal(downloadedJob(`/download/${ID}`), ID);
+Deno.test("downloadAt: a whole id at its place, and nothing else", () => {
+  assert.deepEqual(downloadAt(`/download/${ID}`), { jobID: ID, stderr: false });
+  assert.deepEqual(downloadAt(`/download/${ID}/stderr`), { jobID: ID, stderr: true });
   for (const path of ["/download/", "/download/..", `/download/${ID}/x`, `/x/download/${ID}`]) {
-    assert.equal(downloadedJob(path), undefined, path);
+    assert.equal(downloadAt(path), undefined, path);
   }
 });
 
 Deno.test("fileNameOf: needs no quotes, and hides no file", () => {
   assert.equal(fileNameOf(ID, ""), "0b5cad00.log");
   assert.equal(fileNameOf(ID, "nightly.1"), "nightly.1-0b5cad00.log");
+  assert.equal(fileNameOf(ID, "nightly.1", { stderr: true }), "nightly.1-0b5cad00.err");
   assert.equal(fileNameOf(ID, '../.a"b\r\n/é'), "a_b_-0b5cad00.log");
 });

@@ -12,6 +12,7 @@ const ROUTES: readonly (readonly [hash: string, route: Route])[] = [
   ["#/start", { view: "start" }],
   ["#/start?again=12ab", { view: "start", again: "12ab" }],
   ["#/job/12ab", { view: "job", jobID: "12ab" }],
+  ["#/job/12ab?find=x&show=stderr", { view: "job", jobID: "12ab", find: "x", show: "stderr" }],
   ["#/job/a%2Fb%3F?find=%2F%3F+%C3%A9", { view: "job", jobID: "a/b?", find: "/? é" }],
 ];
 for (const [hash, route] of ROUTES) {
@@ -26,6 +27,10 @@ for (const hash of ["", "#", "#/", "#/nonsense", "#/job/", "#/jobs?state=nonsens
     assert.deepEqual(parseRoute(hash), { view: "jobs", filter: NO_FILTER });
   });
 }
+
+Deno.test("route: an output that there is not is none", () => {
+  assert.deepEqual(parseRoute("#/job/12ab?show=stdin"), { view: "job", jobID: "12ab" });
+});
 
 Deno.test("route: half of an escape is taken as it is", () => {
   assert.deepEqual(parseRoute("#/job/a%2"), { view: "job", jobID: "a%2" });

@@ -139,16 +139,17 @@ export function factsOf(job: Job, nowMs: number): readonly (readonly [string, st
       ]),
     ],
     ["Counted", usage?.asOfMs && !job.exited ? timeText(usage.asOfMs) : ""],
-    [
-      "Output",
-      list([
-        bytesText(job.outputBytes),
-        job.outputFirstOffset > 0 && `the first ${bytesText(job.outputFirstOffset)} rotated away`,
-      ]),
-    ],
+    ["Output", sizeText(job.outputBytes, job.outputFirstOffset)],
+    ["Standard error", job.separateStderr ? sizeText(job.stderrBytes, job.stderrFirstOffset) : ""],
   ];
   return facts.filter(([, text]) => text !== "")
     .map(([name, text]) => [name, escapeUnprintable(text)]);
+}
+
+/** The size of an output, of which the beginning may be gone. */
+function sizeText(bytes: number, firstOffset: number): string {
+  const gone = firstOffset > 0 ? `, the first ${bytesText(firstOffset)} rotated away` : "";
+  return `${bytesText(bytes)}${gone}`;
 }
 
 /** In the local time zone. */

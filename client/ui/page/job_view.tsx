@@ -10,14 +10,17 @@ import { OutputView } from "./output_view.tsx";
 import { Plots } from "./plots.tsx";
 import { usePoll } from "./poll.ts";
 import { type Job, requests } from "./requests.ts";
-import { NO_FILTER, type Route } from "./route.ts";
+import { linkTo, NO_FILTER, type Route } from "./route.ts";
 import { useTitle } from "./title.ts";
 import type { UsageHistories } from "./usage_history.ts";
 
 const REFRESH_MS = 1_000;
 
+/** The address of a job. */
+type JobRoute = Extract<Route, { view: "job" }>;
+
 interface JobViewProps {
-  readonly route: Extract<Route, { view: "job" }>;
+  readonly route: JobRoute;
   readonly setFind: (text: string) => void;
   readonly histories: UsageHistories;
   readonly server: string | undefined;
@@ -71,10 +74,50 @@ export function JobView({ route, setFind, histories, server, isWriter, table }: 
           <CopyButton text={describeCommand(job)} what="the command" />
         </div>
         {error && <p class="trouble" role="alert">{error.message}</p>}
-        <OutputView key={job.jobID} job={job} find={route.find ?? ""} setFind={setFind} />
+        {job.separateStderr && <OutputChoice route={route} />}
+        {streamsOf(job, route).map((stderr, index) => (
+          <OutputView
+            key={`${job.jobID} ${stderr}`}
+            job={job}
+            stderr={stderr}
+            hasKeys={index === 0}
+            find={route.find ?? ""}
+            setFind={setFind}
+          />
+        ))}
       </div>
       <About job={job} histories={histories} />
     </main>
+  );
+}
+
+/** Which outputs of a job are shown: for each, whether it is its standard error. */
+function streamsOf({ separateStderr }: Job, { show }: JobRoute): readonly boolean[] {
+  if (!separateStderr) return [false];
+  return show === undefined ? [false, true] : [show === "stderr"];
+}
+
+/** Chooses among the outputs of a job that keeps its standard error apart. */
+function OutputChoice({ route }: { readonly route: JobRoute }) {
+  const { show: _, ...both } = route;
+  const choices: readonly (readonly [string, JobRoute])[] = [
+    ["Standard output", { ...both, show: "stdout" }],
+    ["Standard error", { ...both, show: "stderr" }],
+    ["Both", both],
+  ];
+  return (
+    <nav class="outputs" aria-label="Which output">
+      {choices.map(([label, choice]) => (
+        <a
+          key={label}
+          class="button"
+          href={linkTo(choice)}
+          aria-current={choice.show === route.show ? "true" : undefined}
+        >
+          {label}
+        </a>
+      ))}
+    </nav>
   );
 }
 

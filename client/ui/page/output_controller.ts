@@ -29,17 +29,27 @@ export type OutputState =
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly message: string };
 
-/** Fetches the output of one job for a view. */
+/** Which output of which job. */
+export interface OutputSource {
+  readonly jobID: string;
+  /** Its standard error, where it keeps that apart. */
+  readonly stderr: boolean;
+}
+
+/** Which part of it. */
+type OutputPart = Omit<OutputRequest, keyof OutputSource>;
+
+/** Fetches one output of a job for a view. */
 export class OutputController {
-  readonly #jobID: string;
+  readonly #source: OutputSource;
   readonly #onChange: () => void;
   #window = new OutputWindow();
   #state: OutputState = { kind: "loading" };
   #leave = new AbortController();
 
   /** @param onChange Called whenever the window or the state has changed. */
-  constructor(jobID: string, onChange: () => void) {
-    this.#jobID = jobID;
+  constructor(source: OutputSource, onChange: () => void) {
+    this.#source = source;
     this.#onChange = onChange;
   }
 
@@ -133,14 +143,14 @@ export class OutputController {
    * @returns The offset of the match; null where there is none.
    */
   async find(text: string, offset: number, signal: AbortSignal): Promise<number | null> {
-    const look = (offset: number) => requests.find({ jobID: this.#jobID, text, offset }, signal);
+    const look = (offset: number) => requests.find({ ...this.#source, text, offset }, signal);
     const place = await look(offset) ?? (offset > 0 ? await look(0) : null);
     if (place !== null) await this.show(place);
     return place;
   }
 
   async #run(
-    request: Omit<OutputRequest, "jobID">,
+    request: OutputPart,
     { isTail = false }: { isTail?: boolean },
   ): Promise<void> {
     this.#set({ kind: request.follow ? "following" : "loading" });
@@ -154,7 +164,7 @@ export class OutputController {
    * @returns Whether it has been read.
    */
   async #load(
-    request: Omit<OutputRequest, "jobID">,
+    request: OutputPart,
     { target, ...options }: { isTail: boolean; maxLines?: number; target: OutputWindow },
   ): Promise<boolean> {
     this.#leave.abort();
@@ -163,7 +173,7 @@ export class OutputController {
     const taker = new FrameTaker(target, options);
     let sinceDraw = 0;
     try {
-      for await (const frames of readOutput({ ...request, jobID: this.#jobID }, leave.signal)) {
+      for await (const frames of readOutput({ ...request, ...this.#source }, leave.signal)) {
         for (const frame of frames) {
           const last = taker.take(frame);
           if (last?.kind === "error") this.#set({ kind: "failed", message: last.text });

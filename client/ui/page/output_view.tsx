@@ -21,14 +21,22 @@ function goToEnd(element: HTMLElement, pin: EndPin): void {
 
 interface OutputViewProps {
   readonly job: Job;
+  /** Whether it is the job's standard error, which it keeps apart. */
+  readonly stderr: boolean;
+  /** Whether the keys of the page are for this one. */
+  readonly hasKeys: boolean;
   /** What the address says is searched for. */
   readonly find: string;
   readonly setFind: (text: string) => void;
 }
 
-/** The output of one job. */
-export function OutputView({ job, find: search, setFind }: OutputViewProps) {
+/** One output of a job. */
+export function OutputView({ job, stderr, hasKeys, find: search, setFind }: OutputViewProps) {
   const { jobID } = job;
+  const name = !job.separateStderr ? "Output" : stderr ? "Standard error" : "Standard output";
+  const [firstOffset, bytes] = stderr
+    ? [job.stderrFirstOffset, job.stderrBytes]
+    : [job.outputFirstOffset, job.outputBytes];
   const pane = useRef<HTMLDivElement>(null);
   const machine = useRef<Machine>(undefined);
   /** Whether the pane stays at its end when lines come, or when it changes its size. */
@@ -63,7 +71,7 @@ export function OutputView({ job, find: search, setFind }: OutputViewProps) {
       }
       redraw((count) => count + 1);
     };
-    const controller = new OutputController(jobID, () => {
+    const controller = new OutputController({ jobID, stderr }, () => {
       if (isDue) return;
       isDue = true;
       requestAnimationFrame(draw);
@@ -83,7 +91,7 @@ export function OutputView({ job, find: search, setFind }: OutputViewProps) {
       controller.pause();
       searching.current?.abort();
     };
-  }, [jobID]);
+  }, [jobID, stderr]);
 
   useLayoutEffect(() => {
     const [element, pin] = [pane.current, machine.current?.pin];
@@ -100,9 +108,9 @@ export function OutputView({ job, find: search, setFind }: OutputViewProps) {
   const isFollowing = state.kind === "following";
   const begin = controller?.window.begin ?? 0;
   const end = controller?.window.end ?? 0;
-  const hidden = begin - job.outputFirstOffset;
+  const hidden = begin - firstOffset;
   const isStill = state.kind === "parked" || state.kind === "paused";
-  const behind = isStill ? Math.max(0, job.outputBytes - end) : 0;
+  const behind = isStill ? Math.max(0, bytes - end) : 0;
 
   const follow = () => {
     isPinned.current = true;
@@ -167,15 +175,15 @@ export function OutputView({ job, find: search, setFind }: OutputViewProps) {
   };
   const count = lines?.count ?? { all: 0, current: 0 };
   return (
-    <section class="output" aria-label="Output">
+    <section class="output" aria-label={name}>
       <div class="toolbar">
-        <h2>Output</h2>
+        <h2>{name}</h2>
         <span class="status" role="status">{statusText(state.kind, job.exited)}</span>
         <span class="find">
           <input
             type="search"
-            id="find"
-            aria-label="Search the output"
+            id={hasKeys ? "find" : undefined}
+            aria-label={stderr ? "Search standard error" : "Search the output"}
             placeholder="Search (/)"
             value={search}
             onInput={(event) => find(event.currentTarget.value)}
@@ -202,12 +210,12 @@ export function OutputView({ job, find: search, setFind }: OutputViewProps) {
           />
           Wrap
         </label>
-        <a class="button" href={`download/${job.jobID}`} download>Download</a>
+        <a class="button" href={`download/${jobID}${stderr ? "/stderr" : ""}`} download>Download</a>
         {(isFollowing || !job.exited) && (
           <label>
             <input
               type="checkbox"
-              id="follow"
+              id={hasKeys ? "follow" : undefined}
               checked={isFollowing}
               onChange={(event) =>
                 event.currentTarget.checked ? follow() : park(() => controller?.park())}
@@ -217,9 +225,7 @@ export function OutputView({ job, find: search, setFind }: OutputViewProps) {
         )}
       </div>
       {searched && <p class="hint" role="status">{searched}</p>}
-      {job.outputFirstOffset > 0 && (
-        <p class="gap">The first {bytesText(job.outputFirstOffset)} were rotated away.</p>
-      )}
+      {firstOffset > 0 && <p class="gap">The first {bytesText(firstOffset)} were rotated away.</p>}
       {hidden > 0 && end > begin && (
         <p class="gap">
           {bytesText(hidden)} before this are not shown.{" "}
@@ -236,7 +242,7 @@ export function OutputView({ job, find: search, setFind }: OutputViewProps) {
         tabIndex={0}
         role="log"
         aria-live="off"
-        aria-label="Lines of output"
+        aria-label={stderr ? "Lines of standard error" : "Lines of output"}
         onScroll={(event) => scrolled(event.currentTarget)}
       />
       {end === begin && state.kind !== "loading" && state.kind !== "failed" && (

@@ -70,7 +70,7 @@ export const requests = {
   signal: (jobID: string, signal: string) => ask<object>("signal", { jobID, signal }),
   remove: (jobID: string) => ask<object>("remove", { jobID }),
   async find(
-    wanted: { jobID: string; text: string; offset: number },
+    wanted: { jobID: string; text: string; offset: number; stderr: boolean },
     signal: AbortSignal,
   ): Promise<number | null> {
     const answer: { offset: number | null } = await (await post("find", wanted, { signal })).json();

@@ -24,8 +24,13 @@ export type Route =
   | { readonly view: "jobs"; readonly filter: Filter }
   /** `again`: the job whose command and settings are offered. */
   | { readonly view: "start"; readonly again?: string }
-  /** `find`: what is searched in its output. */
-  | { readonly view: "job"; readonly jobID: string; readonly find?: string };
+  /** `find`: what is searched in its output; `show`: the one output that is shown, where there are two. */
+  | {
+    readonly view: "job";
+    readonly jobID: string;
+    readonly find?: string;
+    readonly show?: "stdout" | "stderr";
+  };
 
 /** Reads the part of the address behind `#`. */
 export function parseRoute(hash: string): Route {
@@ -38,7 +43,13 @@ export function parseRoute(hash: string): Route {
   }
   if (view === "job" && id) {
     const find = given.get("find");
-    return { view, jobID: decode(id), ...(find && { find }) };
+    const show = given.get("show");
+    return {
+      view,
+      jobID: decode(id),
+      ...(find && { find }),
+      ...((show === "stdout" || show === "stderr") && { show }),
+    };
   }
   const state = given.get("state");
   return {
@@ -56,7 +67,10 @@ export function parseRoute(hash: string): Route {
 export function linkTo(route: Route): string {
   switch (route.view) {
     case "job":
-      return address(`job/${encodeURIComponent(route.jobID)}`, [["find", route.find ?? ""]]);
+      return address(`job/${encodeURIComponent(route.jobID)}`, [
+        ["find", route.find ?? ""],
+        ["show", route.show ?? ""],
+      ]);
     case "start":
       return address("start", [["again", route.again ?? ""]]);
     case "jobs": {
