@@ -34,6 +34,8 @@ export interface JobFilter {
   readonly createdAfterMs: number;
   /** Whether only jobs are meant that have ended otherwise than with exit code 0. */
   readonly failedOnly?: boolean;
+  /** Undefined: jobs of any queue, and of none. */
+  readonly queue?: string | undefined;
 }
 
 /** A job's place in the order of all jobs. */
@@ -450,6 +452,10 @@ const OUTPUT_BYTES =
 const HAS_FAILED = "CASE WHEN state IN ('lost', 'never-ran') THEN 1 WHEN state = 'exited' AND " +
   "json_valid(record) THEN json_extract(record, '$.state.exitCode') <> 0 ELSE 0 END";
 
+/** The SQL condition that is true of a job of a queue, which is in the record alone, too. */
+const IS_OF_QUEUE =
+  "CASE WHEN json_valid(record) THEN json_extract(record, '$.settings.queue.queue') = ? ELSE 0 END";
+
 /** @throws {RangeError} For a number that the store would not read back as it was. */
 function safe(number: number): number {
   if (Number.isSafeInteger(number) && number >= 0) return number;
@@ -457,7 +463,7 @@ function safe(number: number): number {
 }
 
 function clausesOf(
-  { states, owner, labels, failedOnly = false }: JobFilter,
+  { states, owner, labels, failedOnly = false, queue }: JobFilter,
 ): { clauses: string; values: string[] } {
   const clauses = [HAS_BEGUN];
   const values: string[] = [];
@@ -473,8 +479,12 @@ function clausesOf(
     clauses.push("json_extract(labels, ?) = ?");
     values.push(`$."${name}"`, value);
   }
-  // The last one: the others need no record.
+  // The last ones: the others need no record.
   if (failedOnly) clauses.push(HAS_FAILED);
+  if (queue !== undefined) {
+    clauses.push(IS_OF_QUEUE);
+    values.push(queue);
+  }
   return { clauses: clauses.join(" AND "), values };
 }
 

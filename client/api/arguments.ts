@@ -211,19 +211,20 @@ function toLimits(limits: JobLimits): NonNullable<JobSpec["limits"]> {
 
 /** @throws {JobWorkerError} The filter or the limit is not valid. */
 export function toJobFilter(options: ListOptions): JobFilter & Pick<Selection, "matches"> {
-  const { states = [], labels, owner, startedAfter, startedBefore, withUsage } = options;
+  const { states = [], labels, owner, queue, startedAfter, startedBefore, withUsage } = options;
   for (const state of states) {
     if (!isStateWord(state)) {
       throw invalid(`"${state}" is not a job state. Choose one of ${STATE_WORDS.join(", ")}.`);
     }
   }
   checkRecord("labels", labels);
-  checkText("owner", owner);
+  for (const name of ["owner", "queue"] as const) checkText(name, options[name]);
   checkNumber("limit", options.limit);
   return {
     ...selectionOf(states),
     labels,
     owner,
+    queue,
     withUsage,
     startedAfterMs: toMs("startedAfter", startedAfter),
     startedBeforeMs: toMs("startedBefore", startedBefore),

@@ -94,6 +94,7 @@ const LIST: Names<ListOptions> = {
   states: true,
   labels: true,
   owner: true,
+  queue: true,
   startedAfter: true,
   startedBefore: true,
   limit: true,

@@ -333,6 +333,8 @@ export interface ListOptions extends CallControl {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Started by this certificate's common name. */
   readonly owner?: string | undefined;
+  /** Of this queue of the server's host: they wait in it, or have waited. */
+  readonly queue?: string | undefined;
   /** Started after this moment. */
   readonly startedAfter?: Date | undefined;
   /** Started before this moment. */

@@ -34,11 +34,16 @@ export async function* listJobs(
     const isExact = matches === undefined || request.failedOnly === true;
     const pageSize = Math.max(1, Math.min(isExact ? left : Infinity, PAGE_SIZE));
     const page = await listPage(session, { ...request, pageSize, pageToken }, options);
-    const jobs = matches === undefined ? page.jobs : page.jobs.filter(matches);
+    const jobs = page.jobs.filter((job) => isOfQueue(job, request) && (matches?.(job) ?? true));
     yield* jobs.slice(0, left);
     left -= jobs.length;
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && left > 0);
+}
+
+/** Whether a job is of the queue that is asked for: a server before this filter sends all. */
+function isOfQueue(job: QueryResponse__Output, { queue }: ListRequest): boolean {
+  return queue === undefined || job.queue === queue;
 }
 
 /** States that servers before clusters do not know; no job of theirs is in one of them. */

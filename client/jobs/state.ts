@@ -52,12 +52,14 @@ export interface JobFilter {
   readonly withUsage?: boolean | undefined;
   /** Those that have failed; a server before this filter does not know it, and sends all. */
   readonly failedOnly?: boolean | undefined;
+  /** The queue of the host in which they wait, or have waited. */
+  readonly queue?: string | undefined;
 }
 
 /** The request that lists the jobs. */
 export function toListRequest(filter: JobFilter): ListRequest {
   const { states = [], labels = {}, owner, startedAfterMs, startedBeforeMs, withUsage } = filter;
-  const { failedOnly } = filter;
+  const { failedOnly, queue } = filter;
   return {
     states: states.map(contractState),
     labels: { ...labels },
@@ -66,5 +68,6 @@ export function toListRequest(filter: JobFilter): ListRequest {
     ...(startedBeforeMs !== undefined && { startedBeforeMs }),
     ...(withUsage && { withUsage }),
     ...(failedOnly && { failedOnly }),
+    ...(queue !== undefined && { queue }),
   };
 }

@@ -17,7 +17,7 @@ export const MAX_SCANNED_JOBS = 5_000;
 export interface JobSearch extends ListRequest {
   readonly pageSize: number;
   readonly pageToken: string;
-  /** A text in a job's id, name, command, owner, user or labels; empty: all jobs. */
+  /** A text in a job's id, name, command, owner, user, queue or labels; empty: all jobs. */
   readonly text: string;
   /** Jobs that have failed, alone. */
   readonly onlyFailed: boolean;
@@ -59,7 +59,15 @@ export async function findJobs(
 /** Whether all words of a text occur in a job's searchable fields, ignoring case. */
 export function matches(job: QueryResponse__Output, text: string): boolean {
   const labels = Object.entries(job.labels).map(([key, value]) => `${key}=${value}`);
-  const facts = [job.jobID, job.title, describeCommand(job), job.owner, job.user, ...labels]
+  const facts = [
+    job.jobID,
+    job.title,
+    describeCommand(job),
+    job.owner,
+    job.user,
+    job.queue,
+    ...labels,
+  ]
     .join("\n").toLowerCase();
   return text.toLowerCase().split(/\s+/).every((word) => facts.includes(word));
 }

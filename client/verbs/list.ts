@@ -19,6 +19,7 @@ interface ListOptions {
   readonly failed?: true;
   readonly label?: readonly string[];
   readonly owner?: string;
+  readonly queue?: string;
   /** Milliseconds. */
   readonly since?: number;
   readonly limit?: number;
@@ -51,6 +52,7 @@ export const listVerb: Verb = {
     );
     command.addOption(labelOption());
     command.addOption(new Option("--owner <name>", "started by the user with this name"));
+    command.addOption(new Option("--queue <name>", "of this queue of the server's host"));
     command.addOption(
       parsedOption("--since <duration>", "started within this time: 30m, 24h, 7d", {
         parse: parseDurationMs,
@@ -138,10 +140,11 @@ function toSelection({ all, state, failed }: ListOptions): Selection {
   return selectionOf(state ?? (all ? [] : ACTIVE_STATES));
 }
 
-function toFilter({ label, owner, since }: ListOptions): JobFilter {
+function toFilter({ label, owner, queue, since }: ListOptions): JobFilter {
   return {
     labels: parsePairs(label, "--label"),
     owner,
+    queue,
     ...(since !== undefined && { startedAfterMs: Date.now() - since }),
   };
 }

@@ -1,5 +1,6 @@
 /** What a rule file may hold: JSON, checked. Pure. */
 import * as v from "valibot";
+import { isQueueName } from "../limits/queue_file.ts";
 import { METHOD_NAMES, ROLES } from "../rbac.ts";
 
 /** Matches one argument. */
@@ -38,6 +39,12 @@ const COMMAND = v.pipe(
   ),
 );
 
+/** A name of the operator's file of queues; empty: a start without a queue. */
+const QUEUE = v.pipe(
+  v.string(),
+  v.check((name) => name === "" || isQueueName(name), "expected the name of a queue"),
+);
+
 const RULE = v.pipe(
   v.strictObject({
     role: v.optional(v.picklist(ROLES)),
@@ -50,6 +57,7 @@ const RULE = v.pipe(
     directories: v.optional(v.array(WORD)),
     options: v.optional(v.array(v.picklist(START_OPTIONS))),
     isolation: v.optional(v.array(v.picklist(ISOLATION_OPTIONS))),
+    queues: v.optional(v.array(QUEUE)),
   }),
   v.check(
     ({ role, name }) => role !== undefined || name !== undefined,

@@ -67,7 +67,7 @@ export class AccessRules {
     const used = optionsOf(request);
     const demanded = rules.flatMap(({ isolation = [] }) => isolation);
     for (const rule of rules) {
-      const { commands, options, directories } = rule;
+      const { commands, options, directories, queues } = rule;
       const isNarrow = commands !== undefined;
       if (isNarrow && !commands.some((pattern) => matches(pattern, words))) {
         throw denied(`${caller.name} may not start this command`);
@@ -82,6 +82,10 @@ export class AccessRules {
       const folders = directories ?? (isNarrow ? [DEFAULT_SETTINGS.workingDirectory] : undefined);
       if (folders !== undefined && !folders.includes(settings.workingDirectory)) {
         throw denied(`${caller.name} may not start a job in this working directory`);
+      }
+      const queue = settings.queue?.queue ?? "";
+      if (queues !== undefined && !queues.includes(queue)) {
+        throw denied(`${caller.name} may not start a job ${inQueue(queue, queues)}`);
       }
       const allowed = options ?? (isNarrow ? [] : undefined);
       const excess = allowed &&
@@ -157,6 +161,13 @@ function optionsOf({ settings, secrets, limits }: JobRequest): StartOption[] {
     "own-processes": isolation.ownProcesses,
   };
   return (Object.keys(isUsed) as StartOption[]).filter((option) => isUsed[option]);
+}
+
+/** A queue that is refused, and those that are not. */
+function inQueue(queue: string, queues: readonly string[]): string {
+  const asked = queue === "" ? "without a queue" : `in the queue ${quoted(queue)}`;
+  const named = queues.filter((name) => name !== "");
+  return named.length === 0 ? asked : `${asked}, only in ${named.join(" or ")} (--queue)`;
 }
 
 function spoken(option: StartOption): string {

@@ -184,6 +184,7 @@ export function toJobQuery(request: ListRequest__Output, onlyOwner: string | und
     pageToken: request.pageToken,
     withUsage: request.withUsage,
     failedOnly: request.failedOnly,
+    queue: request.queue === "" ? undefined : request.queue,
   };
 }
 

@@ -24,6 +24,8 @@ export interface JobQuery {
   readonly withUsage: boolean;
   /** Whether only jobs are meant that have ended otherwise than with exit code 0. */
   readonly failedOnly?: boolean;
+  /** The queue of the host in which they wait, or have waited; undefined: any, or none. */
+  readonly queue?: string | undefined;
 }
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -56,8 +58,16 @@ export async function listPage(
   query: JobQuery,
   signal?: AbortSignal,
 ): Promise<{ records: JobRecord[]; nextPageToken: string }> {
-  const { states, owner, labels, startedAfterMs, startedBeforeMs, pageToken, failedOnly = false } =
-    query;
+  const {
+    states,
+    owner,
+    labels,
+    startedAfterMs,
+    startedBeforeMs,
+    pageToken,
+    failedOnly = false,
+    queue,
+  } = query;
   checkLabels(labels, "list jobs");
   const filter = {
     activeOnly: states.length > 0 && states.every((state) => ACTIVE.includes(state)),
@@ -66,8 +76,9 @@ export async function listPage(
     labels,
     createdAfterMs: startedAfterMs,
     failedOnly,
+    queue,
   };
-  const scanCount = failedOnly ? READ_COUNT : SCAN_COUNT;
+  const scanCount = failedOnly || queue !== undefined ? READ_COUNT : SCAN_COUNT;
   const size = Math.min(query.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
   const records: JobRecord[] = [];
   let pageBytes = 0;

@@ -64,6 +64,9 @@ Deno.test("queue: jobs wait for their turn and for each other, and the client sa
     await printed(server, "doctor"),
     /queue +builds: 1 of 1 run, 4 wait\nok +queue +night: 0 of 0 run, 0 wait/,
   );
+  assert.equal(await printed(server, "list", "-q", "--queue", "night"), "");
+  const listed = await printed(server, "list", "-q", "--queue", queue);
+  assert.equal(listed.split("\n").length, (await client.list({ queue })).jobs.length);
   await client.stop(back);
   // Who follows a job that waits is given all of its output.
   const following = server.cli([

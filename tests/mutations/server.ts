@@ -3,6 +3,20 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a rule keeps nobody out of a queue",
+    file: "lib/access/rules.ts",
+    from: "if (queues !== undefined && !queues.includes(queue)) {",
+    to: "if (false) {",
+    tests: ["access_rules"],
+  },
+  {
+    name: "a list of a queue has the jobs of all",
+    file: "lib/store.ts",
+    from: "clauses.push(IS_OF_QUEUE);",
+    to: 'clauses.push("? <> 0");',
+    tests: ["job_lookup"],
+  },
+  {
     name: "doctor passes over what the unit says",
     file: "lib/server/config.ts",
     from: "text === undefined ? option : withDefault(command, option, text)",

@@ -51,6 +51,26 @@ Deno.test("AccessRules: without a rule for a caller the role alone decides", () 
   }
 });
 
+Deno.test("AccessRules: a rule says in which queues jobs may start, and whether without one", () => {
+  const inQueue = (queue?: string) =>
+    request(["sh"], queue === undefined ? {} : { queue: { queue } });
+  const rules = rulesOf([{ name: "alice", queues: ["builds", "night"] }, { role: "reader" }]);
+  rules.requireStart(ALICE, inQueue("builds"));
+  rules.requireStart(BOB, inQueue("other"));
+  assertDenied(
+    () => rules.requireStart(ALICE, inQueue("other")),
+    /may not start a job in the queue "other", only in builds or night \(--queue\)/,
+  );
+  assertDenied(() => rules.requireStart(ALICE, inQueue()), /without a queue, only in builds/);
+  const free = rulesOf([{ name: "alice", queues: ["", "builds"] }]);
+  for (const queue of [undefined, "builds"]) free.requireStart(ALICE, inQueue(queue));
+  assertDenied(() => free.requireStart(ALICE, inQueue("night")));
+  const none = rulesOf([{ name: "alice", queues: [""] }]);
+  none.requireStart(ALICE, inQueue());
+  assertDenied(() => none.requireStart(ALICE, inQueue("builds")), /in the queue "builds": the/);
+  assert.throws(() => rulesOf([{ name: "alice", queues: ["a b"] }]), /name of a queue/);
+});
+
 Deno.test("AccessRules: every rule for the caller must allow it", () => {
   const rules = rulesOf([
     { role: "writer", methods: ["Start", "Stop"] },

@@ -109,7 +109,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     packages: VALIBOT,
   },
   "lib/access": {
-    imports: ["lib/model", "lib/rbac", ...BASE],
+    imports: ["lib/model", "lib/limits", "lib/rbac", ...BASE],
     packages: VALIBOT,
   },
   "lib/model": {

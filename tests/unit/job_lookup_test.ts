@@ -284,7 +284,19 @@ Deno.test("list: filters by state, owner, labels and time, bounds included as do
   host.store.insert(failed);
   assert.deepEqual(await find({ failedOnly: true }), [lost.id, failed.id]);
   assert.deepEqual(await find({ failedOnly: true, pageSize: 1 }), [lost.id]);
-  host.store.delete(failed.id);
+  const builds = recordOf(ENDED, {
+    createdAtMs: 4,
+    settings: { ...DEFAULT_SETTINGS, queue: { queue: "builds" } },
+  });
+  const night = recordOf({ pid: 1, startedAtMs: 1, ...exited() }, {
+    createdAtMs: 3,
+    settings: { ...DEFAULT_SETTINGS, queue: { queue: "night" } },
+  });
+  for (const record of [builds, night]) host.store.insert(record);
+  assert.deepEqual(await find({ queue: "builds" }), [builds.id]);
+  assert.deepEqual(await find({ queue: "night", failedOnly: true }), []);
+  assert.deepEqual(await find({ queue: "none" }), []);
+  for (const record of [failed, builds, night]) host.store.delete(record.id);
   assert.deepEqual(await find({ startedAfterMs: 20 }), [running, lost.id]);
   assert.deepEqual(await find({ startedAfterMs: 21 }), [running]);
   assert.deepEqual(await find({ startedBeforeMs: 20 }), [ended.id]);

@@ -215,6 +215,7 @@ Deno.test("toJobQuery: what is not given does not narrow", () => {
     pageToken: "",
     withUsage: false,
     failedOnly: false,
+    queue: undefined,
   });
 });
 
@@ -229,6 +230,7 @@ Deno.test("toJobQuery: everything that can be given, times before 1970 as well",
     pageToken: "next",
     withUsage: true,
     failedOnly: true,
+    queue: "builds",
   });
   assert.deepEqual(toJobQuery(request, undefined), {
     states: ["running", "stopping", "exited", "lost"],
@@ -240,6 +242,7 @@ Deno.test("toJobQuery: everything that can be given, times before 1970 as well",
     pageToken: "next",
     withUsage: true,
     failedOnly: true,
+    queue: "builds",
   });
 });
 
