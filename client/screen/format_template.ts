@@ -28,7 +28,6 @@ const LIMITS = {
   readOperationsPerSecond: true,
   writeOperationsPerSecond: true,
   processes: true,
-  allowedCpus: true,
 } as const satisfies Record<keyof JobLimits__Output, true>;
 
 const USAGE = {
