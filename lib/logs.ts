@@ -8,9 +8,14 @@ import { type GrowthNews, GrowthSignal } from "./logs/growth.ts";
 import { HEADROOM_BYTES, withHeadroom } from "./logs/headroom.ts";
 import { OutputTimes } from "./logs/output_times.ts";
 import type { TimeEntry } from "./logs/time_index.ts";
-import { PositionedFile } from "./logs/positioned_file.ts";
-import { openRegular } from "./logs/regular_file.ts";
 import { offsetOfLastLines } from "./logs/tail.ts";
+import {
+  ForgedFileError,
+  openRegular,
+  type RegularFile,
+  statRegular,
+  statRegularSync,
+} from "./regular_file.ts";
 
 /** The most that is read, and given to a reader, at once. */
 export const CHUNK_BYTES = 64 * 1024;
@@ -116,14 +121,19 @@ export class OutputLog {
   }
 
   /**
-   * Bytes of output so far, and bytes that the file takes on the disk.
+   * Bytes of output so far, and bytes that the file takes on the disk; none of what is no file of the job's.
    *
    * @throws {Deno.errors.NotFound} When the file is gone.
    */
   size(): { bytes: number; diskBytes: number } {
-    const { size, blocks } = Deno.statSync(this.#path);
-    this.#noteSize(size);
-    return { bytes: this.#knownBytes, diskBytes: (blocks ?? 0) * 512 };
+    try {
+      const { size, blocks } = statRegularSync(this.#path);
+      this.#noteSize(size);
+      return { bytes: this.#knownBytes, diskBytes: (blocks ?? 0) * 512 };
+    } catch (error) {
+      if (error instanceof ForgedFileError) return { bytes: this.#knownBytes, diskBytes: 0 };
+      throw error;
+    }
   }
 
   /**
@@ -134,8 +144,8 @@ export class OutputLog {
    */
   async look(): Promise<TimeEntry> {
     const { size, mtime } = this.#news === "polling"
-      ? await Deno.stat(this.#path)
-      : Deno.statSync(this.#path);
+      ? await statRegular(this.#path)
+      : statRegularSync(this.#path);
     this.#noteSize(size);
     return { bytes: this.#knownBytes, timeMs: mtime?.getTime() ?? Date.now() };
   }
@@ -143,12 +153,11 @@ export class OutputLog {
   /**
    * Settles when all that was written before the call is on the disk (fdatasync(2)).
    *
-   * @throws When the disk fails, or the file is gone.
+   * @throws When the disk fails, or the file is gone or replaced.
    */
   async sync(): Promise<void> {
-    if (Deno.statSync(this.#path).size === 0) return;
-    using file = await Deno.open(this.#path);
-    await file.syncData();
+    await using file = await openRegular(this.#path);
+    if (await file.size() > 0) await file.sync();
   }
 
   /**
@@ -172,8 +181,7 @@ export class OutputLog {
         return undefined;
       });
     if (signal.aborted) return;
-    using opened = await openRegular(this.#path);
-    const file = new PositionedFile(opened);
+    await using file = await openRegular(this.#path);
     const size = await file.size();
     this.#noteSize(size);
     let offset = await this.#startOffset(file, range, size, signal);
@@ -208,7 +216,7 @@ export class OutputLog {
   }
 
   /** Reads from an offset, and skips what is not there; undefined at the end of the file. */
-  async #readChunk(file: PositionedFile, offset: number, end: number): Promise<Chunk | undefined> {
+  async #readChunk(file: RegularFile, offset: number, end: number): Promise<Chunk | undefined> {
     for (let looks = 0;; looks++) {
       // More may be missing than the whole part that is asked for.
       const from = Math.min(this.#gaps.skip(Math.max(offset, this.#firstOffset)), end);
@@ -235,7 +243,7 @@ export class OutputLog {
   #noteSize(seenBytes: number): boolean {
     const end = this.#knownBytes;
     // The size may have been looked up before a later one: only the present one tells of a cut.
-    const present = seenBytes >= end ? seenBytes : Deno.statSync(this.#path).size;
+    const present = seenBytes >= end ? seenBytes : statRegularSync(this.#path).size;
     const size = Math.min(present, Number.MAX_SAFE_INTEGER);
     if (size >= end) this.#knownBytes = size;
     // What is missing at the end of a finished output needs no record.
@@ -247,7 +255,7 @@ export class OutputLog {
   }
 
   async #startOffset(
-    file: PositionedFile,
+    file: RegularFile,
     range: ReadRange,
     size: number,
     signal: AbortSignal,

@@ -6,6 +6,7 @@ import { folderNames } from "../logs/folder_names.ts";
 import { findKeptPart } from "../logs/kept_part.ts";
 import { removeFolder } from "../logs/remove_folder.ts";
 import type { JobRecord } from "../model/record.ts";
+import { readRegularText } from "../regular_file.ts";
 import { parseRecord, storedText } from "../store/stored_record.ts";
 
 type OutputNews = Capabilities["output"]["news"];
@@ -29,6 +30,9 @@ const ERROR_TIMES_FILE = "error-times";
 
 /** The job's record as it was at its start: where the records are lost, it is put on record again. */
 const RECORD_FILE = "job";
+
+/** A larger one is not read: what a start may ask for takes less (4 MiB of a message, as JSON). */
+const MAX_RECORD_BYTES = 32 * 1024 ** 2;
 
 /** The folders of all jobs of a server. */
 export class JobFolders {
@@ -133,7 +137,10 @@ export class JobFolders {
   make(record: JobRecord): void {
     const { id } = record;
     Deno.mkdirSync(this.pathOf(id), { mode: 0o700 });
-    Deno.writeTextFileSync(this.#recordPathOf(id), storedText(record), { mode: 0o600 });
+    Deno.writeTextFileSync(this.#recordPathOf(id), storedText(record), {
+      createNew: true,
+      mode: 0o600,
+    });
     for (const path of Object.values(this.outputFilesOf(record))) {
       Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
     }
@@ -150,7 +157,7 @@ export class JobFolders {
    * @throws When there is none, or it is damaged.
    */
   async readRecord(id: string): Promise<Omit<JobRecord, "firstOffset">> {
-    return parseRecord(id, await Deno.readTextFile(this.#recordPathOf(id)));
+    return parseRecord(id, await readRegularText(this.#recordPathOf(id), MAX_RECORD_BYTES));
   }
 
   /** The offset from which on an output is kept, found in its file; 0: there is none. */

@@ -4,7 +4,7 @@
  */
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
-import { PositionedFile } from "./positioned_file.ts";
+import { appendRegular, openRegular, statRegular } from "../regular_file.ts";
 
 /** A part of an output, in bytes from its beginning; `end` is the first byte behind it. */
 export interface Gap {
@@ -25,6 +25,9 @@ export class Gaps {
   /** The size of the file when it was read. */
   #readBytes = 0;
   #added = 0;
+  /** Lines of the file. */
+  #unwritten = "";
+  #written: Promise<void> | undefined;
 
   /** @param path The file; it exists only where there are gaps. */
   constructor(path: string) {
@@ -54,7 +57,7 @@ export class Gaps {
     try {
       // What is behind the bound will not be read.
       if (this.#readBytes === Infinity) return false;
-      if ((await Deno.stat(this.#path)).size === this.#readBytes) return false;
+      if ((await statRegular(this.#path)).size === this.#readBytes) return false;
       const bytes = await beginOf(this.#path);
       const isWhole = bytes.length < MAX_FILE_BYTES;
       this.#readBytes = isWhole ? bytes.length : Infinity;
@@ -76,19 +79,30 @@ export class Gaps {
     if (this.isFull) return;
     this.#added++;
     this.#known = inOrder([...this.#known, gap]);
-    try {
-      const line = new TextEncoder().encode(`${gap.begin} ${gap.end - gap.begin}\n`);
-      await Deno.writeFile(this.#path, line, { append: true, mode: 0o600 });
-      this.#readBytes += line.length;
-    } catch (error) {
-      log.error("cannot record a gap in a job's output", { error: messageOf(error), ...gap });
+    this.#unwritten += `${gap.begin} ${gap.end - gap.begin}\n`;
+    this.#written ??= this.#write();
+    await this.#written;
+  }
+
+  /** Writes what there is to write, one part after the other: there may be many at once. */
+  async #write(): Promise<void> {
+    while (this.#unwritten !== "") {
+      const lines = this.#unwritten;
+      this.#unwritten = "";
+      try {
+        await appendRegular(this.#path, new TextEncoder().encode(lines), 0o600);
+        this.#readBytes += lines.length;
+      } catch (error) {
+        log.error("cannot record a gap in a job's output", { error: messageOf(error), lines });
+      }
     }
+    this.#written = undefined;
   }
 }
 
 async function beginOf(path: string): Promise<Uint8Array> {
-  using file = await Deno.open(path);
-  return await new PositionedFile(file).readFully(0, MAX_FILE_BYTES);
+  await using file = await openRegular(path);
+  return await file.readFully(0, MAX_FILE_BYTES);
 }
 
 /** Parses the lines of the file; a half-written one counts as not written. */

@@ -4,6 +4,7 @@
  * write of a slow one is an event, so that readers have it at once. What another machine writes makes no
  * event: such a file is opened anew and looked at, while somebody waits.
  */
+import { openRegular, statRegular } from "../regular_file.ts";
 import { WriteEvents } from "./write_events.ts";
 
 /** How often the size of a file with a fast writer is checked: the delay of a reader. */
@@ -176,6 +177,7 @@ export class GrowthSignal {
 
   /** Waits for some milliseconds; {@linkcode finish} ends it early. */
   async #pause(pauseMs: number): Promise<void> {
+    if (this.#finished) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, pauseMs);
       this.#endPause = () => {
@@ -199,11 +201,11 @@ export class GrowthSignal {
 }
 
 async function statSize(path: string): Promise<number> {
-  return (await Deno.stat(path)).size;
+  return (await statRegular(path)).size;
 }
 
 /** To open a file makes a network file system look at its server's copy; to ask for its size may not. */
 async function reopenedSize(path: string): Promise<number> {
-  using file = await Deno.open(path);
-  return (await file.stat()).size;
+  await using file = await openRegular(path);
+  return await file.size();
 }

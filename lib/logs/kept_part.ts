@@ -1,5 +1,5 @@
 /** Finds where the kept part of an output begins, without its record. */
-import { PositionedFile } from "./positioned_file.ts";
+import { openRegular } from "../regular_file.ts";
 
 /** The unit in which filesystems give out space, or a part of it. */
 const BLOCK_BYTES = 4096;
@@ -12,11 +12,10 @@ const BLOCK_BYTES = 4096;
  * @throws {Deno.errors.NotFound} When the file is gone.
  */
 export async function findKeptPart(path: string): Promise<number> {
-  using opened = await Deno.open(path);
-  const { size, blocks } = await opened.stat();
-  const freed = size - (blocks ?? 0) * 512;
+  await using file = await openRegular(path);
+  const { size, blocks } = await file.status();
+  const freed = size - blocks * 512;
   if (freed < BLOCK_BYTES) return 0;
-  const file = new PositionedFile(opened);
   const buffer = new Uint8Array(BLOCK_BYTES);
   // A filesystem also counts blocks of its own: then the kept part begins a little later.
   for (let offset = Math.floor(freed / BLOCK_BYTES) * BLOCK_BYTES; offset < size;) {

@@ -4,11 +4,13 @@
  */
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
-import { PositionedFile } from "./positioned_file.ts";
+import { appendRegular, openRegular, replaceFile } from "../regular_file.ts";
 import { ENTRY_BYTES, MAX_ENTRIES, nextEntry, type TimeEntry, TimeIndex } from "./time_index.ts";
 
 /** Nothing larger is read: the server writes no such file. */
 const MAX_FILE_BYTES = 2 * MAX_ENTRIES * ENTRY_BYTES;
+
+const FILE_MODE = 0o600;
 
 /** How long after the disk has refused an entry the next one is tried. */
 const RETRY_MS = 10_000;
@@ -65,7 +67,7 @@ export class OutputTimes {
         return await this.#rewrite((await this.#read()).thinned().with(entry));
       }
       const bytes = TimeIndex.of([entry]).format();
-      await Deno.writeFile(this.#path, bytes, { append: true, mode: 0o600 });
+      await appendRegular(this.#path, bytes, FILE_MODE);
       this.#known = { last: entry, count: count + 1 };
     });
   }
@@ -114,14 +116,15 @@ export class OutputTimes {
   async #repaired(): Promise<Known> {
     const file = await this.#readFile();
     const count = Math.floor(file.length / ENTRY_BYTES);
-    if (file.length % ENTRY_BYTES > 0) await Deno.truncate(this.#path, count * ENTRY_BYTES);
+    if (file.length % ENTRY_BYTES > 0) {
+      await using opened = await openRegular(this.#path, "change");
+      await opened.truncate(count * ENTRY_BYTES);
+    }
     return { last: TimeIndex.parse(file).last, count };
   }
 
   async #rewrite(index: TimeIndex): Promise<void> {
-    const whole = `${this.#path}.new`;
-    await Deno.writeFile(whole, index.format(), { mode: 0o600 });
-    await Deno.rename(whole, this.#path);
+    await replaceFile(this.#path, index.format(), { mode: FILE_MODE });
     this.#known = { last: index.last, count: index.count };
   }
 
@@ -131,9 +134,8 @@ export class OutputTimes {
 
   async #readFile(): Promise<Uint8Array> {
     try {
-      using file = await Deno.open(this.#path);
-      const size = Math.min((await file.stat()).size, MAX_FILE_BYTES);
-      return await new PositionedFile(file).readFully(0, size);
+      await using file = await openRegular(this.#path);
+      return await file.readFully(0, Math.min(await file.size(), MAX_FILE_BYTES));
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return new Uint8Array();
       throw error;

@@ -4,8 +4,9 @@
  * FALLOC_FL_PUNCH_HOLE), and every byte keeps its offset.
  */
 import { join } from "node:path";
-import { isDiskFull } from "../errors.ts";
+import { isDiskFull, messageOf } from "../errors.ts";
 import { log } from "../log.ts";
+import { openRegular } from "../regular_file.ts";
 import { scripts } from "../shim/scripts.ts";
 import { runScript } from "../shim/shell.ts";
 
@@ -35,11 +36,16 @@ export function cutOffset(size: number, firstOffset: number, maxBytes: number): 
   return Math.floor((size - maxBytes) / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
+/** Files that are open for it at once. */
+const MAX_OPEN = 64;
+
 /** Frees the starts of files; what cannot be freed is logged, and tried again with the next cut. */
 export async function freeHeads(cuts: readonly Cut[]): Promise<void> {
-  if (cuts.length === 0) return;
-  const failed = await punch(cuts);
-  for (const file of failed) log.error("cannot free the start of an output file", { file });
+  for (let first = 0; first < cuts.length; first += MAX_OPEN) {
+    for (const file of await punch(cuts.slice(first, first + MAX_OPEN))) {
+      log.error("cannot free the start of an output file", { file });
+    }
+  }
 }
 
 /**
@@ -69,7 +75,26 @@ export async function requireHolePunching(folder: string): Promise<void> {
   );
 }
 
+/**
+ * Not by the files' names: behind those a job may have put a link to another file.
+ *
+ * @returns The files for which that failed.
+ */
 async function punch(cuts: readonly Cut[]): Promise<string[]> {
-  const args = cuts.flatMap(({ file, length }) => [String(length), file]);
-  return (await runScript(scripts.punch, args)).split("\n").filter((line) => line !== "");
+  await using opened = new AsyncDisposableStack();
+  const failed: string[] = [];
+  const names = new Map<string, string>();
+  const args: string[] = [];
+  for (const { file, length } of cuts) {
+    try {
+      const { path } = opened.use(await openRegular(file, "change"));
+      names.set(path, file);
+      args.push(String(length), path);
+    } catch (error) {
+      failed.push(`${file}: ${messageOf(error)}`);
+    }
+  }
+  if (args.length === 0) return failed;
+  const lines = (await runScript(scripts.punch, args)).split("\n").filter((line) => line !== "");
+  return [...failed, ...lines.map((line) => names.get(line) ?? line)];
 }

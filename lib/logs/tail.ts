@@ -1,5 +1,5 @@
 /** Where the last lines of an output begin. */
-import type { PositionedFile } from "./positioned_file.ts";
+import type { RegularFile } from "../regular_file.ts";
 
 /** The most that is read at once. */
 const BLOCK_BYTES = 64 * 1024;
@@ -21,7 +21,7 @@ const NEWLINE = 10;
  * the first whole one where the search ends before `begin`, or where it ends if there is none.
  */
 export async function offsetOfLastLines(
-  file: PositionedFile,
+  file: Pick<RegularFile, "readFully">,
   count: number,
   { begin, end }: { begin: number; end: number },
   { signal, maxBytes = MAX_SEARCH_BYTES }: { signal?: AbortSignal; maxBytes?: number } = {},

@@ -775,9 +775,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a link in a job's folder leads the server's writing elsewhere",
-    file: "lib/executor/slurm/node_file.ts",
+    file: "lib/regular_file.ts",
     from: "await Deno.rename(next, path);",
-    to: "await Deno.writeTextFile(path, text);",
+    to: "await Deno.writeFile(path, bytes);",
     tests: ["slurm_usage", "slurm_users"],
   },
   {

@@ -193,24 +193,17 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["slurm_users"],
   },
   {
-    name: "a link in the place of a node's file is followed",
-    file: "lib/executor/slurm/node_file.ts",
-    from: 'if (named.isSymbolicLink()) return "a symbolic link";',
-    to: "",
-    tests: ["slurm_users"],
-  },
-  {
     name: "a node's file may have other names",
     file: "lib/executor/slurm/node_file.ts",
-    from: 'if (opened.nlink !== 1) return "a file with another name";',
+    from: 'if (nlink !== 1) throw new ForgedFileError("a file with another name");',
     to: "",
     tests: ["slurm_users"],
   },
   {
     name: "a node's file may be of any size",
     file: "lib/executor/slurm/node_file.ts",
-    from: "return size > maxBytes ?",
-    to: "return size < 0 ?",
+    from: "if (size > maxBytes) throw",
+    to: "if (size < 0) throw",
     tests: ["slurm_users"],
   },
   {

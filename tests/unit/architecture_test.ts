@@ -24,6 +24,9 @@ const CERTIFICATES = /^(@peculiar\/|reflect-metadata$)/;
 /** Needed everywhere, need nothing themselves. */
 const BASE = ["common", "lib/errors", "lib/log"];
 
+/** For what reads and writes in jobs' folders. */
+const FILES = "lib/regular_file";
+
 /** What each part of the client needs of the client as a whole. */
 const CLIENT_BASE = ["common", "client/errors", "client/exit_status", "client/terminal"];
 
@@ -95,11 +98,12 @@ const ROOMS: Readonly<Record<string, Room>> = {
       "lib/limits",
       "lib/input",
       "lib/logs",
+      FILES,
       ...BASE,
     ],
   },
   "lib/executor/slurm": {
-    imports: ["lib/executor", "lib/model", "lib/cgroup", "lib/limits", "lib/shim", ...BASE],
+    imports: ["lib/executor", "lib/model", "lib/cgroup", "lib/limits", "lib/shim", FILES, ...BASE],
   },
   "lib/executor": {
     imports: ["lib/model", "lib/cgroup", "lib/limits", "lib/input", "lib/shim", ...BASE],
@@ -128,7 +132,10 @@ const ROOMS: Readonly<Record<string, Room>> = {
     imports: BASE,
   },
   "lib/logs": {
-    imports: ["lib/shim", ...BASE],
+    imports: ["lib/shim", FILES, ...BASE],
+  },
+  "lib/regular_file": {
+    imports: BASE,
   },
   "client": {
     imports: [
@@ -258,6 +265,13 @@ const KERNEL_FILES =
 const KNOWS_KERNEL_FILES =
   /^lib\/(cgroup\.ts|cgroup\/\w+\.ts|executor\/group_files\.ts|shim\/\w+\.sh)$/;
 
+/** What follows links, waits for pipes, or both; a file that is made anew is neither. */
+const UNSAFE_OPEN =
+  /\bDeno\.(?:open|create|stat|truncate|copyFile|(?:read|write)(?:Text)?File)(?:Sync)?\((?![^;]*\bcreateNew: true\b)/;
+/** Work in jobs' folders, but for two that look at the file system as a whole. */
+const OPENS_JOBS_FILES =
+  /^lib\/(?:logs|executor\/slurm)(?:\.ts|\/(?!rotation\.ts|share\.ts)\w+\.ts)$/;
+
 const STRING_OR_COMMENT =
   /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
 const IMPORT = /\b(?:from|import)\s*\(?\s*(["'`])([^"'`\n]+)\1/g;
@@ -309,6 +323,8 @@ function findViolations(path: string, source: string): string[] {
       found.push(`${path} (${name}) must not name the kernel file ${kernelFile}`);
     }
   }
+  const unsafe = OPENS_JOBS_FILES.test(path) && UNSAFE_OPEN.exec(withoutComments(source))?.[0];
+  if (unsafe) found.push(`${path} (${name}) must use lib/regular_file.ts instead of ${unsafe}`);
   return found;
 }
 
@@ -454,6 +470,8 @@ const CASES: readonly (readonly [path: string, source: string, found: RegExp | u
   ["lib/job.ts", "// The group's cgroup.procs is empty by now.", undefined],
   ["lib/cgroup/v1.ts", 'const file = "cpu.cfs_quota_us";', undefined],
   ["lib/shim/launch.sh", "echo 0 > cgroup.procs", undefined],
+  ["lib/logs/gaps.ts", "await Deno.writeFile(path, line, { append: true });", /regular_file\.ts/],
+  ["lib/executor/slurm/place.ts", "Deno.writeFile(path, line, { createNew: true });", undefined],
   ["lib/novelty.ts", "", /belongs to no room/],
   ["lib/novelty/file.ts", "", /belongs to no room/],
   ["client/novelty.ts", "", /belongs to no room/],

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers";
 import { type GrowthNews, GrowthSignal } from "../../lib/logs/growth.ts";
 import { WriteEvents } from "../../lib/logs/write_events.ts";
+import { RegularFile } from "../../lib/regular_file.ts";
 import { inTime, until } from "../support/wait.ts";
 
 const NEVER = new AbortController().signal;
@@ -184,10 +185,10 @@ Deno.test("GrowthSignal: what was noticed before a reader came back is not misse
   await file.events.first();
   await file.append(1);
   await first;
-  const { stat } = Deno;
+  const { lstat } = Deno;
   const noticed = Promise.withResolvers<void>();
-  Deno.stat = async (...args) => {
-    const info = await stat(...args);
+  Deno.lstat = async (...args) => {
+    const info = await lstat(...args);
     if (info.size === 2) setTimeout(noticed.resolve, 0);
     return info;
   };
@@ -195,7 +196,7 @@ Deno.test("GrowthSignal: what was noticed before a reader came back is not misse
     await file.append(1);
     await inTime("the event", noticed.promise, DEADLINE_MS);
   } finally {
-    Deno.stat = stat;
+    Deno.lstat = lstat;
   }
   await file.beyond(1);
 });
@@ -264,14 +265,14 @@ Deno.test("GrowthSignal: a watch that ends by itself is not begun again at once"
   };
   const waiting = file.beyond(0);
   await file.events.first();
-  const { stat } = Deno;
+  const { lstat } = Deno;
   let looks = 0;
-  Deno.stat = (...args) => {
+  Deno.lstat = (...args) => {
     looks++;
-    return stat(...args);
+    return lstat(...args);
   };
   await until("the next looks", () => looks >= 5, DEADLINE_MS);
-  Deno.stat = stat;
+  Deno.lstat = lstat;
   await file.append(1);
   await waiting;
   WriteEvents.begin = begin;
@@ -292,12 +293,12 @@ Deno.test("GrowthSignal: readers of a file that was removed wait for the end", a
 
 Deno.test("GrowthSignal: of a file that another machine writes, each look opens it anew", async () => {
   await using file = await GrowingFile.make("polling");
-  const { open } = Deno;
+  const { size } = RegularFile.prototype;
   let looks = 0;
   const looked = Promise.withResolvers<void>();
-  Deno.open = (...args) => {
+  RegularFile.prototype.size = function () {
     if (++looks === 3) looked.resolve();
-    return open(...args);
+    return size.call(this);
   };
   try {
     const waiting = file.beyond(0);
@@ -309,7 +310,7 @@ Deno.test("GrowthSignal: of a file that another machine writes, each look opens 
     await file.append(1);
     await next;
   } finally {
-    Deno.open = open;
+    RegularFile.prototype.size = size;
   }
 });
 

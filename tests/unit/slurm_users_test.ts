@@ -3,10 +3,11 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { answerTo } from "../../lib/executor/slurm/control.ts";
-import { ForgedFileError, readNodeFile, replaceFile } from "../../lib/executor/slurm/node_file.ts";
+import { readNodeFile } from "../../lib/executor/slurm/node_file.ts";
 import { readNodeRecord } from "../../lib/executor/slurm/node_record.ts";
 import { JobFolders } from "../../lib/job/folder.ts";
 import { OutputLog } from "../../lib/logs.ts";
+import { ForgedFileError, replaceFile } from "../../lib/regular_file.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { FAKE_USER, FakeNode, FakeSlurm } from "../support/fake_slurm.ts";

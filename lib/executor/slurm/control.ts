@@ -7,7 +7,8 @@
  */
 import { join } from "node:path";
 import type { SignalName } from "../../../common/signals.ts";
-import { readNodeFile, replaceFile } from "./node_file.ts";
+import { replaceFile } from "../../regular_file.ts";
+import { readNodeFile } from "./node_file.ts";
 
 /** What a listener does. */
 export type Order =

@@ -14,7 +14,8 @@ import { LAUNCH_RECORD_FILE, WITHDRAWN } from "../job_files.ts";
 import { endingOf, EXIT_LINE, parseLaunchRecord } from "../launch_record.ts";
 import { parseLaunchReport } from "../launch_report.ts";
 import { escapeUnprintable } from "../../../common/printable.ts";
-import { ForgedFileError, readNodeFile } from "./node_file.ts";
+import { ForgedFileError } from "../../regular_file.ts";
+import { readNodeFile } from "./node_file.ts";
 
 /** A launcher fills 4 KiB with blanks, and its counters take a little more. */
 export const MAX_RECORD_BYTES = 64 * 1024;
@@ -61,7 +62,7 @@ export async function readNodeRecord(
     return file && parseNodeRecord(file.text, { commandName, writtenAtMs: file.writtenAtMs });
   } catch (error) {
     if (!(error instanceof ForgedFileError)) throw error;
-    return { writtenAtMs: Date.now(), forged: error.message };
+    return { writtenAtMs: Date.now(), forged: error.found };
   }
 }
 

@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import { withdraw } from "../job_files.ts";
-import { ForgedFileError, readNodeFile } from "./node_file.ts";
+import { ForgedFileError } from "../../regular_file.ts";
+import { readNodeFile } from "./node_file.ts";
 import { MAX_RECORD_BYTES } from "./node_record.ts";
 import { scripts } from "../../shim/scripts.ts";
 import { runScript, ScriptTimeoutError } from "../../shim/shell.ts";
@@ -190,7 +191,7 @@ async function ownerIn(file: string): Promise<string> {
     return (await readNodeFile(file, { maxBytes: MAX_RECORD_BYTES }))?.text.trim() ?? "";
   } catch (error) {
     if (!(error instanceof ForgedFileError)) throw error;
-    throw new Error(`${error.message} is in the place of ${file}: look who has put it there`);
+    throw new Error(`${error.found} is in the place of ${file}: look who has put it there`);
   }
 }
 

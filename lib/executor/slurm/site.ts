@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import { log } from "../../log.ts";
 import { type RunCommand, wordsOf } from "./commands.ts";
-import { readNodeFile, replaceFile } from "./node_file.ts";
+import { replaceFile } from "../../regular_file.ts";
+import { readNodeFile } from "./node_file.ts";
 
 /** A site, for one who submits jobs there. */
 export interface Site {

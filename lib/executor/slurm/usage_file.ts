@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { parseUsage } from "../../cgroup/counters.ts";
 import type { Usage } from "../../cgroup/types.ts";
 import { parseCounters } from "../launch_record.ts";
-import { ForgedFileError, readNodeFile, replaceFile } from "./node_file.ts";
+import { ForgedFileError, replaceFile } from "../../regular_file.ts";
+import { readNodeFile } from "./node_file.ts";
 
 const USAGE_FILE = "usage";
 const WATCH_FILE = "watch";

@@ -1,60 +1,19 @@
+/** Where the last lines of an output begin. */
 import { strict as assert } from "node:assert";
-import { PositionedFile } from "../../lib/logs/positioned_file.ts";
 import { offsetOfLastLines } from "../../lib/logs/tail.ts";
+import { openRegular, type RegularFile } from "../../lib/regular_file.ts";
 
 /** Opens a file with this text for the time of a test. */
-async function withFile(
-  text: string,
-  body: (file: PositionedFile, seeks: () => number) => Promise<void>,
-): Promise<void> {
-  const path = await Deno.makeTempFile({ prefix: "job-worker-positioned-" });
+async function withFile(text: string, body: (file: RegularFile) => Promise<void>): Promise<void> {
+  const path = await Deno.makeTempFile({ prefix: "job-worker-tail-" });
   try {
     await Deno.writeTextFile(path, text);
-    using opened = await Deno.open(path);
-    let seeks = 0;
-    const seek = opened.seek.bind(opened);
-    opened.seek = (...args) => {
-      seeks++;
-      return seek(...args);
-    };
-    await body(new PositionedFile(opened), () => seeks);
+    await using file = await openRegular(path);
+    await body(file);
   } finally {
     await Deno.remove(path);
   }
 }
-
-async function read(file: PositionedFile, offset: number, length: number): Promise<string> {
-  const buffer = new Uint8Array(length);
-  return new TextDecoder().decode(buffer.subarray(0, await file.read(buffer, offset)));
-}
-
-Deno.test("PositionedFile: reads from any offset, and seeks only where it must", async () => {
-  await withFile("0123456789", async (file, seeks) => {
-    assert.equal(await file.size(), 10);
-    assert.equal(await read(file, 0, 3), "012");
-    assert.equal(await read(file, 3, 3), "345");
-    assert.equal(seeks(), 0);
-    assert.equal(await read(file, 1, 2), "12");
-    assert.equal(await read(file, 3, 20), "3456789");
-    assert.equal(await read(file, 10, 5), "");
-    assert.equal(seeks(), 1);
-    assert.equal(await read(file, 0, 2), "01");
-    assert.equal(await read(file, 5, 2), "56");
-    assert.equal(seeks(), 3);
-    assert.equal(await read(file, 100, 5), "");
-    assert.equal(await read(file, 9, 5), "9");
-  });
-});
-
-Deno.test("PositionedFile.readFully: all that was asked for, or up to the end", async () => {
-  const text = "x".repeat(3_000_000) + "end";
-  await withFile(text, async (file) => {
-    assert.equal((await file.readFully(0, text.length)).length, text.length);
-    assert.equal(new TextDecoder().decode(await file.readFully(text.length - 3, 100)), "end");
-    assert.equal((await file.readFully(text.length, 1)).length, 0);
-    assert.equal((await file.readFully(5, 0)).length, 0);
-  });
-});
 
 Deno.test("offsetOfLastLines: looks at nothing before the beginning, and nothing behind the end", async () => {
   await withFile("a\nbb\nccc\ndddd\n", async (file) => {
@@ -100,7 +59,7 @@ Deno.test("offsetOfLastLines: a search whose caller has gone reads no further", 
       if (++reads === 2) caller.abort();
       return Promise.resolve(new Uint8Array(length));
     },
-  } as unknown as PositionedFile;
+  };
   await offsetOfLastLines(file, 1, { begin: 0, end: 1e8 }, { signal: caller.signal });
   assert.equal(reads, 2);
 });
