@@ -4,6 +4,7 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { Cluster } from "../support/cluster/cluster.ts";
 import { Job, type Wanted } from "../conformance/site.ts";
+import { USER_CASES } from "../conformance/user_cases.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { ClusterSite } from "../support/cluster/cluster_site.ts";
 import { whyNoCluster } from "../support/cluster/given_site.ts";
@@ -57,6 +58,8 @@ test("a job runs as its user with his groups, and is given its variables, stoppe
   await job.stop(200);
   assert.equal((await job.exited()).signal, 9);
 });
+
+for (const { name, holds } of USER_CASES) test(`conformance: ${name}`, () => holds(site));
 
 test("a user reaches neither another's job nor what is the server's in the folder of his own", async () => {
   const victim = await Job.script(site, "echo precious; sleep 1000", NOBODY);

@@ -1,21 +1,16 @@
 /** What every executor holds, case by case; what one cannot do it passes over, by its capabilities. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { JobError, messageOf } from "../../lib/errors.ts";
+import { JobError } from "../../lib/errors.ts";
 import type { Capabilities } from "../../lib/executor.ts";
 import { InputFolder } from "../../lib/input/folder.ts";
 import { HeldInput } from "../../lib/input/held_input.ts";
 import { isSettled } from "../support/settled.ts";
 import { until } from "../support/wait.ts";
-import { Job, type Site, type Wanted } from "./site.ts";
-
-/** One thing that an executor holds. */
-export interface Case {
-  readonly name: string;
-  /** @returns What the executor lacks for it, as in "has no queue"; undefined: nothing. */
-  readonly lacks?: (capabilities: Capabilities) => string | undefined;
-  readonly holds: (site: Site) => Promise<void>;
-}
+import { assertRefused, type Case } from "./case.ts";
+import { EVENT_CASES } from "./event_cases.ts";
+import { Job } from "./site.ts";
+import { ONE_USER_CASES, USER_CASES } from "./user_cases.ts";
 
 /** A job that this text is in whose processes' command lines: nothing else has it. */
 function mark(): string {
@@ -30,26 +25,6 @@ function daemonOf(word: string): string {
 /** Waits until no process has a mark. */
 async function untilGone(job: Job, word: string): Promise<void> {
   await until(`${word} to be gone`, async () => (await job.processesWith(word)).length === 0);
-}
-
-/** A start that cannot be is refused at once, or ends as a job that never ran, in the same words. */
-async function assertRefused(
-  site: Site,
-  command: readonly string[],
-  { message, ...wanted }: Wanted & { readonly message: RegExp },
-): Promise<void> {
-  let reason: string;
-  try {
-    const job = await Job.submit(site, command, wanted);
-    const ending = await job.ended();
-    assert(ending.kind === "never-ran", JSON.stringify(ending));
-    reason = ending.reason;
-  } catch (error) {
-    if (!(error instanceof JobError)) throw error;
-    assert(!site.executor.capabilities.queues || error.kind !== "internal", error.message);
-    reason = messageOf(error);
-  }
-  assert.match(reason, message);
 }
 
 function noQueue({ queues }: Capabilities): string | undefined {
@@ -451,6 +426,17 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: "refuses what only a host has",
+    lacks: ({ queues }) => queues ? undefined : "leaves that to the server",
+    async holds(site) {
+      const queue = { queue: "night" };
+      await assertRefused(site, ["true"], {
+        settings: { queue },
+        message: /--queue needs a server that runs jobs on its own host.*--partition/,
+      });
+    },
+  },
+  {
     name: "keeps a job waiting until its time, and takes it back",
     lacks: noQueue,
     async holds(site) {
@@ -514,4 +500,7 @@ export const CASES: readonly Case[] = [
       assert.equal(await job.output(), "100\n");
     },
   },
+  ...USER_CASES,
+  ...ONE_USER_CASES,
+  ...EVENT_CASES,
 ];
