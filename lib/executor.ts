@@ -158,6 +158,13 @@ export interface ProcessState {
   readonly state: string;
 }
 
+/** A group of the host that jobs run on. */
+export interface FoundGroup {
+  readonly name: string;
+  /** Whether the user who was named is in it. */
+  readonly hasUser: boolean;
+}
+
 /** Runs jobs. Does not depend on clients or streams. */
 export interface Executor {
   readonly capabilities: Capabilities;
@@ -231,6 +238,13 @@ export interface Executor {
    * @throws {JobError} "precondition" where the host cannot be asked.
    */
   accountOf(uid: number): Promise<string | undefined>;
+
+  /**
+   * The group that a name or a gid stands for on the host that jobs run on; undefined: there is none.
+   *
+   * @throws {JobError} "invalid" where there is no such user, "precondition" where the host cannot be asked.
+   */
+  groupOf(user: string, group: string): Promise<FoundGroup | undefined>;
 
   /** Holds the disk limits of running jobs also on disks that have come since their start. */
   holdDiskLimits(

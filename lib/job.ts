@@ -151,9 +151,10 @@ export class JobManager {
   }
 
   /**
-   * Gives a request that names its user by a uid the user's name, by which rules know it.
+   * Gives a request that names its user by a uid, or its group by a gid, the name by which rules know it, and
+   * tells whether the user is in the group.
    *
-   * @throws {JobError} "invalid" where the host has no such user; "precondition" where it cannot be asked.
+   * @throws {JobError} "invalid" where the host has no such user or group; "precondition" where it cannot be asked.
    */
   withUserNamed(request: JobRequest): Promise<JobRequest> {
     return withUserNamed(request, this.#parts.executor);

@@ -59,7 +59,10 @@ export function defineStartOptions(command: Command): void {
   add(new Option("--env-file <file>", "variables from a file, NAME=VALUE on each line"), process);
   add(new Option("-C, --cwd <dir>", "the working directory on the server (default: /)"), process);
   add(
-    new Option("-u, --user <user>", "whom the job runs as on the server's host: a name or a uid"),
+    new Option(
+      "-u, --user <user>",
+      "whom the job runs as on the server's host: a name or a uid, or USER:GROUP",
+    ),
     process,
   );
   add(

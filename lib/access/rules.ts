@@ -3,7 +3,7 @@ import { JobError, quoted } from "../errors.ts";
 import type { JobRequest } from "../model/request.ts";
 import { MAPPED_USER } from "../model/mapped_user.ts";
 import { OWNER_UID } from "../model/owner_uids.ts";
-import { DEFAULT_SETTINGS } from "../model/settings.ts";
+import { DEFAULT_SETTINGS, userText } from "../model/settings.ts";
 import type { Caller } from "../rbac.ts";
 import {
   ANY_WORD,
@@ -62,7 +62,7 @@ export class AccessRules {
   requireStart(caller: Caller, request: JobRequest): void {
     const { command, settings, secrets } = request;
     const rules = this.#rulesOf(caller);
-    this.#requireUser(caller, rules, settings.user);
+    this.#requireUser(caller, rules, request);
     const words = [command.name, ...command.args];
     const used = optionsOf(request);
     const demanded = rules.flatMap(({ isolation = [] }) => isolation);
@@ -107,7 +107,12 @@ export class AccessRules {
     }
   }
 
-  #requireUser(caller: Caller, rules: readonly Rule[], user: string): void {
+  #requireUser(
+    caller: Caller,
+    rules: readonly Rule[],
+    { settings, isOfItsGroup }: JobRequest,
+  ): void {
+    const { user, group } = settings;
     const lists = rules.flatMap(({ users }) => users === undefined ? [] : [users]);
     // A uid that only the caller's own jobs have gives nobody another user's rights. Without a rule: who may run jobs as root may run them as anyone.
     const isAllowed = lists.length === 0
@@ -115,11 +120,22 @@ export class AccessRules {
       ? user === this.#defaultUser || this.#defaultUser === MAPPED_USER ||
         this.#defaultUser === "root" && rules.every(({ commands }) => commands === undefined)
       : user === OWNER_UID || lists.every((users) => users.includes(user));
-    if (isAllowed) return;
+    const text = userText(settings);
+    // With another group a job has what that group has: root's own files, where it is docker or disk. And an
+    // allowed command does other things.
+    const isFree = group === undefined ||
+      isOfItsGroup === true && rules.every(({ commands }) => commands === undefined);
+    const isNamed = group !== undefined && lists.length > 0 &&
+      lists.every((users) => users.includes(text));
+    if (isNamed || isAllowed && isFree) return;
+    if (isAllowed) {
+      const problem = isOfItsGroup === true ? "" : `${user} is not in the group ${group}, and `;
+      throw denied(`${problem}no rule lets ${caller.name} run jobs as ${text}`);
+    }
     const [first = [], ...others] = lists;
     const usable = first.filter((name) => others.every((users) => users.includes(name)));
     const hint = usable.length === 0 ? "" : `, only as ${usable.join(" or ")} (--user)`;
-    throw denied(`${caller.name} may not run jobs as ${user}${hint}`);
+    throw denied(`${caller.name} may not run jobs as ${text}${hint}`);
   }
 
   #rulesOf({ name, roles }: Caller): Rule[] {

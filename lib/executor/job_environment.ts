@@ -72,6 +72,7 @@ export async function entryEnvironment(
     job_worker_program: finding?.file ?? "",
     job_worker_interpreter: finding?.unless ?? "",
     job_worker_user: user === DEFAULT_SETTINGS.user ? "" : user,
+    job_worker_primary_group: settings.group ?? "",
     job_worker_input: settings.openStdin ? "stream" : input.length > 0 ? "file" : "",
     job_worker_priority: String(queue?.nice || ""),
     job_worker_open_files: String(openFiles ?? ""),

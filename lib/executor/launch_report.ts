@@ -64,6 +64,11 @@ function refusal(kind: string, commandName: string, details: readonly string[]):
         "invalid",
         `Cannot start the job: the server's host has no user ${quoted(details[0] ?? "")}`,
       );
+    case "group":
+      return new JobError(
+        "invalid",
+        `Cannot start the job: the server's host has no group ${quoted(details[0] ?? "")}`,
+      );
     case "check":
       return new JobError(
         "precondition",

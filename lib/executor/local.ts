@@ -20,6 +20,7 @@ import type {
   Capabilities,
   EngineStatus,
   Executor,
+  FoundGroup,
   Handle,
   JobRef,
   LimitName,
@@ -40,7 +41,7 @@ import { DEFAULT_SETTINGS, type JobSettings } from "../model/settings.ts";
 import type { SignalName } from "../../common/signals.ts";
 import { scripts } from "../shim/scripts.ts";
 import { quoteForShell, runScript } from "../shim/shell.ts";
-import { accountOf } from "./accounts.ts";
+import { accountOf, groupOf } from "./accounts.ts";
 import { AdoptedJobs } from "./adoption.ts";
 import { DiskLimits } from "./disk_limits.ts";
 import { insistOnDiscarding, readCounters, removeEmptyGroups } from "./group_files.ts";
@@ -270,6 +271,10 @@ export class LocalExecutor implements Executor {
 
   accountOf(uid: number): Promise<string | undefined> {
     return accountOf(uid);
+  }
+
+  groupOf(user: string, group: string): Promise<FoundGroup | undefined> {
+    return groupOf(user, group);
   }
 
   async holdDiskLimits(

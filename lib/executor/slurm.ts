@@ -390,6 +390,10 @@ export class SlurmExecutor implements Executor {
   }
 
   /** The node's launcher sets them for the disks that it has. */
+  groupOf(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   async holdDiskLimits(): Promise<void> {}
 
   usages(jobs: readonly JobRef[]): Promise<Usage[]> {

@@ -22,7 +22,7 @@ import { hasEnded, type JobRecord, ownLimitsOf } from "../model/record.ts";
 import { readAskedLimits } from "../model/asked_limits.ts";
 import { type LimitChange, readLimitChange } from "../model/limit_change.ts";
 import type { JobRequest } from "../model/request.ts";
-import { DEFAULT_SETTINGS, readSettings } from "../model/settings.ts";
+import { DEFAULT_SETTINGS, readSettings, userText } from "../model/settings.ts";
 import { waitsOnHost } from "../model/queue.ts";
 import { traceVariables } from "./trace_context.ts";
 
@@ -262,12 +262,12 @@ export function toQueryResponse(
 ): QueryResponse {
   const { command, state, limits, owner, firstOffset, timedOut = false } = record;
   const { settings = DEFAULT_SETTINGS, stoppedBy = "" } = record;
-  const { title, labels, user, workingDirectory, isolation, timeoutMs, graceMs } = settings;
+  const { title, labels, workingDirectory, isolation, timeoutMs, graceMs } = settings;
   const common = {
     jobID: record.id,
     title,
     labels,
-    user,
+    user: userText(settings),
     workingDirectory,
     isolation,
     timeoutMs,

@@ -12,6 +12,8 @@ export interface JobRequest {
   readonly command: Command;
   readonly settings: JobSettings;
   readonly secrets: JobSecrets;
+  /** Its user is known to be in the group of `settings`, on the host that it runs on. */
+  readonly isOfItsGroup?: true;
   /** The limits that the client asks for; none may be above the server's. */
   readonly limits: Readonly<Limits>;
 }

@@ -21,6 +21,8 @@ export interface Isolation {
 export interface JobSettings {
   /** A name of this host's users, or a uid of `--owner-uids`. */
   readonly user: string;
+  /** The name of the group that it has in place of its user's first one; in requests also a gid. */
+  readonly group?: string;
   /** Absolute. */
   readonly workingDirectory: string;
   /** Permissions that the job's new files do not get (umask(2)). */
@@ -155,7 +157,7 @@ export function readSettings(
     );
   }
   const settings: JobSettings = {
-    user: asked.user === "" ? defaultUser : checkUser(asked.user),
+    ...(asked.user === "" ? { user: defaultUser } : readUser(asked.user)),
     workingDirectory: checkFolder(asked.workingDirectory || DEFAULT_SETTINGS.workingDirectory),
     umask,
     timeoutMs,
@@ -234,11 +236,25 @@ export function isUid(text: string): boolean {
   return UID.test(text) && Number(text) <= MAX_UID;
 }
 
-function checkUser(user: string): string {
-  if (isUserName(user) || isUid(user)) return user;
-  throw refusal(
-    `${quoted(user)} is not a valid user: expected a name or a uid of the server's host`,
-  );
+/** Reads `USER` or `USER:GROUP`. */
+function readUser(text: string): Pick<JobSettings, "user" | "group"> {
+  const [user = "", ...rest] = text.split(":");
+  const group = rest.length === 0 ? undefined : rest.join(":");
+  for (const name of group === undefined ? [user] : [user, group]) {
+    if (isUserName(name) || isUid(name)) continue;
+    throw refusal(
+      `${
+        quoted(name)
+      } is not a valid user: expected a name or a uid of the server's host, or such a ` +
+        "user, a colon and a group",
+    );
+  }
+  return { user, ...(group === undefined ? {} : { group }) };
+}
+
+/** Whom a job runs as, as a start writes it. */
+export function userText({ user, group }: Pick<JobSettings, "user" | "group">): string {
+  return group === undefined ? user : `${user}:${group}`;
 }
 
 function checkFolder(path: string): string {

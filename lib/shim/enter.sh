@@ -6,6 +6,7 @@
 #   job_worker_enter (this text)    job_worker_started (the line that tells the launcher of the start)
 #   job_worker_isolation (of tmp, network, processes)    job_worker_folder
 #   job_worker_user, job_worker_group (numbers), job_worker_groups (setpriv's option); empty: stay root
+#   job_worker_primary_group, for the launcher (a name, for job_worker_group); empty: the user's own
 #   job_worker_program (a file with which something is wrong, as root sees it; or only if
 #   job_worker_interpreter, unless empty, is no program for the user)
 #   job_worker_names, and for each of them job_worker_env_NAME
@@ -152,6 +153,7 @@ done 2>/dev/null
 unset job_worker_line job_worker_stage job_worker_name job_worker_reason job_worker_setpriv \
   job_worker_check_seconds job_worker_status job_worker_words job_worker_set job_worker_env job_worker_nice \
   job_worker_enter job_worker_isolation job_worker_user job_worker_group job_worker_groups \
+  job_worker_primary_group \
   job_worker_folder job_worker_names job_worker_others job_worker_started job_worker_input \
   job_worker_umask job_worker_priority job_worker_open_files job_worker_program job_worker_interpreter
 exec "$@"

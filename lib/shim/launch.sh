@@ -65,6 +65,7 @@ prepare_entry() {
         ;;
     esac
     set_user "$entry"
+    [ -z "$job_worker_primary_group" ] || set_group
   fi
 }
 
@@ -76,6 +77,13 @@ set_user() { # LINE of passwd(5)
   # By number from here on, so that the name is looked up only once.
   job_worker_user=$3 HOME=$6
   export job_worker_user job_worker_group="$4" job_worker_groups
+}
+
+# All the user's groups stay. With own_program getent before.
+set_group() {
+  entry=$("$program" group -- "$job_worker_primary_group") || refuse group "$job_worker_primary_group"
+  entry=${entry#*:*:}
+  job_worker_group=${entry%%:*}
 }
 
 # In the job's groups. On cgroup v1, whose files do not tell, also in those that the job has made.

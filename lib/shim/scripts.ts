@@ -14,6 +14,7 @@ import enter from "./enter.sh" with { type: "text" };
 import feed from "./feed.sh" with { type: "text" };
 import findCommand from "./find_command.sh" with { type: "text" };
 import formats from "./formats.sh" with { type: "text" };
+import group from "./group.sh" with { type: "text" };
 import launchRecord from "./launch_record.sh" with { type: "text" };
 import launch from "./launch.sh" with { type: "text" };
 import listen from "./listen.sh" with { type: "text" };
@@ -55,6 +56,7 @@ export const scripts = {
   enter: stripComments(findCommand + ownProgram + enter),
   engine: stripComments(engine),
   formats: stripComments(formats),
+  group: stripComments(ownProgram + group),
   launch: stripComments(
     signalAll + remove + parseStat + setLimits + ending + copy + feed + findCommand +
       ownProgram + launchRecord + launch,

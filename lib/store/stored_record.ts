@@ -69,6 +69,7 @@ const ENGINE = v.object({
 
 const SETTINGS = v.object({
   user: v.string(),
+  group: v.exactOptional(v.string()),
   workingDirectory: v.string(),
   umask: INTEGER,
   timeoutMs: INTEGER,

@@ -94,8 +94,8 @@ Deno.test("rules: a person starts listed commands only, and touches own jobs onl
 Deno.test("rules: methods are taken away, and whom jobs may run as is given", async () => {
   await using place = await startWithRules({
     rules: [
-      { role: "writer", users: ["nobody", "daemon"] },
-      { name: "alice", users: ["nobody"] },
+      { role: "writer", users: ["nobody", "daemon", "nobody:games"] },
+      { name: "alice", users: ["nobody", "nobody:games"] },
       { role: "reader", methods: ["Query", "List"] },
     ],
   });
@@ -106,6 +106,16 @@ Deno.test("rules: methods are taken away, and whom jobs may run as is given", as
   await endOf(alice, id);
   assert.equal(await alice.text(id), "nobody\n");
   await assertStatus(alice.script("id", { user: "daemon" }), status.PERMISSION_DENIED, /daemon/);
+  const grouped = await alice.script("id -gn; id -Gn; env | grep job_worker", {
+    user: "nobody:60",
+  });
+  assert.equal((await endOf(alice, grouped)).user, "nobody:games");
+  assert.equal(await alice.text(grouped), "games\ngames nogroup\n");
+  await assertStatus(
+    alice.script("id", { user: "nobody:disk" }),
+    status.PERMISSION_DENIED,
+    /nobody is not in the group disk/,
+  );
   await bob.query(id);
   await bob.list();
   await assertStatus(bob.output(id), status.PERMISSION_DENIED, /bob may not call Stream/);

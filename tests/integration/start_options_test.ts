@@ -464,6 +464,7 @@ Deno.test("Start: nice values, limits of open files and uids are the job's, also
     [{ openFiles: 100 }, "0\n100\n100\nroot\n"],
     [{ nice: 19, openFiles: 4096, user: uid, isolation: ISOLATED }, `19\n4096\n4096\n${USER}\n`],
     [{ user: "0" }, "0\n4096\n4096\nroot\n"],
+    [{ user: "irc:39", isolation: ISOLATED }, "0\n4096\n4096\nirc\n"],
   ];
   for (const [request, expected] of cases) {
     const { id, text } = await runScript(client, show, request);
@@ -480,6 +481,9 @@ Deno.test("Start: nice values, limits of open files and uids are the job's, also
     [{ nice: -1 }, status.INVALID_ARGUMENT, /nice value is 0 to 19/],
     [{ user: "4294967000" }, status.INVALID_ARGUMENT, /no user for uid 4294967000/],
     [{ user: "4294967296" }, status.INVALID_ARGUMENT, /is not a valid user/],
+    [{ user: `${USER}:root` }, status.PERMISSION_DENIED, /is not in the group root/],
+    [{ user: `${USER}:0` }, status.PERMISSION_DENIED, /is not in the group root/],
+    [{ user: `${USER}:no-such` }, status.INVALID_ARGUMENT, /has no group "no-such"/],
   ];
   for (const [request, code, message] of refusals) {
     await assertStatus(client.script("true", request), code, message);

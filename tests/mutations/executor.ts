@@ -67,7 +67,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an adopted job's limits are written into groups that it does not have",
     file: "lib/cgroup.ts",
-    from: "const group = groups.find((path) => path.startsWith(`${hierarchy.folder}/`));",
+    from: "const group = groupIn(hierarchy);",
     to: "const group: string | undefined = `${hierarchy.folder}/${host.parent}/job`;",
     tests: ["limit_update"],
   },

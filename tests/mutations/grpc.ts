@@ -655,6 +655,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["access_rules"],
   },
   {
+    name: "a job has the rights of a group that its user is not in",
+    file: "lib/access/rules.ts",
+    from: "isOfItsGroup === true && rules.every(",
+    to: "rules.every(",
+    tests: ["access_rules"],
+  },
+  {
+    name: "a user that a rule names may have any of its groups for an allowed command",
+    file: "lib/access/rules.ts",
+    from: "isOfItsGroup === true && rules.every(({ commands }) => commands === undefined);",
+    to: "isOfItsGroup === true;",
+    tests: ["access_rules"],
+  },
+  {
     name: "the server's user needs no rule about users",
     file: "lib/access/rules.ts",
     from: "lists.every((users) => users.includes(user));",

@@ -3,10 +3,24 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a job of root is started with a group that nothing checks",
+    file: "lib/job/user_names.ts",
+    from: "if (settings.user === DEFAULT_SETTINGS.user) {",
+    to: 'if (settings.user === "") {',
+    tests: ["user_names"],
+  },
+  {
+    name: "who is in a group is told by its line",
+    file: "lib/executor/accounts.ts",
+    from: "return { name, hasUser: gids.includes(gid) };",
+    to: "return { name, hasUser: printed.includes(user) };",
+    tests: ["user_names"],
+  },
+  {
     name: "a rule that names users is passed by with a uid",
     file: "lib/job/user_names.ts",
-    from: "return { ...request, settings: { ...settings, user: name } };",
-    to: "return request;",
+    from: "if (name !== undefined && isUserName(name)) return name;",
+    to: "if (name !== undefined && isUserName(name)) return user;",
     tests: ["user_names"],
   },
   {

@@ -184,6 +184,16 @@ export class FakeExecutor implements Executor {
     return this.accounts.get(uid);
   }
 
+  /** `nobody` is in the group `nogroup` (65534) alone, and there is `docker` (999). */
+  async groupOf(user: string, group: string) {
+    await Promise.resolve();
+    this.failures.check("groupOf");
+    if (["nogroup", "65534"].includes(group)) {
+      return { name: "nogroup", hasUser: user === "nobody" };
+    }
+    return ["docker", "999"].includes(group) ? { name: "docker", hasUser: false } : undefined;
+  }
+
   async holdDiskLimits(jobs: readonly { jobId: string; limits: unknown }[]): Promise<void> {
     await Promise.resolve();
     this.calls.push(`holdDiskLimits ${JSON.stringify(jobs)}`);

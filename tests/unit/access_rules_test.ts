@@ -71,6 +71,40 @@ Deno.test("AccessRules: a rule says in which queues jobs may start, and whether 
   assert.throws(() => rulesOf([{ name: "alice", queues: ["a b"] }]), /name of a queue/);
 });
 
+Deno.test("AccessRules: a group that the job's user is not in needs a rule with both names", () => {
+  const asked = (group: string | undefined, isOfItsGroup: boolean, user = "nobody") => ({
+    ...request(["true"], { user, ...(group !== undefined && { group }) }),
+    ...(isOfItsGroup && { isOfItsGroup: true as const }),
+  });
+  const none = rulesOf([]);
+  none.requireStart(ALICE, asked("nogroup", true));
+  const refusal =
+    /nobody is not in the group docker, and no rule lets alice run jobs as nobody:docker/;
+  assertDenied(() => none.requireStart(ALICE, asked("docker", false)), refusal);
+  const plain = rulesOf([{ name: "alice", users: ["nobody"] }]);
+  plain.requireStart(ALICE, asked("nogroup", true));
+  assertDenied(() => plain.requireStart(ALICE, asked("docker", false)), refusal);
+  const named = rulesOf([{ name: "alice", users: ["nobody:docker"] }], "nobody");
+  named.requireStart(ALICE, asked("docker", false));
+  for (const other of [asked(undefined, false), asked("disk", false), asked("nogroup", true)]) {
+    assertDenied(() => named.requireStart(ALICE, other), /only as nobody:docker \(--user\)/);
+  }
+  const both = rulesOf([
+    { name: "alice", users: ["nobody", "nobody:docker"] },
+    { role: "writer", users: ["nobody"] },
+  ]);
+  assertDenied(() => both.requireStart(ALICE, asked("docker", false)), refusal);
+  const narrow = rulesOf([{ name: "alice", users: ["nobody"], commands: ["true"] }]);
+  narrow.requireStart(ALICE, asked(undefined, false));
+  assertDenied(() => narrow.requireStart(ALICE, asked("nogroup", true)), /^no rule lets alice/);
+  // A job user of the server is no leave for any group.
+  assertDenied(() => rulesOf([], "nobody").requireStart(ALICE, asked("docker", false)), refusal);
+  assertDenied(
+    () => none.requireStart(ALICE, asked("root", false, "backup")),
+    /not in the group root/,
+  );
+});
+
 Deno.test("AccessRules: every rule for the caller must allow it", () => {
   const rules = rulesOf([
     { role: "writer", methods: ["Start", "Stop"] },

@@ -6,6 +6,7 @@ import {
   DEFAULT_SETTINGS,
   readSettings,
   readSignal,
+  userText,
 } from "../../lib/model/settings.ts";
 import { looksLikeId } from "../../common/job_id.ts";
 
@@ -80,10 +81,14 @@ Deno.test("readSettings: names that a kernel file, a shell or a log line could m
       "a b",
       "../x",
       "a/b",
-      "a:b",
+      "a:",
+      ":b",
+      "a:b:c",
+      "a: b",
+      "a:b/c",
       "a\nb",
       "$(id)",
-      "1000:1000",
+      "1000:1000:1000",
       "x".repeat(65),
     ]
   ) {
@@ -94,6 +99,13 @@ Deno.test("readSettings: names that a kernel file, a shell or a log line could m
     const user of ["00", "01", "-1", "+1", " 1", "1 ", "0x1", "1e3", "4294967295", "4294967296"]
   ) {
     assertRefused({ user }, /is not a valid user/);
+    assertRefused({ user: `nobody:${user}` }, /is not a valid user/);
+    assertRefused({ user: `${user}:nogroup` }, /is not a valid user/);
+  }
+  for (const text of ["nobody:docker", "1000:1000"]) {
+    const { settings } = readSettings({ ...NOTHING, user: text }, "root");
+    assert.deepEqual([settings.user, settings.group], text.split(":"));
+    assert.equal(userText(settings), text);
   }
   for (const user of ["0", "1000", "4294967294"]) {
     assert.equal(readSettings({ ...NOTHING, user }, "root").settings.user, user);

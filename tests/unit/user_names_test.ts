@@ -1,6 +1,6 @@
-/** Users that starts name by a uid. */
+/** Users that starts name by a uid, and groups. */
 import { strict as assert } from "node:assert";
-import { accountOf, readAccount } from "../../lib/executor/accounts.ts";
+import { accountOf, groupOf, readAccount, readGroup } from "../../lib/executor/accounts.ts";
 import { requireNoCluster } from "../../lib/model/queue.ts";
 import { assertJobError } from "../support/job_errors.ts";
 import { JobHost, requestOf } from "../support/job_host.ts";
@@ -20,6 +20,43 @@ Deno.test("withUserNamed: over a cluster the executor refuses users, by whatever
   await using host = await JobHost.open({}, { users: false });
   const request = requestOf({ user: "33" });
   assert.equal(await host.manager.withUserNamed(request), request);
+});
+
+Deno.test("withUserNamed: a group is there, has a name, and it is known whether its user is in it", async () => {
+  await using host = await JobHost.open();
+  const named = async (user: string, group: string) => {
+    const { settings, isOfItsGroup } = await host.manager.withUserNamed(requestOf({ user, group }));
+    return [settings.user, settings.group, isOfItsGroup];
+  };
+  assert.deepEqual(await named("nobody", "65534"), ["nobody", "nogroup", true]);
+  assert.deepEqual(await named("33", "nogroup"), ["www-data", "nogroup", undefined]);
+  assert.deepEqual(await named("nobody", "999"), ["nobody", "docker", undefined]);
+  await assertJobError(named("nobody", "absent"), "invalid", /host has no group "absent"/);
+  for (const root of ["root", "0"]) {
+    await assertJobError(named(root, "docker"), "invalid", /leave the group out/);
+  }
+});
+
+Deno.test("readGroup: only exactly this group counts, and only the host says who is in it", () => {
+  const read = (printed: string, group: string) => readGroup(printed, { user: "ann", group });
+  const printed = "group docker:x:999:ann,bob\nmember 1000 33\n";
+  assert.deepEqual(read(printed, "docker"), { name: "docker", hasUser: false });
+  assert.deepEqual(read("group docker:x:999:\nmember 1000 999\n", "999"), {
+    name: "docker",
+    hasUser: true,
+  });
+  assert.deepEqual(read("group docker:x:9:\nmember 1000 999\n", "docker")?.hasUser, false);
+  assert.equal(read(printed, "99"), undefined);
+  assert.equal(read("group 999:x:5:\nmember 5\n", "5555"), undefined);
+  assert.equal(read("member 1000\n", "docker"), undefined);
+  assert.throws(() => read("group docker:x:999:\n", "docker"), /has no user "ann"/);
+  assert.throws(() => read("missing getent (busybox's cannot)\n", "x"), /lacks the program getent/);
+});
+
+Deno.test("groupOf: asks this host", async () => {
+  assert.deepEqual(await groupOf("nobody", "65534"), { name: "nogroup", hasUser: true });
+  assert.deepEqual(await groupOf("nobody", "root"), { name: "root", hasUser: false });
+  assert.equal(await groupOf("nobody", "4294967294"), undefined);
 });
 
 Deno.test("readAccount: only an account with exactly this uid counts", () => {

@@ -113,6 +113,12 @@ export function requirePossible(
       `Cannot start the job: jobs of this server run as ${site.user} on the cluster; leave --user out`,
     );
   }
+  if (settings.group !== undefined) {
+    throw new JobError(
+      "invalid",
+      "Cannot start the job: on a cluster a job has its user's own group; leave the group out of --user",
+    );
+  }
   if (settings.openStdin) {
     throw refusal(
       "a job on a cluster cannot be sent its input while it runs; send up to 2 MiB with the start " +
