@@ -11,6 +11,7 @@ import type { Terminal } from "./terminal.ts";
 import type { JobKind, Verb } from "./command_line/verb.ts";
 import { doctorVerb } from "./verbs/doctor.ts";
 import { eventsVerb } from "./verbs/events.ts";
+import { inputVerb } from "./verbs/input.ts";
 import { listVerb } from "./verbs/list.ts";
 import { killVerb } from "./verbs/kill.ts";
 import { logsVerb } from "./verbs/logs.ts";
@@ -41,6 +42,7 @@ const VERBS: readonly Verb[] = [
   eventsVerb,
   waitVerb,
   runVerb,
+  inputVerb,
   signalVerb,
   updateVerb,
   removeVerb,

@@ -229,11 +229,18 @@ export class JobWorkerClient implements Disposable {
     checkOptions("input", options);
     checkNumber("retryForMs", options.retryForMs);
     checkInput(input);
-    const { retryForMs = DEFAULT_RETRY_FOR_MS, onLost } = options;
+    const { retryForMs = DEFAULT_RETRY_FOR_MS, onLost, keepOpen } = options;
     return await this.#do("input", options, async (signal) => {
       const whole = await resolveJobID(this.#session, jobID, signal);
       const source = inputPieces(input);
-      const sending = { jobID: whole, source, appends: true, retryForMs, onLost };
+      const sending = {
+        jobID: whole,
+        source,
+        appends: true,
+        keepsOpen: keepOpen,
+        retryForMs,
+        onLost,
+      };
       return await sendInput(sending, { session: this.#session, signal });
     });
   }

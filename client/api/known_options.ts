@@ -126,7 +126,7 @@ const EVENTS: Names<EventsOptions> = {
   onLost: true,
   onResumed: true,
 };
-const INPUT: Names<InputOptions> = { ...CONTROL, ...RETRY };
+const INPUT: Names<InputOptions> = { ...CONTROL, ...RETRY, keepOpen: true };
 const WAIT: Names<WaitOptions> = { ...CONTROL, ...RETRY };
 const STATS: Names<StatsOptions> = { ...CONTROL, labels: true, intervalMs: true };
 

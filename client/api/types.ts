@@ -301,7 +301,10 @@ export interface StartOptions extends CallControl {
 export type JobInput = Uint8Array | AsyncIterable<Uint8Array>;
 
 /** How a job's input is sent. */
-export interface InputOptions extends CallControl, RetryOptions {}
+export interface InputOptions extends CallControl, RetryOptions {
+  /** Whether the job's input does not end with this, so that somebody may go on. Default: false. */
+  readonly keepOpen?: boolean | undefined;
+}
 
 /** How a job is stopped. */
 export interface StopOptions extends SignalOptions {

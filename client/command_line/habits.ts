@@ -4,7 +4,7 @@ import { ExitStatus } from "../exit_status.ts";
 
 /** Verbs of other tools, and what they are called here. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
-  attach: "stream",
+  attach: "stream or input",
   cancel: "stop",
   continue: "signal CONT",
   delete: "remove",

@@ -22,6 +22,7 @@ export interface StartOptions extends QueueOptions, LimitOptions {
   readonly umask?: number;
   readonly nofile?: number;
   readonly stdin?: string;
+  readonly openStdin?: true;
   /** `run -i`. */
   readonly interactive?: true;
   /** Milliseconds. */
@@ -76,6 +77,13 @@ export function defineStartOptions(command: Command): void {
       "--stdin <file>",
       "the job's standard input, at most 2 MiB; - is that of this command",
     ),
+    process,
+  );
+  add(
+    new Option(
+      "--open-stdin",
+      "leave the job's standard input open for what the verb input sends",
+    ).conflicts("stdin"),
     process,
   );
   add(
@@ -137,7 +145,7 @@ export async function readJobSpec(
     ...(options.stdin !== undefined && {
       stdin: await readInput(options.stdin, terminal),
     }),
-    openStdin: options.interactive,
+    openStdin: options.interactive ?? options.openStdin,
     timeoutMs: options.timeout,
     stopSignal: options.stopSignal,
     graceMs: options.grace,

@@ -27,10 +27,17 @@ export class InputBuffer {
   /** What comes next. */
   #offset = 0;
   #isEndSent = false;
+  /** Whether the job's input goes on behind this. */
+  #isOpen = false;
 
   /** Whether more should be read. */
   get hasRoom(): boolean {
     return !this.#isEnded && this.#length < MAX_BUFFERED_BYTES;
+  }
+
+  /** Whether the server has all of the input. */
+  get isHeld(): boolean {
+    return this.#isEnded && this.#length === 0;
   }
 
   /** Where the next piece begins. */
@@ -51,9 +58,14 @@ export class InputBuffer {
     this.#length += bytes.length;
   }
 
-  /** Nothing more will come. */
-  end(): void {
+  /**
+   * Nothing more will come.
+   *
+   * @param options `isLast`: whether this is the end of the job's input, too.
+   */
+  end({ isLast = true } = {}): void {
     this.#isEnded = true;
+    this.#isEndSent = this.#isOpen = !isLast;
   }
 
   /**
@@ -65,7 +77,7 @@ export class InputBuffer {
   resume(heldBytes: number): boolean {
     if (heldBytes < this.#begin || heldBytes > this.#begin + this.#length) return false;
     this.#offset = heldBytes;
-    this.#isEndSent = false;
+    this.#isEndSent = this.#isOpen;
     this.hold(heldBytes);
     return true;
   }
@@ -96,10 +108,11 @@ export class InputBuffer {
   next(allowedBytes: number): InputPiece | undefined {
     const offset = this.#offset;
     const data = this.#pieceAt(offset, Math.min(MAX_PIECE_BYTES, allowedBytes - offset));
-    const end = this.#isEnded && offset + data.length === this.#begin + this.#length;
+    const end = this.#isEnded && !this.#isOpen &&
+      offset + data.length === this.#begin + this.#length;
     if (data.length === 0 && (!end || this.#isEndSent)) return undefined;
     this.#offset += data.length;
-    this.#isEndSent = end;
+    this.#isEndSent ||= end;
     return { offset, data, end };
   }
 

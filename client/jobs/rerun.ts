@@ -40,10 +40,11 @@ export function specLike(
       ExitStatus.usage,
     );
   }
-  if (job.openStdin && !withoutSecrets && given.stdin === undefined) {
+  const hasInput = given.stdin !== undefined || given.openStdin === true;
+  if (job.openStdin && !withoutSecrets && !hasInput) {
     throw new ClientError(
       `Cannot start ${name} again as it was: it was sent its input while it ran, which is kept nowhere. ` +
-        "Give it by --stdin, or add --without-secrets.",
+        "Give it by --stdin, send it once more (--open-stdin), or add --without-secrets.",
       ExitStatus.usage,
     );
   }

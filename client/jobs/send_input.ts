@@ -24,6 +24,8 @@ export interface SendInputOptions {
   readonly source: AsyncIterable<Uint8Array>;
   /** Whether the job may have been sent other input before: this goes behind it then. */
   readonly appends?: boolean;
+  /** Whether the job's input does not end with this: somebody may go on. */
+  readonly keepsOpen?: boolean | undefined;
   /** How long a broken connection is tried again, in milliseconds; 0: not at all. */
   readonly retryForMs: number;
   /** Called with how many bytes the server has taken. */
@@ -111,7 +113,7 @@ class Input {
     try {
       while (this.buffer.hasRoom) {
         const { done, value } = await this.#iterator.next();
-        if (done === true) this.buffer.end();
+        if (done === true) this.buffer.end({ isLast: this.#options.keepsOpen !== true });
         else this.buffer.push(value);
         this.#onNews();
       }
@@ -133,10 +135,22 @@ class Input {
     const { server } = connection;
     using timeout = new HeartbeatTimeout(HEARTBEAT_SECONDS, this.#signal);
     const call = connection.input();
+    const heartbeat = setInterval(
+      () => call.write({ offset: this.buffer.offset }),
+      HEARTBEAT_SECONDS * 1000,
+    );
     const finished = deferred<boolean>();
     let allowedBytes: number | undefined;
     let unwrittenBytes = 0;
     let isOver = false;
+    let isLeaving = false;
+    /** Ends the call without an end of the input: the server answers by the end of its own. */
+    const leave = () => {
+      if (isLeaving) return;
+      isLeaving = true;
+      clearInterval(heartbeat);
+      call.end();
+    };
     const send = () => {
       if (this.#failure !== undefined) return finished.reject(this.#failure.error);
       if (allowedBytes === undefined) return;
@@ -150,6 +164,7 @@ class Input {
           if (!isOver) send();
         });
       }
+      if (this.#options.keepsOpen && this.buffer.isHeld) return leave();
       void this.#read();
     };
     const take = timeout.restartedBy((answer: InputResponse__Output) => {
@@ -161,8 +176,8 @@ class Input {
         this.#isFullTold = true;
         this.#options.onDiskFull?.();
       }
-      if (ended) return finished.resolve(true);
-      if (unread) return finished.resolve(false);
+      // A job that has ended has no input any more, whether it was sent all of this or not.
+      if (ended || unread) return finished.resolve(ended && this.buffer.isHeld);
       allowedBytes = answer.allowedBytes;
       onAnswer();
       send();
@@ -178,6 +193,7 @@ class Input {
       finished.reject(fromServiceError(error as ServiceError, { server, method: "Input" }));
     });
     call.on("end", () => {
+      if (isLeaving) return finished.resolve(true);
       finished.reject(new ConnectionLostError(`${server} has ended the input. Try again.`));
     });
     timeout.signal.addEventListener("abort", () => {
@@ -186,10 +202,6 @@ class Input {
       const signal = this.#signal;
       finished.reject(signal?.aborted ? signal.reason : new ConnectionLostError(text));
     });
-    const heartbeat = setInterval(
-      () => call.write({ offset: this.buffer.offset }),
-      HEARTBEAT_SECONDS * 1000,
-    );
     this.#onNews = send;
     call.write({ jobID, sender: this.#sender });
     try {

@@ -9,6 +9,7 @@ import { StampedSink } from "../screen/stamped_sink.ts";
 import { BufferingHint, bufferingHintOf } from "../screen/buffering_hint.ts";
 import type { SessionContext } from "../connection/session.ts";
 import { InputProgress } from "../screen/input_progress.ts";
+import { noteServerDiskFull } from "../screen/server_notes.ts";
 import { hasSeparateStderr } from "../jobs/separate_stderr.ts";
 import { QueueNotes } from "../jobs/queue_notes.ts";
 import type { Verb } from "../command_line/verb.ts";
@@ -20,8 +21,6 @@ import { NoExitCodeError, waitForExit } from "./wait.ts";
 
 /** How long a job goes on without reading before that is told. */
 const UNREAD_NOTE_AFTER_MS = 1_000;
-
-const DISK_FULL_NOTE = "the server's disk is full; the input waits until there is room";
 
 interface RunOptions extends RetryOptions, StopOptions {
   readonly timestamps?: true;
@@ -56,7 +55,7 @@ export const runVerb: Verb = {
       new Option(
         "-i, --interactive",
         "send standard input to the job as it comes, to its end",
-      ).conflicts(["stdin", "detach"]),
+      ).conflicts(["stdin", "openStdin", "detach"]),
     );
     command.addOption(
       new Option("-q, --quiet", "print neither the job's id nor hints: queue, standard input"),
@@ -203,7 +202,7 @@ class Run {
         source: terminal.input(),
         retryForMs: retryForMs(this.#options),
         onBytes: (length) => progress.add(length),
-        onDiskFull: () => terminal.note(DISK_FULL_NOTE),
+        onDiskFull: () => noteServerDiskFull(terminal),
       }, { session, signal });
       progress.end();
       if (!isAllSent && !this.#options.quiet) noteLater(terminal, jobID, signal);

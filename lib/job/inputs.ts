@@ -68,7 +68,7 @@ export class Inputs {
     if (settings?.openStdin !== true) {
       throw new JobError(
         "precondition",
-        `Cannot send input to job ${id}: it was not started with an open standard input (run -i)`,
+        `Cannot send input to job ${id}: it was not started with an open standard input (start --open-stdin, run -i)`,
       );
     }
     await this.#whenFree(id, options);
@@ -127,7 +127,7 @@ export class Inputs {
       if (!isSame && silentMs < SILENT_SENDER_MS) {
         throw new JobError(
           "precondition",
-          `Cannot send input to job ${id}: another client sends it; end that one first`,
+          `Cannot send input to job ${id}: another client sends it, and one can at a time; end that one first`,
         );
       }
       turn.over.abort(

@@ -27,8 +27,13 @@ const bytes = (text: string) => Buffer.from(text);
 
 /** `run -i` with a standard input that the test writes. */
 function runInput(server: TestServer, args: readonly string[], environment = {}) {
+  return spawnClient(server, ["run", "-i", ...args], environment);
+}
+
+/** The compiled client with a standard input that the test writes. */
+function spawnClient(server: TestServer, args: readonly string[], environment = {}) {
   const child = new Deno.Command(join(BIN_DIR, "worker-client"), {
-    args: ["run", "-i", ...args],
+    args: [...args],
     env: { ...server.cliEnvironment(), ...environment },
     stdin: "piped",
     stdout: "piped",
@@ -154,6 +159,28 @@ Deno.test("library: an input of bytes, of a stream, of what fails, and of two se
   assert.equal(await client.input(jobID, bytes("second")), true);
   assert.equal((await client.wait(jobID)).exitCode, 0);
   assert.equal(await server.client().text(jobID), "first second");
+});
+
+Deno.test("input ID: several commands feed a job one after the other, and the last one ends its input", async () => {
+  await using server = await TestServer.start();
+  const id = (await server.cli(["start", "-q", "--name", "feed", "--open-stdin", "cat"])).stdout
+    .trim();
+  const sent = async (text: string, ...args: string[]) => {
+    const client = spawnClient(server, ["input", ...args, "feed"]);
+    if (text !== "") await client.input.write(bytes(text));
+    await client.input.close();
+    const { code, stdout, stderr } = await client.ended();
+    return [code, stdout + stderr];
+  };
+  assert.deepEqual(await sent("one\n", "--keep-open"), [0, ""]);
+  assert.deepEqual(await sent("two\n", "--keep-open", "-q"), [0, ""]);
+  assert.deepEqual(await sent(""), [0, ""]);
+  const alice = server.client();
+  assert.equal((await endOf(alice, id)).exitCode, 0);
+  assert.equal(await alice.text(id), "one\ntwo\n");
+  const [code, words] = await sent("late\n");
+  assert.equal(code, 1);
+  assert.match(String(words), /Cannot send all of the input to job feed: the job has ended/);
 });
 
 Deno.test("Input: of a job as another user, in namespaces of its own, which opens /dev/stdin by its name", async () => {

@@ -54,6 +54,11 @@ export class FakeInputCall extends EventEmitter {
     this.isCancelled = true;
   }
 
+  /** The sender sends no more; this end ends the call, too. */
+  end(): void {
+    queueMicrotask(() => this.emit("end"));
+  }
+
   /** Answers. */
   answer(heldBytes: number, answer: InputResponse = {}): void {
     this.emit("data", {

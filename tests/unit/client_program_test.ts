@@ -17,6 +17,7 @@ const VERBS = [
   "stream",
   "wait",
   "run",
+  "input",
   "signal",
   "remove",
   "doctor",

@@ -153,6 +153,33 @@ Deno.test("sendInput: that the server's disk is full is told once, and the input
   assert.equal(told, 1);
 });
 
+Deno.test("sendInput: an input that is kept open is over when the server has all of it, and has no end", async () => {
+  const { sending, call } = place(sourceOf("abc"), { keepsOpen: true, appends: true });
+  const first = await call(0);
+  first.answer(7);
+  await brought(first, "abc");
+  first.answer(9);
+  first.emit("error", Object.assign(new Error("gone"), { code: 14, details: "gone" }));
+  const second = await call(1);
+  second.answer(9);
+  await brought(second, "c");
+  second.answer(10);
+  assert.equal(await sending, true);
+  assert(![...first.sent, ...second.sent].some(({ end }) => end));
+});
+
+Deno.test("sendInput: a job that has ended was sent all only where it was", async () => {
+  const late = place(sourceOf("abc"), { appends: true });
+  (await late.call(0)).answer(7, { ended: true, unread: true });
+  assert.equal(await late.sending, false);
+  const whole = place(sourceOf("abc"));
+  const first = await whole.call(0);
+  first.answer(0);
+  await until("the end", () => first.sent.some(({ end }) => end));
+  first.answer(3, { ended: true, unread: true });
+  assert.equal(await whole.sending, true);
+});
+
 Deno.test("sendInput: what the source throws, and an abort, end it", async () => {
   const failing = place({
     // deno-lint-ignore require-yield -- it has nothing to give

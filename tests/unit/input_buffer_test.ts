@@ -73,6 +73,18 @@ Deno.test("InputBuffer: what was read in many pieces is sent in few, none longer
   assert.deepEqual(pieces.map((piece) => piece?.data.at(-1)), [3, 7, 8]);
 });
 
+Deno.test("InputBuffer: what is not the last of the job's input has no end, also over another connection", () => {
+  const buffer = new InputBuffer();
+  buffer.push(bytes("abc"));
+  buffer.end({ isLast: false });
+  assert.deepEqual(sent(buffer, 100), ["0:abc"]);
+  assert(buffer.resume(1));
+  assert.deepEqual(sent(buffer, 100), ["1:bc"]);
+  assert(!buffer.isHeld);
+  buffer.hold(3);
+  assert(buffer.isHeld);
+});
+
 Deno.test("InputBuffer: begins behind what others have sent", () => {
   const buffer = new InputBuffer();
   buffer.push(bytes("abc"));
