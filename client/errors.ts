@@ -1,9 +1,9 @@
 import { escapeUnprintable } from "../common/printable.ts";
-import type { ServiceError } from "@grpc/grpc-js";
 import { ExitStatus } from "./exit_status.ts";
 
 /** gRPC status codes that this client distinguishes (grpc.io, "Status codes and their use"). */
 export const GrpcStatus = {
+  ok: 0,
   cancelled: 1,
   unknown: 2,
   invalidArgument: 3,
@@ -18,6 +18,14 @@ export const GrpcStatus = {
   dataLoss: 15,
   unauthenticated: 16,
 } as const;
+
+/** How a call has ended. */
+export interface CallStatus {
+  /** The gRPC status code. */
+  readonly code: number;
+  /** The server's words, or what is known of the failure. */
+  readonly details: string;
+}
 
 /** An error for the user: its message is one line that says what to do. */
 export class ClientError extends Error {
@@ -61,14 +69,14 @@ export class ClosedOutputError extends Error {
 }
 
 /**
- * Converts an error of grpc-js.
+ * Makes an error of a status other than OK.
  *
- * @param error What a call of grpc-js ended with.
+ * @param error What a call ended with.
  * @param where The server and the method, for messages that are not the server's own.
  * @returns `ConnectionLostError` where another try may help, `RefusedCallError` where not.
  */
-export function fromServiceError(
-  error: ServiceError,
+export function fromStatus(
+  error: CallStatus,
   where: { server: string; method: string },
 ): ClientError {
   if (isBrokenConnection(error)) {
@@ -97,9 +105,9 @@ export function fromServiceError(
 
 /**
  * A closed connection is reported as UNAVAILABLE, as CANCELLED (a forced shutdown resets the streams)
- * or as INTERNAL with grpc-js's text about the reset.
+ * or as INTERNAL with a text about the reset.
  */
-function isBrokenConnection(error: ServiceError): boolean {
+function isBrokenConnection(error: CallStatus): boolean {
   switch (error.code) {
     case GrpcStatus.unavailable:
     case GrpcStatus.cancelled:

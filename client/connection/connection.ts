@@ -1,15 +1,4 @@
 import {
-  type ChannelOptions,
-  Client,
-  type ClientDuplexStream,
-  type ClientReadableStream,
-  connectivityState,
-  credentials,
-  Metadata,
-  type MethodDefinition,
-} from "@grpc/grpc-js";
-import { isIP } from "node:net";
-import {
   type Event__Output,
   type EventsRequest,
   type InputRequest,
@@ -19,10 +8,17 @@ import {
   type StreamRequest,
   type StreamResponse__Output,
 } from "../../proto/contract.ts";
-import { diagnose } from "./diagnosis.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { fromServiceError } from "../errors.ts";
-import { tlsOptions } from "./tls_options.ts";
+import { type CallStatus, fromStatus, GrpcStatus } from "../errors.ts";
+import {
+  type AnswerStream,
+  type DuplexStream,
+  type Method,
+  StreamingCall,
+} from "./answer_stream.ts";
+import { Call } from "./call.ts";
+import { diagnose } from "./diagnosis.ts";
+import { Transport } from "./transport.ts";
 
 /** The unary methods. */
 export type UnaryMethod =
@@ -49,22 +45,20 @@ export type ResponseOf<Method extends UnaryMethod> = ReturnType<
 /** How long a handshake may take; then the reason is diagnosed. */
 const CONNECT_TIMEOUT_MS = 7_000;
 
-/** With the default of 64 KiB a stream is about half as fast. */
-const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024;
-
 /** The server sends far smaller messages; another peer must not be able to fill the memory. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
-/** One connection to the server, ready for calls. */
+/** One connection to the server, ready for calls. One that the server has closed is made again. */
 export class Connection implements Disposable {
-  readonly #client: Client;
-  readonly #certificate: () => Uint8Array | undefined;
+  #transport: Transport | Promise<Transport>;
+  #certificate: Uint8Array | undefined;
+  #isClosed = false;
   /** The server, and the identity that is used. */
   readonly endpoint: Endpoint;
 
-  private constructor({ client, certificate }: ClientParts, endpoint: Endpoint) {
-    this.#client = client;
-    this.#certificate = certificate;
+  private constructor(transport: Transport, endpoint: Endpoint) {
+    this.#transport = transport;
+    this.#certificate = transport.certificate;
     this.endpoint = endpoint;
   }
 
@@ -74,10 +68,13 @@ export class Connection implements Disposable {
    * @throws {ConnectionFailure} It cannot be reached, or one side does not trust the other.
    */
   static async open(endpoint: Endpoint): Promise<Connection> {
-    const parts = createClient(endpoint);
-    if (await becomesReady(parts.client)) return new Connection(parts, endpoint);
-    parts.client.close();
-    throw await diagnose(endpoint);
+    let transport: Transport;
+    try {
+      transport = await openInTime(endpoint);
+    } catch {
+      throw await diagnose(endpoint);
+    }
+    return new Connection(transport, endpoint);
   }
 
   /**
@@ -86,65 +83,81 @@ export class Connection implements Disposable {
    * @param method The method.
    * @param request What it takes.
    * @param options How long to wait for the answer, and a signal that cancels the call.
-   * @throws {ClientError} As `fromServiceError` says.
+   * @throws {ClientError} As `fromStatus` says.
    */
-  call<Method extends UnaryMethod>(
-    method: Method,
-    request: RequestOf<Method>,
+  call<Called extends UnaryMethod>(
+    method: Called,
+    request: RequestOf<Called>,
     { timeoutMs, signal }: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } =
       {},
-  ): Promise<ResponseOf<Method>> {
+  ): Promise<ResponseOf<Called>> {
     // The compiler cannot follow that the method's name decides on both types at once.
-    const definition = jobService[method] as unknown as MethodDefinition<
-      RequestOf<Method>,
-      ResponseOf<Method>
+    const { path, requestSerialize, responseDeserialize } = jobService[method] as unknown as Method<
+      RequestOf<Called>,
+      ResponseOf<Called>
     >;
     return new Promise((resolve, reject) => {
-      const call = this.#client.makeUnaryRequest<RequestOf<Method>, ResponseOf<Method>>(
-        definition.path,
-        definition.requestSerialize,
-        definition.responseDeserialize,
-        request,
-        new Metadata(),
-        timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
-        (error, response) => {
-          signal?.removeEventListener("abort", cancel);
-          if (error) reject(fromServiceError(error, { server: this.server, method }));
-          else resolve(response as ResponseOf<Method>);
+      let answer: { value: ResponseOf<Called> } | undefined;
+      const end = (status: CallStatus) => {
+        signal?.removeEventListener("abort", cancel);
+        if (status.code !== GrpcStatus.ok) {
+          reject(fromStatus(status, { server: this.server, method }));
+        } else if (answer === undefined) {
+          end({ code: GrpcStatus.internal, details: "No message received" });
+        } else resolve(answer.value);
+      };
+      const call = new Call(this.#ready(), {
+        path,
+        timeoutMs,
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+        listener: {
+          onMessage: (message) => answer = { value: responseDeserialize(message) },
+          onEnd: end,
         },
-      );
+      });
       const cancel = () => call.cancel();
-      if (signal?.aborted) cancel();
-      else signal?.addEventListener("abort", cancel);
+      if (signal?.aborted) return cancel();
+      signal?.addEventListener("abort", cancel);
+      call.send(requestSerialize(request));
+      call.endSending();
     });
   }
 
   /** Opens a stream of a job's output; the caller ends it. */
-  stream(request: StreamRequest): ClientReadableStream<StreamResponse__Output> {
-    const { path, requestSerialize, responseDeserialize } = jobService.Stream;
-    return this.#client.makeServerStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-    );
+  stream(request: StreamRequest): AnswerStream<StreamResponse__Output> {
+    return this.#stream(jobService.Stream).ask(request);
   }
 
   /** Opens a stream of events; the caller ends it. */
-  events(request: EventsRequest): ClientReadableStream<Event__Output> {
-    const { path, requestSerialize, responseDeserialize } = jobService.Events;
-    return this.#client.makeServerStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-    );
+  events(request: EventsRequest): AnswerStream<Event__Output> {
+    return this.#stream(jobService.Events).ask(request);
   }
 
   /** Opens a call that sends a job its input; the caller ends it. */
-  input(): ClientDuplexStream<InputRequest, InputResponse__Output> {
-    const { path, requestSerialize, responseDeserialize } = jobService.Input;
-    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  input(): DuplexStream<InputRequest, InputResponse__Output> {
+    return this.#stream(jobService.Input);
+  }
+
+  #stream<Request, Answer>(method: Method<Request, Answer>): StreamingCall<Request, Answer> {
+    return new StreamingCall(this.#ready(), method, MAX_MESSAGE_BYTES);
+  }
+
+  /** What calls go over: a server may close a connection that was idle, or when it hands over. */
+  #ready(): Transport | Promise<Transport> {
+    const last = this.#transport;
+    if (last instanceof Promise || last.isOpen) return last;
+    if (this.#isClosed) return Promise.reject(new Error("The connection was closed"));
+    const opening = openInTime(this.endpoint);
+    this.#transport = opening;
+    opening.then((transport) => {
+      this.#transport = transport;
+      this.#certificate = transport.certificate;
+      if (this.#isClosed) transport[Symbol.dispose]();
+    }, () => {
+      // The calls that waited for it fail; the next call tries again.
+      this.#transport = last;
+    });
+    return opening;
   }
 
   /** `HOST:PORT`, for messages. */
@@ -154,65 +167,23 @@ export class Connection implements Disposable {
 
   /** The server's certificate, which was verified; DER. */
   get serverCertificate(): Uint8Array | undefined {
-    return this.#certificate();
+    return this.#certificate;
   }
 
   /** Closes the connection and cancels the calls on it. */
   [Symbol.dispose](): void {
-    this.#client.close();
+    this.#isClosed = true;
+    if (this.#transport instanceof Transport) this.#transport[Symbol.dispose]();
   }
 }
 
-interface ClientParts {
-  readonly client: Client;
-  /** The last certificate that was verified. */
-  readonly certificate: () => Uint8Array | undefined;
-}
-
-function createClient(endpoint: Endpoint): ClientParts {
-  const { secureContext, servername, checkServerIdentity } = tlsOptions(endpoint);
-  let certificate: Uint8Array | undefined;
-  const { host, port } = endpoint.address;
-  const isAddress = isIP(host) !== 0;
-  // No keepalive options: on this runtime each ping fails and ends a healthy connection.
-  const options: ChannelOptions = {
-    "grpc.enable_http_proxy": 0,
-    "grpc.enable_retries": 0,
-    "grpc.service_config_disable_resolution": 1,
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
-    "grpc-node.flow_control_window": FLOW_CONTROL_WINDOW_BYTES,
-    ...(isAddress && { "grpc.ssl_target_name_override": servername }),
-  };
-  const scheme = { 0: "dns", 4: "ipv4", 6: "ipv6" }[isIP(host)] ?? "dns";
-  const client = new Client(
-    `${scheme}:${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
-    credentials.createFromSecureContext(secureContext, {
-      checkServerIdentity: (name, peer) => {
-        const problem = checkServerIdentity(name, peer);
-        if (problem === undefined) certificate = peer.raw;
-        return problem;
-      },
-    }),
-    options,
-  );
-  return { client, certificate: () => certificate };
-}
-
-/** Waits until the handshake has succeeded (true), or has failed or taken too long (false). */
-function becomesReady(client: Client): Promise<boolean> {
-  const channel = client.getChannel();
-  const deadline = Date.now() + CONNECT_TIMEOUT_MS;
-  return new Promise((resolve) => {
-    const look = () => {
-      const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY) return resolve(true);
-      if (state === connectivityState.TRANSIENT_FAILURE) return resolve(false);
-      channel.watchConnectivityState(state, deadline, (error) => {
-        if (error) resolve(false);
-        else look();
-      });
-    };
-    look();
-  });
+/** @throws There is no connection after some time, or none can be made. */
+async function openInTime(endpoint: Endpoint): Promise<Transport> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error("no answer in time")), CONNECT_TIMEOUT_MS);
+  try {
+    return await Transport.open(endpoint, late.signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,7 +1,7 @@
 /** Reads the answers of one streaming call. */
-import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import type { AnswerStream } from "../connection/answer_stream.ts";
 import type { HeartbeatTimeout } from "../connection/heartbeat_timeout.ts";
-import { ConnectionLostError, fromServiceError } from "../errors.ts";
+import { ConnectionLostError, fromStatus } from "../errors.ts";
 
 /** How the answers of a call are read. */
 export interface AnswersReading<Answer> {
@@ -30,7 +30,7 @@ export interface AnswersReading<Answer> {
  * @throws Whatever `take` throws, the server's refusal, and the signal's reason.
  */
 export async function readAnswers<Answer>(
-  call: ClientReadableStream<Answer>,
+  call: AnswerStream<Answer>,
   { server, method, timeout, missing, take, isEnough, signal }: AnswersReading<Answer>,
 ): Promise<boolean> {
   try {
@@ -55,7 +55,7 @@ export async function readAnswers<Answer>(
         if (!isOver && isEnough()) finish(() => resolve(false));
       });
       call.on("error", (error) => {
-        const failure = fromServiceError(error as ServiceError, { server, method });
+        const failure = fromStatus(error, { server, method });
         finish(() => reject(failure));
       });
       call.on("end", () => finish(() => resolve(true)));

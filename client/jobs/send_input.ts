@@ -1,5 +1,4 @@
 /** Sends a job its standard input while it runs. */
-import type { ServiceError } from "@grpc/grpc-js";
 import { deferred } from "../../common/deferred.ts";
 import type { InputResponse__Output } from "../../proto/contract.ts";
 import { pause } from "../connection/abort.ts";
@@ -7,7 +6,7 @@ import type { Connection } from "../connection/connection.ts";
 import { HeartbeatTimeout } from "../connection/heartbeat_timeout.ts";
 import { RetryPolicy } from "../connection/retry_policy.ts";
 import type { Session } from "../connection/session.ts";
-import { ClientError, ConnectionLostError, fromServiceError } from "../errors.ts";
+import { ClientError, ConnectionLostError, fromStatus } from "../errors.ts";
 import { ExitStatus } from "../exit_status.ts";
 import { InputBuffer } from "./input_buffer.ts";
 
@@ -190,7 +189,7 @@ class Input {
       }
     });
     call.on("error", (error) => {
-      finished.reject(fromServiceError(error as ServiceError, { server, method: "Input" }));
+      finished.reject(fromStatus(error, { server, method: "Input" }));
     });
     call.on("end", () => {
       if (isLeaving) return finished.resolve(true);

@@ -9,11 +9,7 @@ import { AnswerReader, FrameError } from "../../client/connection/bulk/answer_re
 import { CertsError } from "../../certs/errors.ts";
 import { isCertificate, isPrivateKey } from "../../common/pem.ts";
 import { parsePem } from "../../certs/files.ts";
-import {
-  frameMessage,
-  MessageError,
-  MessageReader,
-} from "../../client/connection/bulk/messages.ts";
+import { frameMessage, MessageError, MessageReader } from "../../client/connection/messages.ts";
 import { ClientTrust } from "../../lib/tls/client_trust.ts";
 import { FrameReader } from "../../common/http2_frames.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";

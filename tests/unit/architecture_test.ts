@@ -155,7 +155,6 @@ const ROOMS: Readonly<Record<string, Room>> = {
       "contract",
       ...CLIENT_BASE,
     ],
-    packages: GRPC,
   },
   "client/program": {
     imports: ["client/verbs", "client/command_line", "manifest", ...CLIENT_BASE],
@@ -213,15 +212,12 @@ const ROOMS: Readonly<Record<string, Room>> = {
       "contract",
       ...CLIENT_BASE,
     ],
-    packages: GRPC,
   },
   "client/connection/bulk": {
     imports: ["client/connection", "client/endpoint", "contract", ...CLIENT_BASE],
-    packages: GRPC,
   },
   "client/connection": {
     imports: ["client/endpoint", "contract", ...CLIENT_BASE],
-    packages: GRPC,
   },
   "client/endpoint": {
     imports: CLIENT_BASE,
@@ -233,12 +229,10 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   "client/errors": {
     imports: ["client/exit_status", "common"],
-    packages: GRPC,
   },
   "client/exit_status": { imports: [] },
   "client/initialize_random": {
     imports: [],
-    packages: GRPC,
   },
   "certs": {
     imports: ["lib/tls", "manifest", "common"],
@@ -458,6 +452,7 @@ const CASES: readonly (readonly [path: string, source: string, found: RegExp | u
   ],
   ["client.ts", 'import { can } from "./lib/rbac.ts";', /lib\/rbac\.ts/],
   ["client/errors.ts", 'import { a } from "../lib/tls/role.ts";', /lib\/tls\/role\.ts/],
+  ["client/connection/call.ts", 'import "@grpc/grpc-js";', /package @grpc\/grpc-js/],
   ["client/jobs/list.ts", 'import { a } from "../screen/table.ts";', /screen\/table\.ts/],
   ["client/jobs/list.ts", 'import { a } from "../../proto/contract.ts";', undefined],
   ["client/ui/page/app.tsx", 'import { a } from "../../../lib/job.ts";', /lib\/job\.ts/],

@@ -1,11 +1,7 @@
 import { strict as assert } from "node:assert";
 import { AnswerReader, FrameError } from "../../client/connection/bulk/answer_reader.ts";
 import { requestFrames, WINDOW_BYTES, windowUpdates } from "../../client/connection/bulk/frames.ts";
-import {
-  frameMessage,
-  MessageError,
-  MessageReader,
-} from "../../client/connection/bulk/messages.ts";
+import { frameMessage, MessageError, MessageReader } from "../../client/connection/messages.ts";
 
 const DATA = 0, HEADERS = 1, RESET = 3, SETTINGS = 4, PING = 6, GOAWAY = 7;
 const END_STREAM = 1, ACK = 1, PADDED = 8;

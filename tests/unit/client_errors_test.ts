@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {
   ClientError,
   ConnectionLostError,
-  fromServiceError,
+  fromStatus,
   oneLine,
   RefusedCallError,
 } from "../../client/errors.ts";
@@ -36,8 +36,8 @@ const REFUSALS: readonly (readonly [name: string, code: number, exitStatus: numb
 ];
 
 for (const [name, code, exitStatus] of REFUSALS) {
-  Deno.test(`fromServiceError: ${name} is exit status ${exitStatus} and is not retried`, () => {
-    const error = fromServiceError(serviceError(code, "Cannot do it: no. Do that."), WHERE);
+  Deno.test(`fromStatus: ${name} is exit status ${exitStatus} and is not retried`, () => {
+    const error = fromStatus(serviceError(code, "Cannot do it: no. Do that."), WHERE);
     assert(error instanceof RefusedCallError);
     assert.equal(error.code, code);
     assert.equal(error.exitStatus, exitStatus);
@@ -52,28 +52,28 @@ const BROKEN: readonly (readonly [code: number, details: string])[] = [
 ];
 
 for (const [code, details] of BROKEN) {
-  Deno.test(`fromServiceError: status ${code} "${details}" is a broken connection`, () => {
-    const error = fromServiceError(serviceError(code, details), WHERE);
+  Deno.test(`fromStatus: status ${code} "${details}" is a broken connection`, () => {
+    const error = fromStatus(serviceError(code, details), WHERE);
     assert(error instanceof ConnectionLostError);
     assert.equal(error.exitStatus, 3);
     assert.match(error.message, /^Lost the connection to localhost:50051: /);
   });
 }
 
-Deno.test("fromServiceError: the server's own message is passed on as one line", () => {
-  const error = fromServiceError(serviceError(9, "Cannot stop:\n  \x1b[31mit has exited\n"), WHERE);
+Deno.test("fromStatus: the server's own message is passed on as one line", () => {
+  const error = fromStatus(serviceError(9, "Cannot stop:\n  \x1b[31mit has exited\n"), WHERE);
   assert.equal(error.message, "Cannot stop: [31mit has exited");
 });
 
-Deno.test("fromServiceError: a refusal without a message still has one", () => {
+Deno.test("fromStatus: a refusal without a message still has one", () => {
   assert.equal(
-    fromServiceError(serviceError(9, ""), WHERE).message,
+    fromStatus(serviceError(9, ""), WHERE).message,
     "Start failed with gRPC status 9.",
   );
 });
 
-Deno.test("fromServiceError: a method that the server does not implement is named", () => {
-  const error = fromServiceError(serviceError(12, "The server does not implement it"), WHERE);
+Deno.test("fromStatus: a method that the server does not implement is named", () => {
+  const error = fromStatus(serviceError(12, "The server does not implement it"), WHERE);
   assert.equal(
     error.message,
     "The server at localhost:50051 does not implement Start. Upgrade it to this client's version.",

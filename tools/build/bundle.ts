@@ -1,7 +1,6 @@
 /** Makes one file of each program and all that it imports. */
 import { build, type Metafile } from "esbuild";
 import { resolve } from "node:path";
-import { clientParts } from "./client_parts.ts";
 import { embeddedProtos } from "./embedded_protos.ts";
 import type { BinaryName } from "./permissions.ts";
 
@@ -45,7 +44,7 @@ export async function bundleProgram(name: BinaryName, logDir: string): Promise<B
       // Nothing lies beside a bundle; what packages would read from there the plugin gives them.
       __dirname: '""',
     },
-    plugins: name === "worker-client" ? [clientParts()] : [embeddedProtos(ROOT)],
+    plugins: name === "worker-client" ? [] : [embeddedProtos(ROOT)],
     logLevel: "warning",
   });
   return { code: outputFiles[0]?.text ?? "", packages: packagesIn(metafile) };

@@ -7,7 +7,6 @@
 import { build as bundle } from "esbuild";
 import { join } from "node:path";
 import ts from "typescript";
-import { clientParts } from "./client_parts.ts";
 
 /** The files whose exports are public; client/mod.ts names what of them is. */
 const PUBLIC_FILES = ["gap", "errors", "types", "output_stream", "job_worker_client"];
@@ -38,10 +37,6 @@ export async function makeLibrary(root: string, banner: string): Promise<Library
     // What Node 20 understands, too: `using` becomes calls.
     target: "es2022",
     banner: { js: `${HEAD}// @ts-self-types="./worker-client.d.ts"\n${banner}` },
-    // gRPC looks for settings of its own in the environment, and the user's program would need the
-    // permission to read them; ours does not go by this name.
-    define: { "process.env": "{}" },
-    plugins: [clientParts()],
     logLevel: "warning",
   });
   return [

@@ -77,15 +77,6 @@ const CLIENT_ENVIRONMENT = [
   "TERM",
 ];
 
-/** grpc-js goes through an HTTP proxy where these say so (http_proxy.js). */
-const PROXY_ENVIRONMENT = [
-  "grpc_proxy",
-  "https_proxy",
-  "http_proxy",
-  "no_grpc_proxy",
-  "no_proxy",
-];
-
 /**
  * The permissions of a binary.
  *
@@ -112,7 +103,7 @@ export function permissionsOf(binary: BinaryName, logDir: string): Permissions {
         // For its config file, which lies where the user says; given up before anybody is dialed.
         write: "any",
         net: "any",
-        env: [...CLIENT_ENVIRONMENT, ...PROXY_ENVIRONMENT],
+        env: CLIENT_ENVIRONMENT,
         sys: [],
       };
     case "worker-certs":

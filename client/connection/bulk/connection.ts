@@ -15,7 +15,7 @@ import {
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { AnswerReader } from "./answer_reader.ts";
 import { requestFrames } from "./frames.ts";
-import { frameMessage, MessageReader } from "./messages.ts";
+import { frameMessage, MessageReader } from "../messages.ts";
 
 /** The stream waits for the second connection; one that takes longer would not pay off. */
 const CONNECT_TIMEOUT_MS = 1_500;
