@@ -9,6 +9,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   jq: "jq",
   lintian: "lintian",
   openssl: "openssl",
+  strace: "strace",
   zsh: "zsh",
   zstd: "zstd",
   // A client in another language.
