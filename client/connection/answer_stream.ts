@@ -15,7 +15,10 @@ export interface AnswerStream<Answer> {
 
 /** A call that also sends more than one message. */
 export interface DuplexStream<Request, Answer> extends AnswerStream<Answer> {
-  write(request: Request): void;
+  /** @param onSent Called when the connection has taken it, for who sends no faster than that. */
+  write(request: Request, onSent?: () => void): void;
+  /** Says that all messages have been sent. */
+  end(): void;
 }
 
 /** A method's path, and how its messages become bytes. */
@@ -50,14 +53,18 @@ export class StreamingCall<Request, Answer> extends EventEmitter
     });
   }
 
-  write(request: Request): void {
-    this.#call.send(this.#serialize(request));
+  write(request: Request, onSent?: () => void): void {
+    this.#call.send(this.#serialize(request), onSent);
+  }
+
+  end(): void {
+    this.#call.endSending();
   }
 
   /** Sends the one message of a call whose answers alone are many. */
   ask(request: Request): this {
     this.write(request);
-    this.#call.endSending();
+    this.end();
     return this;
   }
 

@@ -49,7 +49,7 @@ export class Call {
   readonly #timer: ReturnType<typeof setTimeout> | undefined;
   #stream: ClientHttp2Stream | undefined;
   /** What is sent as soon as there is a stream. */
-  #unsent: Uint8Array[] = [];
+  #unsent: { frame: Uint8Array; onSent: (() => void) | undefined }[] = [];
   #hasAllSent = false;
   #httpStatus: number | undefined;
   #problem: string | undefined;
@@ -83,12 +83,16 @@ export class Call {
     else transport.then((ready) => this.#open(ready, headers), (error) => this.#lose(error));
   }
 
-  /** Sends a message. */
-  send(message: Uint8Array): void {
+  /**
+   * Sends a message.
+   *
+   * @param onSent Called when the connection has taken it, for who sends no faster than that.
+   */
+  send(message: Uint8Array, onSent?: () => void): void {
     if (this.#isOver) return;
     const frame = frameMessage(message);
-    if (this.#stream === undefined) this.#unsent.push(frame);
-    else this.#stream.write(frame);
+    if (this.#stream === undefined) this.#unsent.push({ frame, onSent });
+    else this.#stream.write(frame, onSent);
   }
 
   /** Says that all messages have been sent. */
@@ -122,7 +126,7 @@ export class Call {
     stream.on("error", (error) => this.#problem = messageOf(error));
     // An error may be told of just behind it.
     stream.on("close", () => setImmediate(() => this.#end(this.#status ?? this.#statusOfEnd())));
-    for (const frame of this.#unsent.splice(0)) stream.write(frame);
+    for (const { frame, onSent } of this.#unsent.splice(0)) stream.write(frame, onSent);
     if (this.#hasAllSent) stream.end();
   }
 

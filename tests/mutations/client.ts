@@ -650,6 +650,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_call"],
   },
   {
+    name: "who sends is not told when the connection takes what waited for it",
+    file: "client/connection/call.ts",
+    from: "stream.write(frame, onSent);\n    if",
+    to: "stream.write(frame);\n    if",
+    tests: ["client_call"],
+  },
+  {
     name: "a call waits longer than its deadline",
     file: "client/connection/call.ts",
     from: "      }, timeoutMs);",

@@ -19,8 +19,12 @@ class FakeStream extends EventEmitter {
   destroyed = false;
   isEnded = false;
 
-  write(bytes: Uint8Array): void {
+  /** What is to be called when the connection has taken a message. */
+  readonly onTaken: ((() => void) | undefined)[] = [];
+
+  write(bytes: Uint8Array, onTaken?: () => void): void {
     this.written.push(bytes);
+    this.onTaken.push(onTaken);
   }
 
   end(): void {
@@ -76,6 +80,19 @@ class World implements CallTransport {
     for (const text of texts) this.stream.emit("data", frameMessage(Buffer.from(text)));
   }
 }
+
+Deno.test("call: tells when a message was taken, also one that waited for the connection", async () => {
+  const world = new World();
+  const call = world.call({ transport: Promise.resolve(world) });
+  const taken: string[] = [];
+  call.send(Buffer.from("early"), () => taken.push("early"));
+  await setImmediate();
+  call.send(Buffer.from("late"), () => taken.push("late"));
+  call.send(Buffer.from("no matter"));
+  assert.deepEqual(taken, []);
+  for (const onTaken of world.stream.onTaken) onTaken?.();
+  assert.deepEqual(taken, ["early", "late"]);
+});
 
 Deno.test("call: the request is gRPC's, and its message framed", () => {
   const world = new World();

@@ -3,7 +3,8 @@
  * hand the job over. It is there for no job that Slurm has taken at once.
  */
 import { join } from "node:path";
-import { readNodeFile, replaceFile } from "./node_file.ts";
+import { replaceFile } from "../../regular_file.ts";
+import { readNodeFile } from "./node_file.ts";
 
 /** Arguments of sbatch, and the batch script. */
 export interface KeptSubmission {
