@@ -3,6 +3,7 @@ import type { Benchmark } from "./benchmark.ts";
 import { cluster } from "./cluster.ts";
 import { follow } from "./follow.ts";
 import { followers } from "./followers.ts";
+import { input } from "./input.ts";
 import { lines } from "./lines.ts";
 import { memory } from "./memory.ts";
 import { query } from "./query.ts";
@@ -18,6 +19,7 @@ export const benchmarks: readonly Benchmark[] = [
   query,
   start,
   stream,
+  input,
   follow,
   starts,
   stop,

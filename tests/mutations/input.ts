@@ -94,6 +94,27 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["input_buffer"],
   },
   {
+    name: "an input that is to be kept open is ended",
+    file: "client/jobs/send_input.ts",
+    from: "isLast: this.#options.keepsOpen !== true",
+    to: "isLast: true",
+    tests: ["client_send_input"],
+  },
+  {
+    name: "a job that has ended counts as one that was sent all",
+    file: "client/jobs/send_input.ts",
+    from: "finished.resolve(ended && this.buffer.isHeld)",
+    to: "finished.resolve(ended)",
+    tests: ["client_send_input"],
+  },
+  {
+    name: "the client writes on to a connection that takes nothing",
+    file: "client/jobs/send_input.ts",
+    from: "while (unwrittenBytes < MAX_UNWRITTEN_BYTES) {",
+    to: "for (;;) {",
+    tests: ["client_send_input"],
+  },
+  {
     name: "input is sent to a job that had some of somebody else's",
     file: "client/jobs/send_input.ts",
     from: "if (heldBytes > 0 && !appends) {",
