@@ -91,6 +91,20 @@ test("a stream of a share with stale caches is complete, also over a server that
   assert.match(String(node), /^jw\d+n[12]$/);
 });
 
+test("a job that puts pipes in the place of its files holds up neither its end nor who reads its output", async () => {
+  const jobFolder = `${join(folder, "jobs")}/$JOB_ID`;
+  const id = await start(
+    ...["--", "sh", "-c"],
+    `echo kept; cd ${jobFolder} && rm -f gaps times && mkfifo gaps times && exit 3`,
+  );
+  const waited = await inTime("the end", server.cli(["wait", id]));
+  assert.equal(waited.code, 3, waited.stderr);
+  const times = join(folder, "jobs", id, "times");
+  await until("the pipe to be seen", async () => (await Deno.lstat(times)).isFifo);
+  const { stdout, stderr } = await inTime("the stream", server.cli(["stream", "--timestamps", id]));
+  assert.match(stdout, / kept\n$/, stderr);
+});
+
 test("a job that waits says why, at once also where the controller hangs, and is taken back", async () => {
   const id = await start("--begin", "+2h", "--", "echo", "ran");
   const waiting = await until("why it waits", async () => {
