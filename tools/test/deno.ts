@@ -22,6 +22,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A command that takes longer hangs: it is ended and has failed. */
   readonly timeoutMs?: number;
+  /** Ends it early. */
+  readonly signal?: AbortSignal;
   /** Whether the output is shown as it comes; unless it is, the caller prints it. */
   readonly isShown?: boolean;
   /** Told of each part of the output as it comes. */
@@ -31,10 +33,11 @@ export interface CommandOptions {
 /** Runs `deno ARGS` to its end. */
 export async function runDeno(
   args: readonly string[],
-  { cwd = ROOT, env = {}, timeoutMs, isShown = false, onOutput }: CommandOptions = {},
+  { cwd = ROOT, env = {}, timeoutMs, signal, isShown = false, onOutput }: CommandOptions = {},
 ): Promise<Finished> {
   const beganMs = performance.now();
   const limit = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+  const ends = [limit, signal].filter((one) => one !== undefined);
   // One pipe for both keeps the order in which a command wrote.
   const child = new Deno.Command("/bin/sh", {
     args: ["-c", 'exec "$0" "$@" 2>&1', Deno.execPath(), ...args],
@@ -43,7 +46,7 @@ export async function runDeno(
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
-    ...(limit === undefined ? {} : { signal: limit }),
+    ...(ends.length === 0 ? {} : { signal: AbortSignal.any(ends) }),
   }).spawn();
   const decoder = new TextDecoder();
   let output = "";

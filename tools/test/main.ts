@@ -35,6 +35,19 @@ const BINARY_SUITES = ["integration", "cluster"] as const;
 const USAGE = `usage: deno task test [${SUITES.join("|")}] [--long] [FILTER]
        deno task test cluster --site FOLDER [--conf FILE] [--partition NAME] [FILTER]`;
 
+const HELP = `${USAGE}
+
+FILTER is a file of tests without its folder and _test.ts, or a part of the tests' names.
+--long: tests of clusters also do what takes minutes.
+
+--site tests a Slurm cluster that is there. As the user who calls it, it runs some 60 short jobs,
+which use one core each and little memory, one or two at a time; it stops no part of the cluster and
+changes no configuration. FOLDER is on the share, with the same path on each node; in it, the run
+makes a folder of its own. At its end, also after Ctrl-C, it cancels what is left of its jobs and
+removes that folder. It takes some minutes where jobs begin at once; one that has waited for 5
+minutes fails its test. Nodes need ps. FILE is slurm.conf unless Slurm's default, NAME the partition
+unless the default one.`;
+
 const report = new Report();
 
 /** Formatting and linting take a second or two; types are checked beside what is given. */
@@ -75,12 +88,17 @@ function readArguments(args: readonly string[]) {
       args: args.filter((arg) => arg !== "--"),
       allowPositionals: true,
       options: {
+        help: { type: "boolean", short: "h", default: false },
         long: { type: "boolean", default: false },
         site: { type: "string" },
         conf: { type: "string", default: "" },
         partition: { type: "string", default: "" },
       },
     });
+    if (values.help) {
+      console.log(HELP);
+      Deno.exit(0);
+    }
     const { long: isLong, site: folder, conf: confFile, partition } = values;
     const [name, filter, ...more] = positionals;
     const suite = SUITES.find((one) => one === name);

@@ -14,6 +14,7 @@ const FIRST_PORT = 21_000;
 export class ClusterNetwork {
   readonly #number: number;
   readonly #namespaces: string[] = [];
+  readonly #links: string[] = [];
 
   private constructor(number: number) {
     this.#number = number;
@@ -63,6 +64,7 @@ export class ClusterNetwork {
     this.#namespaces.push(namespace);
     const peer = ["peer", "name", "eth0", "netns", namespace];
     await succeed("ip", ["link", "add", link, "type", "veth", ...peer]);
+    this.#links.push(link);
     await succeed("ip", ["link", "set", link, "master", this.#bridge, "up"]);
     const address = `${addressOf(this, index)}/24`;
     await succeed("nsenter", [
@@ -76,8 +78,12 @@ export class ClusterNetwork {
     return { namespace, link };
   }
 
-  /** Removes it all. */
+  /**
+   * Removes it all; the bridge last, since who makes it anew may use the other names. A namespace takes its cables
+   * with it only some time after its removal.
+   */
   async remove(): Promise<void> {
+    for (const link of this.#links) await run("ip", ["link", "del", link]);
     for (const namespace of this.#namespaces) await run("ip", ["netns", "del", namespace]);
     await run("ip", ["link", "del", this.#bridge]);
   }
