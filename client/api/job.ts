@@ -92,7 +92,8 @@ function toDate(timeMs: number): Date | null {
 
 /** The fields of a message that the server has set. */
 function onlyKnown<Message extends object>(message: Message | null): Partial<Message> {
-  const known = Object.entries(message ?? {}).filter(([, value]) => typeof value === "number");
+  const known = Object.entries(message ?? {})
+    .filter(([, value]) => value !== null && value !== undefined);
   return Object.fromEntries(known) as Partial<Message>;
 }
 

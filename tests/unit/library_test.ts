@@ -73,6 +73,11 @@ const BAD_CALLS: readonly (readonly [
   ["start: half a millisecond", (c) => c.start(["ls"], { graceMs: 0.5 }), /graceMs 0.5/],
   ["start: a grace beyond the field", (c) => c.start(["ls"], { graceMs: 2 ** 32 }), /graceMs/],
   ["start: a umask beyond 777", (c) => c.start(["ls"], { umask: 0o1000 }), /umask 512/],
+  [
+    "start: CPUs as an array",
+    (c) => c.start(["ls"], { limits: { allowedCpus: [0] as Anything } }),
+    /use limits\.allowedCpus: expected a string/,
+  ],
   ["start: infinite cores", (c) => c.start(["ls"], { limits: { cpuCores: Infinity } }), /cpuCores/],
   [
     "start: memory as a text",
@@ -487,7 +492,9 @@ Deno.test("toJob: what is not known is null or absent, never a zero", () => {
     state: "JOB_STATE_RUNNING",
     startedAtMs: 1000,
     usage: { memoryBytes: 0 },
+    askedLimits: { cpuCores: 2, allowedCpus: "0-3" },
   });
+  assert.deepEqual(running.askedLimits, { cpuCores: 2, allowedCpus: "0-3" });
   assert.deepEqual(
     [
       running.state,
