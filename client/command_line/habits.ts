@@ -4,11 +4,14 @@ import { ExitStatus } from "../exit_status.ts";
 
 /** Verbs of other tools, and what they are called here. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
+  add: "start",
   attach: "stream or input",
   cancel: "stop",
+  clean: "remove --all",
   continue: "signal CONT",
   delete: "remove",
   describe: "query --long",
+  enqueue: "start --queue",
   exec: "run",
   follow: "stream",
   get: "list",
@@ -16,6 +19,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   jobs: "list",
   log: "logs",
   pause: "signal STOP",
+  prune: "remove --all",
   restart: "rerun",
   result: "query",
   resume: "signal CONT",

@@ -43,9 +43,7 @@ export const listVerb: Verb = {
     command.description(
       "Prints jobs, the newest first; without options only those that have not ended.",
     );
-    command.addOption(
-      new Option("-a, --all", "also jobs that have ended").conflicts("state"),
-    );
+    command.addOption(new Option("-a, --all", "also jobs that have ended"));
     command.addOption(stateOption().conflicts("failed"));
     command.addOption(
       new Option("--failed", "jobs that have ended otherwise than with exit code 0"),

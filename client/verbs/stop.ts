@@ -37,12 +37,13 @@ export const stopVerb: Verb = {
     defineGrace(command);
     command.option("--main", "the stop signal to the main process alone; SIGKILL to all");
     command.addOption(
-      new Option("--all", "all jobs that you have started and that have not ended").conflicts(
-        "label",
-      ),
+      new Option("--all", "all jobs that you have started and that have not ended"),
     );
     command.addOption(
-      collectedOption("-l, --label <key=value>", "jobs with this label that have not ended"),
+      collectedOption(
+        "-l, --label <key=value>",
+        "jobs with this label that have not ended; those of others, too, unless --all is given",
+      ),
     );
     command.addHelpText(
       "after",
@@ -71,6 +72,7 @@ Examples:
     const options = command.opts<StopOptions & Selection>();
     const ids = await selectJobs(call, command.args, options);
     if (ids.length === 0) call.terminal.note("no running job matches");
+    else if (command.args.length === 0) call.terminal.note(`stopping ${countOf(ids)}`);
     using pending = new PendingJobs(ids, {
       terminal: call.terminal,
       describe: (jobs) =>
@@ -102,12 +104,16 @@ async function selectJobs(
   if (ids.length > 0) return ids;
   const labels = parsePairs(label, "--label");
   const session = await servers.one();
-  // --all is restricted to the user's own jobs; only a label selects those of others.
+  // --all is restricted to the user's own jobs; only a label alone selects those of others.
   const owner = all ? session.userName : "";
   const jobs = await Array.fromAsync(
     listJobs(session, toListRequest({ states: ["pending", "running"], labels, owner })),
   );
   return jobs.map(({ jobID }) => jobID);
+}
+
+function countOf({ length }: readonly string[]): string {
+  return length === 1 ? "1 job" : `${length} jobs`;
 }
 
 /** Adds the option `--grace`. */

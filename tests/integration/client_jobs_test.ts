@@ -155,6 +155,7 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   assert.deepEqual(await lines(server, "list", "-aq", "-n", "2"), [second, first]);
   assert.deepEqual(await lines(server, "list", "-q", "--label", "t=1"), [first]);
   assert.deepEqual(await lines(server, "list", "-q", "--state", "exited"), [ended]);
+  assert.deepEqual(await lines(server, "list", "-aq", "--state", "exited"), [ended]);
   assert.deepEqual(await lines(server, "list", "-aq", "--since", "0ms"), [""]);
   assert.deepEqual(await lines(server, "list", "-aq", "--owner", "nobody"), [""]);
   assert.deepEqual(
@@ -251,7 +252,11 @@ Deno.test("worker-client stop: several jobs, all of one's own, or those with a l
   await start("-l", "batch=2");
   await lines(server, "stop", "--label", "batch=1");
   assert.equal((await lines(server, "list", "-q")).length, 2);
-  await lines(server, "stop", "--all", "--grace", "0");
+  const labelled = await server.cli(["stop", "--all", "--label", "batch=2", "--grace", "0"]);
+  assert.deepEqual([labelled.code, labelled.stderr], [0, "worker-client: stopping 1 job\n"]);
+  await start();
+  const rest = await server.cli(["stop", "--all", "--grace", "0"]);
+  assert.deepEqual([rest.code, rest.stderr], [0, "worker-client: stopping 1 job\n"]);
   assert.deepEqual(await lines(server, "list", "-q"), [other]);
   const { code, stderr } = await server.cli(["stop", "a", "no-such-job", other]);
   assert.equal(code, 1, stderr);
@@ -294,7 +299,7 @@ Deno.test("worker-client stats, doctor, version: say what is so", async () => {
   assert.match(head, /^ID +NAME +CPU +MEMORY +PEAK +READ\/s +WRITE\/s +PROCESSES +COMMAND$/);
   assert.match(row, /^[0-9a-f]{8} +busy +[\d.]+ %/);
   const [text = ""] = await lines(server, "stats", "--json");
-  assert(JSON.parse(text).cpuPercent > 5, text);
+  assert(JSON.parse(text).cpuPercent > 0, text);
   const doctor = await lines(server, "doctor");
   assert.deepEqual(doctor.map((line) => line.split(/ +/)[1]), [
     "identity",

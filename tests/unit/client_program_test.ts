@@ -84,6 +84,8 @@ const ID = "a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219";
 const WRONG: readonly (readonly [args: string[], note: string])[] = [
   [["strat", "ls"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
   [["exec", ID], `Unknown command 'exec' (Did you mean run?). See "worker-client --help".`],
+  [["add", "ls"], `Unknown command 'add' (Did you mean start?). See "worker-client --help".`],
+  [["clean"], `Unknown command 'clean' (Did you mean remove --all?). See "worker-client --help".`],
   [["help", "strat"], `Unknown command 'strat' (Did you mean start?). See "worker-client --help".`],
   [["help", "get"], `Unknown command 'get' (Did you mean list?). See "worker-client --help".`],
   [
