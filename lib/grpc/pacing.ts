@@ -4,8 +4,12 @@
  * socket, while the reader does not read. Both are bounded here. The stream's buffer holds what was
  * written to the stream less its DATA frames that have gone to the socket. It is counted exactly,
  * since an error of a few bytes a message would be megabytes in a long stream.
+ *
+ * The runtime also writes each frame of 16 KiB by itself, and leaves its memory to the garbage collector.
+ * Frames that are made at once are written together here, and freed when they are sent.
  */
 import { FrameReader, FrameType } from "../../common/http2_frames.ts";
+import process from "node:process";
 import { socketOf } from "./internals.ts";
 
 /** Bytes that wait in a socket before its streams pause. */
@@ -14,11 +18,17 @@ export const MAX_SOCKET_BYTES = 256 * 1024;
 /** Streams continue when no more than this waits in their socket. */
 const RESUME_SOCKET_BYTES = MAX_SOCKET_BYTES / 2;
 
+/** Smaller frames are left to the garbage collector: to free one takes some time, too. */
+const MIN_FREED_BYTES = 4 * 1024;
+
 /** What is used of a TLS socket. */
 export interface PacedSocket {
   /** Bytes that have not left the process. */
   readonly writableLength: number;
-  write(bytes: Uint8Array, callback: () => void): boolean;
+  write(bytes: Uint8Array, callback: (error?: Error | null) => void): boolean;
+  /** Keeps what is written until {@linkcode uncork}. */
+  cork(): void;
+  uncork(): void;
 }
 
 /** What is used of an HTTP/2 stream. */
@@ -46,6 +56,7 @@ export function paceSocket(socket: PacedSocket): void {
 class PacedConnection {
   readonly streams = new Map<number, StreamPace>();
   readonly #socket: PacedSocket;
+  #isGathering = false;
 
   constructor(socket: PacedSocket) {
     this.#socket = socket;
@@ -55,13 +66,27 @@ class PacedConnection {
       },
     });
     const write = socket.write.bind(socket);
-    const flushed = () => this.#flushed();
-    // The runtime writes HTTP/2 frames by this function, without a callback.
+    // The runtime writes HTTP/2 frames by this function, one by one and without a callback.
     socket.write = (bytes) => {
-      const hasRoom = write(bytes, flushed);
+      this.#gather();
+      const hasRoom = write(bytes, (error) => {
+        if (!error) freeFrame(bytes);
+        this.#flushed();
+      });
       frames.take(bytes);
       return hasRoom;
     };
+  }
+
+  /** What is written until the running function ends goes to the socket as one. */
+  #gather(): void {
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    this.#socket.cork();
+    process.nextTick(() => {
+      this.#isGathering = false;
+      this.#socket.uncork();
+    });
   }
 
   get pendingBytes(): number {
@@ -72,6 +97,12 @@ class PacedConnection {
     if (this.pendingBytes > RESUME_SOCKET_BYTES) return;
     for (const stream of this.streams.values()) stream.resume();
   }
+}
+
+/** Frees the memory of a frame that was sent, which nobody else has. */
+function freeFrame({ buffer, length }: Uint8Array): void {
+  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === length;
+  if (isWhole && length >= MIN_FREED_BYTES) buffer.transfer(0);
 }
 
 /** The pace of one stream. */

@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { MAX_SOCKET_BYTES, paceSocket, StreamPace } from "../../lib/grpc/pacing.ts";
 import { FakeSession, FakeStream } from "../support/fake_http2.ts";
-import { isSettled } from "../support/settled.ts";
+import { isSettled, turn } from "../support/settled.ts";
 
 const DATA = 0;
 const HEADERS = 1;
@@ -10,7 +10,7 @@ const FRAME_HEADER_BYTES = 9;
 const HALF = MAX_SOCKET_BYTES / 2;
 
 /** Bytes of HTTP/2 frames (RFC 9113, 4.1). */
-function frame(type: number, streamId: number, payloadBytes: number): Uint8Array {
+function frame(type: number, streamId: number, payloadBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(FRAME_HEADER_BYTES + payloadBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, payloadBytes << 8 | type);
@@ -22,18 +22,39 @@ function frame(type: number, streamId: number, payloadBytes: number): Uint8Array
 class FakeSocket {
   writableLength = 0;
   destroyed = false;
-  readonly #flushed = new Set<() => void>();
+  /** How many frames left together, each time. */
+  readonly writes: number[] = [];
+  #corks = 0;
+  #corkedFrames = 0;
+  #flushed: ((error?: Error) => void)[] = [];
 
-  write(bytes: Uint8Array, callback: () => void): boolean {
+  write(bytes: Uint8Array, callback: (error?: Error) => void): boolean {
     this.writableLength += bytes.length;
-    this.#flushed.add(callback);
+    this.#flushed.push(callback);
+    this.#corkedFrames++;
+    if (this.#corks === 0) this.#send();
     return true;
   }
 
-  /** The reader takes so many bytes. */
-  flush(bytes = this.writableLength): void {
+  cork(): void {
+    this.#corks++;
+  }
+
+  uncork(): void {
+    if (--this.#corks === 0) this.#send();
+  }
+
+  /** The reader takes so many bytes, or the connection fails. */
+  flush(bytes = this.writableLength, error?: Error): void {
     this.writableLength -= bytes;
-    for (const flushed of this.#flushed) flushed();
+    const isWhole = this.writableLength === 0;
+    for (const flushed of this.#flushed) flushed(error);
+    if (isWhole) this.#flushed = [];
+  }
+
+  #send(): void {
+    this.writes.push(this.#corkedFrames);
+    this.#corkedFrames = 0;
   }
 }
 
@@ -53,7 +74,9 @@ function connect() {
     },
     /** The runtime's HTTP/2 library writes a frame. */
     sendFrame(type: number, streamId: number, payloadBytes: number) {
-      socket.write(frame(type, streamId, payloadBytes), undefined as never);
+      const bytes = frame(type, streamId, payloadBytes);
+      socket.write(bytes, undefined as never);
+      return bytes;
     },
   };
 }
@@ -211,4 +234,47 @@ Deno.test("StreamPace: after its end, frames with the stream's number are not co
   pace[Symbol.dispose]();
   sendFrame(DATA, id, 10);
   assert(!pace.hasRoom, "it is still followed");
+});
+
+Deno.test("paceSocket: frames that are made at once are written together, and none waits for later ones", async () => {
+  const { socket, open, sendFrame } = connect();
+  const { id } = open();
+  for (let count = 0; count < 3; count++) sendFrame(DATA, id, 1000);
+  assert.deepEqual(socket.writes, []);
+  await turn();
+  assert.deepEqual(socket.writes, [3]);
+  sendFrame(DATA, id, 1000);
+  await turn();
+  assert.deepEqual(socket.writes, [3, 1]);
+});
+
+Deno.test("paceSocket: frames that wait to be written together count against the socket's bound", () => {
+  const { socket, open, sendFrame } = connect();
+  const { id, stream, pace } = open();
+  stream.write(new Uint8Array(MAX_SOCKET_BYTES));
+  sendFrame(DATA, id, MAX_SOCKET_BYTES);
+  assert.deepEqual(socket.writes, []);
+  assert(!pace.hasRoom);
+});
+
+Deno.test("paceSocket: the memory of a frame is freed when it is sent, and not before", () => {
+  const { socket, open, sendFrame } = connect();
+  const { id } = open();
+  const sent = sendFrame(DATA, id, 16 * 1024);
+  assert(!sent.buffer.detached);
+  socket.flush();
+  assert(sent.buffer.detached);
+});
+
+Deno.test("paceSocket: memory that others may use is not freed, nor that of a frame that failed", () => {
+  const { socket, open, sendFrame } = connect();
+  const { id } = open();
+  const failed = sendFrame(DATA, id, 16 * 1024);
+  socket.flush(undefined, new Error("the connection is reset"));
+  assert(!failed.buffer.detached);
+  const slab = new Uint8Array(64 * 1024);
+  slab.set(frame(DATA, id, 16 * 1024), 100);
+  socket.write(slab.subarray(100, 100 + FRAME_HEADER_BYTES + 16 * 1024), undefined as never);
+  socket.flush();
+  assert(!slab.buffer.detached);
 });
