@@ -1,8 +1,7 @@
 /** Calls that bring more than one answer, as events. */
-import type { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
 import { type CallStatus, GrpcStatus } from "../errors.ts";
-import { Call, type CallTransport } from "./call.ts";
+import { Call, type CallTransport, type Method } from "./call.ts";
 
 /** A call whose answers come one by one: `data` for each, then `end`, or `error` with its status. */
 export interface AnswerStream<Answer> {
@@ -19,13 +18,6 @@ export interface DuplexStream<Request, Answer> extends AnswerStream<Answer> {
   write(request: Request, onSent?: () => void): void;
   /** Says that all messages have been sent. */
   end(): void;
-}
-
-/** A method's path, and how its messages become bytes. */
-export interface Method<Request, Answer> {
-  readonly path: string;
-  readonly requestSerialize: (request: Request) => Uint8Array;
-  readonly responseDeserialize: (bytes: Buffer) => Answer;
 }
 
 /** The one call of a stream. */

@@ -23,6 +23,13 @@ export interface CallTransport {
   request(headers: OutgoingHttpHeaders, onDropped: () => void): ClientHttp2Stream;
 }
 
+/** A method's path, and how its messages become bytes. */
+export interface Method<Request, Answer> {
+  readonly path: string;
+  readonly requestSerialize: (request: Request) => Uint8Array;
+  readonly responseDeserialize: (bytes: Buffer) => Answer;
+}
+
 /** Is told what the server answers. */
 export interface CallListener {
   /** A message; the callee may keep it. What it throws ends the call with INTERNAL. */

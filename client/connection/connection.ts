@@ -9,14 +9,10 @@ import {
   type StreamResponse__Output,
 } from "../../proto/contract.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { type CallStatus, fromStatus, GrpcStatus } from "../errors.ts";
-import {
-  type AnswerStream,
-  type DuplexStream,
-  type Method,
-  StreamingCall,
-} from "./answer_stream.ts";
-import { Call } from "./call.ts";
+import { type CallStatus, fromStatus } from "../errors.ts";
+import { type AnswerStream, type DuplexStream, StreamingCall } from "./answer_stream.ts";
+import { ask } from "./ask.ts";
+import type { Method } from "./call.ts";
 import { diagnose } from "./diagnosis.ts";
 import { Transport } from "./transport.ts";
 
@@ -92,34 +88,16 @@ export class Connection implements Disposable {
       {},
   ): Promise<ResponseOf<Called>> {
     // The compiler cannot follow that the method's name decides on both types at once.
-    const { path, requestSerialize, responseDeserialize } = jobService[method] as unknown as Method<
+    const definition = jobService[method] as unknown as Method<
       RequestOf<Called>,
       ResponseOf<Called>
     >;
-    return new Promise((resolve, reject) => {
-      let answer: { value: ResponseOf<Called> } | undefined;
-      const end = (status: CallStatus) => {
-        signal?.removeEventListener("abort", cancel);
-        if (status.code !== GrpcStatus.ok) {
-          reject(fromStatus(status, { server: this.server, method }));
-        } else if (answer === undefined) {
-          end({ code: GrpcStatus.internal, details: "No message received" });
-        } else resolve(answer.value);
-      };
-      const call = new Call(this.#ready(), {
-        path,
-        timeoutMs,
-        maxMessageBytes: MAX_MESSAGE_BYTES,
-        listener: {
-          onMessage: (message) => answer = { value: responseDeserialize(message) },
-          onEnd: end,
-        },
-      });
-      const cancel = () => call.cancel();
-      if (signal?.aborted) return cancel();
-      signal?.addEventListener("abort", cancel);
-      call.send(requestSerialize(request));
-      call.endSending();
+    return ask(this.#ready(), definition, request, {
+      timeoutMs,
+      signal,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+    }).catch((status: CallStatus) => {
+      throw fromStatus(status, { server: this.server, method });
     });
   }
 

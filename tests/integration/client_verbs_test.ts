@@ -574,6 +574,8 @@ testClient("wait: --timeout gives up with 124, and the jobs are left alone", asy
     text: "",
     notes: [`job ${OTHER} did not end in time`],
   });
+  // On a slow machine the time was over before the server was asked.
+  delete world.server.script.Wait;
   assert.equal((await world.client("wait", "--timeout", "60d", ID)).status, 0);
   assert.deepEqual(world.server.requestsOf("Stop"), []);
 });

@@ -699,6 +699,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_call", "client_call_status"],
   },
   {
+    name: "a question that was cancelled before is asked",
+    file: "client/connection/ask.ts",
+    from: "    if (signal?.aborted) return cancel();\n",
+    to: "",
+    tests: ["client_call"],
+  },
+  {
     name: "a stream tells its end to a reader that has cancelled it",
     file: "client/connection/answer_stream.ts",
     from: "    if (this.#isCancelled) return;\n",

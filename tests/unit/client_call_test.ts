@@ -5,6 +5,7 @@ import { EventEmitter } from "node:events";
 import type { ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { setImmediate } from "node:timers/promises";
 import { StreamingCall } from "../../client/connection/answer_stream.ts";
+import { ask } from "../../client/connection/ask.ts";
 import { Call, type CallTransport } from "../../client/connection/call.ts";
 import { frameMessage } from "../../client/connection/messages.ts";
 import { type CallStatus, GrpcStatus } from "../../client/errors.ts";
@@ -262,10 +263,61 @@ Deno.test("call: without a connection it is UNAVAILABLE", async () => {
   assert.deepEqual(closed.ends, [{ code: GrpcStatus.unavailable, details: "it is closed" }]);
 });
 
+const TEXT = {
+  path: "/a/b",
+  requestSerialize: (text: string) => Buffer.from(text),
+  responseDeserialize: String,
+};
+
+Deno.test("ask: the answer, and each other end as a status", async () => {
+  const options = { maxMessageBytes: 8 };
+  const world = new World();
+  const answered = ask(world, TEXT, "a question", options);
+  assert.equal(world.stream.isEnded, true);
+  world.answer("yes");
+  world.stream.emit("trailers", { "grpc-status": "0" });
+  world.stream.emit("end");
+  assert.equal(await answered, "yes");
+
+  const silent = new World();
+  const unanswered = ask(silent, TEXT, "a question", options);
+  silent.stream.emit("trailers", { "grpc-status": "0" });
+  silent.stream.emit("end");
+  await assert.rejects(unanswered, { code: GrpcStatus.internal, details: "No message received" });
+
+  const closed = {
+    request() {
+      throw new Error("it is closed");
+    },
+  };
+  await assert.rejects(ask(closed, TEXT, "", options), {
+    code: GrpcStatus.unavailable,
+    details: "it is closed",
+  });
+
+  const wrong = { ...TEXT, requestSerialize: () => assert.fail("a text is no number") };
+  await assert.rejects(ask(new World(), wrong, "", options), {
+    code: GrpcStatus.internal,
+    details: /serialization failure: a text is no number/,
+  });
+});
+
+Deno.test("ask: its signal cancels it", async () => {
+  const [before, meanwhile] = [new World(), new World()];
+  const aborted = { maxMessageBytes: 8, signal: AbortSignal.abort() };
+  await assert.rejects(ask(before, TEXT, "", aborted), { code: GrpcStatus.cancelled });
+  assert.deepEqual(before.stream.written, [], "nothing is asked");
+
+  const controller = new AbortController();
+  const asked = ask(meanwhile, TEXT, "", { maxMessageBytes: 8, signal: controller.signal });
+  controller.abort();
+  await assert.rejects(asked, { code: GrpcStatus.cancelled });
+  assert.deepEqual(meanwhile.stream.closes, [8]);
+});
+
 /** A call that is read as a stream, and what came of it. */
 function stream(world: World) {
-  const text = { path: "/a/b", requestSerialize: Buffer.from, responseDeserialize: String };
-  const call = new StreamingCall<string, string>(world, text, 100).ask("all");
+  const call = new StreamingCall(world, TEXT, 100).ask("all");
   const seen: unknown[] = [];
   call.on("data", (answer) => seen.push(answer));
   call.on("end", () => seen.push("end"));
