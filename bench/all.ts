@@ -1,6 +1,7 @@
 /** All benchmarks, in the order of the table. */
 import type { Benchmark } from "./benchmark.ts";
 import { cluster } from "./cluster.ts";
+import { fan } from "./fan.ts";
 import { follow } from "./follow.ts";
 import { followers } from "./followers.ts";
 import { input } from "./input.ts";
@@ -21,6 +22,7 @@ export const benchmarks: readonly Benchmark[] = [
   stream,
   input,
   follow,
+  fan,
   starts,
   stop,
   writer,

@@ -3,7 +3,7 @@ import { processMs } from "./measure.ts";
 import type { SshHost } from "./ssh_host.ts";
 
 /** What a call is measured beside. */
-type Side = "ours" | "ssh" | "piped" | "shared" | "empty";
+type Side = "ours" | "ssh" | "plain" | "piped" | "shared" | "empty";
 
 /** How `ssh host true` and an empty program are run beside a call; how long each takes, in ms. */
 export function callAlternatives(
@@ -12,6 +12,7 @@ export function callAlternatives(
 ): Readonly<Record<Exclude<Side, "ours">, () => Promise<number>>> {
   return {
     ssh: () => processMs("ssh", ssh.args("true")),
+    plain: () => processMs("ssh", ssh.plainArgs("true")),
     piped: () => processMs("ssh", ssh.pipedArgs("true")),
     shared: () => processMs("ssh", ssh.sharedArgs("true")),
     empty: () => processMs(floor, []),
@@ -21,7 +22,7 @@ export function callAlternatives(
 /** The rows of a whole call, beside ssh's and beside an empty program; milliseconds. */
 export function callRows(
   command: string,
-  { ours, ssh, piped, shared, empty }: Readonly<Record<Side, readonly number[]>>,
+  { ours, ssh, plain, piped, shared, empty }: Readonly<Record<Side, readonly number[]>>,
 ): Row[] {
   return [
     {
@@ -37,6 +38,12 @@ export function callRows(
       ours,
       alternative: { name: "`ssh host true`, multiplexed", values: shared },
       isInSummary: true,
+    },
+    {
+      what: "the same, where ssh chooses key exchange and cipher itself",
+      unit: "ms",
+      ours,
+      alternative: { name: "`ssh host true`, as installed", values: plain },
     },
     {
       what: "the same, where ssh has no network between",

@@ -2,7 +2,7 @@
  * Measures the compiled binaries beside what a user would use instead, prints a table and writes it
  * as JSON.
  *
- * Usage: deno task bench [NAME...] [--out FILE] [--readme]
+ * Usage: deno task bench [NAME...] [--short] [--out FILE] [--readme]
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -22,8 +22,8 @@ function report(line: string): void {
   console.error(`bench: ${line}`);
 }
 
-async function measure(names: readonly string[]): Promise<Result[]> {
-  await using world = await World.open(report);
+async function measure({ names, isShort }: Arguments): Promise<Result[]> {
+  await using world = await World.open(report, isShort);
   const results: Result[] = [];
   for (const benchmark of benchmarks) {
     if (names.length > 0 && !names.includes(benchmark.name)) continue;
@@ -50,6 +50,8 @@ async function showIn(name: string, table: string): Promise<void> {
 
 interface Arguments {
   readonly names: string[];
+  /** Whether each thing is measured once. */
+  readonly isShort: boolean;
   readonly out: string;
   /** Whether README.md and docs/performance.md are to show the results. */
   readonly readme: boolean;
@@ -58,7 +60,11 @@ interface Arguments {
 function readArguments(args: string[]): Arguments {
   const { values, positionals } = parseArgs({
     args,
-    options: { out: { type: "string" }, readme: { type: "boolean", default: false } },
+    options: {
+      out: { type: "string" },
+      readme: { type: "boolean", default: false },
+      short: { type: "boolean", default: false },
+    },
     allowPositionals: true,
   });
   const known = benchmarks.map(({ name }) => name);
@@ -66,18 +72,19 @@ function readArguments(args: string[]): Arguments {
   if (unknown !== undefined) {
     throw new Error(`Cannot run the benchmark ${unknown}: there are ${known.join(", ")}`);
   }
-  if (values.readme && positionals.length > 0) {
-    throw new Error("Cannot show a part of the table in the README: leave out the names");
+  if (values.readme && (positionals.length > 0 || values.short)) {
+    throw new Error("Cannot show a part of the table: leave out the names, and --short");
   }
   const out = resolve(values.out ?? join(ROOT, "build", "bench.json"));
-  return { names: positionals, out, readme: values.readme };
+  return { names: positionals, isShort: values.short, out, readme: values.readme };
 }
 
 try {
-  const { names, out, readme } = readArguments(Deno.args);
+  const given = readArguments(Deno.args);
+  const { out, readme } = given;
   await runBuild(BIN_DIR, { logDir: LOG_DIR });
   const machine = await thisMachine();
-  const results = await measure(names);
+  const results = await measure(given);
   await Deno.writeTextFile(out, `${JSON.stringify({ machine, results }, null, 2)}\n`);
   const description = describeMachine(machine);
   const text = `${toTable(results)}\n\n${description}`;

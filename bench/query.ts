@@ -22,7 +22,7 @@ export const query: Benchmark = {
     await client.wait(job);
     const env = server.cliEnvironment();
     const bareArgs = [server.address, server.pki.file("alice.pem"), server.pki.file("ca.crt"), job];
-    const { call, ...sides } = await alternate(RUNS, {
+    const { call, ...sides } = await alternate(world.runs(RUNS), {
       ours: () => processMs(CLIENT, ["query", job], { env }),
       ...callAlternatives(ssh, floor),
       call: () => processMs(bare, bareArgs),

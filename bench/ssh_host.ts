@@ -3,8 +3,8 @@
  * settings make it.
  *
  * The login shell (bash) reads no start-up files of this host. Keys, key exchange and cipher are those
- * of our TLS; of OpenSSH's own first choices, the key exchange (against quantum computers, about 65
- * ms) and the cipher (a quarter less throughput on processors with AES) would take longer.
+ * of our TLS, unless a benchmark asks for OpenSSH's own first choices: the key exchange (against quantum
+ * computers, about 65 ms) and the cipher (a quarter less throughput on processors with AES) take longer.
  */
 import { join } from "node:path";
 import { until } from "../tests/support/wait.ts";
@@ -23,6 +23,12 @@ const RUN_FOLDER = "/run/sshd";
 
 /** As those of our certificates. */
 const KEY_BITS = "4096";
+
+/** A connection that is open for many commands. */
+export interface SharedConnection extends AsyncDisposable {
+  /** The arguments of `ssh` for a command over it. */
+  args(...command: string[]): string[];
+}
 
 /** An sshd with configuration, host key and client key made for it, all in one folder. */
 export class SshHost implements AsyncDisposable {
@@ -61,6 +67,11 @@ export class SshHost implements AsyncDisposable {
     return ["-F", join(this.#folder, "ssh_config"), "host", ...command];
   }
 
+  /** The same with OpenSSH's own choice of key exchange and cipher: as it is installed. */
+  plainArgs(...command: string[]): string[] {
+    return ["-F", join(this.#folder, "plain_config"), "host", ...command];
+  }
+
   /**
    * The same without a network: ssh starts an sshd of its own, and speaks to it by pipes. Over TCP
    * OpenSSH twice waits some 40 ms for a delayed acknowledgement, because it sets TCP_NODELAY only
@@ -77,22 +88,33 @@ export class SshHost implements AsyncDisposable {
   }
 
   /** Opens one connection for many commands, which run over it when given {@linkcode sharedArgs}. */
-  async share(): Promise<AsyncDisposable> {
-    await runChild("ssh", ["-M", "-N", "-f", "-S", this.#socket, ...this.args()]);
-    return {
-      [Symbol.asyncDispose]: async () => {
-        await runChild("ssh", ["-O", "exit", "-S", this.#socket, ...this.args()]);
-      },
-    };
+  share(): Promise<SharedConnection> {
+    return this.#share("shared");
   }
 
   /** The arguments of `ssh` for a command over the shared connection. */
   sharedArgs(...command: string[]): string[] {
-    return ["-S", this.#socket, ...this.args(...command)];
+    return ["-S", this.#socket("shared"), ...this.args(...command)];
   }
 
-  get #socket(): string {
-    return join(this.#folder, "shared");
+  /** Opens another connection for many commands. */
+  connect(): Promise<SharedConnection> {
+    return this.#share(crypto.randomUUID().slice(0, 8));
+  }
+
+  async #share(name: string): Promise<SharedConnection> {
+    const options = ["-S", this.#socket(name)];
+    await runChild("ssh", ["-M", "-N", "-f", ...options, ...this.args()]);
+    return {
+      args: (...command) => [...options, ...this.args(...command)],
+      [Symbol.asyncDispose]: async () => {
+        await runChild("ssh", ["-O", "exit", ...options, ...this.args()]);
+      },
+    };
+  }
+
+  #socket(name: string): string {
+    return join(this.#folder, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -145,24 +167,22 @@ async function writeConfiguration(folder: string, port: number): Promise<void> {
       "",
     ].join("\n"),
   );
-  await Deno.writeTextFile(
-    join(folder, "ssh_config"),
-    [
-      "Host host",
-      "HostName 127.0.0.1",
-      `Port ${port}`,
-      "User root",
-      `IdentityFile ${folder}/client_key`,
-      "IdentitiesOnly yes",
-      "IdentityAgent none",
-      `UserKnownHostsFile ${folder}/known_hosts`,
-      "GlobalKnownHostsFile /dev/null",
-      "StrictHostKeyChecking yes",
-      "KexAlgorithms curve25519-sha256",
-      "Ciphers aes256-gcm@openssh.com",
-      "BatchMode yes",
-      "LogLevel ERROR",
-      "",
-    ].join("\n"),
-  );
+  const settings = [
+    "Host host",
+    "HostName 127.0.0.1",
+    `Port ${port}`,
+    "User root",
+    `IdentityFile ${folder}/client_key`,
+    "IdentitiesOnly yes",
+    "IdentityAgent none",
+    `UserKnownHostsFile ${folder}/known_hosts`,
+    "GlobalKnownHostsFile /dev/null",
+    "StrictHostKeyChecking yes",
+    "BatchMode yes",
+    "LogLevel ERROR",
+    "",
+  ];
+  await Deno.writeTextFile(join(folder, "plain_config"), settings.join("\n"));
+  const likeOurs = ["KexAlgorithms curve25519-sha256", "Ciphers aes256-gcm@openssh.com", ""];
+  await Deno.writeTextFile(join(folder, "ssh_config"), [...settings, ...likeOurs].join("\n"));
 }

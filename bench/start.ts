@@ -18,7 +18,7 @@ export const start: Benchmark = {
     await using _shared = await ssh.share();
     await using server = await world.server();
     const env = server.cliEnvironment();
-    const sides = await alternate(RUNS, {
+    const sides = await alternate(world.runs(RUNS), {
       ours: () => processMs(CLIENT, ["start", "true"], { env }),
       ...callAlternatives(ssh, floor),
     });

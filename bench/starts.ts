@@ -25,7 +25,7 @@ export const starts: Benchmark = {
     const client = server.client();
     const called = new Bursts(STARTS, () => client.start("true"));
     const byHand = new Bursts(STARTS, () => bare.start());
-    const { ours, theirs, least } = await alternate(RUNS, {
+    const { ours, theirs, least } = await alternate(world.runs(RUNS), {
       ours: () => called.rate(),
       theirs: () => rateOf("ssh", ssh.sharedArgs("true")),
       least: () => byHand.rate(),

@@ -23,7 +23,7 @@ export const stop: Benchmark = {
     await using server = await world.server();
     const client = server.client();
     const env = server.cliEnvironment();
-    const { ours, theirs } = await alternate(RUNS, {
+    const { ours, theirs } = await alternate(world.runs(RUNS), {
       ours: async () => {
         const { job } = await startTree(client);
         return await processMs(CLIENT, ["stop", "--grace", "0", job], { env });

@@ -1,5 +1,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { MAX_WINDOW_BYTES, RawConnection } from "../tests/support/raw_reader.ts";
+import type { TestServer } from "../tests/support/server.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { runChild } from "./child.ts";
 import { alternate, elapsedMs, processMs } from "./measure.ts";
@@ -24,7 +26,8 @@ export const stream: Benchmark = {
   name: "stream",
   measures:
     `The ${LOG_MIB} MiB of text that a finished job has printed, into a pipe and to a file: ` +
-    "`worker-client stream ID` against `ssh host cat LOG`, whole processes, a new connection each.",
+    "`worker-client stream ID` against `ssh host cat LOG`, whole processes, a new connection each; and " +
+    "what the server feeds a client of which nothing is measured but that it reads.",
 
   async run(world) {
     const ssh = await world.ssh();
@@ -35,10 +38,13 @@ export const stream: Benchmark = {
     const log = join(server.logDir, "jobs", job, "output");
     const ours = { program: CLIENT, args: ["stream", job], env: server.cliEnvironment() };
     const theirs = { program: "ssh", args: ssh.args("cat", log) };
+    const plain = { program: "ssh", args: ssh.plainArgs("cat", log) };
     const copy = join(world.folder, "copy");
-    const rates = await alternate(RUNS, {
+    const rates = await alternate(world.runs(RUNS), {
       oursPiped: () => pipeRate(ours),
       theirsPiped: () => pipeRate(theirs),
+      plainPiped: () => pipeRate(plain),
+      fed: () => feedRate(server, job),
       oursFiled: () => fileRate(ours, copy),
       theirsFiled: () => fileRate(theirs, copy),
     });
@@ -53,6 +59,18 @@ export const stream: Benchmark = {
           text: "180 MB/s, then as fast as ssh",
           isMet: (mine, other) => mine >= 180 && mine >= other,
         },
+      },
+      {
+        what: "the same, where ssh chooses its cipher itself",
+        unit: "MB/s",
+        ours: rates.oursPiped,
+        alternative: { name: "`ssh host cat`, as installed", values: rates.plainPiped },
+      },
+      {
+        what: "the same to a client that only reads frames",
+        unit: "MB/s",
+        ours: rates.fed,
+        alternative: { name, values: rates.theirsPiped },
       },
       {
         what: "the same to a file",
@@ -71,6 +89,17 @@ async function pipeRate({ program, args, env = {} }: Program): Promise<number> {
     counted = await runChild("/bin/sh", ["-c", COUNT, "sh", program, ...args], { env });
   });
   assert.equal(Number(counted), LOG_BYTES);
+  return LOG_BYTES / 1000 / tookMs;
+}
+
+/** Megabytes a second that come over a connection whose windows never hold the server back. */
+async function feedRate(server: TestServer, job: string): Promise<number> {
+  const tookMs = await elapsedMs(async () => {
+    using connection = await RawConnection.open(server, MAX_WINDOW_BYTES);
+    const stream = await connection.stream({ jobID: job });
+    await stream.readAll();
+    assert(stream.payloadBytes >= LOG_BYTES, "the log has not come whole");
+  });
   return LOG_BYTES / 1000 / tookMs;
 }
 

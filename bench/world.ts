@@ -18,18 +18,28 @@ export class World implements AsyncDisposable {
   readonly folder: string;
   /** Says what a run should know of. */
   readonly report: (line: string) => void;
+  readonly #isShort: boolean;
   #ssh: Promise<SshHost> | undefined;
   #floor: Promise<string> | undefined;
   #bareCall: Promise<string> | undefined;
 
-  private constructor(folder: string, report: (line: string) => void) {
+  private constructor(folder: string, report: (line: string) => void, isShort: boolean) {
     this.folder = folder;
     this.report = report;
+    this.#isShort = isShort;
   }
 
-  /** @param report Says what takes long. */
-  static async open(report: (line: string) => void): Promise<World> {
-    return new World(await Deno.makeTempDir({ prefix: "job-worker-bench-" }), report);
+  /**
+   * @param report Says what takes long.
+   * @param isShort Whether each thing is measured once: shows that a benchmark runs, not what it measures.
+   */
+  static async open(report: (line: string) => void, isShort: boolean): Promise<World> {
+    return new World(await Deno.makeTempDir({ prefix: "job-worker-bench-" }), report, isShort);
+  }
+
+  /** How often a thing is measured. */
+  runs(usual: number): number {
+    return this.#isShort ? 1 : usual;
   }
 
   /** A server of the caller's own. */

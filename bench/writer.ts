@@ -23,7 +23,7 @@ export const writer: Benchmark = {
     await using server = await world.server({ flags: ["--max-output", "max"] });
     const rows: Row[] = [];
     for (const readers of READERS) {
-      const { ours, theirs } = await alternate(RUNS, {
+      const { ours, theirs } = await alternate(world.runs(RUNS), {
         ours: () => asJob(server, readers),
         theirs: () => alone(world),
       });

@@ -20,7 +20,7 @@ export const DEFAULT_WINDOW_BYTES = 65_535;
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER_BYTES = 9;
 const MESSAGE_HEADER_BYTES = 5;
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = 32 * 1024;
 
 /** No test has a silence that is as long. */
 const SILENCE_LIMIT_MS = 30_000;
@@ -93,7 +93,8 @@ export class RawConnection implements Disposable {
     const length = await this.#connection.read(buffer);
     clearTimeout(timer);
     if (length === null) throw new Error("the server has closed the connection");
-    this.#unread = concatenate([this.#unread, buffer.subarray(0, length)]);
+    const read = buffer.subarray(0, length);
+    this.#unread = this.#unread.length === 0 ? read : concatenate([this.#unread, read]);
     while (await this.#takeFrame());
   }
 
