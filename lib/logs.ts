@@ -1,14 +1,17 @@
 /**
  * The output log of one job: a file that the job's launcher fills, with any number of readers that
- * share nothing but the file. (The server's own log is lib/log.ts.)
+ * share nothing but the file, and what was read of it last. (The server's own log is lib/log.ts.)
  */
+import { CHUNK_BYTES, giveBackChunk } from "./logs/chunk_buffers.ts";
 import { Gaps } from "./logs/gaps.ts";
 import { log } from "./log.ts";
 import { type GrowthNews, GrowthSignal } from "./logs/growth.ts";
-import { HEADROOM_BYTES, withHeadroom } from "./logs/headroom.ts";
+import { withHeadroom } from "./logs/headroom.ts";
 import { OutputTimes } from "./logs/output_times.ts";
 import type { TimeEntry } from "./logs/time_index.ts";
+import { SharedReads } from "./logs/shared_reads.ts";
 import { offsetOfLastLines } from "./logs/tail.ts";
+import { hasZero } from "./logs/zeros.ts";
 import {
   ForgedFileError,
   openRegular,
@@ -17,9 +20,6 @@ import {
   statRegularSync,
 } from "./regular_file.ts";
 
-/** The most that is read, and given to a reader, at once. */
-export const CHUNK_BYTES = 64 * 1024;
-
 /** For news of gaps, in one reading: whoever may write the file can change it again and again. */
 const MAX_LOOKS = 10;
 
@@ -27,7 +27,7 @@ const MAX_LOOKS = 10;
 export interface Chunk {
   /** The offset of `bytes` in the output. */
   offset: number;
-  /** In a buffer that is not used again. */
+  /** In a buffer of its own: the reader may write there, and give it back (logs/chunk_buffers.ts). */
   bytes: Uint8Array<ArrayBuffer>;
   /**
    * How many bytes right before `offset` are not there: rotated away before this reader reached them,
@@ -182,7 +182,9 @@ export class OutputLog {
       });
     if (signal.aborted) return;
     await using file = await openRegular(this.#path);
-    const size = await file.size();
+    const { size, dev, ino } = await file.status();
+    // The numbers alone may be those of another file: they are rounded above 2^53.
+    using reader = SharedReads.join(`${this.#path} ${dev} ${ino}`);
     this.#noteSize(size);
     let offset = await this.#startOffset(file, range, size, signal);
     turn?.[Symbol.dispose]();
@@ -198,7 +200,7 @@ export class OutputLog {
     while (!signal.aborted && offset < end) {
       // Before the read, which then includes the last bytes that were written before the job's end.
       const finished = this.#finished;
-      const chunk = await this.#readChunk(file, offset, end);
+      const chunk = await this.#readChunk({ file, reads: reader.reads }, { offset, end, finished });
       if (chunk !== undefined) {
         offset = chunk.offset + chunk.bytes.length;
         yield chunk;
@@ -216,26 +218,31 @@ export class OutputLog {
   }
 
   /** Reads from an offset, and skips what is not there; undefined at the end of the file. */
-  async #readChunk(file: RegularFile, offset: number, end: number): Promise<Chunk | undefined> {
+  async #readChunk(
+    { file, reads }: { file: RegularFile; reads: SharedReads },
+    { offset, end, finished }: { offset: number; end: number; finished: boolean },
+  ): Promise<Chunk | undefined> {
     for (let looks = 0;; looks++) {
       // More may be missing than the whole part that is asked for.
       const from = Math.min(this.#gaps.skip(Math.max(offset, this.#firstOffset)), end);
       const gapBytes = from - offset;
       const until = Math.min(end, this.#gaps.nextAfter(from));
-      const buffer = new Uint8Array(HEADROOM_BYTES + Math.min(CHUNK_BYTES, until - from))
-        .subarray(HEADROOM_BYTES);
-      const length = buffer.length === 0 ? 0 : await file.read(buffer, from);
-      if (length === 0) {
+      const maxBytes = Math.min(CHUNK_BYTES, until - from);
+      const read = maxBytes === 0
+        ? undefined
+        : await reads.read(file, { offset: from, maxBytes, isFresh: finished });
+      if (read === undefined) {
         if (gapBytes > 0) return { offset: from, bytes: emptyChunk(), gapBytes };
-        if (buffer.length > 0 && !this.#finished && this.#noteSize(await file.size())) continue;
+        if (maxBytes > 0 && !this.#finished && this.#noteSize(await file.size())) continue;
         return undefined;
       }
-      // If the beginning has moved into the bytes that were read, some of them may read as zeros.
-      if (this.#firstOffset > from) continue;
-      const bytes = buffer.subarray(0, length);
-      // So does a gap that was made since.
-      if (looks < MAX_LOOKS && bytes.includes(0) && await this.#gaps.refresh()) continue;
-      return { offset: from, bytes, gapBytes };
+      const { bytes, mayHaveZero } = read;
+      // If the beginning has moved into the bytes that were read, some of them may read as zeros. So
+      // does a gap that was made since.
+      const isDoubtful = this.#firstOffset > from ||
+        looks < MAX_LOOKS && mayHaveZero && hasZero(bytes) && await this.#gaps.refresh();
+      if (!isDoubtful) return { offset: from, bytes, gapBytes };
+      giveBackChunk(bytes);
     }
   }
 

@@ -1,5 +1,6 @@
 /** Sends a job's output as it comes, at the pace of its reader. */
 import { type Chunk, isTail, type ReadRange } from "../logs.ts";
+import { giveBackChunk } from "../logs/chunk_buffers.ts";
 import { withHeadroom } from "../logs/headroom.ts";
 import { type TimedOutput, TimedReader, type Timing } from "../logs/timed.ts";
 import { frameOutput } from "./output_message.ts";
@@ -86,8 +87,8 @@ export async function sendOutput(
     held = whole.slice(cut);
     await sink.ready(signal);
     if (signal.aborted) return;
-    // The reader's connection has taken all of it. The garbage collector would free it much later.
-    whole.buffer.transfer(0);
+    // The reader's connection has taken all of it.
+    giveBackChunk(whole);
   }
   if (nextOffset === undefined || signal.aborted) return;
   if (held.length > 0) send(withHeadroom(held), nextOffset, 0);

@@ -185,16 +185,16 @@ test("OutputLog.read: a follower that has read what is cut off then is not told 
 test("OutputLog.read: a size that was looked up before a later one is no cut", async (folder) => {
   using captured = new CapturedLog();
   const log = await logOf(folder, { output: "begin\n" }, { finished: false });
-  const { size } = RegularFile.prototype;
+  const { status } = RegularFile.prototype;
   let text = "begin\n";
-  RegularFile.prototype.size = async function () {
-    const early = await size.call(this);
+  RegularFile.prototype.status = async function () {
+    const early = await status.call(this);
     await Deno.writeTextFile(join(folder, "output"), "more\n", { append: true });
     text += "more\n";
     assert.equal(log.size().bytes, text.length);
     return early;
   };
-  const parts = await partsOf(log).finally(() => RegularFile.prototype.size = size);
+  const parts = await partsOf(log).finally(() => RegularFile.prototype.status = status);
   assert.deepEqual(parts, [text]);
   assert.notEqual(text, "begin\n");
   assert.deepEqual(captured.entries, []);

@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { type Chunk, CHUNK_BYTES, isTail, OutputLog, type ReadRange } from "../../lib/logs.ts";
+import { type Chunk, isTail, OutputLog, type ReadRange } from "../../lib/logs.ts";
+import { CHUNK_BYTES } from "../../lib/logs/chunk_buffers.ts";
 import { RegularFile } from "../../lib/regular_file.ts";
 import { ReadHook } from "../support/read_hook.ts";
 import { inTime } from "../support/wait.ts";

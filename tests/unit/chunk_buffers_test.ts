@@ -1,0 +1,38 @@
+import { strict as assert } from "node:assert";
+import { CHUNK_BYTES, giveBackChunk, takeChunk } from "../../lib/logs/chunk_buffers.ts";
+import { HEADROOM_BYTES, withHeadroom } from "../../lib/logs/headroom.ts";
+
+Deno.test("takeChunk: the bytes that were asked for, with headroom before them", () => {
+  for (const length of [1, 100, CHUNK_BYTES / 4, CHUNK_BYTES - 1, CHUNK_BYTES]) {
+    const bytes = takeChunk(length);
+    assert.equal(bytes.length, length);
+    assert.equal(bytes.byteOffset, HEADROOM_BYTES);
+  }
+});
+
+Deno.test("takeChunk: nobody has the memory of another one's chunk until it is given back", () => {
+  const chunks = Array.from({ length: 40 }, () => takeChunk(CHUNK_BYTES));
+  assert.equal(new Set(chunks.map(({ buffer }) => buffer)).size, chunks.length);
+  for (const chunk of chunks) giveBackChunk(chunk);
+  const again = Array.from({ length: 40 }, () => takeChunk(CHUNK_BYTES));
+  assert.equal(new Set(again.map(({ buffer }) => buffer)).size, again.length);
+  assert(again.some(({ buffer }) => chunks[0]?.buffer === buffer), "none is used again");
+});
+
+Deno.test("takeChunk: a small chunk takes no more memory than it needs", () => {
+  assert.equal(takeChunk(10).buffer.byteLength, HEADROOM_BYTES + 10);
+});
+
+Deno.test("giveBackChunk: a bounded number is kept, the others are freed at once", () => {
+  const chunks = Array.from({ length: 100 }, () => takeChunk(CHUNK_BYTES));
+  for (const chunk of chunks) giveBackChunk(chunk);
+  const kept = chunks.filter(({ buffer }) => !buffer.detached);
+  assert(kept.length * CHUNK_BYTES <= 1024 ** 2, `${kept.length} are kept`);
+});
+
+Deno.test("giveBackChunk: memory that is no chunk's is freed, and never used as one", () => {
+  for (const other of [withHeadroom(new Uint8Array(100)), takeChunk(10)]) {
+    giveBackChunk(other);
+    assert(other.buffer.detached);
+  }
+});
