@@ -10,9 +10,13 @@ const KEPT_CAPACITY_BYTES = 64 * 1024;
 
 /** The bytes between what is held and what has come. */
 export class InputQueue {
-  #bytes = new Uint8Array(KEPT_CAPACITY_BYTES);
+  /** Comes first. What {@linkcode peek} has lent lies here, and stays as it is. */
+  #leaving = new Uint8Array(KEPT_CAPACITY_BYTES);
   #begin = 0;
   #end = 0;
+  /** Takes what comes; in turns with the other one, since buffers cost more than what is copied to them. */
+  #filling = new Uint8Array(KEPT_CAPACITY_BYTES);
+  #filled = 0;
   /** Where the next bytes must begin. */
   #offset: number;
   #isEnded = false;
@@ -23,7 +27,7 @@ export class InputQueue {
   }
 
   get length(): number {
-    return this.#end - this.#begin;
+    return this.#end - this.#begin + this.#filled;
   }
 
   /** Whether nothing comes after what is queued. */
@@ -57,34 +61,41 @@ export class InputQueue {
     this.#isEnded = end;
   }
 
-  /** A copy of the first bytes, at most so many. */
+  /** First bytes, at most so many, and some where there are any. They are lent until they are dropped. */
   peek(maxBytes: number): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(this.#begin, Math.min(this.#end, this.#begin + maxBytes));
+    if (this.#begin === this.#end) {
+      [this.#leaving, this.#filling] = [this.#filling, this.#leaving];
+      [this.#begin, this.#end, this.#filled] = [0, this.#filled, 0];
+    }
+    return this.#leaving.subarray(this.#begin, Math.min(this.#end, this.#begin + maxBytes));
   }
 
-  /** Removes the first bytes. */
+  /** Removes the first bytes, of those that were lent. */
   drop(bytes: number): void {
     this.#begin += bytes;
-    if (this.#begin < this.#end) return;
-    this.#begin = this.#end = 0;
   }
 
   /** Gives memory back: there may be many senders that wait for jobs which do not read. */
   release(): void {
-    if (this.length === 0) this.#bytes = new Uint8Array(KEPT_CAPACITY_BYTES);
+    if (this.length > 0) return;
+    if (this.#leaving.length > KEPT_CAPACITY_BYTES) {
+      this.#leaving = new Uint8Array(KEPT_CAPACITY_BYTES);
+      this.#begin = this.#end = 0;
+    }
+    if (this.#filling.length > KEPT_CAPACITY_BYTES) {
+      this.#filling = new Uint8Array(KEPT_CAPACITY_BYTES);
+    }
   }
 
   #append(data: Uint8Array): void {
-    if (this.#end + data.length > this.#bytes.length) {
-      const capacity = Math.max(this.#bytes.length, 2 * (this.length + data.length));
-      const bytes = this.length + data.length <= this.#bytes.length / 2
-        ? this.#bytes
-        : new Uint8Array(capacity);
-      bytes.set(this.#bytes.subarray(this.#begin, this.#end));
-      [this.#bytes, this.#begin, this.#end] = [bytes, 0, this.length];
+    const filled = this.#filled + data.length;
+    if (filled > this.#filling.length) {
+      const bytes = new Uint8Array(Math.max(2 * this.#filling.length, filled));
+      bytes.set(this.#filling.subarray(0, this.#filled));
+      this.#filling = bytes;
     }
-    this.#bytes.set(data, this.#end);
-    this.#end += data.length;
+    this.#filling.set(data, this.#filled);
+    this.#filled = filled;
   }
 }
 

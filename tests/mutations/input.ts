@@ -52,6 +52,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["input_queue"],
   },
   {
+    name: "memory of input that is being written is given away",
+    file: "lib/grpc/input_queue.ts",
+    from: "    if (this.length > 0) return;\n",
+    to: "",
+    tests: ["input_queue"],
+  },
+  {
     name: "input with a hole in it is taken",
     file: "lib/grpc/input_queue.ts",
     from: "offset !== this.#offset",
