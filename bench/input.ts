@@ -22,7 +22,7 @@ export const input: Benchmark = {
     const ssh = await world.ssh();
     await using server = await world.server();
     const env = server.cliEnvironment();
-    const rates = await alternate(RUNS, {
+    const rates = await alternate(world.runs(RUNS), {
       ours: () => rate(CLIENT, ["run", "-i", "-q", "wc", "-c"], env),
       theirs: () => rate("ssh", ssh.args("wc", "-c")),
     });
