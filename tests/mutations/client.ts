@@ -75,7 +75,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "max is sent as a limit",
     file: "client/command_line/limit_options.ts",
-    from: "value !== undefined && value !== Infinity",
+    from: "value !== undefined && !isUnlimited(value)",
     to: "value !== undefined",
     tests: ["client_update"],
   },

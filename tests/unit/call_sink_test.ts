@@ -19,7 +19,7 @@ class SinkCall extends FakeCall<object> {
 }
 
 function place() {
-  const socket = { writableLength: 0, destroyed: false, write: () => true };
+  const socket = { writableLength: 0, destroyed: false, write: () => true, cork() {}, uncork() {} };
   paceSocket(socket);
   const stream = new FakeStream(new FakeSession(socket));
   stream.headersSent = false;
