@@ -27,6 +27,7 @@ const PENDING = {
   exited: false,
   state: "JOB_STATE_PENDING",
   name: "ls",
+  clusterRequest: null,
   args: [],
   labels: {},
   title: "",
