@@ -17,6 +17,7 @@ export type {
   CallControl,
   ClusterRequest,
   ConnectionOptions,
+  DiskLimit,
   EnvironmentOptions,
   EventsOptions,
   IdentityOptions,

@@ -8,6 +8,16 @@ import { MIB, RATE_UNITS_BYTES, TIB } from "./units.ts";
 export interface Limits extends CountLimits {
   /** A list of CPUs in canonical form, such as `0-3,5` (common/cpu_list.ts). */
   allowedCpus?: string;
+  /** None: absent. */
+  disks?: NamedDisk[];
+}
+
+/** Limits of one disk, in place of those for each disk. */
+export interface NamedDisk extends DiskRates {
+  /** As it was named: a path below /dev, or its number, as MAJOR:MINOR. */
+  disk: string;
+  /** Its number on the host that the job runs on, once it is looked up. */
+  number?: string;
 }
 
 /** Limits that are numbers: a lower one allows less. */
@@ -160,6 +170,31 @@ const RATE_FIELDS: ReadonlyMap<string, keyof DiskRates> = new Map([
 
 /** All of them. */
 export const RATE_NAMES: readonly (keyof DiskRates)[] = [...RATE_FIELDS.values()];
+
+/** Disks that one job may name. */
+export const MAX_DISKS = 16;
+
+const DISK = /^(?:\/dev\/[^\s\0]{1,250}|\d{1,4}:\d{1,7})$/;
+
+/** Whether a text may name a disk. */
+export function isDiskName(text: string): boolean {
+  return DISK.test(text) && !text.split("/").includes("..");
+}
+
+/**
+ * Parses limits of one disk: its name, and rates as in `disk_io_limit.txt` (`/dev/sdb read=10MB/s read-iops=100`).
+ *
+ * @throws {RangeError} With the text and what was expected.
+ */
+export function parseNamedDisk(text: string): NamedDisk {
+  const [disk = "", ...rest] = text.trim().split(/\s+/);
+  const rates = isDiskName(disk) ? parseDiskIoLimit(rest.join(" ")) : {};
+  if (Object.keys(rates).length > 0) return { disk, ...rates };
+  throw malformed(
+    text,
+    'a disk and rates, such as "/dev/sdb 10MB/s" or "8:16 read=10MB/s write-iops=500"',
+  );
+}
 
 /** The same with Infinity for one that is named and unlimited. */
 export function parseDiskIoRates(text: string): DiskRates {

@@ -164,7 +164,11 @@ function requireControllers(host: CgroupHost, limits: Limits, verb: "start" | "u
   const wanted: [Controller, boolean, string][] = [
     ["cpu", limits.cpuCores !== undefined, "a CPU limit"],
     ["memory", limits.memoryBytes !== undefined, "a memory limit"],
-    ["io", RATE_NAMES.some((name) => limits[name] !== undefined), "a disk I/O limit"],
+    [
+      "io",
+      limits.disks !== undefined || RATE_NAMES.some((name) => limits[name] !== undefined),
+      "a disk I/O limit",
+    ],
     ["pids", limits.processes !== undefined, "a process limit"],
     ["cpuset", limits.allowedCpus !== undefined, "a choice of CPUs"],
   ];

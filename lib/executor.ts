@@ -3,7 +3,7 @@
  * what tests/conformance/ asks of them.
  */
 import type { Usage } from "./cgroup/types.ts";
-import type { Limits } from "./limits.ts";
+import type { LimitPurpose, Limits } from "./limits.ts";
 import type { Command, Ending } from "./model/ending.ts";
 import type { EngineStatus } from "./model/engine.ts";
 import type { Handle } from "./model/record.ts";
@@ -245,6 +245,13 @@ export interface Executor {
    * @throws {JobError} "invalid" where there is no such user, "precondition" where the host cannot be asked.
    */
   groupOf(user: string, group: string): Promise<FoundGroup | undefined>;
+
+  /**
+   * The numbers of disks, MAJOR:MINOR, on the host that jobs run on, by their names.
+   *
+   * @throws {JobError} "invalid" for one that is no whole disk there, with what is wrong with it.
+   */
+  numbersOf(disks: readonly string[], purpose: LimitPurpose): Promise<string[]>;
 
   /** Holds the disk limits of running jobs also on disks that have come since their start. */
   holdDiskLimits(

@@ -353,8 +353,9 @@ export class JobManager {
   async holdDiskLimits(): Promise<void> {
     const jobs: { jobId: string; limits: JobRecord["limits"] }[] = [];
     for (const { record: { id, limits, state }, isOver } of this.#parts.active) {
+      const names = [...RATE_NAMES, "disks"] as const;
       const diskLimits = Object.fromEntries(
-        RATE_NAMES.map((name) => [name, limits[name]]).filter(([, rate]) => rate !== undefined),
+        names.map((name) => [name, limits[name]]).filter(([, limit]) => limit !== undefined),
       );
       if (!isOver && isRunning(state) && Object.keys(diskLimits).length > 0) {
         jobs.push({ jobId: id, limits: diskLimits });

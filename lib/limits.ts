@@ -4,6 +4,7 @@ import { commonCpus, isWithinCpus } from "../common/cpu_list.ts";
 import { malformed } from "../common/malformed_limit.ts";
 import {
   type CountLimits,
+  type DiskRates,
   type Limits,
   MAX_BYTES,
   MAX_OPERATIONS,
@@ -13,10 +14,11 @@ import {
   parseCpuLimits,
   parseDiskIoLimit,
   parseMemoryLimits,
+  RATE_NAMES,
 } from "../common/limits.ts";
 import { JobError } from "./errors.ts";
 
-export type { Limits };
+export type { CountLimits, Limits };
 
 /** Names of the files in the limits folder. */
 export const LIMIT_FILES = {
@@ -67,25 +69,42 @@ export function narrowLimits(
   for (const name of COUNT_NAMES) {
     const value = asked[name];
     if (value === undefined) continue;
-    const { least, most = MAX_BYTES, text } = LEAST[name];
-    if (!(value >= least && value <= most)) {
-      const expected = value > most ? `at most ${most}` : `at least ${least}`;
-      throw new JobError(
-        "invalid",
-        `Cannot ${purpose}: ${value} is not a valid ${text} limit: expected ${expected}`,
-      );
-    }
-    const bound = allowed[name];
-    if (bound !== undefined && value > bound) {
-      throw new JobError(
-        "precondition",
-        `Cannot ${purpose}: its ${text} limit of ${value} is above the server's of ${bound}`,
-      );
-    }
+    requireWithin(name, value, { bound: allowed[name], purpose });
     limits[name] = value;
   }
+  for (const disk of asked.disks ?? []) {
+    for (const name of RATE_NAMES) {
+      const value = disk[name];
+      if (value !== undefined) requireWithin(name, value, { bound: allowed[name], purpose });
+    }
+  }
   const allowedCpus = narrowCpus(allowed.allowedCpus, asked.allowedCpus, purpose);
-  return { ...limits, ...(allowedCpus === undefined ? {} : { allowedCpus }) };
+  return {
+    ...limits,
+    ...(allowedCpus === undefined ? {} : { allowedCpus }),
+    ...(asked.disks === undefined ? {} : { disks: asked.disks }),
+  };
+}
+
+function requireWithin(
+  name: keyof CountLimits,
+  value: number,
+  { bound, purpose }: { readonly bound: number | undefined; readonly purpose: LimitPurpose },
+): void {
+  const { least, most = MAX_BYTES, text } = LEAST[name];
+  if (!(value >= least && value <= most)) {
+    const expected = value > most ? `at most ${most}` : `at least ${least}`;
+    throw new JobError(
+      "invalid",
+      `Cannot ${purpose}: ${value} is not a valid ${text} limit: expected ${expected}`,
+    );
+  }
+  if (bound !== undefined && value > bound) {
+    throw new JobError(
+      "precondition",
+      `Cannot ${purpose}: its ${text} limit of ${value} is above the server's of ${bound}`,
+    );
+  }
 }
 
 function narrowCpus(
@@ -112,11 +131,23 @@ export function lowerLimits(one: Limits, other: Limits): Limits {
     const value = other[name];
     if (value !== undefined) limits[name] = Math.min(value, one[name] ?? Infinity);
   }
+  if (other.disks !== undefined) {
+    limits.disks = other.disks.map((disk) => ({ ...disk, ...lowerRates(disk, one) }));
+  }
   const [cpus, otherCpus] = [one.allowedCpus, other.allowedCpus];
   if (otherCpus === undefined) return limits;
   // A job has to run somewhere: where the two have nothing in common, the first decides.
   if (cpus === undefined) return { ...limits, allowedCpus: otherCpus };
   return { ...limits, allowedCpus: commonCpus(cpus, otherCpus) || cpus };
+}
+
+function lowerRates(rates: DiskRates, bounds: DiskRates): DiskRates {
+  const lower: DiskRates = {};
+  for (const name of RATE_NAMES) {
+    const rate = rates[name];
+    if (rate !== undefined) lower[name] = Math.min(rate, bounds[name] ?? Infinity);
+  }
+  return lower;
 }
 
 const LEAST: Record<keyof CountLimits, { least: number; most?: number; text: string }> = {
@@ -132,13 +163,14 @@ const LEAST: Record<keyof CountLimits, { least: number; most?: number; text: str
 
 /** What a limit is called in messages. */
 export function titleOf(name: keyof Limits): string {
+  if (name === "disks") return "limits of a named disk";
   return name === "allowedCpus" ? "allowed CPUs" : LEAST[name].text;
 }
 
 const COUNT_NAMES = Object.keys(LEAST) as (keyof CountLimits)[];
 
 /** Every limit that a job can have. */
-export const LIMIT_NAMES: readonly (keyof Limits)[] = [...COUNT_NAMES, "allowedCpus"];
+export const LIMIT_NAMES: readonly (keyof Limits)[] = [...COUNT_NAMES, "allowedCpus", "disks"];
 
 function readLimit<T>(
   folder: string,

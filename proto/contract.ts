@@ -12,6 +12,7 @@ export type { EventsRequest, EventsRequest__Output } from "../build/gen/EventsRe
 export type { InfoResponse__Output } from "../build/gen/InfoResponse.ts";
 export type { InputRequest, InputRequest__Output } from "../build/gen/InputRequest.ts";
 export type { InputResponse, InputResponse__Output } from "../build/gen/InputResponse.ts";
+export type { DiskLimit, DiskLimit__Output } from "../build/gen/DiskLimit.ts";
 export type { JobLimits, JobLimits__Output } from "../build/gen/JobLimits.ts";
 export type {
   JobServiceClient,

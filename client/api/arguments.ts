@@ -6,6 +6,7 @@ import type { JobSpec, QueueSpec } from "../jobs/job_spec.ts";
 import type { EventsRequest } from "../../proto/contract.ts";
 import { CPUS_RANGE, isGpuRequest, NICE_RANGE } from "../jobs/queue.ts";
 import { isStateWord, type Selection, selectionOf, STATE_WORDS } from "../jobs/selection.ts";
+import { checkDisk } from "./known_options.ts";
 import type { LimitChange } from "../jobs/update.ts";
 import type { JobFilter } from "../jobs/state.ts";
 import { invalid } from "./error_mapping.ts";
@@ -195,11 +196,13 @@ const LIMIT_NAMES: readonly (keyof JobLimits)[] = [
   "readOperationsPerSecond",
   "writeOperationsPerSecond",
   "allowedCpus",
+  "disks",
 ];
 
 function toLimits(limits: JobLimits): NonNullable<JobSpec["limits"]> {
   for (const name of LIMIT_NAMES) {
-    if (name === "allowedCpus") checkText(`limits.${name}`, limits[name]);
+    if (name === "disks") checkDisks(limits.disks);
+    else if (name === "allowedCpus") checkText(`limits.${name}`, limits[name]);
     else checkNumber(`limits.${name}`, limits[name], { isFraction: name === "cpuCores" });
   }
   return Object.fromEntries(
@@ -207,6 +210,19 @@ function toLimits(limits: JobLimits): NonNullable<JobSpec["limits"]> {
       .map((name) => [name, limits[name]] as const)
       .filter(([, value]) => value !== undefined),
   );
+}
+
+function checkDisks(disks: JobLimits["disks"]): void {
+  if (disks === undefined) return;
+  if (!Array.isArray(disks)) {
+    throw invalid(`Cannot use limits.disks: expected an array, not ${kindOf(disks)}.`);
+  }
+  for (const limit of disks) {
+    checkDisk(limit);
+    const { disk, ...rates } = limit;
+    checkText("limits.disks.disk", disk);
+    for (const [name, rate] of Object.entries(rates)) checkNumber(`limits.disks.${name}`, rate);
+  }
 }
 
 /** @throws {JobWorkerError} The filter or the limit is not valid. */

@@ -93,7 +93,10 @@ function toDate(timeMs: number): Date | null {
 /** The fields of a message that the server has set. */
 function onlyKnown<Message extends object>(message: Message | null): Partial<Message> {
   const known = Object.entries(message ?? {})
-    .filter(([, value]) => value !== null && value !== undefined);
+    .filter(([, value]) =>
+      value !== null && value !== undefined && !(Array.isArray(value) && value.length === 0)
+    )
+    .map(([name, value]) => [name, Array.isArray(value) ? value.map(onlyKnown) : value]);
   return Object.fromEntries(known) as Partial<Message>;
 }
 

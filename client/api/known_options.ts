@@ -6,6 +6,7 @@ import { invalid } from "./error_mapping.ts";
 import type {
   CallControl,
   ConnectionOptions,
+  DiskLimit,
   EnvironmentOptions,
   EventsOptions,
   IdentityOptions,
@@ -44,6 +45,14 @@ const LIMITS: Names<JobLimits> = {
   readOperationsPerSecond: true,
   writeOperationsPerSecond: true,
   allowedCpus: true,
+  disks: true,
+};
+const DISK: Names<DiskLimit> = {
+  disk: true,
+  readBytesPerSecond: true,
+  writeBytesPerSecond: true,
+  readOperationsPerSecond: true,
+  writeOperationsPerSecond: true,
 };
 const ISOLATION: Names<Isolation> = { privateTmp: true, noNetwork: true, ownProcesses: true };
 const START: Names<StartOptions> = {
@@ -197,6 +206,18 @@ export function checkOptions(call: keyof typeof KNOWN, options: unknown): void {
     for (const key of Object.keys(value)) {
       if (!Object.hasOwn(inner, key)) throw unknownOption(`${name}.${key}`, innerPaths);
     }
+  }
+}
+
+/**
+ * Checks that all fields of a limit of a disk are known.
+ *
+ * @throws {JobWorkerError} One is not known.
+ */
+export function checkDisk(disk: unknown): asserts disk is DiskLimit {
+  checkObject("limits.disks", disk);
+  for (const name of Object.keys(disk)) {
+    if (!Object.hasOwn(DISK, name)) throw unknownOption(`limits.disks.${name}`, Object.keys(DISK));
   }
 }
 

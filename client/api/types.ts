@@ -56,6 +56,20 @@ export interface EnvironmentOptions extends OpenOptions {
   readonly context?: string | undefined;
 }
 
+/** Limits of one disk, in place of those for each disk. */
+export interface DiskLimit {
+  /** Of the server's host: a path below /dev, or MAJOR:MINOR. A whole disk, no partition. */
+  readonly disk: string;
+  /** Bytes read. */
+  readonly readBytesPerSecond?: number | undefined;
+  /** Bytes written. */
+  readonly writeBytesPerSecond?: number | undefined;
+  /** Reads. */
+  readonly readOperationsPerSecond?: number | undefined;
+  /** Writes. */
+  readonly writeOperationsPerSecond?: number | undefined;
+}
+
 /** The limits of a job. An absent field means unlimited. */
 export interface JobLimits {
   /** 0.5 is half of one core. */
@@ -76,6 +90,8 @@ export interface JobLimits {
   readonly writeOperationsPerSecond?: number | undefined;
   /** The only CPUs that it may use, by number, such as `0-3,5`. */
   readonly allowedCpus?: string | undefined;
+  /** Of single disks, at most 16. An update with some sets all of them. */
+  readonly disks?: readonly DiskLimit[] | undefined;
 }
 
 /** What a job has used so far. A field is absent where the host does not count it. */

@@ -3,10 +3,12 @@ import { type Command, Option } from "commander";
 import {
   type DiskRates,
   type Limits,
+  type NamedDisk,
   parseAllowedCpus,
   parseCpuLimit,
   parseDiskIoRates,
   parseMemoryLimit,
+  parseNamedDisk,
   parseOperationLimit,
   parseProcessLimit,
 } from "../../common/limits.ts";
@@ -27,6 +29,8 @@ export interface LimitOptions {
   readonly processes?: number;
   /** A list; empty, written `max`: none of the job's own. */
   readonly cpusAllowed?: string;
+  /** None, written `max`: none of the job's own. */
+  readonly disk?: readonly NamedDisk[];
 }
 
 /** Limits that are given, and those that are said to be the server's. */
@@ -73,6 +77,16 @@ export function defineLimitOptions(command: Command): void {
     }),
   );
   add(
+    parsedOption(
+      "--disk <limits>",
+      'of one disk: "/dev/sdb read=10MB/s read-iops=500"; repeatable',
+      {
+        parse: (text, earlier: readonly NamedDisk[] = []) =>
+          text.trim() === "max" ? [] : [...earlier, parseNamedDisk(text)],
+      },
+    ),
+  );
+  add(
     parsedOption("--processes <n>", "processes and threads at once", {
       parse: orUnlimited(parseProcessLimit),
     }),
@@ -82,7 +96,7 @@ export function defineLimitOptions(command: Command): void {
 /** The limits that the options name. */
 export function toLimits(options: LimitOptions): GivenLimits {
   const { cpu, memory, memoryHigh, diskIo, readIops, writeIops, processes, cpusAllowed } = options;
-  const named: [keyof Limits, number | string | undefined][] = [
+  const named: [keyof Limits, number | string | readonly NamedDisk[] | undefined][] = [
     ["cpuCores", cpu],
     ["memoryBytes", memory],
     ["memoryHighBytes", memoryHigh],
@@ -92,8 +106,10 @@ export function toLimits(options: LimitOptions): GivenLimits {
     ["writeOperationsPerSecond", writeIops ?? diskIo?.writeOperationsPerSecond],
     ["processes", processes],
     ["allowedCpus", cpusAllowed],
+    ["disks", options.disk],
   ];
-  const isUnlimited = (value: unknown) => value === Infinity || value === "";
+  const isUnlimited = (value: unknown) =>
+    value === Infinity || value === "" || Array.isArray(value) && value.length === 0;
   const given = named.filter(([, value]) => value !== undefined && !isUnlimited(value));
   const unlimited = named.filter(([, value]) => isUnlimited(value)).map(([name]) => name);
   return { limits: Object.fromEntries(given), unlimited };

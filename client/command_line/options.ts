@@ -67,16 +67,17 @@ function connectionOption(flags: string, description: string): Option {
  *
  * @param flags As commander takes them.
  * @param description For the help text.
- * @param parse Reads the value; the message of what it throws is shown to the user.
+ * @param parse Reads the value, with what the option's earlier values were read as; the message of what it
+ * throws is shown to the user.
  */
 export function parsedOption(
   flags: string,
   description: string,
-  { parse }: { parse: (text: string) => unknown },
+  { parse }: { parse: (text: string, earlier?: never) => unknown },
 ): Option {
-  return new Option(flags, description).argParser((text: string) => {
+  return new Option(flags, description).argParser((text: string, earlier: unknown) => {
     try {
-      return parse(text);
+      return parse(text, earlier as never);
     } catch (error) {
       throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
     }

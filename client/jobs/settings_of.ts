@@ -16,7 +16,7 @@ type Everything<Fields> = { readonly [Name in keyof Required<Fields>]: Fields[Na
 
 /** What a job's start has asked for; undefined: the server's choice. */
 export type Settings = Everything<Omit<JobSpec, NotRepeated | "queue" | "limits">> & {
-  readonly limits: JobLimits__Output;
+  readonly limits: Partial<JobLimits__Output>;
   readonly queue: Everything<Omit<QueueSpec, NotWaitedFor>>;
 };
 
@@ -44,7 +44,9 @@ export function settingsOf(
     stopSignal: job.stopSignal,
     graceMs: job.gracePeriodMs ?? undefined,
     openFiles: job.openFiles || undefined,
-    limits: Object.fromEntries(limits.filter(([, value]) => value !== null)),
+    limits: Object.fromEntries(
+      limits.filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0)),
+    ),
     isolation: job.isolation ?? undefined,
     separateStderr: job.separateStderr,
     queue: {

@@ -31,6 +31,11 @@ const LATER_FIELDS: readonly {
     option: "--cpus-allowed",
     isGiven: ({ limits }) => typeof limits?.allowedCpus === "string",
   },
+  {
+    field: "limits.disks",
+    option: "--disk",
+    isGiven: ({ limits }) => (limits?.disks ?? []).length > 0,
+  },
   { field: "open_files", option: "--nofile", isGiven: ({ openFiles = 0 }) => openFiles !== 0 },
 ];
 

@@ -28,11 +28,10 @@ export async function updateJob(
   { limits = {}, reset = [], fromFiles = false }: LimitChange,
   options: Pick<CallOptions, "signal"> = {},
 ): Promise<QueryResponse__Output> {
-  const { allowedCpus } = limits;
-  if (typeof allowedCpus === "string") {
-    // Servers that can update know the others.
-    await checkKnowsFields(session, { limits: { allowedCpus } }, { ...options, verb: "update" });
-  }
+  const { allowedCpus, disks } = limits;
+  // Servers that can update know the others.
+  const later = { ...(allowedCpus != null && { allowedCpus }), ...(disks && { disks }) };
+  await checkKnowsFields(session, { limits: later }, { ...options, verb: "update" });
   const request: UpdateRequest = {
     jobID,
     limits: { ...limits },

@@ -9,6 +9,7 @@ import { oneLine } from "../errors.ts";
 import { describeEnding, endingOf } from "../jobs/ending.ts";
 import { describeAge, describeEngine } from "../jobs/queued.ts";
 import { exitCodeOf, stateOf } from "../jobs/state.ts";
+import { describeDisks } from "./limits.ts";
 import { binaryBytes } from "./quantities.ts";
 import { describeCommand } from "./command.ts";
 
@@ -212,7 +213,9 @@ function describeIsolation({ isolation }: QueryResponse__Output): string | undef
 function onlyKnown(message: object | null): Record<string, unknown> | null {
   if (message === null) return null;
   return Object.fromEntries(
-    Object.entries(message).filter(([, value]) => value !== null),
+    Object.entries(message)
+      .filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))
+      .map(([name, value]) => [name, Array.isArray(value) ? value.map(onlyKnown) : value]),
   );
 }
 
@@ -275,6 +278,7 @@ function describeResources(
         fact("done", usage?.writtenBytes, binaryBytes),
       ]),
     ],
+    ["Disks", describeDisks(limits?.disks ?? []) || undefined],
     [
       "Processes",
       joinFacts([

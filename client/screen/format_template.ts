@@ -28,6 +28,7 @@ const LIMITS = {
   readOperationsPerSecond: true,
   writeOperationsPerSecond: true,
   processes: true,
+  disks: true,
 } as const satisfies Record<keyof JobLimits__Output, true>;
 
 const USAGE = {

@@ -1,4 +1,4 @@
-import type { JobLimits__Output } from "../../proto/contract.ts";
+import type { DiskLimit__Output, JobLimits__Output } from "../../proto/contract.ts";
 import { binaryBytes } from "./quantities.ts";
 
 /** The limits of a job as users read them, and how. */
@@ -12,6 +12,7 @@ const SHOWN = {
   readOperationsPerSecond: ["disk reads", (count: number) => `${count}/s`],
   writeOperationsPerSecond: ["disk writes", (count: number) => `${count}/s`],
   allowedCpus: ["allowed CPUs", (list: string) => list],
+  disks: ["named disks", describeDisks],
 } as const satisfies Record<
   keyof JobLimits__Output,
   readonly [string, (value: never) => string]
@@ -28,11 +29,31 @@ export function describeLimits(
 ): string {
   const shown = Object.entries(SHOWN).flatMap(([field, [label, format]]) => {
     const name = field as keyof JobLimits__Output;
-    const [value, old] = [now?.[name] ?? undefined, before?.[name] ?? undefined];
+    const [value, old] = [now, before].map((limits) => {
+      const limit = limits?.[name] ?? undefined;
+      return limit === undefined || Array.isArray(limit) && limit.length === 0
+        ? undefined
+        : format(limit as never);
+    });
     if (value === undefined && old === undefined) return [];
-    const text = (limit: number | string | undefined) =>
-      limit === undefined ? "none" : format(limit as never);
-    return [`${label} ${text(value)}${value === old ? "" : ` (was ${text(old)})`}`];
+    return [`${label} ${value ?? "none"}${value === old ? "" : ` (was ${old ?? "none"})`}`];
   });
   return shown.length === 0 ? "no limits" : shown.join(", ");
+}
+
+/** Limits of named disks, such as `/dev/sdb read 10 MiB/s, writes 500/s`, with `; ` between disks. */
+export function describeDisks(disks: readonly DiskLimit__Output[]): string {
+  return disks.map(({ disk, ...limits }) => {
+    const rates = ([
+      ["read", limits.readBytesPerSecond, "B"],
+      ["write", limits.writeBytesPerSecond, "B"],
+      ["reads", limits.readOperationsPerSecond, ""],
+      ["writes", limits.writeOperationsPerSecond, ""],
+    ] as const).flatMap(([label, value, unit]) =>
+      value === undefined || value === null
+        ? []
+        : [`${label} ${unit === "B" ? binaryBytes(value) : value}/s`]
+    );
+    return `${disk} ${rates.join(", ")}`;
+  }).join("; ");
 }

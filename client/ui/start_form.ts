@@ -2,9 +2,13 @@
 import * as v from "valibot";
 import type { QueueSpec } from "../jobs/job_spec.ts";
 import {
+  type DiskRates,
+  isDiskName,
+  type Limits,
   parseCpuLimits,
   parseDiskIoLimit,
   parseMemoryLimits,
+  parseNamedDisk,
   parseProcessLimit,
 } from "../../common/limits.ts";
 import { parseDurationMs } from "../../common/quantities.ts";
@@ -50,7 +54,7 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
   const limits = {
     ...parsed(form.cpu, "CPU", parseCpuLimits),
     ...parsed(form.memory, "memory", parseMemoryLimits),
-    ...parsed(form.diskIo, "disk I/O", parseDiskIoLimit),
+    ...parsed(form.diskIo, "disk I/O", parseDiskLimits),
     ...(processes !== undefined && { processes }),
   };
   return toStartRequest(form.words, {
@@ -71,6 +75,17 @@ export function toRequest(form: v.InferOutput<typeof START_FORM>): KeyedStart {
     isolation: { privateTmp, noNetwork, ownProcesses },
     queue: queueOf(form),
   });
+}
+
+/** Rates for each disk, and after semicolons those of named disks: `10MB/s; /dev/sdb read=50MB/s`. */
+function parseDiskLimits(text: string): Pick<Limits, keyof DiskRates | "disks"> {
+  const parts = text.split(";").map((part) => part.trim());
+  const named = parts.filter((part) => isDiskName(part.split(/\s/)[0] ?? ""));
+  const others = parts.filter((part) => part !== "" && !named.includes(part));
+  return {
+    ...parseDiskIoLimit(others.join("; ")),
+    ...(named.length > 0 && { disks: named.map(parseNamedDisk) }),
+  };
 }
 
 function queueOf(form: v.InferOutput<typeof START_FORM>): QueueSpec {

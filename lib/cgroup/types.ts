@@ -14,7 +14,7 @@ export interface Setting {
 
 /** What a controller of one cgroup version does for a job: file names are relative to the group. */
 export interface ControllerFiles {
-  /** Files and values that set the limits. */
+  /** Files and values that set the limits; those of named disks begin with the disk's number. */
   settings(limits: Limits): Setting[];
   /** The same, written once for each disk, with the disk's MAJ:MIN number before the value. */
   diskSettings?(limits: Limits): Setting[];

@@ -1,5 +1,6 @@
 /** The files of cgroup v1 (kernel: Documentation/admin-guide/cgroup-v1/, scheduler/sched-bwc.rst). */
-import type { DiskRates } from "../../common/limits.ts";
+import type { DiskRates, Limits } from "../../common/limits.ts";
+import { changesDisks } from "./disk_changes.ts";
 import { type Controller, type ControllerFiles, CPU_PERIOD_USEC, type Setting } from "./types.ts";
 
 /** The file of each limit of a disk. */
@@ -45,11 +46,12 @@ export const v1Controllers: Record<Controller, ControllerFiles> = {
     counters: ["memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control"],
   },
   io: {
-    settings: () => [],
+    settings: namedDisks,
     diskSettings: (limits) => THROTTLES.flatMap(([name, file]) => throttle(file, limits[name])),
-    changes: () => [],
+    // After those for each disk, of which a disk that was named before has all.
+    changes: (limits, names) => changesDisks(names) ? namedDisks(limits) : [],
     diskChanges: (limits, names) =>
-      THROTTLES.filter(([name]) => names.has(name))
+      THROTTLES.filter(([name]) => names.has(name) || names.has("disks"))
         .flatMap(([name, file]) => throttle(file, limits[name] ?? 0)),
     // Each is there with its own scheduler of disk requests; the defaults are 500 and 100.
     lowWeight: [{ file: "blkio.weight", value: "50" }, { file: "blkio.bfq.weight", value: "10" }],
@@ -85,6 +87,15 @@ function textOf(limit: number | undefined): string {
 
 function quotaOf(cpuCores: number | undefined): string {
   return textOf(cpuCores === undefined ? undefined : Math.round(cpuCores * CPU_PERIOD_USEC));
+}
+
+function namedDisks({ disks = [] }: Limits): Setting[] {
+  return disks.flatMap((disk) =>
+    THROTTLES.flatMap(([name, file]) => throttle(file, disk[name])).map(({ file, value }) => ({
+      file,
+      value: `${disk.number} ${value}`,
+    }))
+  );
 }
 
 /** Sets the limit of a disk; 0 takes it away. */

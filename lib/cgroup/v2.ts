@@ -1,5 +1,6 @@
 /** The files of cgroup v2 (kernel: Documentation/admin-guide/cgroup-v2.rst). */
-import type { DiskRates } from "../../common/limits.ts";
+import type { DiskRates, Limits } from "../../common/limits.ts";
+import { changesDisks } from "./disk_changes.ts";
 import { type Controller, type ControllerFiles, CPU_PERIOD_USEC, type Setting } from "./types.ts";
 
 /** The key of each limit of a disk in io.max. */
@@ -50,10 +51,12 @@ export const v2Controllers: Record<Controller, ControllerFiles> = {
     counters: ["memory.current", "memory.peak", "memory.events"],
   },
   io: {
-    settings: () => [],
+    settings: namedDisks,
     diskSettings: (limits) => ioMax(IO_KEYS.filter(([name]) => limits[name] !== undefined), limits),
-    changes: () => [],
-    diskChanges: (limits, names) => ioMax(IO_KEYS.filter(([name]) => names.has(name)), limits),
+    // After those for each disk, of which a disk that was named before has all.
+    changes: (limits, names) => changesDisks(names) ? namedDisks(limits) : [],
+    diskChanges: (limits, names) =>
+      ioMax(IO_KEYS.filter(([name]) => names.has(name) || names.has("disks")), limits),
     // Each is there with its own scheduler of disk requests; the default is 100.
     lowWeight: [{ file: "io.weight", value: "10" }, { file: "io.bfq.weight", value: "10" }],
     counters: ["io.stat"],
@@ -82,6 +85,15 @@ function cpuMax(cpuCores: number | undefined): string {
 
 function memoryHigh(bytes: number | undefined): Setting {
   return { file: "memory.high", value: String(bytes ?? "max") };
+}
+
+function namedDisks({ disks = [] }: Limits): Setting[] {
+  return disks.flatMap((disk) =>
+    ioMax(IO_KEYS.filter(([name]) => disk[name] !== undefined), disk).map(({ file, value }) => ({
+      file,
+      value: `${disk.number} ${value}`,
+    }))
+  );
 }
 
 /** Sets these limits of a disk; the kernel keeps the others. */

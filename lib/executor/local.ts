@@ -33,7 +33,7 @@ import type {
   Tracked,
 } from "../executor.ts";
 import { JobError } from "../errors.ts";
-import type { Limits } from "../limits.ts";
+import type { LimitPurpose, Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import type { Ending } from "../model/ending.ts";
 import { requireNoCluster } from "../model/queue.ts";
@@ -57,6 +57,7 @@ import { updateLimits } from "./limit_update.ts";
 import { LOST_BECAUSE, whenOrphanEnds } from "./orphans.ts";
 import { isHosts, placementIn } from "./placement.ts";
 import { prepareHost } from "./prepare_host.ts";
+import { numbersOf } from "./named_disks.ts";
 import { nameOf } from "./processes.ts";
 import { type Finding, ProgramCheck } from "./program_check.ts";
 import { SpareShell } from "./spare_shell.ts";
@@ -277,12 +278,17 @@ export class LocalExecutor implements Executor {
     return groupOf(user, group);
   }
 
+  numbersOf(disks: readonly string[], purpose: LimitPurpose): Promise<string[]> {
+    return numbersOf(disks, purpose);
+  }
+
   async holdDiskLimits(
     jobs: readonly { readonly jobId: string; readonly limits: Limits }[],
   ): Promise<void> {
-    const settings = jobs.flatMap(({ jobId, limits }) =>
-      planGroups(this.#host, jobId, limits).diskSettings
-    );
+    const settings = jobs.flatMap(({ jobId, limits }) => {
+      const plan = planGroups(this.#host, jobId, limits);
+      return [...plan.diskSettings, ...plan.settings];
+    });
     if (settings.length > 0) await this.#diskLimits.hold(settings);
   }
 
@@ -418,6 +424,7 @@ function capabilitiesOf(host: CgroupHost): Capabilities {
     readOperationsPerSecond: support("io"),
     writeOperationsPerSecond: support("io"),
     allowedCpus: support("cpuset"),
+    disks: support("io"),
   };
   return {
     engine: "",

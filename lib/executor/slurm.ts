@@ -390,6 +390,11 @@ export class SlurmExecutor implements Executor {
   }
 
   /** The node's launcher sets them for the disks that it has. */
+  /** Its nodes have others; {@linkcode plan} refuses limits of named disks. */
+  numbersOf(disks: readonly string[]): Promise<string[]> {
+    return Promise.resolve([...disks]);
+  }
+
   groupOf(): Promise<undefined> {
     return Promise.resolve(undefined);
   }

@@ -3,6 +3,7 @@ import type { Metadata } from "@grpc/grpc-js";
 import type {
   Event,
   EventsRequest__Output,
+  JobLimits,
   ListRequest__Output,
   QueryResponse,
   StartRequest__Output,
@@ -15,6 +16,7 @@ import type { JobView } from "../job.ts";
 import type { EventQuery, ToldEvent } from "../job/events.ts";
 import { checkLabels, type JobQuery } from "../job/list.ts";
 
+import type { Limits } from "../limits.ts";
 import type { ReadRange } from "../logs.ts";
 import type { Timing } from "../logs/timed.ts";
 import type { EngineStatus } from "../model/engine.ts";
@@ -54,6 +56,7 @@ export const START_FIELDS: readonly string[] = [
   "limits.read_operations_per_second",
   "limits.write_operations_per_second",
   "limits.allowed_cpus",
+  "limits.disks",
 ];
 
 /**
@@ -276,7 +279,7 @@ export function toQueryResponse(
     umask: settings.umask,
     stopSignal: settings.stopSignal,
     ...(graceMs !== undefined && { gracePeriodMs: graceMs }),
-    askedLimits: ownLimitsOf(record),
+    askedLimits: toJobLimits(ownLimitsOf(record)),
     openFiles: settings.openFiles ?? 0,
     ...(settings.queue?.nice !== undefined && { nice: settings.queue.nice }),
     hasSecrets: settings.secretsDigest !== "",
@@ -285,7 +288,7 @@ export function toQueryResponse(
     name: command.name,
     args: [...command.args],
     owner,
-    limits,
+    limits: toJobLimits(limits),
     usage,
     outputBytes,
     outputFirstOffset: firstOffset,
@@ -327,6 +330,12 @@ export function toQueryResponse(
     return { ...ended, state: "JOB_STATE_EXITED", exitCode, signal, oomKilled };
   }
   return { ...ended, state: "JOB_STATE_LOST", exitCode: -1, reason: state.reason };
+}
+
+/** Disks are told by the names that they were given. */
+function toJobLimits({ disks, ...limits }: Readonly<Limits>): JobLimits {
+  if (disks === undefined) return limits;
+  return { ...limits, disks: disks.map(({ number: _, ...disk }) => disk) };
 }
 
 /** What is told of a job that waits on this host, or has waited. */

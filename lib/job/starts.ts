@@ -29,6 +29,7 @@ import type { Endings } from "./endings.ts";
 import type { JobFolders } from "./folder.ts";
 import type { HeldJobs } from "./held_jobs.ts";
 import { refOf } from "./refs.ts";
+import { withDiskNumbers } from "./disk_numbers.ts";
 import { discardStart, removeJob } from "./removal.ts";
 
 /** What {@linkcode Starts} works with. */
@@ -85,7 +86,9 @@ export class Starts {
     checkCommand(request.command);
     checkIdempotencyKey(options.idempotencyKey);
     await this.#requireQueue(request.settings.queue);
-    return await this.#startAs(await this.#withUid(request, options.owner), options);
+    const limits = await withDiskNumbers(request.limits, this.#parts.executor, "start the job");
+    const placed = limits === request.limits ? request : { ...request, limits };
+    return await this.#startAs(await this.#withUid(placed, options.owner), options);
   }
 
   /** @throws {JobError} "invalid" for a queue that this host does not have, with the names of its queues. */

@@ -6,6 +6,7 @@ import { log } from "../log.ts";
 import { changeLimits, type LimitChange } from "../model/limit_change.ts";
 import { type ComingLimits, isRunning, ownLimitsOf } from "../model/record.ts";
 import type { ActiveJob, ActiveJobs } from "./active_jobs.ts";
+import { withDiskNumbers } from "./disk_numbers.ts";
 import type { JobFolders } from "./folder.ts";
 import { refOf } from "./refs.ts";
 
@@ -56,12 +57,14 @@ export class Updates {
   }
 
   async #update(job: ActiveJob, change: LimitChange, { by, onBegin }: UpdateBy): Promise<void> {
-    const allowed = this.#parts.allowedLimits("update the job");
+    const { allowedLimits, executor } = this.#parts;
+    const allowed = allowedLimits("update the job");
+    const limits = await withDiskNumbers(change.limits, executor, "update the job");
     await this.#settle(job);
     const { record } = job;
     if (record.comingLimits !== undefined) throw new JobError("precondition", UNSETTLED);
     const has = { limits: record.limits, ownLimits: ownLimitsOf(record) };
-    const { names, ...coming } = changeLimits(change, has, allowed);
+    const { names, ...coming } = changeLimits({ ...change, limits }, has, allowed);
     requireRunning(job);
     onBegin();
     try {

@@ -61,7 +61,7 @@ export function changesOwnLimits({ limits, reset }: LimitChange): boolean {
 export function describeChange({ limits, reset, fromFiles }: LimitChange): string {
   return [
     ...LIMIT_NAMES.filter((name) => limits[name] !== undefined)
-      .map((name) => `${fieldOf(name)}=${limits[name]}`),
+      .map((name) => `${fieldOf(name)}=${textOf(limits, name)}`),
     ...[...reset].map((name) => `${fieldOf(name)}=server`),
     ...(fromFiles ? ["from_files"] : []),
   ].join(" ");
@@ -98,6 +98,11 @@ function without(limits: Limits, names: ReadonlySet<LimitName>): Limits {
   return Object.fromEntries(
     Object.entries(limits).filter(([name]) => !names.has(name as LimitName)),
   );
+}
+
+function textOf(limits: Limits, name: LimitName): string {
+  if (name !== "disks") return String(limits[name]);
+  return (limits.disks ?? []).map(({ disk }) => disk).join(",");
 }
 
 /** `memoryBytes` is `memory_bytes` in the contract. */

@@ -1,5 +1,5 @@
 # Sets limits for disks that have come since: $1 the numbers of those that were there, separated by spaces,
-# then FILE VALUE for each setting, as words. Prints `disks NUMBER...` of all that are there now, and
+# then FILE VALUE for each setting, as words; a value that begins with a number is for that disk alone. Prints `disks NUMBER...` of all that are there now, and
 # `failed FILE NUMBER` where the kernel refuses.
 known=" $1 "
 shift
@@ -15,9 +15,14 @@ done 2>/dev/null
 echo "disks$disks"
 [ -n "$new" ] || exit 0
 while [ $# -gt 1 ]; do
+  case $2 in
+    *:*) only=${2%% *} value=${2#* } ;;
+    *) only= value=$2 ;;
+  esac
   for number in $new; do
+    [ "${only:-$number}" = "$number" ] || continue
     # The job may have ended meanwhile.
-    echo "$number $2" >"$1" || [ ! -e "$1" ] || echo "failed $1 $number"
+    echo "$number $value" >"$1" || [ ! -e "$1" ] || echo "failed $1 $number"
   done
   shift 2
 done 2>/dev/null

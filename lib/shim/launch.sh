@@ -157,8 +157,9 @@ launch() { # as named below, then the command. Lists have one entry a line; ever
   else
     find_command "$1" "$PATH" || refuse "$problem"
   fi
-  for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
+  # First: limits of named disks go over those for each disk.
   [ -z "$disk_settings" ] || set_disks
+  for setting in $settings; do set_file "${setting%% *}" "${setting#* }"; done
 
   feeder=
   [ "${job_worker_input-}" != stream ] || open_input "$folder/stdin"

@@ -6,6 +6,7 @@ import cleanEnvironment from "./clean_environment.sh" with { type: "text" };
 import copy from "./copy.sh" with { type: "text" };
 import cpuset from "./cpuset.sh" with { type: "text" };
 import descriptors from "./descriptors.sh" with { type: "text" };
+import disk from "./disk.sh" with { type: "text" };
 import disks from "./disks.sh" with { type: "text" };
 import enable from "./enable.sh" with { type: "text" };
 import ending from "./ending.sh" with { type: "text" };
@@ -51,6 +52,7 @@ export const scripts = {
   alive: stripComments(parseStat + alive),
   cpuset: stripComments(cpuset),
   descriptors: stripComments(descriptors),
+  disk: stripComments(disk),
   disks: stripComments(disks),
   enable: stripComments(enable),
   enter: stripComments(findCommand + ownProgram + enter),

@@ -1,6 +1,6 @@
 # Changes limits of a job that runs: all, or none. Stdin is not read; the arguments:
 #   $1 settings, `FILE VALUE` or `?FILE VALUE` a line (a file that not every kernel has), in their order
-#   $2 the same for each disk, whose number is put before the value
+#   $2 the same for each disk, whose number is put before the value; before the others
 #   $3, if given: a group of cgroup v1 that is made unless it is there, for all processes of the group $4
 # Prints `memory BYTES` of a memory limit as the kernel has rounded it; or `refused FILE VALUE REASON` where
 # the kernel does not take a value (`used BYTES`: that much memory cannot be freed): what was written before
@@ -33,6 +33,12 @@ restore() {
 change_file() { # [?]FILE VALUE
   file=${1#\?}
   [ -e "$file" ] || [ "$file" = "$1" ] || return 0
+  case $file in */io.max | */blkio.throttle.*)
+    number=${2%% *}
+    change_for_disk "$file" "${2#* }"
+    return
+    ;;
+  esac
   IFS= read -r before <"$file" || refuse limit "$file" "$2" "it cannot be read"
   case $file in */memory.max) make_room "$file" "$2" ;; esac
   set_file "$file" "$2"
@@ -79,20 +85,21 @@ make_room() { # FILE VALUE
   lowered=$lowered$group/memory.high\ $high$newline
 }
 
-change_disk() { # FILE VALUE
-  for setting in $disk_settings; do
-    file=${setting%% *}
-    before=
-    while IFS= read -r line; do
-      case $line in "$number "*) before=$line ;; esac
-    done <"$file"
-    case $file in
-      */io.max) before=${before:-$number rbps=max wbps=max riops=max wiops=max} ;;
-      *) before=${before:-$number 0} ;;
-    esac
-    set_file "$file" "$number ${setting#* }"
-    old=$file\ $before$newline$old
-  done
+change_disk() {
+  for setting in $disk_settings; do change_for_disk "${setting%% *}" "${setting#* }"; done
+}
+
+change_for_disk() { # FILE VALUE, for the disk $number
+  before=
+  while IFS= read -r line; do
+    case $line in "$number "*) before=$line ;; esac
+  done <"$1"
+  case $1 in
+    */io.max) before=${before:-$number rbps=max wbps=max riops=max wiops=max} ;;
+    *) before=${before:-$number 0} ;;
+  esac
+  set_file "$1" "$number $2"
+  old=$1\ $before$newline$old
 }
 
 set -f
@@ -102,8 +109,9 @@ IFS=$newline
 disk_settings=$2
 changed= lowered=
 [ -z "${3-}" ] || move_processes "$3" "$4" 2>/dev/null
-for setting in $1; do change_file "${setting%% *}" "${setting#* }"; done 2>/dev/null
+# First: limits of named disks go over those for each disk.
 [ -z "$disk_settings" ] || each_disk change_disk 2>/dev/null
+for setting in $1; do change_file "${setting%% *}" "${setting#* }"; done 2>/dev/null
 for entry in $lowered; do echo "${entry#* }" >"${entry%% *}"; done 2>/dev/null
 for file in $changed; do
   case $file in */memory.max | */memory.limit_in_bytes)

@@ -22,7 +22,12 @@ const COUNT = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEG
 
 const COUNTS = v.record(v.string(), COUNT);
 
-const LIMITS = v.objectWithRest({ allowedCpus: v.exactOptional(v.string()) }, COUNT);
+const DISK = v.objectWithRest({ disk: v.string(), number: v.exactOptional(v.string()) }, COUNT);
+
+const LIMITS = v.objectWithRest({
+  allowedCpus: v.exactOptional(v.string()),
+  disks: v.exactOptional(v.array(DISK)),
+}, COUNT);
 
 const BEGUN = { pid: INTEGER, startedAtMs: TIME_MS, node: v.exactOptional(v.string()) };
 

@@ -23,6 +23,16 @@ async function kernelFile(jobId: string, ...names: string[]): Promise<string> {
   throw new Error(`no group of the job has ${names}`);
 }
 
+/** The number of a disk that limits hold on. */
+async function wholeDisk(): Promise<string | undefined> {
+  for await (const { name } of Deno.readDir("/sys/block")) {
+    const size = await Deno.readTextFile(`/sys/block/${name}/size`);
+    if (/^z?ram/.test(name) || Number(size) === 0) continue;
+    return (await Deno.readTextFile(`/sys/block/${name}/dev`)).trim();
+  }
+  return undefined;
+}
+
 const cpuOf = (id: string) => kernelFile(id, "cpu.cfs_quota_us", "cpu.max");
 const memoryOf = (id: string) => kernelFile(id, "memory.limit_in_bytes", "memory.max");
 const writesOf = (id: string) => kernelFile(id, "blkio.throttle.write_bps_device", "io.max");
@@ -124,6 +134,44 @@ Deno.test("update: limits of running jobs", async (t) => {
       await assertStatus(alice.start("true"), status.FAILED_PRECONDITION, /it gives jobs /);
     },
   );
+
+  const disk = await wholeDisk();
+  await t.step({
+    name: "a named disk has limits of its own, from the start on and by updates",
+    ignore: disk === undefined,
+    async fn() {
+      await server.setLimits({ diskIo: "write=9MB/s" });
+      const named = (rate: number) => [{ disk: disk ?? "", writeBytesPerSecond: rate }];
+      const limits = { writeBytesPerSecond: 1_000_000, disks: named(7_000_000) };
+      const id = await alice.startWith({ name: "sleep", args: ["1000"], limits });
+      const holds = async (rate: number) =>
+        assert.match(await writesOf(id), new RegExp(`^${disk} (.*wbps=)?${rate}\\b`, "m"));
+      await holds(7_000_000);
+      // Another limit for each disk leaves it what it has.
+      await alice.update(id, { limits: { writeBytesPerSecond: 2_000_000 } });
+      await holds(7_000_000);
+      const { limits: held } = await alice.update(id, { limits: { disks: named(6_000_000) } });
+      assert.deepEqual(held?.disks.map((told) => told.writeBytesPerSecond), [6_000_000]);
+      await holds(6_000_000);
+      await assertStatus(
+        alice.update(id, { limits: { disks: named(10_000_000) } }),
+        status.FAILED_PRECONDITION,
+        /its writing limit of 10000000 is above the server's/,
+      );
+      await alice.update(id, { reset: ["disks"] });
+      await holds(2_000_000);
+      await alice.stop(id, 0);
+      const absent = {
+        name: "true",
+        limits: { disks: [{ disk: "/dev/null", readBytesPerSecond: 4096 }] },
+      };
+      await assertStatus(
+        alice.startWith(absent),
+        status.INVALID_ARGUMENT,
+        /is no disk of the server's/,
+      );
+    },
+  });
 
   await t.step(
     "memory that a job uses is not taken from it, and nothing else changes then",

@@ -2,6 +2,34 @@ import type { Mutation } from "./mutation.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
+    name: "a disk that a job names no more keeps its limits",
+    file: "lib/cgroup/v1.ts",
+    from: 'names.has(name) || names.has("disks")',
+    to: "names.has(name)",
+    tests: ["limit_update"],
+  },
+  {
+    name: "a new limit for each disk takes away that of a named one",
+    file: "lib/cgroup/disk_changes.ts",
+    from: " || RATE_NAMES.some((name) => names.has(name))",
+    to: "",
+    tests: ["limit_update"],
+  },
+  {
+    name: "a named disk has more than the server allows",
+    file: "lib/limits.ts",
+    from: "if (value !== undefined) requireWithin(name, value, { bound: allowed[name], purpose });",
+    to: "if (value !== undefined) requireWithin(name, value, { bound: undefined, purpose });",
+    tests: ["limits"],
+  },
+  {
+    name: "a disk has two limits, by two of its names",
+    file: "lib/job/disk_numbers.ts",
+    from: 'numbers.indexOf(numbers[index] ?? "") !== index',
+    to: "index < 0",
+    tests: ["named_disks"],
+  },
+  {
     name: "on cgroup v1 every job is in a group for a choice of CPUs",
     file: "lib/cgroup.ts",
     from: "if (!isLater(hierarchy) || limits.allowedCpus !== undefined) entered.push(group);",

@@ -45,6 +45,7 @@ const LOCAL: Capabilities = {
     processes: HELD,
     memoryHighBytes: HELD,
     allowedCpus: HELD,
+    disks: HELD,
     readOperationsPerSecond: HELD,
     writeOperationsPerSecond: HELD,
   },
@@ -192,6 +193,13 @@ export class FakeExecutor implements Executor {
       return { name: "nogroup", hasUser: user === "nobody" };
     }
     return ["docker", "999"].includes(group) ? { name: "docker", hasUser: false } : undefined;
+  }
+
+  /** Each path is the disk 8:0, each number the one it says. */
+  async numbersOf(disks: readonly string[]) {
+    await Promise.resolve();
+    this.failures.check("numbersOf");
+    return disks.map((disk) => disk.startsWith("/") ? "8:0" : disk);
   }
 
   async holdDiskLimits(jobs: readonly { jobId: string; limits: unknown }[]): Promise<void> {

@@ -172,6 +172,27 @@ Deno.test("planGroups: operations on disks and high memory, where the kernel has
   }
 });
 
+Deno.test("planGroups: limits of a named disk are written after those for each disk", () => {
+  const asked = {
+    writeBytesPerSecond: 4096,
+    disks: [{
+      disk: "/dev/sdb",
+      number: "8:16",
+      writeBytesPerSecond: 8192,
+      readOperationsPerSecond: 5,
+    }],
+  };
+  assert.deepEqual(settingsOf(planGroups(hostOf("probe_v2.txt"), ID, asked)), [
+    `job-worker/${ID}/io.max = 8:16 wbps=8192 riops=5`,
+    `job-worker/${ID}/io.max = DISK wbps=4096`,
+  ]);
+  assert.deepEqual(settingsOf(planGroups(hostOf("probe_hybrid.txt"), ID, asked)), [
+    `blkio/job-worker/${ID}/blkio.throttle.read_iops_device = 8:16 5`,
+    `blkio/job-worker/${ID}/blkio.throttle.write_bps_device = 8:16 8192`,
+    `blkio/job-worker/${ID}/blkio.throttle.write_bps_device = DISK 4096`,
+  ]);
+});
+
 Deno.test("planGroups: on v1 only a job whose CPUs are chosen is in a group of that controller", () => {
   const cpus = (text: string) => planGroups(hostOf(text), ID, { allowedCpus: "0,2-3" });
   assert.deepEqual(settingsOf(cpus("probe_v2.txt")), [`job-worker/${ID}/cpuset.cpus = 0,2-3`]);
@@ -210,6 +231,7 @@ Deno.test("planGroups: a limit that the host cannot hold fails, and is not dropp
     readOperationsPerSecond: /disk I\/O limit \(the io controller/,
     writeOperationsPerSecond: /disk I\/O limit \(the io controller/,
     allowedCpus: /choice of CPUs \(the cpuset controller/,
+    disks: /disk I\/O limit \(the io controller/,
   };
   for (const [name, expected] of Object.entries(names)) {
     assert.throws(() => planGroups(host, ID, { [name]: 1e6 }), (error) => {

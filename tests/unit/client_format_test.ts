@@ -95,7 +95,7 @@ Deno.test("formatLine: a server that knows only the contract's first fields is e
 });
 
 Deno.test("formatJson: one line that holds everything, with null for what is not known", () => {
-  const limits = { cpuCores: 0.5 };
+  const limits = { cpuCores: 0.5, disks: [] };
   const text = formatJson({ ...RUNNING, args: ["a\nb"], limits }, ID);
   assert(!text.includes("\n"));
   assert.deepEqual(JSON.parse(text), {
@@ -201,7 +201,7 @@ Deno.test("formatLong: signal, memory, limits and rotation are said", () => {
     signal: 9,
     oomKilled: true,
     outputFirstOffset: 100,
-    limits: { cpuCores: 0.5, memoryBytes: 256 * 1024 ** 2, readBytesPerSecond: 1536 },
+    limits: { cpuCores: 0.5, memoryBytes: 256 * 1024 ** 2, readBytesPerSecond: 1536, disks: [] },
     usage: { cpuUsec: 1_250_000, memoryPeakBytes: 1024 ** 3, processes: 0 },
   }, ID);
   assert.match(text, /^Exit code: {3}137 \(signal 9, out of memory\)$/m);

@@ -43,6 +43,15 @@ Deno.test("limit options: max is no limit of the job's own, for each of them", (
     "writeOperationsPerSecond",
   ]);
   assert.deepEqual(read("--disk-io", "read=5MB/s").unlimited, []);
+  const disks = [{ disk: "/dev/sda", readBytesPerSecond: 5_000_000 }, {
+    disk: "8:16",
+    writeOperationsPerSecond: 7,
+  }];
+  assert.deepEqual(
+    read("--disk", "/dev/sda read=5MB/s", "--disk", "8:16 write-iops=7").limits,
+    { disks },
+  );
+  assert.deepEqual(read("--disk", "max"), { limits: {}, unlimited: ["disks"] });
   assert.deepEqual(read("--cpus-allowed", "3,0-1,2").limits, { allowedCpus: "0-3" });
   assert.deepEqual(read("--cpus-allowed", "max"), { limits: {}, unlimited: ["allowedCpus"] });
 });
@@ -63,16 +72,27 @@ Deno.test("update: jobs and limits have to be named", async () => {
 });
 
 Deno.test("describeLimits: the limits that hold, and what those that changed were", () => {
-  const none: JobLimits__Output = {};
-  const now: JobLimits__Output = { cpuCores: 0.5, memoryBytes: 2 ** 30, processes: 7 };
+  const none: JobLimits__Output = { disks: [] };
+  const now: JobLimits__Output = { ...none, cpuCores: 0.5, memoryBytes: 2 ** 30, processes: 7 };
   assert.equal(describeLimits(none, none), "no limits");
   assert.equal(describeLimits(now, now), "CPU 50%, memory 1 GiB, processes 7");
   assert.equal(
-    describeLimits(now, { cpuCores: 0.125, memoryBytes: 2 ** 30, readBytesPerSecond: 2 ** 20 }),
+    describeLimits(now, {
+      ...none,
+      cpuCores: 0.125,
+      memoryBytes: 2 ** 30,
+      readBytesPerSecond: 2 ** 20,
+    }),
     "CPU 50% (was 12.5%), memory 1 GiB, disk read none (was 1 MiB/s), processes 7 (was none)",
   );
   assert.equal(
-    describeLimits({ allowedCpus: "0-3" }, { allowedCpus: "5" }),
+    describeLimits({ ...none, allowedCpus: "0-3" }, { ...none, allowedCpus: "5" }),
     "allowed CPUs 0-3 (was 5)",
   );
+  const disks = [{ disk: "/dev/sda", readBytesPerSecond: 2 ** 20, writeOperationsPerSecond: 7 }];
+  assert.equal(
+    describeLimits({ disks }, none),
+    "named disks /dev/sda read 1 MiB/s, writes 7/s (was none)",
+  );
+  assert.equal(describeLimits({ disks }, { disks: [...disks] }).includes("was"), false);
 });

@@ -31,6 +31,7 @@ const ENDED: QueryResponse__Output = {
     readOperationsPerSecond: 1,
     writeOperationsPerSecond: 1,
     allowedCpus: "0-3,5",
+    disks: [{ disk: "/dev/sdb", readBytesPerSecond: 5 }],
   },
   usage: {
     memoryBytes: 0,

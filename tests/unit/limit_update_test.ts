@@ -136,6 +136,34 @@ Deno.test("planChanges: on v1 a job whose CPUs are chosen enters a group for it"
   assert.deepEqual(change("probe_hybrid.txt", earlier, {}).settings, []);
 });
 
+Deno.test("planChanges: where limits of disks change, those of named disks are written again, or freed", () => {
+  const limits = {
+    readBytesPerSecond: 5000,
+    disks: [{ disk: "8:16", number: "8:16", readBytesPerSecond: 9000 }],
+  };
+  assert.deepEqual(planned("probe_v2.txt", V2, limits, ["readBytesPerSecond"]), [
+    "io.max 8:16 rbps=9000",
+    "io.max rbps=5000",
+  ]);
+  assert.deepEqual(planned("probe_v2.txt", V2, limits, ["cpuCores"]), ["cpu.max max 100000"]);
+  assert.deepEqual(planned("probe_hybrid.txt", HYBRID, { readBytesPerSecond: 5000 }, ["disks"]), [
+    "blkio.throttle.read_bps_device 5000",
+    "blkio.throttle.write_bps_device 0",
+    "blkio.throttle.read_iops_device 0",
+    "blkio.throttle.write_iops_device 0",
+  ]);
+});
+
+Deno.test("update.sh: a limit of one disk changes its line, and is put back", async () => {
+  await using groups = await FakeGroups.make();
+  const group = await groups.group("job", { "io.max": "8:16 rbps=1 wbps=2 riops=3 wiops=4\n" });
+  assert.equal(await update(group, ["io.max 8:16 rbps=5"]), "");
+  assert.equal((await filesOf(group))["io.max"], "8:16 rbps=5");
+  await Deno.symlink("/proc/version", join(group, "pids.max"));
+  assert.match(await update(group, ["io.max 8:16 rbps=7", "pids.max 3"]), /^refused pids\.max 3 /);
+  assert.equal((await filesOf(group))["io.max"], "8:16 rbps=5");
+});
+
 Deno.test("readUpdate: the memory limit is what the kernel has rounded it to", () => {
   const read = (printed: string) => readUpdate(printed, { cpuCores: 1, memoryBytes: 10_000_000 });
   assert.deepEqual(read("memory 9998336\n"), { cpuCores: 1, memoryBytes: 9_998_336 });

@@ -7,9 +7,10 @@ import {
   parseDiskIoLimit,
   parseMemoryLimit,
   parseMemoryLimits,
+  parseNamedDisk,
   parseOperationLimit,
 } from "../../common/limits.ts";
-import { type Limits, narrowLimits, readLimits } from "../../lib/limits.ts";
+import { type Limits, lowerLimits, narrowLimits, readLimits } from "../../lib/limits.ts";
 
 const UNLIMITED = ["max", "", "\n", "  max \r\n", "\t"];
 
@@ -148,6 +149,47 @@ Deno.test("parseCpuLimits: a limit of time, and the CPUs that may be used", () =
   for (const text of ["50%cpus=1", "cpus=1 50%", "cpu=1", "50% cpus=a", "cpus=1 cpus=2"]) {
     assert.throws(() => parseCpuLimits(text), /is not a valid limit/, text);
   }
+});
+
+Deno.test("parseNamedDisk: a disk and its rates", () => {
+  assert.deepEqual(parseNamedDisk("/dev/sdb read=10MB/s  read-iops=5 write=max"), {
+    disk: "/dev/sdb",
+    readBytesPerSecond: 10_000_000,
+    readOperationsPerSecond: 5,
+  });
+  assert.deepEqual(parseNamedDisk(" 8:16 1MiB/s"), {
+    disk: "8:16",
+    readBytesPerSecond: 2 ** 20,
+    writeBytesPerSecond: 2 ** 20,
+  });
+  const texts = [
+    "",
+    "/dev/sdb",
+    "/dev/sdb max",
+    "sdb 1MB/s",
+    "/etc/x 1MB/s",
+    "/dev/../x 1MB/s",
+    "8: 1MB/s",
+  ];
+  for (const text of [...texts, "/dev/sdb read=1", "-1:0 1MB/s"]) {
+    assert.throws(() => parseNamedDisk(text), /is not a valid limit/, text);
+  }
+});
+
+Deno.test("narrowLimits: a named disk may have more than the others, and not more than the server allows", () => {
+  const disk = { disk: "/dev/sdb", number: "8:16", readBytesPerSecond: 8192 };
+  const asked = { readBytesPerSecond: 4096, disks: [disk] };
+  assert.deepEqual(narrowLimits({ readBytesPerSecond: 8192 }, asked), asked);
+  assert.throws(
+    () => narrowLimits({ readBytesPerSecond: 8191 }, asked),
+    /its reading limit of 8192 is above the server's of 8191/,
+  );
+  const tooLow = { disks: [{ ...disk, readBytesPerSecond: 1 }] };
+  assert.throws(() => narrowLimits({}, tooLow), /1 is not a valid reading limit/);
+  assert.deepEqual(lowerLimits({ readBytesPerSecond: 5000 }, { disks: [disk] }).disks, [
+    { ...disk, readBytesPerSecond: 5000 },
+  ]);
+  assert.deepEqual(lowerLimits({}, { disks: [disk] }).disks, [disk]);
 });
 
 Deno.test("parseDiskIoLimit: operations are whole numbers that the kernel can hold", () => {

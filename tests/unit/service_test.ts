@@ -377,6 +377,7 @@ Deno.test("service: Info says what the server is and who the caller is", async (
       "limits.read_operations_per_second",
       "limits.write_operations_per_second",
       "limits.allowed_cpus",
+      "limits.disks",
     ],
   });
   assert(Math.abs(Date.now() - timeMs) < 60_000);

@@ -903,6 +903,13 @@ Deno.test("disks.sh: sets limits for the disks that are new, tells all, and what
     await Deno.writeTextFile(file, "");
     assert.equal(await runScript(scripts.disks, [disks.join(" "), file, "rbps=5"]), printed);
     assert.equal(await Deno.readTextFile(file), "", "set again for a disk that was there");
+    // What begins with a number is for that disk alone.
+    for (const number of [...disks.slice(-1), "9999:1"]) {
+      await Deno.writeTextFile(file, "");
+      await runScript(scripts.disks, ["", file, `${number} rbps=7`]);
+      const expected = disks.includes(number) ? `${number} rbps=7\n` : "";
+      assert.equal(await Deno.readTextFile(file), expected);
+    }
     const refused = await runScript(scripts.disks, [disks.slice(1).join(" "), folder, "rbps=5"]);
     assert.equal(
       refused,

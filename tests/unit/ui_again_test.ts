@@ -79,6 +79,19 @@ Deno.test("formLike: limits are written exactly, in the largest unit", () => {
   ]);
 });
 
+Deno.test("formLike: named disks come after the rates for each disk", () => {
+  const disks = [{ disk: "/dev/sdb", writeBytesPerSecond: 5_000_000, readOperationsPerSecond: 7 }];
+  const diskIoOf = (askedLimits: object) =>
+    formLike({ ...JOB, askedLimits } as Job, undefined).texts.diskIo;
+  assert.equal(
+    diskIoOf({ readBytesPerSecond: 4097, disks }),
+    "read=4097B/s; /dev/sdb write=5MB/s read-iops=7",
+  );
+  assert.equal(diskIoOf({ disks }), "/dev/sdb write=5MB/s read-iops=7");
+  const again = asked({ ...JOB, askedLimits: { readBytesPerSecond: 4097, disks } } as Job);
+  assert.deepEqual(again.limits, { readBytesPerSecond: 4097, disks });
+});
+
 Deno.test("form: each field stands in one place, where a host or a cluster takes it", () => {
   const shown = (server: { engine: string; jobsWait: boolean }) =>
     PLACES.flatMap(fieldsIn).map(({ name }) => name).filter((name) => isTaken(name, server));

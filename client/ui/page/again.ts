@@ -67,7 +67,7 @@ export function formLike(job: Job, jobUser: string | undefined): Prefill {
 }
 
 /** The limits as a command line has them. */
-function limitTexts(limits: NonNullable<Job["limits"]>) {
+function limitTexts(limits: Partial<NonNullable<Job["limits"]>>) {
   return {
     // A hundredth of a percent is below what the kernel counts.
     cpu: joined(
@@ -78,14 +78,22 @@ function limitTexts(limits: NonNullable<Job["limits"]>) {
       text(limits.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),
       text(limits.memoryHighBytes, (bytes) => `high=${inUnits(bytes, BINARY_UNITS_BYTES)}`),
     ),
-    diskIo: joined(
-      text(limits.readBytesPerSecond, (bytes) => `read=${rateText(bytes)}`),
-      text(limits.writeBytesPerSecond, (bytes) => `write=${rateText(bytes)}`),
-      text(limits.readOperationsPerSecond, (count) => `read-iops=${count}`),
-      text(limits.writeOperationsPerSecond, (count) => `write-iops=${count}`),
-    ),
+    diskIo: [
+      ratesText(limits),
+      ...(limits.disks ?? []).map((disk) => `${disk.disk} ${ratesText(disk)}`),
+    ].filter((part) => part !== "").join("; "),
     processes: text(limits.processes, String),
   };
+}
+
+/** The rates for each disk, or of one. */
+function ratesText(rates: Omit<NonNullable<Job["limits"]>["disks"][number], "disk">): string {
+  return joined(
+    text(rates.readBytesPerSecond, (bytes) => `read=${rateText(bytes)}`),
+    text(rates.writeBytesPerSecond, (bytes) => `write=${rateText(bytes)}`),
+    text(rates.readOperationsPerSecond, (count) => `read-iops=${count}`),
+    text(rates.writeOperationsPerSecond, (count) => `write-iops=${count}`),
+  );
 }
 
 function text<Value>(value: Value | undefined, write: (value: Value) => string): string {

@@ -38,9 +38,11 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
   const allowedCpus = {
     refused: "a choice of CPUs cannot be held: Slurm chooses them; ask for a number with --cpus",
   };
+  const disks = { refused: "limits of a named disk cannot be held: each node has its own disks" };
   if (isRoot) {
     return {
       allowedCpus,
+      disks,
       cpuCores: "held",
       memoryBytes: "held",
       readBytesPerSecond: "held",
@@ -61,6 +63,7 @@ function limitsOf({ isRoot, facts }: Site): Record<LimitName, LimitSupport> {
   });
   return {
     allowedCpus,
+    disks,
     cpuCores: facts.constrainsCores ? "mapped" : unset("a CPU limit", "ConstrainCores"),
     memoryBytes: facts.constrainsMemory ? "mapped" : unset("a memory limit", "ConstrainRAMSpace"),
     readBytesPerSecond: refused("a disk limit"),
