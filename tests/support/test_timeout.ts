@@ -1,11 +1,17 @@
 /**
- * Bounds the time of each test: one that waits for ever fails instead of stopping the whole run.
+ * Bounds the time of each test: one that waits for ever fails instead of stopping the whole run. And
+ * each test ends when what it has logged is written: the writes are beside the server's thread, and one
+ * under way would count as left over by the test.
  *
  * Loaded before the tests (`deno test --preload`), so that no test has to ask for it.
  */
+import { logQueue } from "../../lib/log.ts";
 
 /** How long a test may take unless JOB_WORKER_TEST_TIMEOUT_MS says otherwise. */
 const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** What nobody reads is not waited for. */
+const LOG_TIMEOUT_MS = 5_000;
 
 const timeoutMs = Number(Deno.env.get("JOB_WORKER_TEST_TIMEOUT_MS") ?? DEFAULT_TIMEOUT_MS);
 
@@ -25,6 +31,7 @@ function bounded(fn: TestFunction): TestFunction {
       await Promise.race([fn(context), overdue]);
     } finally {
       clearTimeout(timer);
+      await logQueue.flush(LOG_TIMEOUT_MS);
     }
   };
   // A test that is given as a function alone is called by the function's name.
