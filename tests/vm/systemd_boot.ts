@@ -3,5 +3,6 @@
  * the guests run beside each other.
  */
 import "./systemd_test.ts";
+import "./package_test.ts";
 import "./adoption_test.ts";
 import "./stream_test.ts";

@@ -63,7 +63,8 @@ export async function makePackages(
   return made;
 }
 
-async function makePackage(
+/** Makes the package of one program, as {@linkcode makePackages}. */
+export async function makePackage(
   program: BinaryName,
   release: Release,
   { outDir, compression }: { outDir: string; compression: readonly string[] },

@@ -2,6 +2,8 @@
 import { build as bundle } from "esbuild";
 import { join, resolve } from "node:path";
 import { runProgram } from "../run_program.ts";
+import { BOOTS } from "./guests.ts";
+import { makeServerPackages } from "./packages.ts";
 import type { GuestSystem } from "./root.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../..");
@@ -53,6 +55,9 @@ export async function fillGuest(
   await bundleTests(join(target, "tests/boots"));
   await runProgram("cp", ["-r", pkiDir, join(target, "pki")]);
   await addInstaller(system.root, target);
+  if (BOOTS[system.release].some(({ needsPackages }) => needsPackages)) {
+    await makeServerPackages(binDir, join(target, "packages"));
+  }
 }
 
 /** Puts what an operator has on a host before the installation, and the unit that runs the tests. */

@@ -11,6 +11,8 @@ export interface GuestBoot {
   readonly parameters: readonly string[];
   /** Whether the guest's power is cut at its end, instead of a reboot. */
   readonly endsByPowerCut: boolean;
+  /** Whether its tests install the server's Debian packages. */
+  readonly needsPackages: boolean;
 }
 
 const FIRST_BOOT: GuestBoot = {
@@ -18,11 +20,13 @@ const FIRST_BOOT: GuestBoot = {
   entry: "/opt/job-worker/init.sh",
   parameters: ["then=power_cut"],
   endsByPowerCut: true,
+  needsPackages: false,
 };
 
-function systemdBoot(tests: string): GuestBoot {
+function systemdBoot(tests: string, { needsPackages }: { needsPackages: boolean }): GuestBoot {
   return {
     tests,
+    needsPackages,
     entry: "/usr/lib/systemd/systemd",
     parameters: [
       "systemd.unit=guest-tests.service",
@@ -36,6 +40,6 @@ function systemdBoot(tests: string): GuestBoot {
 /** The boots of each guest. Later ones find on the disk what the ones before them wrote. */
 export const BOOTS: Readonly<Record<Release, readonly GuestBoot[]>> = {
   // The second boot has what the power cut left, and the tests of systemd besides.
-  bookworm: [FIRST_BOOT, systemdBoot("second_boot")],
-  trixie: [systemdBoot("systemd_boot")],
+  bookworm: [FIRST_BOOT, systemdBoot("second_boot", { needsPackages: false })],
+  trixie: [systemdBoot("systemd_boot", { needsPackages: true })],
 };

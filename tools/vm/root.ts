@@ -14,10 +14,15 @@ const PACKAGES = [
   "busybox-static",
   "coreutils",
   "dash",
+  "diffutils",
+  "dpkg",
   "findutils",
   "grep",
+  "init-system-helpers",
   "libc-bin",
   "linux-image-cloud-amd64",
+  // Scripts of init-system-helpers are written in it.
+  "perl-base",
   "sed",
   "systemd",
   "util-linux",
@@ -47,6 +52,7 @@ const FILES: Readonly<Record<string, string>> = {
   "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n",
   "etc/group": "root:x:0:\nadm:x:4:\ntty:x:5:\nutmp:x:43:\nsystemd-journal:x:101:\n" +
     "nogroup:x:65534:\n",
+  "var/lib/dpkg/status": "",
 };
 
 /** Raised by one when what this file makes changes, so that an old one is not used. */
