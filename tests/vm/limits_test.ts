@@ -27,6 +27,41 @@ guestTest("limits: the kernel has each value, and that of I/O for the whole disk
   await assertGone(jobId);
 });
 
+guestTest(
+  "limits: the CPUs of a job, where the groups above hand the controller down",
+  async () => {
+    const handedDown = "/sys/fs/cgroup/cgroup.subtree_control";
+    const ask = { name: "sleep", args: ["600"], limits: { allowedCpus: "0" } };
+    if (!(await Deno.readTextFile(handedDown)).includes("cpuset")) {
+      await using server = await startServer();
+      await assert.rejects(
+        server.client().startWith(ask),
+        /the cpuset controller is not available/,
+      );
+      assert(
+        !(await Deno.readTextFile(handedDown)).includes("cpuset"),
+        "the server has changed it",
+      );
+      await Deno.writeTextFile(handedDown, "+cpuset");
+    }
+    await using server = await startServer();
+    const client = server.client();
+    const jobId = await client.startWith(ask);
+    const cpus = () => groupFile(server, jobId, "cpuset.cpus");
+    assert.equal(await cpus(), "0");
+    await client.update(jobId, { reset: ["allowed_cpus"] });
+    assert.equal(await cpus(), "");
+    await client.update(jobId, { limits: { allowedCpus: "0" } });
+    await assert.rejects(
+      client.update(jobId, { limits: { allowedCpus: "0,8000", processes: 9 } }),
+      /of its allowed CPUs 0,8000 the server's host has not all: it gives jobs 0/,
+    );
+    assert.equal(await cpus(), "0");
+    await client.stop(jobId, 0);
+    await assertGone(jobId);
+  },
+);
+
 guestTest("limits: none are set where the files say max", async () => {
   const server = await sharedServer();
   const client = server.client();
