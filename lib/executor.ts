@@ -29,8 +29,8 @@ export interface Capabilities {
   readonly output: {
     /** How readers learn that an output has grown. */
     readonly news: "events" | "polling";
-    /** How the beginning of an output that is too long is freed; "none": it cannot be, and all is kept. */
-    readonly bound: "holes" | "none";
+    /** How the beginning of an output that is too long is freed: in its file, or by files that are removed. */
+    readonly bound: "holes" | "segments";
   };
   readonly limits: Readonly<Record<LimitName, LimitSupport>>;
   /** Whether the limits of a job can be changed while it runs. */

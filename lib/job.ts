@@ -24,6 +24,7 @@ import { type LimitPurpose, type Limits, readLimits } from "./limits.ts";
 import { QueueFile } from "./limits/queue_file.ts";
 import type { OutputLog } from "./logs.ts";
 import { freeHeads } from "./logs/rotation.ts";
+import { freeSegments } from "./logs/segments.ts";
 import type { LimitChange } from "./model/limit_change.ts";
 import type { UidRange } from "./model/owner_uids.ts";
 import { eventOfRemoval } from "./model/events.ts";
@@ -51,7 +52,7 @@ export interface JobManagerOptions {
   readonly bounds: JobBounds;
   /** Uids for owners; undefined: none. */
   readonly ownerUids?: UidRange | undefined;
-  /** Newest output kept of each job, where the executor can free the rest; Infinity: all. */
+  /** Newest output kept of each job; Infinity: all. */
   readonly maxOutputBytes: number;
   /** Tests have one of their own. */
   readonly clock?: Clock;
@@ -126,12 +127,10 @@ export class JobManager {
     const { news, bound } = options.executor.capabilities.output;
     const folders = new JobFolders(options.jobsParent ?? options.logFolder, news);
     const active = new ActiveJobs(store, clock);
-    const maxOutputBytes = bound === "holes" ? options.maxOutputBytes : Infinity;
     const parts = {
-      freeHeads,
+      freeHeads: bound === "holes" ? freeHeads : freeSegments,
       syncOutput,
       ...options,
-      maxOutputBytes,
       clock,
       folders,
       active,

@@ -8,20 +8,24 @@ import { log } from "./log.ts";
 import { type GrowthNews, GrowthSignal } from "./logs/growth.ts";
 import { withHeadroom } from "./logs/headroom.ts";
 import { OutputTimes } from "./logs/output_times.ts";
+import { SegmentedFile, statSegments, statSegmentsSync, syncSegments } from "./logs/segments.ts";
 import type { TimeEntry } from "./logs/time_index.ts";
 import { SharedReads } from "./logs/shared_reads.ts";
 import { offsetOfLastLines } from "./logs/tail.ts";
 import { hasZero } from "./logs/zeros.ts";
-import {
-  ForgedFileError,
-  openRegular,
-  type RegularFile,
-  statRegular,
-  statRegularSync,
-} from "./regular_file.ts";
+import { ForgedFileError, openRegular, type RegularFile, statRegularSync } from "./regular_file.ts";
 
 /** For news of gaps, in one reading: whoever may write the file can change it again and again. */
 const MAX_LOOKS = 10;
+
+/**
+ * How long bytes may stay unseen behind which others are seen already, on a file system with caches; then they are
+ * missing.
+ */
+const VISIBLE_MS = 15_000;
+
+/** How often they are looked for. */
+const VISIBLE_LOOK_MS = 100;
 
 /** A piece of output. */
 export interface Chunk {
@@ -68,11 +72,16 @@ export interface OutputOptions {
   gapsPath: string;
   /** The file that says when the output grew, see {@linkcode OutputTimes}. */
   timesPath: string;
-  /** How news of its growth comes; "events" unless given. */
+  /** How news of its growth comes; "events" unless given. With "polling" it may be in several files. */
   news?: GrowthNews;
+  /** How long unseen bytes are waited for before others; tests shorten it. */
+  visibleMs?: number;
   /** Of a job that has ended: the size of its whole output, if that is on record. */
   totalBytes?: number | undefined;
 }
+
+/** An output that is open for reading. */
+type OutputFile = RegularFile | SegmentedFile;
 
 /** The output of one job. */
 export class OutputLog {
@@ -80,6 +89,7 @@ export class OutputLog {
   readonly times: OutputTimes;
   readonly #path: string;
   readonly #news: GrowthNews;
+  readonly #visibleMs: number;
   readonly #growth: GrowthSignal;
   readonly #gaps: Gaps;
   #firstOffset: number;
@@ -91,6 +101,7 @@ export class OutputLog {
   constructor(path: string, options: OutputOptions) {
     this.#path = path;
     this.#news = options.news ?? "events";
+    this.#visibleMs = options.visibleMs ?? VISIBLE_MS;
     this.times = new OutputTimes(options.timesPath);
     this.#firstOffset = options.firstOffset;
     this.#finished = options.finished;
@@ -127,9 +138,9 @@ export class OutputLog {
    */
   size(): { bytes: number; diskBytes: number } {
     try {
-      const { size, blocks } = statRegularSync(this.#path);
+      const { size, diskBytes } = this.#stat();
       this.#noteSize(size);
-      return { bytes: this.#knownBytes, diskBytes: (blocks ?? 0) * 512 };
+      return { bytes: this.#knownBytes, diskBytes };
     } catch (error) {
       if (error instanceof ForgedFileError) return { bytes: this.#knownBytes, diskBytes: 0 };
       throw error;
@@ -144,7 +155,7 @@ export class OutputLog {
    */
   async look(): Promise<TimeEntry> {
     const { size, mtime } = this.#news === "polling"
-      ? await statRegular(this.#path)
+      ? await statSegments(this.#path)
       : statRegularSync(this.#path);
     this.#noteSize(size);
     return { bytes: this.#knownBytes, timeMs: mtime?.getTime() ?? Date.now() };
@@ -156,6 +167,7 @@ export class OutputLog {
    * @throws When the disk fails, or the file is gone or replaced.
    */
   async sync(): Promise<void> {
+    if (this.#news === "polling") return await syncSegments(this.#path);
     await using file = await openRegular(this.#path);
     if (await file.size() > 0) await file.sync();
   }
@@ -181,7 +193,9 @@ export class OutputLog {
         return undefined;
       });
     if (signal.aborted) return;
-    await using file = await openRegular(this.#path);
+    await using file = this.#news === "polling"
+      ? await SegmentedFile.open(this.#path)
+      : await openRegular(this.#path);
     const { size, dev, ino } = await file.status();
     // The numbers alone may be those of another file: they are rounded above 2^53.
     using reader = SharedReads.join(`${this.#path} ${dev} ${ino}`);
@@ -197,13 +211,26 @@ export class OutputLog {
       if (!this.#finished) await this.#growth.beyond(offset, signal);
       if (Math.max(await file.size(), this.#knownBytes) <= offset) return;
     }
+    let behindSinceMs: number | undefined;
     while (!signal.aborted && offset < end) {
       // Before the read, which then includes the last bytes that were written before the job's end.
       const finished = this.#finished;
       const chunk = await this.#readChunk({ file, reads: reader.reads }, { offset, end, finished });
+      const next = chunk === undefined ? await this.#nextBegin(file, offset) : undefined;
       if (chunk !== undefined) {
         offset = chunk.offset + chunk.bytes.length;
+        behindSinceMs = undefined;
         yield chunk;
+      } else if (next !== undefined) {
+        if (behindSinceMs === undefined) behindSinceMs = performance.now();
+        else if (performance.now() - behindSinceMs < this.#visibleMs) {
+          await pause(VISIBLE_LOOK_MS, signal);
+        } else {
+          const to = Math.min(next, end);
+          yield { offset: to, bytes: emptyChunk(), gapBytes: to - offset };
+          offset = to;
+          behindSinceMs = undefined;
+        }
       } else if (finished) {
         // What the disk refused at the very end, or what somebody has cut off.
         const missingBytes = Math.min(this.#knownBytes, end) - offset;
@@ -217,9 +244,17 @@ export class OutputLog {
     }
   }
 
+  /** Where the output goes on after bytes that are not there, for whatever reason; undefined: nowhere. */
+  async #nextBegin(file: OutputFile, offset: number): Promise<number | undefined> {
+    const next = file instanceof SegmentedFile ? await file.nextBegin(offset) : undefined;
+    // Behind what the disk refused, another file begins.
+    if (next !== undefined) await this.#gaps.refresh();
+    return next;
+  }
+
   /** Reads from an offset, and skips what is not there; undefined at the end of the file. */
   async #readChunk(
-    { file, reads }: { file: RegularFile; reads: SharedReads },
+    { file, reads }: { file: OutputFile; reads: SharedReads },
     { offset, end, finished }: { offset: number; end: number; finished: boolean },
   ): Promise<Chunk | undefined> {
     for (let looks = 0;; looks++) {
@@ -250,7 +285,7 @@ export class OutputLog {
   #noteSize(seenBytes: number): boolean {
     const end = this.#knownBytes;
     // The size may have been looked up before a later one: only the present one tells of a cut.
-    const present = seenBytes >= end ? seenBytes : statRegularSync(this.#path).size;
+    const present = seenBytes >= end ? seenBytes : this.#stat().size;
     const size = Math.min(present, Number.MAX_SAFE_INTEGER);
     if (size >= end) this.#knownBytes = size;
     // What is missing at the end of a finished output needs no record.
@@ -261,8 +296,14 @@ export class OutputLog {
     return true;
   }
 
+  #stat(): { size: number; diskBytes: number } {
+    if (this.#news === "polling") return statSegmentsSync(this.#path);
+    const { size, blocks } = statRegularSync(this.#path);
+    return { size, diskBytes: (blocks ?? 0) * 512 };
+  }
+
   async #startOffset(
-    file: RegularFile,
+    file: OutputFile,
     range: ReadRange,
     size: number,
     signal: AbortSignal,
@@ -276,6 +317,19 @@ export class OutputLog {
     }
     return 0;
   }
+}
+
+/** Settles early when the signal is aborted. */
+async function pause(pauseMs: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, pauseMs);
+    signal.addEventListener("abort", end);
+  });
 }
 
 function emptyChunk(): Uint8Array<ArrayBuffer> {

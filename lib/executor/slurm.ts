@@ -28,6 +28,7 @@ import type {
 } from "../executor.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
+import { segmentBytesFor, segmentsFolderOf } from "../logs/segments.ts";
 import type { JobSettings } from "../model/settings.ts";
 import { accountOf } from "./slurm/account.ts";
 import { batchOf, SECRET_FILES } from "./slurm/batch.ts";
@@ -55,6 +56,7 @@ import {
   isOfItsUser,
   type JobPlace,
   letUsersIn,
+  makeFolder,
   makePlace,
   OF_ITS_USER,
   ownPlace,
@@ -98,6 +100,8 @@ export interface SlurmOptions {
   readonly configurationFile: string;
   /** Whether each job runs as the user that its settings name, and not as the server's own. */
   readonly isForUsers?: boolean;
+  /** Newest output kept of each job, where a share needs several files for it; Infinity, and unless given: all. */
+  readonly maxOutputBytes?: number;
   /** Tests have one of their own. */
   readonly clock?: Clock;
   /** Tests have one of their own. */
@@ -114,6 +118,8 @@ export class SlurmExecutor implements Executor {
   readonly #poller: QueuePoller;
   readonly #leftovers: Leftovers;
   readonly #usages: UsageWatch;
+  /** After so many bytes an output goes on in another file; undefined: it has one. */
+  readonly #segmentBytes: number | undefined;
   readonly #tracked = new Map<string, TrackedJob>();
   /** Jobs that Slurm is about to be told of, or asked for: the users that they run as. */
   readonly #announced = new Map<string, number>();
@@ -125,13 +131,19 @@ export class SlurmExecutor implements Executor {
 
   private constructor(
     site: Site,
-    { share, clock, run }: { share: Share; clock: Clock; run: RunCommand },
+    { share, clock, run, maxOutputBytes }: {
+      readonly share: Share;
+      readonly clock: Clock;
+      readonly run: RunCommand;
+      readonly maxOutputBytes: number;
+    },
   ) {
     this.#site = site;
     this.#share = share;
     this.#clock = clock;
     this.#run = run;
     this.capabilities = capabilitiesOf(site, share.canFreeHeads);
+    if (!share.canFreeHeads) this.#segmentBytes = segmentBytesFor(maxOutputBytes);
     this.#resubmissions = new Resubmissions({
       clock,
       submit: (request) => this.#resubmit(request),
@@ -163,9 +175,10 @@ export class SlurmExecutor implements Executor {
   static async open(options: SlurmOptions): Promise<SlurmExecutor> {
     const { sharedFolder, owner, configurationFile, isForUsers = false } = options;
     const { clock = SYSTEM_CLOCK, run = commandRunner(configurationFile) } = options;
+    const { maxOutputBytes = Infinity } = options;
     const share = await Share.open(sharedFolder, owner);
     const site = await openSite(run, { sharedFolder: share.folder, isForUsers });
-    return new SlurmExecutor(site, { share, clock, run });
+    return new SlurmExecutor(site, { share, clock, run, maxOutputBytes });
   }
 
   plan(_jobId: string, limits: Limits, settings: JobSettings): Handle {
@@ -192,16 +205,21 @@ export class SlurmExecutor implements Executor {
     const { jobId, owner, folder, nodeFolder, output, limits, settings, graceMs } = request;
     const holdsLimits = this.#site.isRoot;
     const gaps = join(folder, "gaps");
+    const segments = this.#segmentBytes === undefined
+      ? undefined
+      : { folder: segmentsFolderOf(output), bytes: this.#segmentBytes };
     const batch = batchOf({
       ...request,
       folder: nodeFolder,
       gaps,
+      segments,
       orders: orderFileIn(folder),
       watch: watchFileIn(folder),
       limits: holdsLimits ? limits : {},
       runsAsRoot: holdsLimits,
     });
     const after = await this.#numbersOf(request.after);
+    if (segments !== undefined) await makeFolder(segments.folder, account);
     if (account === undefined) await writeGiven(nodeFolder, batch.files);
     else {
       await letUsersIn(dirname(folder));

@@ -4,6 +4,7 @@ import type { Capabilities } from "../executor.ts";
 import { OutputLog } from "../logs.ts";
 import { folderNames } from "../logs/folder_names.ts";
 import { findKeptPart } from "../logs/kept_part.ts";
+import { findKeptSegments } from "../logs/segments.ts";
 import { removeFolder } from "../logs/remove_folder.ts";
 import type { JobRecord } from "../model/record.ts";
 import { readRegularText } from "../regular_file.ts";
@@ -163,7 +164,7 @@ export class JobFolders {
   /** The offset from which on an output is kept, found in its file; 0: there is none. */
   async findFirstOffset(path: string): Promise<number> {
     try {
-      return await findKeptPart(path);
+      return await (this.#news === "polling" ? findKeptSegments : findKeptPart)(path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return 0;
       throw error;

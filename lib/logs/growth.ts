@@ -4,7 +4,8 @@
  * write of a slow one is an event, so that readers have it at once. What another machine writes makes no
  * event: such a file is opened anew and looked at, while somebody waits.
  */
-import { openRegular, statRegular } from "../regular_file.ts";
+import { statRegular } from "../regular_file.ts";
+import { statSegments } from "./segments.ts";
 import { WriteEvents } from "./write_events.ts";
 
 /** How often the size of a file with a fast writer is checked: the delay of a reader. */
@@ -62,7 +63,7 @@ export class GrowthSignal {
   #size = 0;
   #endPause: (() => void) | undefined;
 
-  /** @param news "polling" for a file that another machine writes. */
+  /** @param news "polling" for an output that another machine writes. */
   constructor(path: string, news: GrowthNews = "events") {
     this.#path = path;
     this.#news = news;
@@ -166,7 +167,9 @@ export class GrowthSignal {
   async #wakeReaders(): Promise<number> {
     let size = 0;
     try {
-      size = this.#news === "polling" ? await reopenedSize(this.#path) : await statSize(this.#path);
+      size = this.#news === "polling"
+        ? (await statSegments(this.#path, { anew: true })).size
+        : await statSize(this.#path);
     } catch {
       // The file was removed: it does not grow, and its readers wait for the job's end.
     }
@@ -202,10 +205,4 @@ export class GrowthSignal {
 
 async function statSize(path: string): Promise<number> {
   return (await statRegular(path)).size;
-}
-
-/** To open a file makes a network file system look at its server's copy; to ask for its size may not. */
-async function reopenedSize(path: string): Promise<number> {
-  await using file = await openRegular(path);
-  return await file.size();
 }

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { Executor } from "../executor.ts";
 import { LocalExecutor } from "../executor/local.ts";
 import { SlurmExecutor } from "../executor/slurm.ts";
-import { log } from "../log.ts";
 import { requireHolePunching } from "../logs/rotation.ts";
 import type { ServerConfig } from "./config.ts";
 
@@ -59,18 +58,12 @@ async function openCluster(
     owner: await shareOwner(logFolder),
     configurationFile: slurmConf,
     isForUsers: userMap !== "",
+    maxOutputBytes,
   });
-  const { limits, output } = executor.capabilities;
+  const { limits } = executor.capabilities;
   if (typeof limits.processes === "object" && Number.isFinite(maxProcesses)) {
     await executor.close();
     throw new Error(`${limits.processes.refused}; turn it off with --max-processes max`);
-  }
-  if (output.bound === "none" && Number.isFinite(maxOutputBytes)) {
-    log.warn(
-      "the shared file system cannot free the start of a file: all output of jobs is kept, whatever " +
-        "--max-output says",
-      { folder: sharedDir },
-    );
   }
   return {
     executor,

@@ -2,6 +2,7 @@
 # (listen.sh), which starts it again as the launcher. lib/executor/slurm/batch.ts puts before it, each NAME=VALUE:
 #   mode (launch, or empty), script (this file), group_name, folder (where this creates its files), and the files
 #   output, gaps (what is missing in it), orders and watch (the server's)
+#   segments, segment_bytes (see copy.sh): empty where the output has one file
 #   is_root (whether the job has groups of its own), has_secrets, has_input: yes or empty
 #   cpu_quota (microseconds of each cpu_period), memory_bytes, read_rate, write_rate (bytes a second),
 #   memory_high, read_operations, write_operations (a second), processes: empty for no limit
@@ -186,10 +187,11 @@ record_end() {
   end_copying "$copier"
   [ -z "$flusher" ] || kill "$flusher"
   # Every byte is there before the end is told.
-  sync "$output"
+  find_output_end
+  sync "$last_output"
   set_record "exit $status"
   if read -r why <"$folder/stopping" && [ "$why" = timed-out ]; then echo timed-out >&9; fi
-  printf 'output %s\n' "$(stat -c %s "$output")" >&9
+  printf 'output %s\n' "$((last_begin + $(stat -c %s "$last_output")))" >&9
   printf '%s\n' "$record" >&9 || finish 74
   finish "$status"
 }
@@ -229,7 +231,22 @@ clear_remains() {
 # who follow the output would wait for it.
 keep_flushed() {
   exec 6<&- 7>&- 9>&-
-  while sleep 1; do sync "$output" "$folder/launch"; done
+  while sleep 1; do
+    find_output_end
+    sync "$last_output" "$folder/launch"
+  done
+}
+
+# Sets $last_output, the file in which the output ends, and $last_begin, the offset of its first byte.
+find_output_end() {
+  last_output=$output last_begin=0
+  [ -n "$segments" ] || return 0
+  set +f
+  for segment in "$segments"/*; do
+    case ${segment##*/} in *[!0-9]* | 0* | ????????????????*) continue ;; esac
+    [ "${segment##*/}" -le "$last_begin" ] || last_output=$segment last_begin=${segment##*/}
+  done
+  set -f
 }
 
 set -uf

@@ -5,6 +5,10 @@
 # cat(1) copies. How much it had read when the disk refused, no program tells; the kernel does: `rchar`
 # of /proc/PID/io counts the bytes that a process and those of its children that were waited for have
 # read. What each program reads for itself at its start is measured, and subtracted.
+#
+# Where the beginning of a file cannot be freed, the output goes on in another file after $segment_bytes or up to
+# twice as many: in the folder $segments, its name is the offset of its first byte, and the server removes old ones.
+# There dd(1) copies, which ends by itself after so many reads.
 
 # Makes a pipe: descriptor 6 reads, 7 writes. A shell keeps a short here-document in a pipe, of which
 # the other end can then be opened: no program is needed, unlike for a named pipe.
@@ -33,19 +37,24 @@ copy_output() { # OUTPUT GAPS KEY
   unset JOB_ID
   # By exec, which, unlike a function's redirections, keeps no copies: of the pipe's other end, say.
   exec 7>&- 8<>"$1" >/dev/null
-  is_over= is_drained= own_reads=0
+  is_over= is_drained= own_reads=0 file=$1 file_begin=0
   trap 'is_over=yes; stop_if_drained' USR1
-  copy && return
-  read -r key consumed </proc/self/io
-  read_cost=$(LC_ALL=C cat </dev/null && print_consumed)
-  drop_cost=$(drop </dev/null && print_consumed)
-  read -r key position </proc/self/fdinfo/8
-  lost=$((consumed - own_reads - read_cost - position))
+  if [ -n "${segment_bytes-}" ]; then
+    position=0
+    measure_costs
+    copy_on && return
+  else
+    copy && return
+    read -r key consumed </proc/self/io
+    measure_costs
+    read -r key position </proc/self/fdinfo/8
+    lost=$((consumed - own_reads - read_cost - position))
+  fi
   until [ -n "$is_drained" ]; do
     drop_for_a_moment && break
-    make_room "$1" && printf '%s %s\n' "$position" "$lost" >>"$2" || continue
-    skip_gap "$1"
-    copy_and_count && return
+    make_room "$file" && printf '%s %s\n' "$((file_begin + position))" "$lost" >>"$2" || continue
+    begin_segment "$lost" || skip_gap "$file"
+    copy_on && return
   done
   printf '%s %s\n' "$3" "$lost" >&9
 }
@@ -64,8 +73,47 @@ copy_errors() { # FILE
   exec 6<&- 5>&7 7>&4 4>&5 5>&-
 }
 
+measure_costs() {
+  if [ -n "${segment_bytes-}" ]; then
+    read_cost=$(LC_ALL=C dd bs=4096 count=1 status=none </dev/null && print_consumed)
+  else
+    read_cost=$(LC_ALL=C cat </dev/null && print_consumed)
+  fi
+  drop_cost=$(drop </dev/null && print_consumed)
+}
+
+# Copies from one file to the next. Fails when the disk refuses; $lost then says how much was read in vain.
+copy_on() {
+  while copy_and_count; do
+    [ -n "${segment_bytes-}" ] && [ -z "$is_drained" ] || return 0
+    begin=$position
+    read -r key position </proc/self/fdinfo/8
+    # Nothing more came.
+    [ "$position" != "$begin" ] || return 0
+    # Where another file cannot be begun, this one takes more.
+    [ "$position" -lt "$segment_bytes" ] || begin_segment 0
+  done
+  return 1
+}
+
+# Goes on in another file, behind a gap of so many bytes. Fails where there is to be none, or the disk refuses.
+begin_segment() { # BYTES
+  [ -n "${segment_bytes-}" ] || return
+  next_begin=$((file_begin + position + $1))
+  # Tried by another shell: one that cannot open a file ends. A pipe that somebody has put there takes nothing.
+  (exec 8<>"$segments/$next_begin") 2>/dev/null && [ -f "$segments/$next_begin" ] || return
+  exec 8<>"$segments/$next_begin"
+  # One that has taken nothing would stay for each try.
+  [ "$position" != 0 ] || [ "$file_begin" = 0 ] || rm -f "$file"
+  file=$segments/$next_begin file_begin=$next_begin position=0 lost=0
+}
+
 copy() { # fails when the disk refuses
-  LC_ALL=C cat <&6 >&8 &
+  if [ -n "${segment_bytes-}" ]; then
+    LC_ALL=C dd bs=4096 count="$((segment_bytes / 4096))" status=none <&6 >&8 &
+  else
+    LC_ALL=C cat <&6 >&8 &
+  fi
   reader=$!
   while :; do
     wait "$reader"
@@ -80,6 +128,8 @@ copy() { # fails when the disk refuses
 stop_if_drained() {
   read -r line <"/proc/$reader/syscall" || line='unknown 0x0'
   own_reads=$((own_reads + ${#line} + 1))
+  # Between two segments nobody reads, and the pipe may be full.
+  [ -z "${segment_bytes-}" ] || [ -e "/proc/$reader/exe" ] || return 0
   case $line in *' 0x0 '* | 'unknown 0x0') ;; *) return ;; esac
   is_drained=yes
   kill -s KILL "$reader"

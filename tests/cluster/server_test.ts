@@ -5,6 +5,7 @@ import { LOG_DIR } from "../support/binaries.ts";
 import { Cluster } from "../support/cluster/cluster.ts";
 import { whyNoCluster } from "../support/cluster/given_site.ts";
 import { StaleShare } from "../support/cluster/stale_share.ts";
+import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { testUnless } from "../support/skip.ts";
 import { inTime, until } from "../support/wait.ts";
@@ -23,7 +24,7 @@ if (reason === undefined) {
     // What nodes write becomes visible to the server seconds later, as on a real share.
     share = await StaleShare.make(folder);
     const flags = ["--engine", "slurm", "--shared-dir", folder, "--slurm-conf", cluster.confFile];
-    server = await TestServer.start({ flags });
+    server = await TestServer.start({ flags: [...flags, "--max-output", "1M"] });
   });
   Deno.test.afterAll(async () => {
     await server[Symbol.asyncDispose]();
@@ -89,6 +90,29 @@ test("a stream of a share with stale caches is complete, also over a server that
   const { state, exitCode, node } = await query(id);
   assert.deepEqual([state, exitCode], ["exited", 4]);
   assert.match(String(node), /^jw\d+n[12]$/);
+});
+
+test("an output is bounded where no file's beginning can be freed, and read as one file", async () => {
+  const id = await start(
+    ...["--", "sh", "-c"],
+    `for i in 0 1 2 3 4 5 6 7 8 9; do seq $((i * 40000 + 1)) $(((i + 1) * 40000)); sleep 0.3; done; exit 5`,
+  );
+  const { stdout, stderr } = await inTime("the stream", server.cli(["stream", id]), 60_000);
+  const whole = Array.from({ length: 400_000 }, (_, index) => `${index + 1}\n`).join("");
+  // A cache of seconds may show a reader more at once than is kept: then it is told what it has missed.
+  const missed = [...stderr.matchAll(/(\d+) bytes are missing/g)]
+    .reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+  assert.equal(stdout.length + missed, whole.length, stderr);
+  assert(whole.endsWith(stdout.slice(-(1 << 20))), "the end differs");
+  const first = await until("the beginning to be removed", async () => {
+    const { exitCode, outputFirstOffset } = await query(id);
+    return exitCode === 5 && Number(outputFirstOffset) > whole.length - (2 << 20) &&
+      Number(outputFirstOffset);
+  });
+  const kept = await server.cli(["stream", "--no-follow", "--offset", String(first), id]);
+  assert(kept.stdout === whole.slice(first), `${kept.stdout.length} bytes from ${first} on`);
+  const { stdout: disk } = await run("du", ["--block-size=1", "-s", join(folder, "jobs", id)]);
+  assert(parseInt(disk) < 1.5 * 1024 ** 2, disk);
 });
 
 test("a job that puts pipes in the place of its files holds up neither its end nor who reads its output", async () => {

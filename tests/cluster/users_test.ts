@@ -2,6 +2,8 @@
 // Attacks: a server that is root, by the files of jobs that are not.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { OutputLog } from "../../lib/logs.ts";
+import { segmentsFolderOf } from "../../lib/logs/segments.ts";
 import { Cluster } from "../support/cluster/cluster.ts";
 import { Job, type Wanted } from "../conformance/site.ts";
 import { USER_CASES } from "../conformance/user_cases.ts";
@@ -10,10 +12,12 @@ import { ClusterSite } from "../support/cluster/cluster_site.ts";
 import { whyNoCluster } from "../support/cluster/given_site.ts";
 import { LOG_DIR } from "../support/binaries.ts";
 import { TestServer } from "../support/server.ts";
+import { StaleShare } from "../support/cluster/stale_share.ts";
 import { testUnless } from "../support/skip.ts";
 import { until } from "../support/wait.ts";
 
 /** Users that every Debian has, each with a group of the same number; by default jobs are daemon's. */
+const DAEMON_ID = 1;
 const NOBODY: Wanted = { settings: { user: "nobody" } };
 
 const reason = await whyNoCluster();
@@ -60,6 +64,38 @@ test("a job runs as its user with his groups, and is given its variables, stoppe
 });
 
 for (const { name, holds } of USER_CASES) test(`conformance: ${name}`, () => holds(site));
+
+test("a user's output goes on in files of his own where no file's beginning can be freed", async () => {
+  const sharedFolder = join(cluster.folder, "unpunched");
+  await using _share = await StaleShare.make(sharedFolder);
+  const { confFile } = cluster;
+  const maxOutputBytes = 1 << 20;
+  await using bounded = await ClusterSite.open({
+    confFile,
+    sharedFolder,
+    user: "daemon",
+    maxOutputBytes,
+  });
+  const job = await Job.script(bounded, "seq 60000; exit 3");
+  assert.equal((await job.exited()).exitCode, 3);
+  const { folder, output } = job.request;
+  const log = new OutputLog(output, {
+    firstOffset: 0,
+    finished: true,
+    gapsPath: join(folder, "gaps"),
+    timesPath: join(folder, "times"),
+    news: "polling",
+  });
+  let text = "";
+  for await (const { bytes } of log.read({ follow: false }, new AbortController().signal)) {
+    text += new TextDecoder().decode(bytes);
+  }
+  assert(text === Array.from({ length: 60_000 }, (_, index) => `${index + 1}\n`).join(""));
+  const segments = segmentsFolderOf(output);
+  const names = await Array.fromAsync(Deno.readDir(segments), ({ name }) => name);
+  assert.equal(names.length, 2, names.join());
+  assert.equal((await Deno.stat(segments)).uid, DAEMON_ID);
+});
 
 test("a user reaches neither another's job nor what is the server's in the folder of his own", async () => {
   const victim = await Job.script(site, "echo precious; sleep 1000", NOBODY);

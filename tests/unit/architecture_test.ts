@@ -103,7 +103,16 @@ const ROOMS: Readonly<Record<string, Room>> = {
     ],
   },
   "lib/executor/slurm": {
-    imports: ["lib/executor", "lib/model", "lib/cgroup", "lib/limits", "lib/shim", FILES, ...BASE],
+    imports: [
+      "lib/executor",
+      "lib/model",
+      "lib/cgroup",
+      "lib/limits",
+      "lib/logs",
+      "lib/shim",
+      FILES,
+      ...BASE,
+    ],
   },
   "lib/executor": {
     imports: ["lib/model", "lib/cgroup", "lib/limits", "lib/input", "lib/shim", ...BASE],

@@ -28,6 +28,8 @@ export interface BatchRequest {
   readonly output: string;
   /** The file that says what is missing in the output. */
   readonly gaps: string;
+  /** The folder in which the output goes on after so many bytes; undefined: it has one file. */
+  readonly segments?: { readonly folder: string; readonly bytes: number } | undefined;
   /** The file that has the server's order. */
   readonly orders: string;
   /** The file that the server renews while somebody looks at what the job uses. */
@@ -61,6 +63,8 @@ export function batchOf(request: BatchRequest): { script: string; files: GivenFi
     folder,
     output: request.output,
     gaps: request.gaps,
+    segments: request.segments?.folder ?? "",
+    segment_bytes: String(request.segments?.bytes ?? ""),
     orders: request.orders,
     watch: request.watch,
     job_id: request.jobId,

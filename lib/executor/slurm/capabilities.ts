@@ -19,7 +19,7 @@ export function capabilitiesOf(site: Site, canFreeHeads: boolean): Capabilities 
     engine: `Slurm ${site.facts.version}`,
     queues: true,
     keepsTime: true,
-    output: { news: "polling", bound: canFreeHeads ? "holes" : "none" },
+    output: { news: "polling", bound: canFreeHeads ? "holes" : "segments" },
     limits: limitsOf(site),
     updates: NO_UPDATES,
     isolation: site.isRoot,

@@ -44,16 +44,6 @@ export async function readNodeFile(
   return { text, writtenAtMs };
 }
 
-/**
- * The size of a file in bytes, by opening it anew; 0 where there is none.
- *
- * @throws {ForgedFileError} Something else is in its place.
- */
-export async function nodeFileSize(path: string): Promise<number> {
-  await using file = await openNodeFile(path);
-  return await file?.size() ?? 0;
-}
-
 async function openNodeFile(path: string): Promise<RegularFile | undefined> {
   try {
     return await openRegular(path);

@@ -1,8 +1,8 @@
 /**
  * Where a job's files are, and whose they are. Where all jobs run as the server's own user, they are together in
  * the job's folder. Where each runs as a user of its own, the job's folder is root's: the user can neither move
- * nor replace what is in it. His are the files `output` and `gaps`, which are made for him, and the folder `node`
- * with all else that the launcher writes.
+ * nor replace what is in it. His are the files `output` and `gaps` and the folder of an output's later files, which
+ * are made for him, and the folder `node` with all else that the launcher writes.
  */
 import { join } from "node:path";
 import type { Handle } from "../../model/record.ts";
@@ -80,6 +80,12 @@ export async function writeGiven(folder: string, files: readonly GivenFile[]): P
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
     await Deno.writeFile(join(folder, name), bytes, { createNew: true, mode });
   }
+}
+
+/** Makes a folder for a job's user; undefined: the server's own. */
+export async function makeFolder(path: string, account: AccountIds | undefined): Promise<void> {
+  await Deno.mkdir(path, { mode: PRIVATE_FOLDER_MODE });
+  if (account !== undefined) await Deno.chown(path, account.uid, account.gid);
 }
 
 /**

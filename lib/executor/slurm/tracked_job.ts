@@ -7,11 +7,11 @@ import type { Clock } from "../../../common/clock.ts";
 import { messageOf } from "../../errors.ts";
 import type { Begun } from "../../executor.ts";
 import { log } from "../../log.ts";
+import { statSegments } from "../../logs/segments.ts";
 import type { Command, Ending } from "../../model/ending.ts";
 import { NOT_AFTER_SUCCESS } from "../../model/queue.ts";
 import type { JobSettings } from "../../model/settings.ts";
 import { ForgedFileError } from "../../regular_file.ts";
-import { nodeFileSize } from "./node_file.ts";
 import { type NodeRecord, readNodeRecord } from "./node_record.ts";
 import type { JobPlace } from "./place.ts";
 import { isOverIn, judge, type QueueAnswer, type QueuedJob, type Verdict } from "./queue.ts";
@@ -338,8 +338,10 @@ export class TrackedJob {
 /** Nothing more will come of what is no file. */
 async function sizeOf(path: string): Promise<number> {
   try {
-    return await nodeFileSize(path);
+    const { size, isForged } = await statSegments(path, { anew: true });
+    return isForged ? Infinity : size;
   } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
     if (error instanceof ForgedFileError) return Infinity;
     throw error;
   }

@@ -20,6 +20,8 @@ export interface ClusterSiteOptions {
   readonly partition?: string;
   /** Whom jobs run as where each runs as a user of its own; empty: as the server. */
   readonly user?: string;
+  /** Newest output kept of each job, where the share needs several files for it; all unless given. */
+  readonly maxOutputBytes?: number;
   /** Whether nodes are hosts of their own; else their processes are this host's. */
   readonly hasOtherHosts?: boolean;
   /** Called at the end. */
@@ -95,7 +97,7 @@ export class ClusterSite implements Site {
 }
 
 function openExecutor(
-  { sharedFolder, confFile, user = "" }: ClusterSiteOptions,
+  { sharedFolder, confFile, user = "", maxOutputBytes = Infinity }: ClusterSiteOptions,
 ): Promise<SlurmExecutor> {
   const isForUsers = user !== "";
   return SlurmExecutor.open({
@@ -103,5 +105,6 @@ function openExecutor(
     owner: "test",
     configurationFile: confFile,
     isForUsers,
+    maxOutputBytes,
   });
 }
