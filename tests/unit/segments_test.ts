@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { OutputLog, type ReadRange } from "../../lib/logs.ts";
+import { OutputLog, type OutputOptions, type ReadRange } from "../../lib/logs.ts";
 import { GrowthSignal } from "../../lib/logs/growth.ts";
 import {
   findKeptSegments,
@@ -60,7 +60,7 @@ class Output implements AsyncDisposable {
     return (await Deno.stat(this.path)).size > 0 ? [0, ...later] : later;
   }
 
-  log(options: { firstOffset?: number; finished?: boolean; totalBytes?: number } = {}): OutputLog {
+  log(options: Partial<OutputOptions> = {}): OutputLog {
     return new OutputLog(this.path, {
       firstOffset: 0,
       finished: true,
@@ -102,7 +102,8 @@ Deno.test("OutputLog: an output in several files reads as one, from every offset
 
 Deno.test("OutputLog: a reader follows into files that come later, also behind a gap, and over a rotation", async () => {
   await using output = await Output.make();
-  const log = output.log({ finished: false });
+  // What is on record as missing is not waited for.
+  const log = output.log({ finished: false, visibleMs: Infinity });
   let text = "";
   const reading = (async () => {
     for await (
@@ -172,14 +173,7 @@ Deno.test("OutputLog: a segment that shrank is missing from there on, and one th
   await using output = await Output.make();
   await Deno.truncate(output.segment(4), 2);
   assert.equal(await read(output.log()), "abcdef[3]jk");
-  const slow = new OutputLog(output.path, {
-    firstOffset: 0,
-    finished: true,
-    gapsPath: join(output.folder, "gaps"),
-    timesPath: join(output.folder, "times"),
-    news: "polling",
-  });
-  const reading = read(slow);
+  const reading = read(output.log({ visibleMs: Infinity }));
   const seen = setTimeout(() => Deno.writeTextFileSync(output.segment(4), "efghi"), 150);
   assert.equal(await inTime("the bytes", reading, 10_000), "abcdefghijk");
   clearTimeout(seen);
@@ -232,12 +226,8 @@ Deno.test("segmentBytesFor: a part of the bound, and none where all is kept", ()
   assert.equal(segmentBytesFor(Infinity), undefined);
 });
 
-/** Copies what a script writes, with segments after 128 KiB; returns what is in them. */
-async function copied(
-  output: Output,
-  script: string,
-  setting = "",
-): Promise<{ text: string; begins: number[] }> {
+/** Runs a script with the copier of a node's launcher, whose segments are 128 KiB; returns what is in the files. */
+async function copied(output: Output, script: string): Promise<{ text: string; begins: number[] }> {
   await Deno.remove(segmentsFolderOf(output.path), { recursive: true });
   await Deno.mkdir(segmentsFolderOf(output.path));
   await Deno.writeTextFile(output.path, "");
@@ -246,9 +236,9 @@ async function copied(
 folder=$1 segments=$1/segments segment_bytes=131072
 own_program() { false; }
 ${stripComments(copyText)}
-${setting}
-exec 6</dev/null 9>"$1/record"
-{ ${script}; } | { exec 6<&0 7>/dev/null; copy_output "$1/output" "$1/gaps" unwritten; }`,
+exec 9>"$1/record"
+open_pipe "$1"
+${script}`,
     [output.folder],
     { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
   ).output();
@@ -260,13 +250,27 @@ exec 6</dev/null 9>"$1/record"
   return { text: parts.join(""), begins };
 }
 
+/** A script whose job is another one. */
+function withJob(job: string, setting = ":"): string {
+  return `${setting}
+copy_output "$1/output" "$1/gaps" unwritten &
+copier=$!
+exec 6<&-
+{ ${job}; } >&7
+exec 7>&-
+end_copying "$copier"`;
+}
+
+/** The lines 1, 2, 3 and so on. */
+function lines(count: number): string {
+  return Array.from({ length: count }, (_, index) => `${index + 1}\n`).join("");
+}
+
 Deno.test("copy_output: goes on in another file after so many bytes, and loses none", async () => {
   await using output = await Output.make();
-  const { text, begins } = await copied(
-    output,
-    "seq 60000; sleep 0.1; seq 60001 120000; printf end",
-  );
-  const wanted = `${Array.from({ length: 120_000 }, (_, index) => `${index + 1}\n`).join("")}end`;
+  const job = "seq 60000; sleep 0.1; seq 60001 120000; printf end";
+  const { text, begins } = await copied(output, withJob(job));
+  const wanted = `${lines(120_000)}end`;
   assert(text === wanted, `${text.length} bytes instead of ${wanted.length}`);
   assert.equal(await read(output.log()), wanted);
   const ends = [...begins.slice(1), wanted.length];
@@ -275,38 +279,38 @@ Deno.test("copy_output: goes on in another file after so many bytes, and loses n
   assert.equal(await Deno.readTextFile(join(output.folder, "record")), "");
 });
 
+Deno.test("copy_output: ends with all that is in the pipe, also where somebody keeps it open", async () => {
+  await using output = await Output.make();
+  // Each small write is a read of its own: there are many programs that copy, one after the other.
+  const job = "sleep 1000 & holder=$!; i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); echo $i; done";
+  const { text, begins } = await inTime(
+    "the end",
+    copied(output, `${withJob(job)}\nkill "$holder"`),
+  );
+  assert(text === lines(20_000), `${text.length} bytes`);
+  assert.deepEqual(begins, [0]);
+});
+
 Deno.test("copy_output: where another file cannot be begun, the output goes on in the one before", async () => {
   await using output = await Output.make();
-  const { text, begins } = await copied(
-    output,
-    `seq 1000; rmdir "$1/segments"; seq 1001 60000; mkdir "$1/segments"`,
-  );
-  assert.deepEqual(begins.slice(0, 1), [0]);
-  assert(text.startsWith("1\n2\n") && text.endsWith("59999\n60000\n"));
-  assert.equal(
-    text.length,
-    Array.from({ length: 60_000 }, (_, index) => `${index + 1}\n`).join("").length,
-  );
+  const job = 'seq 1000; rmdir "$1/segments"; seq 1001 60000';
+  const { text, begins } = await copied(output, `${withJob(job)}\nmkdir "$1/segments"`);
+  assert.deepEqual(begins, [0]);
+  assert(text === lines(60_000), `${text.length} bytes`);
 });
 
 Deno.test("copy_output: what the disk refuses is a gap, behind which another file begins at its offset", async () => {
   await using output = await Output.make();
   // A bound of 100 KiB for each file, of 512 bytes a unit, is the disk that refuses.
-  const { begins } = await copied(
-    output,
-    "seq 30000; sleep 3; seq 30001 40000",
-    "trap '' XFSZ; fallocate=true; ulimit -f 200",
-  );
-  const whole = Array.from({ length: 40_000 }, (_, index) => `${index + 1}\n`).join("");
+  const setting = "trap '' XFSZ; fallocate=true; ulimit -f 200";
+  const job = "seq 30000; sleep 3; seq 30001 40000";
+  const { begins } = await copied(output, withJob(job, setting));
+  const whole = lines(40_000);
   const refused = 200 * 512;
   const end = whole.indexOf("\n30001\n") + 1;
   assert.deepEqual(begins, [0, end]);
-  assert.equal(
-    await Deno.readTextFile(join(output.folder, "gaps")),
-    `${refused} ${end - refused}\n`,
-  );
-  assert.equal(
-    await read(output.log()),
-    `${whole.slice(0, refused)}[${end - refused}]${whole.slice(end)}`,
-  );
+  const gaps = await Deno.readTextFile(join(output.folder, "gaps"));
+  assert.equal(gaps, `${refused} ${end - refused}\n`);
+  const wanted = `${whole.slice(0, refused)}[${end - refused}]${whole.slice(end)}`;
+  assert.equal(await read(output.log()), wanted);
 });
