@@ -63,9 +63,16 @@ export async function connect(): Promise<TestClient & Disposable> {
   return Object.assign(client, { [Symbol.dispose]: () => client.raw.close() });
 }
 
-/** Starts a job that runs until the file comes; what it writes and how it exits is known. */
+/**
+ * Starts a job that runs until something is written into the pipe `go`, which is made; what it writes
+ * and how it exits is known. It sleeps meanwhile: one that looks again and again takes an emulated
+ * processor half of its time.
+ */
 export async function startWaiting(client: TestClient, go: string): Promise<string> {
-  const script = 'echo begun; until [ -e "$1" ]; do sleep 0.1; done; echo done; exit 9';
+  await Deno.remove(go).catch(() => {}); // A test that failed has left it.
+  const { code, stderr } = await run("mkfifo", [go]);
+  assert.equal(code, 0, stderr);
+  const script = 'echo begun; : <"$1"; echo done; exit 9';
   const jobId = await client.shell(script, go);
   await client.untilOutput(jobId, /begun/);
   return jobId;

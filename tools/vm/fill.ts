@@ -56,7 +56,7 @@ export async function fillGuest(
   await runProgram("cp", ["-r", pkiDir, join(target, "pki")]);
   await addInstaller(system.root, target);
   if (BOOTS[system.release].some(({ needsPackages }) => needsPackages)) {
-    await makeServerPackages(binDir, join(target, "packages"));
+    await makeServerPackages(join(target, "packages"));
   }
 }
 

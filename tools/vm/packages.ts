@@ -7,26 +7,35 @@ import { makePackage } from "../release/deb.ts";
 /** By folder, the version of the package in it. */
 const VERSIONS = { before: config.version, after: `${config.version}.1` };
 
-/** Not compressed: an emulated processor would take long to unpack it. */
-const COMPRESSION = ["-Znone"];
+/**
+ * The program in them: an emulated processor would take a minute to unpack 100 MB twice, which
+ * tests/integration/package_test.ts has on a real one.
+ */
+const PROGRAM = '#!/bin/sh\nexec /opt/job-worker/bin/worker-server "$@"\n';
 
 /**
- * Makes the packages, each in a folder of its own.
+ * Makes the packages, each in a folder of its own. All in them is as released, but that the program is
+ * a script that becomes the one in the guest.
  *
- * @param binDir Where the binaries are: both packages have the same.
  * @param parentFolder Where the folders `before` and `after` go.
  */
-export async function makeServerPackages(binDir: string, parentFolder: string): Promise<void> {
-  for (const [name, version] of Object.entries(VERSIONS)) {
-    const outDir = join(parentFolder, name);
-    await Deno.mkdir(outDir, { recursive: true });
-    await makePackage("worker-server", {
-      target: targetOf(Deno.build.target),
-      binDir,
-      version,
-      commitTime: 0,
-      committer: "Guest <root@guest>",
-      licences: "",
-    }, { outDir, compression: COMPRESSION });
+export async function makeServerPackages(parentFolder: string): Promise<void> {
+  const binDir = await Deno.makeTempDir({ prefix: "job-worker-vm-" });
+  try {
+    await Deno.writeTextFile(join(binDir, "worker-server"), PROGRAM);
+    for (const [name, version] of Object.entries(VERSIONS)) {
+      const outDir = join(parentFolder, name);
+      await Deno.mkdir(outDir, { recursive: true });
+      await makePackage("worker-server", {
+        target: targetOf(Deno.build.target),
+        binDir,
+        version,
+        commitTime: 0,
+        committer: "Guest <root@guest>",
+        licences: "",
+      }, { outDir, compression: ["-Znone"] });
+    }
+  } finally {
+    await Deno.remove(binDir, { recursive: true });
   }
 }
