@@ -17,7 +17,7 @@ const TEST_TIMEOUT_MS = 10_000;
 const RUN_TIMEOUT_MS = 60_000;
 
 /** A run mostly waits: for its files, and for what a mutation has broken. */
-const RUNS_PER_PROCESSOR = 2;
+const RUNS_PER_PROCESSOR = 4;
 
 /** Not copied, since no mutation is in them; what is generated and installed is linked. */
 const LINKED = ["build", "node_modules"];
