@@ -1,10 +1,10 @@
 import type { OutputSink } from "../jobs/output_sink.ts";
-import { BULK_AFTER_BYTES } from "../jobs/read_stream.ts";
+import { BULK_AFTER_BYTES } from "../jobs/take_over.ts";
 import { Gap } from "./gap.ts";
 
 /**
  * How much waits for a slow reader before the server is slowed down. Not less than a first stream brings
- * before the second connection, on which reading can pause.
+ * before a second connection is begun, on which reading can pause.
  */
 const MAX_WAITING_BYTES = 2 * BULK_AFTER_BYTES;
 

@@ -16,6 +16,8 @@ export interface AnswersReading<Answer> {
   readonly take: (answer: Answer) => void;
   /** Whether no more is to be read; asked after each answer. */
   readonly isEnough: () => boolean;
+  /** Settles when no more is to be read, whatever comes. */
+  readonly enough?: Promise<void> | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -31,7 +33,7 @@ export interface AnswersReading<Answer> {
  */
 export async function readAnswers<Answer>(
   call: AnswerStream<Answer>,
-  { server, method, timeout, missing, take, isEnough, signal }: AnswersReading<Answer>,
+  { server, method, timeout, missing, take, isEnough, enough, signal }: AnswersReading<Answer>,
 ): Promise<boolean> {
   try {
     return await new Promise<boolean>((resolve, reject) => {
@@ -59,6 +61,7 @@ export async function readAnswers<Answer>(
         finish(() => reject(failure));
       });
       call.on("end", () => finish(() => resolve(true)));
+      void enough?.then(() => finish(() => resolve(false)));
     });
   } finally {
     call.cancel();

@@ -4,9 +4,7 @@ import { BulkConnection } from "../connection/bulk/connection.ts";
 import { type Connection, MAX_MESSAGE_BYTES } from "../connection/connection.ts";
 import { HeartbeatTimeout } from "../connection/heartbeat_timeout.ts";
 import { readAnswers } from "./read_answers.ts";
-
-/** A stream that has brought so many bytes continues over the faster second connection. */
-export const BULK_AFTER_BYTES = 1024 ** 2;
+import { TakeOver } from "./take_over.ts";
 
 /** What is read over one connection. */
 export interface ConnectionReading {
@@ -32,40 +30,54 @@ export async function readConnection(
 ): Promise<void> {
   const { room, signal } = reading;
   const { serverCertificate } = connection;
-  let isRead = false;
-  const onMessage = (message: StreamResponse__Output) => {
-    reading.onMessage(message);
-    isRead = message.isLast;
-  };
-  // This stream ends before the second connection is made: it would leave no time for a handshake.
-  const limitBytes = serverCertificate === undefined ? Infinity : BULK_AFTER_BYTES;
-  if (await readStream(connection, { ...reading, limitBytes })) return;
-  await unlessAborted(Promise.resolve(room?.()), signal);
   if (serverCertificate !== undefined) {
-    await readBulk(connection, { ...reading, onMessage }, serverCertificate);
+    const open = () => BulkConnection.open(connection.endpoint, serverCertificate);
+    if (await readByTwo(connection, reading, open)) return;
   }
-  signal?.throwIfAborted();
-  // The second connection does not tell how its answer ended. To ask again costs a call, and the job may
-  // be removed; an old server does not tell its last message.
-  if (isRead) return;
   while (!await readStream(connection, reading)) {
     await unlessAborted(Promise.resolve(room?.()), signal);
   }
 }
 
-/** Reads what it can over a second connection; nothing where that cannot be made. */
+/**
+ * Reads what it can over the first connection and then over a second, which is made while the first
+ * brings more: its handshake takes long beside a round trip.
+ *
+ * @returns Whether the stream was read to its end. The second connection does not tell how its answer
+ * ended; an old server does not tell its last message.
+ */
+async function readByTwo(
+  connection: Connection,
+  reading: ConnectionReading,
+  open: () => Promise<BulkConnection | undefined>,
+): Promise<boolean> {
+  const { signal } = reading;
+  using takeOver = new TakeOver(open);
+  const onFirst = (message: StreamResponse__Output) => {
+    reading.onMessage(message);
+    takeOver.count(message.output.length);
+  };
+  const first = { ...reading, onMessage: onFirst, enough: takeOver.due };
+  if (await readStream(connection, first)) return true;
+  const second = await unlessAborted(takeOver.second(), signal);
+  let isRead = false;
+  const onSecond = (message: StreamResponse__Output) => {
+    reading.onMessage(message);
+    isRead = message.isLast;
+  };
+  if (second !== undefined) await readBulk(second, { ...reading, onMessage: onSecond });
+  signal?.throwIfAborted();
+  // To ask again costs a call, and the job may be removed.
+  return isRead;
+}
+
+/** Reads what it can over a second connection. */
 async function readBulk(
-  { endpoint }: Connection,
+  second: BulkConnection,
   { request, heartbeatSeconds, onMessage, room, signal }: ConnectionReading,
-  serverCertificate: Uint8Array,
 ): Promise<void> {
-  using bulk = await unlessAborted(
-    BulkConnection.open(endpoint, serverCertificate),
-    signal,
-    (late) => late?.[Symbol.dispose](),
-  );
   using timeout = new HeartbeatTimeout(heartbeatSeconds, signal);
-  await bulk?.read({
+  await second.read({
     request: { ...request(), heartbeatSeconds },
     maxMessageBytes: MAX_MESSAGE_BYTES,
     signal: timeout.signal,
@@ -84,31 +96,28 @@ async function readBulk(
  * memory. A slow standard output blocks the whole process instead (see `writeFully`), and when the
  * sink accepts no more the stream is cancelled, to be requested again at the next byte.
  *
- * @returns Whether it was read to its end; false: it was cancelled for the limit or the sink.
+ * @returns Whether it was read to its end; false: it was cancelled, for the sink or since it was enough.
  * @throws {ConnectionLostError} The connection broke, or heartbeats are missing.
  * @throws Whatever `onMessage` throws, the server's refusal, and the signal's reason.
  */
 export async function readStream(
   connection: Pick<Connection, "stream" | "server">,
-  { request, heartbeatSeconds, onMessage, room, signal, limitBytes = Infinity }:
-    & ConnectionReading
-    & { readonly limitBytes?: number },
+  { request, heartbeatSeconds, onMessage, room, signal, enough }: ConnectionReading & {
+    /** Settles when no more is to be read. */
+    readonly enough?: Promise<void>;
+  },
 ): Promise<boolean> {
   signal?.throwIfAborted();
   using timeout = new HeartbeatTimeout(heartbeatSeconds, signal);
   const call = connection.stream({ ...request(), heartbeatSeconds });
-  let receivedBytes = 0;
-  const take = timeout.restartedBy((message: StreamResponse__Output) => {
-    onMessage(message);
-    receivedBytes += message.output.length;
-  });
   return await readAnswers(call, {
     server: connection.server,
     method: "Stream",
     timeout,
     missing: "no data and no heartbeat",
-    take,
-    isEnough: () => receivedBytes >= limitBytes || room?.() !== undefined,
+    take: timeout.restartedBy(onMessage),
+    isEnough: () => room?.() !== undefined,
+    enough,
     signal,
   });
 }

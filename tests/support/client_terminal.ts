@@ -8,6 +8,8 @@ export class FakeTerminal implements Terminal {
   readonly #chunks: Uint8Array[] = [];
   readonly #environment: Readonly<Record<string, string>>;
   readonly #listeners = new Set<() => void>();
+  /** How many bytes were written to standard output. */
+  outputBytes = 0;
   /** Called before each write; what it throws, the write throws. */
   onWrite: (bytes: Uint8Array) => void = () => {};
 
@@ -18,7 +20,7 @@ export class FakeTerminal implements Terminal {
 
   /** All that was written to standard output. */
   get output(): Uint8Array {
-    const whole = new Uint8Array(this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+    const whole = new Uint8Array(this.outputBytes);
     let offset = 0;
     for (const chunk of this.#chunks) {
       whole.set(chunk, offset);
@@ -35,6 +37,7 @@ export class FakeTerminal implements Terminal {
   write(bytes: Uint8Array): void {
     this.onWrite(bytes);
     this.#chunks.push(bytes.slice());
+    this.outputBytes += bytes.length;
   }
 
   /** All that was written to standard error besides the notes. */

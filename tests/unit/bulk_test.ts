@@ -1,6 +1,11 @@
 import { strict as assert } from "node:assert";
 import { AnswerReader, FrameError } from "../../client/connection/bulk/answer_reader.ts";
-import { requestFrames, WINDOW_BYTES, windowUpdates } from "../../client/connection/bulk/frames.ts";
+import {
+  prefaceFrames,
+  requestFrames,
+  WINDOW_BYTES,
+  windowUpdates,
+} from "../../client/connection/bulk/frames.ts";
 import { frameMessage, MessageError, MessageReader } from "../../client/connection/messages.ts";
 
 const DATA = 0, HEADERS = 1, RESET = 3, SETTINGS = 4, PING = 6, GOAWAY = 7;
@@ -142,7 +147,8 @@ Deno.test("requestFrames: the preface first, then well-formed frames, of which t
   const message = frameMessage(Uint8Array.of(1, 2, 3));
   // The second name is longer than seven bits can say.
   for (const authority of ["localhost:50051", `${"x".repeat(300)}:1`]) {
-    const bytes = requestFrames({ path: "/JobService/Stream", authority, message });
+    const request = requestFrames({ path: "/JobService/Stream", authority, message });
+    const bytes = concatenate([prefaceFrames(), request]);
     const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     assert.equal(new TextDecoder().decode(bytes.subarray(0, preface.length)), preface);
     const { data, ends } = read(bytes.subarray(preface.length));

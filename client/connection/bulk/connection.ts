@@ -12,16 +12,20 @@ import {
   type StreamRequest,
   type StreamResponse__Output,
 } from "../../../proto/contract.ts";
+import { concatenate } from "../../../common/bytes.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { AnswerReader } from "./answer_reader.ts";
-import { requestFrames } from "./frames.ts";
+import { prefaceFrames, requestFrames } from "./frames.ts";
 import { frameMessage, MessageReader } from "../messages.ts";
 
-/** The stream waits for the second connection; one that takes longer would not pay off. */
+/** One that takes longer would not pay off. */
 const CONNECT_TIMEOUT_MS = 1_500;
 
 /** How much is read from the connection at once. */
 const READ_BYTES = 256 * 1024;
+
+/** How much is read at once of what the server sends first. */
+const MAX_GREETING_BYTES = 1024;
 
 /** What is read over the connection. */
 export interface BulkRequest {
@@ -40,14 +44,17 @@ export interface BulkRequest {
 export class BulkConnection implements Disposable {
   readonly #connection: Deno.TlsConn;
   readonly #authority: string;
+  /** What the server has sent before it was asked for anything. */
+  readonly #greeting: Uint8Array;
 
-  private constructor(connection: Deno.TlsConn, authority: string) {
+  private constructor({ connection, greeting }: Opened, authority: string) {
     this.#connection = connection;
+    this.#greeting = greeting;
     this.#authority = authority;
   }
 
   /**
-   * Makes one.
+   * Makes one, on which a request takes a round trip.
    *
    * @param certificate The server's certificate, DER, as the ordinary connection has verified it. The
    * server must present the same one here, so no further checks are needed; and since that server
@@ -60,8 +67,8 @@ export class BulkConnection implements Disposable {
   ): Promise<BulkConnection | undefined> {
     // Another runtime has other ways, and no need of this one.
     if (globalThis.Deno === undefined) return undefined;
-    const connection = await connect(endpoint, certificate);
-    return connection && new BulkConnection(connection, endpoint.address.text);
+    const opened = await connect(endpoint, certificate);
+    return opened && new BulkConnection(opened, endpoint.address.text);
   }
 
   /**
@@ -105,21 +112,17 @@ export class BulkConnection implements Disposable {
       onEnd: () => isOver = true,
     });
     const message = frameMessage(requestSerialize(options.request));
-    await this.#write(requestFrames({ path, authority: this.#authority, message }));
+    answer.take(this.#greeting);
+    const request = requestFrames({ path, authority: this.#authority, message });
+    await write(this.#connection, concatenate([...replies.splice(0), request]));
     const buffer = new Uint8Array(READ_BYTES);
     while (!isOver && !options.signal.aborted) {
+      const waiting = options.room?.();
+      if (waiting !== undefined) await waiting;
       const length = await this.#connection.read(buffer);
       if (length === null) return;
       answer.take(buffer.subarray(0, length));
-      for (const reply of replies.splice(0)) await this.#write(reply);
-      const waiting = options.room?.();
-      if (waiting !== undefined) await waiting;
-    }
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    for (let written = 0; written < bytes.length;) {
-      written += await this.#connection.write(bytes.subarray(written));
+      for (const reply of replies.splice(0)) await write(this.#connection, reply);
     }
   }
 
@@ -128,11 +131,18 @@ export class BulkConnection implements Disposable {
   }
 }
 
+/** A connection on which the server has sent something. */
+interface Opened {
+  readonly connection: Deno.TlsConn;
+  readonly greeting: Uint8Array;
+}
+
 async function connect(
   { address, identity }: Endpoint,
   certificate: Uint8Array,
-): Promise<Deno.TlsConn | undefined> {
+): Promise<Opened | undefined> {
   let isLate = false;
+  let begun: Deno.TlsConn | undefined;
   const connecting = Deno.connectTls({
     hostname: address.host,
     port: address.port,
@@ -141,24 +151,49 @@ async function connect(
     key: identity.key,
     alpnProtocols: ["h2"],
   }).then(async (connection) => {
+    if (isLate) return closeQuietly(connection);
+    begun = connection;
     const { alpnProtocol } = await connection.handshake();
     const isSameServer = alpnProtocol === "h2" &&
       isEqual(peerCertificateOf(connection), certificate);
-    if (isSameServer && !isLate) return connection;
+    const greeting = isSameServer ? await greet(connection) : undefined;
+    if (greeting !== undefined && !isLate) return { connection, greeting };
     closeQuietly(connection);
-    return undefined;
-  }).catch(() => undefined);
+  }).catch(() => {
+    if (begun !== undefined) closeQuietly(begun);
+  });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => {
       isLate = true;
+      if (begun !== undefined) closeQuietly(begun);
       resolve(undefined);
     }, CONNECT_TIMEOUT_MS);
   });
   try {
-    return await Promise.race([connecting, late]);
+    return await Promise.race([connecting, late]) ?? undefined;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/**
+ * Begins HTTP/2, and waits for the server's first bytes, its settings. Only they tell that the handshake is
+ * done: its last part leaves this host some 40 ms after the runtime has called it done (Nagle's algorithm,
+ * which the runtime does not switch off, waits for an acknowledgement, which the server's kernel delays).
+ *
+ * @returns The server's first bytes. Undefined: it has closed the connection.
+ */
+async function greet(connection: Deno.TlsConn): Promise<Uint8Array | undefined> {
+  await write(connection, prefaceFrames());
+  const buffer = new Uint8Array(MAX_GREETING_BYTES);
+  const length = await connection.read(buffer);
+  return length === null ? undefined : buffer.subarray(0, length);
+}
+
+async function write(connection: Deno.TlsConn, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    written += await connection.write(bytes.subarray(written));
   }
 }
 

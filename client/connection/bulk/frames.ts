@@ -19,8 +19,17 @@ const DEFAULT_WINDOW_BYTES = 65_535;
 /** How many bytes the server may send before it needs a window update. */
 export const WINDOW_BYTES = 8 * 1024 ** 2;
 
+/** What a client sends first. */
+export function prefaceFrames(): Uint8Array {
+  return concatenate([
+    new TextEncoder().encode(CLIENT_PREFACE),
+    encodeFrame(FrameType.settings, { payload: settings() }),
+    encodeFrame(FrameType.windowUpdate, { payload: uint32(WINDOW_BYTES - DEFAULT_WINDOW_BYTES) }),
+  ]);
+}
+
 /**
- * All that has to be sent for the request.
+ * All that has to be sent for the request, behind {@linkcode prefaceFrames}.
  *
  * @param request The method's path, the server's name, and the one message with its gRPC prefix.
  */
@@ -36,9 +45,6 @@ export function requestFrames(
     ["te", "trailers"],
   ] as const;
   return concatenate([
-    new TextEncoder().encode(CLIENT_PREFACE),
-    encodeFrame(FrameType.settings, { payload: settings() }),
-    encodeFrame(FrameType.windowUpdate, { payload: uint32(WINDOW_BYTES - DEFAULT_WINDOW_BYTES) }),
     encodeFrame(FrameType.headers, {
       flags: FrameFlag.endHeaders,
       streamId: STREAM_ID,
