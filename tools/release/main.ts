@@ -45,6 +45,7 @@ async function makeRelease(args: string[]): Promise<void> {
   if (!hasPackages(target)) report("no packages: Debian is Linux");
   else if (!await isInstalled("dpkg-deb")) report("no packages: there is no dpkg-deb on this host");
   else {
+    report("compressing the packages, which takes some minutes");
     for (const file of await makePackages(release, { outDir, compression: SMALL })) {
       report(`made ${file}`);
     }
