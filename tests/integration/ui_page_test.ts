@@ -236,7 +236,7 @@ testUnless(reason, {
       assert.equal(await page.getByText(/were searched/).count(), 0);
       await page.reload();
       await until("the same after a reload", async () => await rows.count() === 2);
-      assert.match(await page.title(), /^Failed jobs on /);
+      await until("the title", async () => /^Failed jobs on /.test(await page.title()));
       await page.getByRole("radio", { name: "Running" }).check();
       await until("the running ones", async () => await rows.count() === 1);
       await page.getByRole("radio", { name: "All" }).check();
