@@ -99,7 +99,6 @@ export class Launchers {
       sizeOf(request.command) <= MAX_INPUT_COMMAND_BYTES;
     const launcher = isPlain ? this.#take() : this.#spawn(request.command, {
       ...this.#environment,
-      ...request.environment,
       ...request.secrets,
     });
     const report = await launcher.launch(isPlain ? plainScript(request) : ownScript(request));
@@ -162,13 +161,21 @@ function sizeOf(command: readonly string[]): number {
 }
 
 function plainScript({ environment, words, command }: LauncherRequest): string {
-  const variables = Object.entries(environment).map(([name, value]) =>
-    `export ${name}=${quoteForShell(value)}\n`
-  );
-  return `${variables.join("")}launch ${[...words, ...command].map(quoteForShell).join(" ")}\n`;
+  const all = [...words, ...command].map(quoteForShell);
+  return `${exports(environment)}launch ${all.join(" ")}\n`;
 }
 
-/** The launcher has the environment and the command since it was spawned. */
-function ownScript({ words }: LauncherRequest): string {
-  return `launch ${words.map(quoteForShell).join(" ")} "$@"\n`;
+/** The launcher has the secrets and the command since it was spawned. */
+function ownScript({ environment, words }: LauncherRequest): string {
+  return `${exports(environment)}launch ${words.map(quoteForShell).join(" ")} "$@"\n`;
+}
+
+/**
+ * Variables for the job alone: what a process has had in its environment since it was spawned, /proc tells
+ * until it ends, and the launcher would be taken for a process of the job.
+ */
+function exports(environment: Readonly<Record<string, string>>): string {
+  return Object.entries(environment).map(([name, value]) =>
+    `export ${name}=${quoteForShell(value)}\n`
+  ).join("");
 }

@@ -622,6 +622,7 @@ Deno.test("Query: a running job is described with plausible figures", async () =
   );
   assert.deepEqual(busy.limits, {
     cpuCores: 1.5,
+    disks: [],
     memoryBytes: 256 * 1024 ** 2,
     readBytesPerSecond: 1e9,
     writeBytesPerSecond: 2e9,
@@ -650,7 +651,7 @@ Deno.test("Query: a job that has ended keeps its figures", async () => {
   assert.deepEqual(await client.query(id), ended);
   assert(ended.startedAtMs >= beforeMs && ended.endedAtMs <= Date.now() + 10);
   assert.equal(ended.outputBytes, 5);
-  assert.deepEqual(ended.limits, { processes: 4096 });
+  assert.deepEqual(ended.limits, { processes: 4096, disks: [] });
   const { memoryPeakBytes = 0, cpuUsec = 0, cpuThrottledUsec, processes } = ended.usage ?? {};
   assert(memoryPeakBytes > 20e6 && memoryPeakBytes < 100e6, `peak ${memoryPeakBytes}`);
   const elapsedUsec = (Date.now() - beforeMs) * 1000;

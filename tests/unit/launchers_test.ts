@@ -403,13 +403,16 @@ Deno.test("launch.sh: a signal that ends a job is recorded, for this job only", 
   assert.deepEqual(endings, [[143, true], [143, false], [0, false]]);
 });
 
-Deno.test("launch.sh: what it runs itself after the main process does not count as the job's", async () => {
+Deno.test("launch.sh: what it runs itself after the main process does not count as the job's, nor does it", async () => {
   await using groups = await FakeGroups.make();
   await using launchers = await RealLaunchers.make(groups);
-  const job = await launchers.start("left", ["true"], { populated: true });
+  const secrets = { job_worker_input: "" };
+  const job = await launchers.start("left", ["true"], { populated: true, secrets });
   const path = join(job.folder, "launch");
   const pid = parseLaunchRecord(await Deno.readTextFile(path)).launcher?.pid;
   assert(pid !== undefined);
+  const own = await readKernelFile(`/proc/${pid}/environ`);
+  assert(own.includes("job_worker_input=") && !own.includes("JOB_ID="), own);
   let seen = 0;
   await until("the launcher to wait for what is left, by programs", async () => {
     for (const child of (await readKernelFile(`/proc/${pid}/task/${pid}/children`)).split(" ")) {
