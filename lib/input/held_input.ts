@@ -18,6 +18,12 @@ const LOOK_GROWTH = 1.5;
  */
 const RING_MS = 20;
 
+/**
+ * So long after bytes were written, the feeder may still find that nobody reads them. It takes some
+ * milliseconds, and seconds on a host that is busy.
+ */
+const FEEDER_MS = 10_000;
+
 /** The input of one job, while somebody sends it. There is only one at a time. */
 export class HeldInput implements Disposable {
   readonly #folder: InputFolder;
@@ -25,8 +31,7 @@ export class HeldInput implements Disposable {
   readonly #bell: Deno.FsFile | undefined;
   #file: Deno.FsFile | undefined;
   #isUnread: boolean;
-  /** Whether something was written since the last look. */
-  #hasWritten = false;
+  #wroteAtMs = -Infinity;
   #isDiskFull = false;
   #lookMs = MIN_LOOK_MS;
   #rungAtMs = -Infinity;
@@ -98,7 +103,8 @@ export class HeldInput implements Disposable {
    * try be of use, where the disk was full.
    */
   get hasNewsToCome(): boolean {
-    return this.#hasWritten || this.#isDiskFull || this.#ledger.oldestWhole !== undefined;
+    return performance.now() < this.#wroteAtMs + FEEDER_MS || this.#isDiskFull ||
+      this.#ledger.oldestWhole !== undefined;
   }
 
   /**
@@ -120,7 +126,7 @@ export class HeldInput implements Disposable {
       }
     });
     const written = this.heldBytes - before;
-    this.#hasWritten ||= written > 0;
+    if (written > 0) this.#wroteAtMs = performance.now();
     if (this.#isDiskFull) this.#ledger.close();
     if (written > 0 || this.#isDiskFull) await this.#ring();
     return written;
@@ -150,7 +156,6 @@ export class HeldInput implements Disposable {
   /** Waits a moment, and looks whether the job has read since. @returns Whether there are news. */
   async look(signal: AbortSignal): Promise<boolean> {
     await pause(this.#lookMs, signal);
-    this.#hasWritten = false;
     const { isUnread, allowedBytes } = this;
     for (let begin = this.#ledger.oldestWhole; begin !== undefined;) {
       const path = this.#folder.segmentPath(begin);

@@ -189,6 +189,9 @@ Deno.test("HeldInput: a job that has closed its input is noticed after the next 
   assert(!input.hasNewsToCome);
   await input.append(bytes("a"));
   assert(input.hasNewsToCome);
+  // The feeder takes longer than the first look.
+  assert.equal(await input.look(signal), false);
+  assert(input.hasNewsToCome);
   await place.files.leave();
   assert.equal(await input.look(signal), true);
   assert(input.isUnread);
