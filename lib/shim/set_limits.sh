@@ -17,7 +17,8 @@ set_file() { # [?]FILE VALUE
   refuse limit "$1" "$2" "${reason##*: }"
 }
 
-# cgroup v1 refuses CPUs that the parent does not have, and v2 gives those that both have, or else all.
+# cgroup v1 refuses CPUs that the parent does not have, and v2 gives those that both have, or else all. Neither
+# takes an empty list from a group with processes in it.
 set_cpus() { # FILE LIST, empty: all of the parent's
   group=${1%/*} held=$2
   read -r former <"$1"
@@ -27,7 +28,7 @@ set_cpus() { # FILE LIST, empty: all of the parent's
     read -r all <"${group%/*}/cpuset.cpus"
     held=${2:-$all}
   fi
-  echo "$held" >"$1" || refuse cpus "$1" "$2" "$all"
+  echo "$held" >"$1" || { [ -z "$held" ] && held=$all && echo "$held" >"$1"; } || refuse cpus "$1" "$2" "$all"
   [ -n "$held" ] && [ -e "$1.effective" ] || return 0
   read -r effective <"$1.effective" && [ "$effective" = "$held" ] && return
   echo "$former" >"$1"
