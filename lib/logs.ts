@@ -2,6 +2,7 @@
  * The output log of one job: a file that the job's launcher fills, with any number of readers that
  * share nothing but the file, and what was read of it last. (The server's own log is lib/log.ts.)
  */
+import { pause } from "../common/pause.ts";
 import { CHUNK_BYTES, giveBackChunk } from "./logs/chunk_buffers.ts";
 import { Gaps } from "./logs/gaps.ts";
 import { log } from "./log.ts";
@@ -317,19 +318,6 @@ export class OutputLog {
     }
     return 0;
   }
-}
-
-/** Settles early when the signal is aborted. */
-async function pause(pauseMs: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, pauseMs);
-    signal.addEventListener("abort", end);
-  });
 }
 
 function emptyChunk(): Uint8Array<ArrayBuffer> {

@@ -15,6 +15,22 @@ import { JobError, messageOf } from "./errors.ts";
 /** A pipe would wait for its other end. */
 const SAFELY = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** Reads so many bytes by several reads; fewer only where one brings nothing. */
+export async function readFully(
+  file: Pick<RegularFile, "read">,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const count = await file.read(bytes.subarray(filled), offset + filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return bytes.subarray(0, filled);
+}
+
 /** What a file is opened for. */
 const FLAGS = {
   read: constants.O_RDONLY,
@@ -71,15 +87,8 @@ export class RegularFile implements AsyncDisposable {
   }
 
   /** Reads so many bytes; fewer only where the file ends before them. */
-  async readFully(offset: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
-    let filled = 0;
-    while (filled < length) {
-      const count = await this.read(bytes.subarray(filled), offset + filled);
-      if (count === 0) break;
-      filled += count;
-    }
-    return bytes.subarray(0, filled);
+  readFully(offset: number, length: number): Promise<Uint8Array> {
+    return readFully(this, offset, length);
   }
 
   /** Writes at the end; the file was opened for that. */

@@ -13,6 +13,7 @@ import { log } from "../log.ts";
 import {
   ForgedFileError,
   openRegular,
+  readFully,
   type RegularFile,
   statRegular,
   statRegularSync,
@@ -240,15 +241,8 @@ export class SegmentedFile implements AsyncDisposable {
   }
 
   /** Reads so many bytes; fewer only where the output ends, or has none, before them. */
-  async readFully(offset: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
-    let filled = 0;
-    while (filled < length) {
-      const count = await this.read(bytes.subarray(filled), offset + filled);
-      if (count === 0) break;
-      filled += count;
-    }
-    return bytes.subarray(0, filled);
+  readFully(offset: number, length: number): Promise<Uint8Array> {
+    return readFully(this, offset, length);
   }
 
   /** Where a later file begins than one in which nothing is left from an offset on; undefined: there is none. */
