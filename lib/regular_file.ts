@@ -188,6 +188,17 @@ export async function readRegularText(path: string, maxBytes: number): Promise<s
   return new TextDecoder().decode(await file.readFully(0, size));
 }
 
+/**
+ * Demands of an open file that it has one name: then it was not reached by another one.
+ *
+ * @throws {ForgedFileError} When it has more.
+ * @throws {Deno.errors.NotFound} When it has none any more: what is in its place now is to be looked at.
+ */
+export function requireOneName({ nlink }: Pick<Stats, "nlink">): void {
+  if (nlink === 0) throw new Deno.errors.NotFound("It was removed while it was opened.");
+  if (nlink !== 1) throw new ForgedFileError("a file with another name");
+}
+
 /** Said of a file that is larger than it can be. */
 export function tooLarge(maxBytes: number): ForgedFileError {
   return new ForgedFileError(`a file of more than ${maxBytes} bytes`);

@@ -15,6 +15,7 @@ import {
   openRegular,
   readFully,
   type RegularFile,
+  requireOneName,
   statRegular,
   statRegularSync,
 } from "../regular_file.ts";
@@ -287,9 +288,12 @@ function noneIfAbsent(error: unknown): undefined {
 async function openSegment({ path, begin }: Segment, owner: number | null): Promise<RegularFile> {
   const file = await openRegular(path);
   try {
-    const { uid, nlink } = await file.status();
-    const problem = begin > 0 && whyNotOwn({ isFile: true, uid, nlink }, owner);
-    if (problem) throw new ForgedFileError(problem);
+    if (begin > 0) {
+      const { uid, nlink } = await file.status();
+      requireOneName({ nlink });
+      const problem = whyNotOwn({ isFile: true, uid, nlink }, owner);
+      if (problem) throw new ForgedFileError(problem);
+    }
     return file;
   } catch (error) {
     await file[Symbol.asyncDispose]();

@@ -195,8 +195,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a node's file may have other names",
     file: "lib/executor/slurm/node_file.ts",
-    from: 'if (nlink !== 1) throw new ForgedFileError("a file with another name");',
+    from: "requireOneName(status);",
     to: "",
+    tests: ["slurm_users"],
+  },
+  {
+    name: "a file that is replaced while it is opened is taken for one with another name",
+    file: "lib/regular_file.ts",
+    from: "if (nlink === 0) throw",
+    to: "if (nlink < 0) throw",
     tests: ["slurm_users"],
   },
   {

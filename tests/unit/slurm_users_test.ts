@@ -7,7 +7,7 @@ import { readNodeFile } from "../../lib/executor/slurm/node_file.ts";
 import { readNodeRecord } from "../../lib/executor/slurm/node_record.ts";
 import { JobFolders } from "../../lib/job/folder.ts";
 import { OutputLog } from "../../lib/logs.ts";
-import { ForgedFileError, replaceFile } from "../../lib/regular_file.ts";
+import { ForgedFileError, RegularFile, replaceFile } from "../../lib/regular_file.ts";
 import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { FAKE_USER, FakeNode, FakeSlurm } from "../support/fake_slurm.ts";
@@ -73,6 +73,23 @@ for (
     });
   });
 }
+
+Deno.test("readNodeFile: a file that is removed while it is opened is not there, and no forgery", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "launch");
+    await Deno.writeTextFile(path, "text");
+    const { status } = RegularFile.prototype;
+    // Injected: the job removes it between the opening and the look at what was opened.
+    RegularFile.prototype.status = async function () {
+      await Deno.remove(path);
+      return await status.call(this);
+    };
+    try {
+      assert.equal(await readNodeFile(path, RULES), undefined);
+    } finally {
+      RegularFile.prototype.status = status;
+    }
+  }));
 
 Deno.test({
   name: "readNodeFile: a file of a third user is not read; those of the job's user and of root are",

@@ -3,7 +3,7 @@
  * to an end that may not come.
  */
 import type { Stats } from "node:fs";
-import { ForgedFileError, openRegular, type RegularFile, tooLarge } from "../../regular_file.ts";
+import { ForgedFileError, openRegular, requireOneName, tooLarge } from "../../regular_file.ts";
 
 /** The server's own user, which on a cluster with jobs of several users is root. */
 const ROOT_ID = 0;
@@ -33,8 +33,16 @@ export async function readNodeFile(
   path: string,
   rules: NodeFileRules,
 ): Promise<NodeFile | undefined> {
-  await using file = await openNodeFile(path);
-  if (file === undefined) return undefined;
+  try {
+    return await read(path, rules);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+async function read(path: string, rules: NodeFileRules): Promise<NodeFile> {
+  await using file = await openRegular(path);
   const status = await file.status();
   requireAllowed(status, rules);
   const nowMs = Date.now();
@@ -44,18 +52,9 @@ export async function readNodeFile(
   return { text, writtenAtMs };
 }
 
-async function openNodeFile(path: string): Promise<RegularFile | undefined> {
-  try {
-    return await openRegular(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-function requireAllowed({ uid, nlink, size }: Stats, { maxBytes, owner }: NodeFileRules): void {
-  // With one name, a file that has this name was not reached by another one.
-  if (nlink !== 1) throw new ForgedFileError("a file with another name");
+function requireAllowed(status: Stats, { maxBytes, owner }: NodeFileRules): void {
+  requireOneName(status);
+  const { uid, size } = status;
   if (owner !== undefined && uid !== owner && uid !== ROOT_ID) {
     throw new ForgedFileError("a file of another user's");
   }
