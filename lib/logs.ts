@@ -264,12 +264,16 @@ export class OutputLog {
       const gapBytes = from - offset;
       const until = Math.min(end, this.#gaps.nextAfter(from));
       const maxBytes = Math.min(CHUNK_BYTES, until - from);
-      const read = maxBytes === 0
+      // A read takes a turn of another thread, also where it brings nothing.
+      const size = finished || maxBytes === 0 ? undefined : this.#sizeAtOnce();
+      const isAtEnd = size !== undefined && size <= from;
+      const read = isAtEnd || maxBytes === 0
         ? undefined
         : await reads.read(file, { offset: from, maxBytes, isFresh: finished });
       if (read === undefined) {
         if (gapBytes > 0) return { offset: from, bytes: emptyChunk(), gapBytes };
-        if (maxBytes > 0 && !this.#finished && this.#noteSize(await file.size())) continue;
+        if (maxBytes === 0 || this.#finished) return undefined;
+        if (this.#noteSize(isAtEnd ? size : await file.size())) continue;
         return undefined;
       }
       const { bytes, mayHaveZero } = read;
@@ -295,6 +299,16 @@ export class OutputLog {
     log.warn("a job's output was cut off by somebody", { file: this.#path, bytes: end - size });
     void this.#gaps.add({ begin: size, end });
     return true;
+  }
+
+  /** The size, where the kernel knows it at once; undefined: who has the file open may ask. */
+  #sizeAtOnce(): number | undefined {
+    if (this.#news === "polling") return undefined;
+    try {
+      return statRegularSync(this.#path).size;
+    } catch {
+      return undefined;
+    }
   }
 
   #stat(): { size: number; diskBytes: number } {

@@ -1,12 +1,15 @@
 /** Sends a job's output as it comes, at the pace of its reader. */
 import { type Chunk, isTail, type ReadRange } from "../logs.ts";
-import { giveBackChunk } from "../logs/chunk_buffers.ts";
+import { CHUNK_BYTES, giveBackChunk } from "../logs/chunk_buffers.ts";
 import { withHeadroom } from "../logs/headroom.ts";
 import { type TimedOutput, TimedReader, type Timing } from "../logs/timed.ts";
 import { frameOutput } from "./output_message.ts";
 import { incompleteUtf8Tail } from "./utf8.ts";
 
 const NO_BYTES = new Uint8Array();
+
+/** Behind a chunk of so many bytes there may be another one. */
+const FULL_BYTES = CHUNK_BYTES / 2;
 
 /** The longest delay of the runtime's timers; with a longer one they fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -96,7 +99,10 @@ export async function sendOutput(
   if (heartbeatMs > 0) send(withHeadroom(NO_BYTES), nextOffset, 0, true);
 }
 
-/** Reads the next chunk while this one is being sent, and no more than that. */
+/**
+ * Reads the next chunk while this one is being sent, and no more than that. Behind a short one there is hardly more
+ * yet: to find that out would only keep it waiting.
+ */
 async function* readAhead(chunks: AsyncGenerator<Chunk>): AsyncGenerator<Chunk> {
   const read = () => {
     const next = chunks.next();
@@ -109,8 +115,10 @@ async function* readAhead(chunks: AsyncGenerator<Chunk>): AsyncGenerator<Chunk> 
     for (;;) {
       const { value, done } = await next;
       if (done === true) return;
-      next = read();
+      const isFull = value.bytes.length >= FULL_BYTES;
+      if (isFull) next = read();
       yield value;
+      if (!isFull) next = read();
     }
   } finally {
     // Closes the file as soon as the read in progress is done; its chunk is not needed any more.

@@ -4,7 +4,7 @@
  * write of a slow one is an event, so that readers have it at once. What another machine writes makes no
  * event: such a file is opened anew and looked at, while somebody waits.
  */
-import { statRegular } from "../regular_file.ts";
+import { statRegularSync } from "../regular_file.ts";
 import { statSegments } from "./segments.ts";
 import { WriteEvents } from "./write_events.ts";
 
@@ -169,7 +169,7 @@ export class GrowthSignal {
     try {
       size = this.#news === "polling"
         ? (await statSegments(this.#path, { anew: true })).size
-        : await statSize(this.#path);
+        : statRegularSync(this.#path).size;
     } catch {
       // The file was removed: it does not grow, and its readers wait for the job's end.
     }
@@ -201,8 +201,4 @@ export class GrowthSignal {
     this.#events?.end();
     this.#events = undefined;
   }
-}
-
-async function statSize(path: string): Promise<number> {
-  return (await statRegular(path)).size;
 }

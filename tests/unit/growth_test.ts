@@ -185,10 +185,10 @@ Deno.test("GrowthSignal: what was noticed before a reader came back is not misse
   await file.events.first();
   await file.append(1);
   await first;
-  const { lstat } = Deno;
+  const { lstatSync } = Deno;
   const noticed = Promise.withResolvers<void>();
-  Deno.lstat = async (...args) => {
-    const info = await lstat(...args);
+  Deno.lstatSync = (...args) => {
+    const info = lstatSync(...args);
     if (info.size === 2) setTimeout(noticed.resolve, 0);
     return info;
   };
@@ -196,7 +196,7 @@ Deno.test("GrowthSignal: what was noticed before a reader came back is not misse
     await file.append(1);
     await inTime("the event", noticed.promise, DEADLINE_MS);
   } finally {
-    Deno.lstat = lstat;
+    Deno.lstatSync = lstatSync;
   }
   await file.beyond(1);
 });
@@ -265,14 +265,14 @@ Deno.test("GrowthSignal: a watch that ends by itself is not begun again at once"
   };
   const waiting = file.beyond(0);
   await file.events.first();
-  const { lstat } = Deno;
+  const { lstatSync } = Deno;
   let looks = 0;
-  Deno.lstat = (...args) => {
+  Deno.lstatSync = (...args) => {
     looks++;
-    return lstat(...args);
+    return lstatSync(...args);
   };
   await until("the next looks", () => looks >= 5, DEADLINE_MS);
-  Deno.lstat = lstat;
+  Deno.lstatSync = lstatSync;
   await file.append(1);
   await waiting;
   WriteEvents.begin = begin;

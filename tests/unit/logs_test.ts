@@ -200,17 +200,26 @@ Deno.test("OutputLog.read: a reader that waits is woken by a line, an end and an
 Deno.test("OutputLog.read: what is written right before the job's end is read", async () => {
   await using output = await Output.make();
   await output.grow(10);
+  let hasRead = false;
   let isLate = false;
-  using _hook = new ReadHook({
-    // The reader has just seen the end of the file, and not yet looked whether the job has ended.
-    after: (length) => {
-      if (length > 0 || isLate) return;
+  using _hook = new ReadHook({ after: () => hasRead = true });
+  const { lstatSync } = Deno;
+  // The reader sees the end of the file, and has not yet looked whether the job has ended.
+  Deno.lstatSync = (path) => {
+    const info = lstatSync(path);
+    if (hasRead && !isLate) {
       isLate = true;
       output.growSync(5);
       output.log.finish();
-    },
-  });
-  const chunks = await collect(output.read({ follow: true }));
+    }
+    return info;
+  };
+  let chunks: Chunk[];
+  try {
+    chunks = await collect(output.read({ follow: true }));
+  } finally {
+    Deno.lstatSync = lstatSync;
+  }
   assert(isLate);
   assert.deepEqual(chunks.map(({ offset, bytes }) => [offset, bytes.length]), [[0, 10], [10, 5]]);
   assertPattern(chunks, 0);
