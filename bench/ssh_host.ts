@@ -40,6 +40,11 @@ export class SshHost implements AsyncDisposable {
     this.#server = server;
   }
 
+  /** The process id of sshd, whose children serve the connections. */
+  get pid(): number {
+    return this.#server.pid;
+  }
+
   /** Starts one; installs Debian's openssh-server where there is none. */
   static async start(report: (line: string) => void): Promise<SshHost> {
     await install(report);

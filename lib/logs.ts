@@ -245,6 +245,12 @@ export class OutputLog {
     }
   }
 
+  /** Whether a gap that is not known yet may be among bytes that were read. */
+  #mayHaveGap(bytes: Uint8Array<ArrayBuffer>): boolean {
+    // A gap is on record before there is anything behind it; another machine may see the two in any order.
+    return this.#news === "polling" ? hasZero(bytes) : this.#gaps.haveChanged();
+  }
+
   /** Where the output goes on after bytes that are not there, for whatever reason; undefined: nowhere. */
   async #nextBegin(file: OutputFile, offset: number): Promise<number | undefined> {
     const next = file instanceof SegmentedFile ? await file.nextBegin(offset) : undefined;
@@ -276,13 +282,12 @@ export class OutputLog {
         if (this.#noteSize(isAtEnd ? size : await file.size())) continue;
         return undefined;
       }
-      const { bytes, mayHaveZero } = read;
       // If the beginning has moved into the bytes that were read, some of them may read as zeros. So
       // does a gap that was made since.
       const isDoubtful = this.#firstOffset > from ||
-        looks < MAX_LOOKS && mayHaveZero && hasZero(bytes) && await this.#gaps.refresh();
-      if (!isDoubtful) return { offset: from, bytes, gapBytes };
-      giveBackChunk(bytes);
+        looks < MAX_LOOKS && this.#mayHaveGap(read) && await this.#gaps.refresh();
+      if (!isDoubtful) return { offset: from, bytes: read, gapBytes };
+      giveBackChunk(read);
     }
   }
 

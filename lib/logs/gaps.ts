@@ -2,9 +2,10 @@
  * Parts of an output that its file does not have, because the disk refused them or somebody cut the
  * file: each is a line `OFFSET BYTES` of a file beside the output. They read as zeros in the output.
  */
+import { existsSync } from "node:fs";
 import { messageOf } from "../errors.ts";
 import { log } from "../log.ts";
-import { appendRegular, openRegular, statRegular } from "../regular_file.ts";
+import { appendRegular, openRegular, statRegular, statRegularSync } from "../regular_file.ts";
 
 /** A part of an output, in bytes from its beginning; `end` is the first byte behind it. */
 export interface Gap {
@@ -48,8 +49,22 @@ export class Gaps {
   }
 
   /**
-   * Reads the file where it has changed. What is behind a gap is written after the gap is on record: so
-   * this is to be called after zeros were read, which may be a gap's.
+   * Whether {@linkcode refresh} would read the file, of which the kernel knows at once. What is behind a gap is written
+   * after the gap is on record: so this is to be called after bytes were read, which may be a gap's.
+   */
+  haveChanged(): boolean {
+    // Usually there is no file, and this is the cheapest way to see that.
+    if (this.#readBytes === Infinity || !existsSync(this.#path)) return false;
+    try {
+      return statRegularSync(this.#path).size !== this.#readBytes;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Reads the file where it has changed.
    *
    * @returns Whether there are other gaps than before.
    */

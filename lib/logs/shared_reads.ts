@@ -5,7 +5,6 @@
  */
 import { takeChunk } from "./chunk_buffers.ts";
 import type { RegularFile } from "../regular_file.ts";
-import { hasZero } from "./zeros.ts";
 
 /** The most that is read at once. */
 export const BLOCK_BYTES = 256 * 1024;
@@ -22,14 +21,6 @@ const MAX_SHARED = 4;
 /** Blocks of all outputs: 8 MiB. */
 const MAX_BLOCKS = 32;
 
-/** What was read. */
-export interface ReadBytes {
-  /** A copy, in a buffer of {@linkcode takeChunk}. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Whether there may be a zero in them. */
-  readonly mayHaveZero: boolean;
-}
-
 /** A part of an output, as it was read. */
 class Block {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -37,7 +28,6 @@ class Block {
   readonly begin: number;
   readonly capacity: number;
   length = 0;
-  hasZero = false;
   /** The read that is under way; says how many bytes came. */
   loading: Promise<number> | undefined;
 
@@ -60,17 +50,17 @@ class Block {
   async load(file: Pick<RegularFile, "read">): Promise<number> {
     const rest = this.bytes.subarray(this.length, this.capacity);
     const count = await file.read(rest, this.end);
-    this.hasZero ||= hasZero(rest.subarray(0, count));
     this.length += count;
     return count;
   }
 
-  copy(offset: number, maxBytes: number): ReadBytes {
+  /** Copies a part into a buffer of {@linkcode takeChunk}. */
+  copy(offset: number, maxBytes: number): Uint8Array<ArrayBuffer> {
     const from = offset - this.begin;
     const part = this.bytes.subarray(from, Math.min(from + maxBytes, this.length));
     const bytes = takeChunk(part.length);
     bytes.set(part);
-    return { bytes, mayHaveZero: this.hasZero };
+    return bytes;
   }
 }
 
@@ -150,12 +140,12 @@ export class SharedReads {
    *
    * @param file The reader's own.
    * @param isFresh Whether the end must be the present one: of a read that began after this call.
-   * @returns Nothing at the end of the file.
+   * @returns In a buffer of {@linkcode takeChunk}; nothing at the end of the file.
    */
   async read(
     file: Pick<RegularFile, "read">,
     { offset, maxBytes, isFresh }: { offset: number; maxBytes: number; isFresh: boolean },
-  ): Promise<ReadBytes | undefined> {
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
     for (let isFirst = true;; isFirst = false) {
       const block = this.#find(offset) ?? all.make(this, offset, this.#replaceable());
       if (block === undefined) return await readAlone(file, offset, maxBytes);
@@ -206,8 +196,8 @@ async function readAlone(
   file: Pick<RegularFile, "read">,
   offset: number,
   maxBytes: number,
-): Promise<ReadBytes | undefined> {
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const bytes = takeChunk(maxBytes);
   const count = await file.read(bytes, offset);
-  return count === 0 ? undefined : { bytes: bytes.subarray(0, count), mayHaveZero: true };
+  return count === 0 ? undefined : bytes.subarray(0, count);
 }

@@ -235,8 +235,22 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a gap that was made since the last look is read as zeros",
     file: "lib/logs.ts",
-    from: "hasZero(bytes) && await this.#gaps.refresh()",
+    from: "this.#mayHaveGap(read) && await this.#gaps.refresh()",
     to: "false",
+    tests: ["gaps"],
+  },
+  {
+    name: "a gap that another machine has recorded late is not looked for",
+    file: "lib/logs.ts",
+    from: "hasZero(bytes) : this",
+    to: "false : this",
+    tests: ["segments"],
+  },
+  {
+    name: "a file of gaps that is there from the beginning counts as read",
+    file: "lib/logs/gaps.ts",
+    from: "return statRegularSync(this.#path).size !== this.#readBytes;",
+    to: "return false;",
     tests: ["gaps"],
   },
   {
@@ -510,13 +524,6 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "lib/logs/shared_reads.ts",
     from: "outputs.size > FEW_OUTPUTS",
     to: "outputs.size > 1000",
-    tests: ["shared_reads"],
-  },
-  {
-    name: "a zero in an earlier part of a block is forgotten",
-    file: "lib/logs/shared_reads.ts",
-    from: "this.hasZero ||= hasZero(",
-    to: "this.hasZero = hasZero(",
     tests: ["shared_reads"],
   },
   {

@@ -124,6 +124,13 @@ Deno.test("OutputLog: a reader follows into files that come later, also behind a
   assert.equal(text, "ijklmno[5]p");
 });
 
+Deno.test("OutputLog: zeros of a file on a share are a gap where its record says so", async () => {
+  await using output = await Output.make();
+  await Deno.writeTextFile(output.path, "ab\0d");
+  await Deno.writeTextFile(join(output.folder, "gaps"), "2 1\n");
+  assert.equal(await read(output.log(), { end: 4 }), "ab[1]d");
+});
+
 Deno.test("OutputLog: what is no segment of the job's is told as missing, and never followed", async () => {
   const forgeries: Record<string, (path: string, elsewhere: string) => Promise<unknown>> = {
     "nothing": () => Promise.resolve(),

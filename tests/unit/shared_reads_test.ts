@@ -1,7 +1,7 @@
 /** Reading over files in memory, which count their reads and answer when a test says so. */
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
-import { BLOCK_BYTES, type ReadBytes, SharedReads } from "../../lib/logs/shared_reads.ts";
+import { BLOCK_BYTES, SharedReads } from "../../lib/logs/shared_reads.ts";
 import { isSettled } from "../support/settled.ts";
 
 const CHUNK = 64 * 1024;
@@ -44,13 +44,17 @@ function readAt(
   reads: SharedReads,
   offset: number,
   { isFresh = false, maxBytes = CHUNK } = {},
-): Promise<ReadBytes | undefined> {
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   return reads.read(file, { offset, maxBytes, isFresh });
 }
 
 /** Whether bytes are those of a file at an offset. */
-function isPart(read: ReadBytes | undefined, file: FakeFile, offset: number): boolean {
-  const bytes = read?.bytes ?? new Uint8Array();
+function isPart(
+  read: Uint8Array<ArrayBuffer> | undefined,
+  file: FakeFile,
+  offset: number,
+): boolean {
+  const bytes = read ?? new Uint8Array();
   return Buffer.compare(bytes, file.bytes.subarray(offset, offset + bytes.length)) === 0;
 }
 
@@ -61,7 +65,7 @@ async function readAll(file: FakeFile, reads: SharedReads): Promise<void> {
     const read = await readAt(file, reads, offset);
     if (read === undefined) break;
     assert(isPart(read, file, offset));
-    offset += read.bytes.length;
+    offset += read.length;
   }
   assert.equal(offset, file.bytes.length);
 }
@@ -80,9 +84,9 @@ Deno.test("SharedReads: readers at the same place read the file once, each into 
     const all = await Promise.all(readers.map(({ reads }) => readAt(file, reads, offset)));
     for (const read of all) {
       assert(isPart(read, file, offset));
-      assert.equal(read?.bytes.length, CHUNK);
+      assert.equal(read?.length, CHUNK);
       // As the head of a message is written there.
-      new Uint8Array(read?.bytes.buffer ?? new ArrayBuffer()).fill(0);
+      new Uint8Array(read?.buffer ?? new ArrayBuffer()).fill(0);
     }
   }
   assert.deepEqual(file.readsAt, [0, BLOCK_BYTES]);
@@ -97,16 +101,16 @@ Deno.test("SharedReads: what is appended is read, and only that", async () => {
     assert.equal(await readAt(file, reader.reads, size - 10), undefined);
     file.bytes = whole.slice(0, size);
     const read = await readAt(file, reader.reads, size - 10);
-    assert.deepEqual(read?.bytes, whole.slice(size - 10, size));
+    assert.deepEqual(read, whole.slice(size - 10, size));
   }
-  assert.deepEqual((await readAt(file, reader.reads, 0))?.bytes, whole);
+  assert.deepEqual(await readAt(file, reader.reads, 0), whole);
 });
 
 Deno.test("SharedReads: no more than was asked for", async () => {
   const file = new FakeFile(1000);
   using reader = SharedReads.join(file.key);
-  assert.equal((await readAt(file, reader.reads, 10, { maxBytes: 5 }))?.bytes.length, 5);
-  assert.equal((await readAt(file, reader.reads, 15, { maxBytes: 5 }))?.bytes[0], file.bytes[15]);
+  assert.equal((await readAt(file, reader.reads, 10, { maxBytes: 5 }))?.length, 5);
+  assert.equal((await readAt(file, reader.reads, 15, { maxBytes: 5 }))?.[0], file.bytes[15]);
 });
 
 Deno.test("SharedReads: the present end is not that of a read that began before", async () => {
@@ -122,7 +126,7 @@ Deno.test("SharedReads: the present end is not that of a read that began before"
   assert(!await isSettled(late));
   gate.resolve();
   assert.equal(await early, undefined);
-  assert.deepEqual((await late)?.bytes, pattern(5));
+  assert.deepEqual(await late, pattern(5));
 });
 
 Deno.test("SharedReads: a read that fails does so for its own reader alone", async () => {
@@ -135,18 +139,7 @@ Deno.test("SharedReads: a read that fails does so for its own reader alone", asy
   const other = readAt(good, reader.reads, 0);
   gate.reject(new Error("the disk does not answer"));
   await assert.rejects(failing, /does not answer/);
-  assert.deepEqual((await other)?.bytes, good.bytes);
-});
-
-Deno.test("SharedReads: says whether there may be a zero", async () => {
-  const file = new FakeFile(Uint8Array.of(1, 2, 3));
-  using reader = SharedReads.join(file.key);
-  assert.equal((await readAt(file, reader.reads, 0))?.mayHaveZero, false);
-  file.bytes = Uint8Array.of(1, 2, 3, 0);
-  assert.equal((await readAt(file, reader.reads, 3))?.mayHaveZero, true);
-  file.bytes = Uint8Array.of(1, 2, 3, 0, 5);
-  await readAt(file, reader.reads, 4);
-  assert.equal((await readAt(file, reader.reads, 3))?.mayHaveZero, true);
+  assert.deepEqual(await other, good.bytes);
 });
 
 Deno.test("SharedReads: nothing is kept when the last reader has left", async () => {
@@ -207,9 +200,9 @@ Deno.test("SharedReads: reads that do not return hold up nobody else", async () 
   });
   const file = new FakeFile(10);
   using other = SharedReads.join(file.key);
-  assert.deepEqual((await readAt(file, other.reads, 0))?.bytes, file.bytes);
+  assert.deepEqual(await readAt(file, other.reads, 0), file.bytes);
   assert.equal(SharedReads.keptBytes, 8 * 1024 ** 2);
   gate.resolve();
-  for (const read of await Promise.all(reading)) assert.equal(read?.bytes.length, 10);
+  for (const read of await Promise.all(reading)) assert.equal(read?.length, 10);
   for (const { reader } of readers) reader[Symbol.dispose]();
 });

@@ -6,8 +6,9 @@ import { HEADROOM_BYTES } from "../../lib/logs/headroom.ts";
 import { type TimeEntry, TimeIndex } from "../../lib/logs/time_index.ts";
 import { TimedReader, type Timing } from "../../lib/logs/timed.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { ReadHook } from "../support/read_hook.ts";
 import { isSettled } from "../support/settled.ts";
-import { inTime } from "../support/wait.ts";
+import { inTime, until } from "../support/wait.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -159,8 +160,11 @@ Deno.test("TimedReader: since a time that comes, what is written before is left 
   await using place = await Place.make(WRITTEN, { finished: false });
   const reading = place.read({ sinceMs: place.at(5) });
   await reading.next();
+  let readBytes = 0;
+  using _hook = new ReadHook({ after: (length) => readBytes += length });
   const next = reading.next();
   await place.write("too early\n");
+  await until("it to be read", () => readBytes === 10);
   assert(!await isSettled(next));
   place.clock.advance(6000);
   await place.log.times.note({ bytes: 19, timeMs: place.at(4) });
