@@ -11,6 +11,7 @@ import { query } from "./query.ts";
 import { records } from "./records.ts";
 import { start } from "./start.ts";
 import { starts } from "./starts.ts";
+import { steady } from "./steady.ts";
 import { stop } from "./stop.ts";
 import { stream } from "./stream.ts";
 import { writer } from "./writer.ts";
@@ -22,6 +23,7 @@ export const benchmarks: readonly Benchmark[] = [
   stream,
   input,
   follow,
+  steady,
   fan,
   starts,
   stop,
