@@ -263,6 +263,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["pacing"],
   },
   {
+    name: "what many streams have written is moved again for each piece that is encrypted",
+    file: "lib/grpc/pacing.ts",
+    from: "beginOf(frames.slice(begin), MAX_PART_BYTES)",
+    to: "frames.slice(begin)",
+    tests: ["pacing"],
+  },
+  {
+    name: "what was gathered is written on behind an error",
+    file: "lib/grpc/pacing.ts",
+    from: "if (error || begin === frames.length)",
+    to: "if (begin === frames.length)",
+    tests: ["pacing"],
+  },
+  {
     name: "a frame's memory is freed with what else lies in it",
     file: "lib/grpc/pacing.ts",
     from: "buffer instanceof ArrayBuffer && buffer.byteLength === length",

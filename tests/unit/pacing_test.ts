@@ -278,3 +278,63 @@ Deno.test("paceSocket: memory that others may use is not freed, nor that of a fr
   socket.flush();
   assert(!slab.buffer.detached);
 });
+
+/** A socket that keeps what the runtime asks it to write at once. */
+class GatheringSocket {
+  readonly writableLength = 0;
+  readonly parts: number[][] = [];
+  #done: ((error?: Error | null) => void) | undefined;
+
+  write(): boolean {
+    return true;
+  }
+
+  cork(): void {}
+
+  uncork(): void {}
+
+  _writev(
+    frames: readonly { readonly chunk: Uint8Array }[],
+    done: (error?: Error | null) => void,
+  ): void {
+    this.parts.push(frames.map(({ chunk }) => chunk.length));
+    this.#done = done;
+  }
+
+  /** Ends the writing of the last part. */
+  end(error?: Error): void {
+    this.#done?.(error);
+  }
+}
+
+/** Has frames of so many KiB written at once. */
+function gather(...kibibytes: number[]) {
+  const socket = new GatheringSocket();
+  paceSocket(socket);
+  const results: (Error | null | undefined)[] = [];
+  const frames = kibibytes.map((size) => ({ chunk: new Uint8Array(size * 1024) }));
+  socket._writev(frames, (error) => results.push(error));
+  const parts = () => socket.parts.map((part) => part.map((bytes) => bytes / 1024));
+  return { socket, results, parts };
+}
+
+Deno.test("paceSocket: what many streams have written is encrypted in parts, one after the other, in order", () => {
+  const { socket, results, parts } = gather(100, 28, 1, 200, 64, 64, 3);
+  assert.deepEqual(parts(), [[100, 28]]);
+  for (let part = 0; part < 4; part++) {
+    assert.deepEqual(results, []);
+    socket.end();
+  }
+  assert.deepEqual(parts(), [[100, 28], [1], [200], [64, 64], [3]]);
+  socket.end();
+  assert.deepEqual(results, [undefined]);
+});
+
+Deno.test("paceSocket: behind a part that cannot be written nothing is", () => {
+  const { socket, results, parts } = gather(128, 128, 128);
+  socket.end();
+  const broken = new Error("the connection is gone");
+  socket.end(broken);
+  assert.deepEqual(parts(), [[128], [128]]);
+  assert.deepEqual(results, [broken]);
+});
