@@ -72,7 +72,20 @@ export const CASES: readonly Case[] = [
   {
     name: "hands a command's words over as they are",
     async holds(site) {
-      const words = ["a b", "", "c\nd", "'", '"', "$(x)", "\\", "*", "-n", "ä", "#SBATCH -N9"];
+      const words = [
+        "a b",
+        "",
+        "c\nd",
+        "e\r\nf",
+        "'",
+        '"',
+        "$(x)",
+        "\\",
+        "*",
+        "-n",
+        "ä",
+        "#SBATCH -N9",
+      ];
       const job = await Job.submit(site, ["printf", "[%s]", ...words]);
       assert.equal((await job.exited()).exitCode, 0);
       assert.equal(await job.output(), words.map((word) => `[${word}]`).join(""));

@@ -13,7 +13,7 @@ const REQUEST: BatchRequest = {
   gaps: "/shared/it's/jobs/6b1a/gaps",
   orders: "/shared/it's/jobs/6b1a/control",
   watch: "/shared/it's/jobs/6b1a/watch",
-  command: { name: "./a b", args: ["it's", "$(id)", "a\nb", ""] },
+  command: { name: "./a b", args: ["it's", "$(id)", "a\nb", "", "'a\r\nb\r"] },
   settings: DEFAULT_SETTINGS,
   secrets: { environment: {}, input: new Uint8Array() },
   limits: {},
@@ -65,7 +65,10 @@ Deno.test("batchOf: a shell reads folder, group, limits and command as they were
     "$(id)",
     "a\nb",
     "",
+    "'a\r\nb\r",
   ]);
+  // sbatch refuses line breaks of DOS.
+  assert(!script.includes("\r"));
 });
 
 Deno.test("batchOf: no value of a job's environment and no input is in the script", async () => {

@@ -84,13 +84,15 @@ export function batchOf(request: BatchRequest): { script: string; files: GivenFi
     `PATH=${PROGRAM_PATH}`,
     "export PATH",
     scripts.cleanEnvironment,
+    "carriage_return=$(printf '\\r')",
     `script=$0 mode=\${1-} group_name="job-worker-$SLURM_JOB_ID-"${quoteForShell(request.jobId)}`,
     ...assignments(variables),
     `set -- ${[command.name, ...command.args].map(quoteForShell).join(" ")}`,
     scripts.batch,
   ].join("\n");
   return {
-    script,
+    // sbatch refuses a script with line breaks of DOS. All that may have one is between single quotes.
+    script: script.replaceAll("\r", `'"$carriage_return"'`),
     files: [
       ...(hasSecrets
         ? [{ name: SECRETS_FILE, mode: 0o600, content: `${assignments(secret).join("\n")}\n` }]
