@@ -19,13 +19,13 @@ usage_rounds=30
 
 listen() {
   woken='' cancelled='' due='' watched='' timer='' timer_is_for='' stopping='' kill_at='' handled=0
-  main=0 main_start=0 counting=''
+  main=0 main_start=0 counting='' disturbed=''
   trap 'woken=yes' USR1
   trap 'cancelled=yes' TERM
   trap 'due=yes' ALRM
   trap 'watched=yes' URG
-  # What is ignored here, the job could not hear any more.
-  trap : HUP INT QUIT PIPE
+  # What an admin may send to the batch shell. What is ignored here, the job could not hear any more.
+  trap 'disturbed=yes' HUP INT QUIT PIPE USR2
   listener=$$ groups='' passed=0 met=0
   find_step || step=''
   # A shell makes background processes ignore SIGINT and SIGQUIT; programs before coreutils 8.31 cannot
@@ -42,7 +42,7 @@ listen() {
     # A shell forgets a child that it has told the end of.
     result=$?
     [ "$result" = 127 ] || status=$result
-    [ -n "$woken$cancelled$due$watched" ] || break
+    [ -n "$woken$cancelled$due$watched$disturbed" ] || break
     obey
   done
   [ -z "$timer" ] || kill -s TERM "$timer"
@@ -51,6 +51,7 @@ listen() {
 } 2>/dev/null
 
 obey() {
+  disturbed=''
   if [ -n "$due" ]; then
     due='' timer=''
     case $timer_is_for in

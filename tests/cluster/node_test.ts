@@ -208,6 +208,26 @@ test("an admin's scancel asks the job to end by its own signal, and the record t
   assert.match(await job.left(), /^CANCELLED/);
 });
 
+test("a signal that an admin sends to the batch shell ends no job", async () => {
+  const jobs = await Promise.all(
+    [1, 2].map(() =>
+      submit("echo ready; until [ -e go ]; do sleep 0.05; done; exit 6", {
+        settings: { workingDirectory: cluster.folder },
+      })
+    ),
+  );
+  for (const job of jobs) {
+    await job.hasPrinted("ready");
+    for (const signal of ["HUP", "USR2"]) {
+      await cluster.run(["scancel", "--batch", `--signal=${signal}`, job.number]);
+    }
+    // The answer shows that the listener is there after the signals.
+    assert.equal(await job.order({ kind: "signal", signal: "WINCH" }), "reached");
+  }
+  await Deno.writeTextFile(join(cluster.folder, "go"), "");
+  for (const job of jobs) assert.equal(lineOf(await job.ended(), "exit"), "6");
+});
+
 test("a signal for the command alone reaches it in a process namespace, too", async () => {
   const job = await submit(
     "trap 'echo heard' HUP; (trap 'echo child' HUP; while :; do sleep 0.05; done) & " +
