@@ -120,6 +120,36 @@ Deno.test("SlurmExecutor: a job whose folder was removed is lost, and what was n
   assert.equal(ending.kind, "never-ran");
 });
 
+Deno.test("SlurmExecutor: a job that has removed its launch record is lost when Slurm has ended it, and runs no more", async () => {
+  await using slurm = await FakeSlurm.open();
+  const { request, ended, node } = await begun(slurm);
+  await Deno.remove(join(request.folder, "launch"));
+  await slurm.pass(30_000);
+  assert.equal(await isSettled(ended), false, "Slurm says that it runs");
+  slurm.say(request.jobId, "COMPLETED");
+  const ending = await slurm.inTime("the end", ended);
+  assert(ending.kind === "lost");
+  assert.match(ending.reason, /launch record was removed/);
+  assert.equal(node.launch(), false);
+});
+
+Deno.test("SlurmExecutor: jobs that run and whose share is away are not taken for lost", async () => {
+  await using slurm = await FakeSlurm.open();
+  using _log = new CapturedLog();
+  const { request: { jobId }, ended, node } = await begun(slurm);
+  const away = `${slurm.folder}-away`;
+  await Deno.rename(slurm.folder, away);
+  await Deno.mkdir(slurm.folder);
+  slurm.say(jobId, "COMPLETED");
+  await slurm.pass(60_000);
+  assert.equal(await isSettled(ended), false);
+  await Deno.remove(slurm.folder);
+  await Deno.rename(away, slurm.folder);
+  node.end(0);
+  const ending = await slurm.inTime("the end", ended);
+  assert.equal(ending.kind, "exited");
+});
+
 Deno.test("SlurmExecutor: jobs go on when the executor is closed, and nothing is asked any more", async () => {
   await using slurm = await FakeSlurm.open();
   const { ended } = await begun(slurm);

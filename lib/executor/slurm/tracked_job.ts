@@ -270,7 +270,7 @@ export class TrackedJob {
       this.#doubtedSinceMs = undefined;
       return;
     }
-    if (record === undefined && verdict.kind !== "missing") {
+    if (record === undefined && !this.#isBegun && verdict.kind !== "missing") {
       await this.withdraw(neverRanBecause(verdict));
       return;
     }
@@ -281,7 +281,9 @@ export class TrackedJob {
     if (record === undefined && await this.withdraw(neverRanBecause(verdict))) return;
     // What came between the first look and now counts.
     const last = await this.#readRecord();
-    if (last === undefined || last.ending !== undefined) return;
+    // One that was removed is made anew, so that nothing runs the command again; where the share is away, it fails.
+    if (last === undefined && !await this.#parts.withdraw(this.request.nodeFolder)) return;
+    if (last?.ending !== undefined) return;
     this.#end({
       kind: "lost",
       reason: lostBecause(verdict, last),
@@ -360,7 +362,9 @@ function neverRanBecause(verdict: Negative): string {
   }
 }
 
-function lostBecause(verdict: Negative, { node, forged }: NodeRecord): string {
+function lostBecause(verdict: Negative, record: NodeRecord | undefined): string {
+  if (record === undefined) return "how it ended is not on record: its launch record was removed";
+  const { node, forged } = record;
   if (forged !== undefined) {
     return `how it ended is not on record: ${forged} is in the place of its launch record`;
   }
