@@ -44,6 +44,27 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["slurm_poller"],
   },
   {
+    name: "a job whose launch record is gone never ends",
+    file: "lib/executor/slurm/tracked_job.ts",
+    from: "if (last === undefined && !await this.#parts.withdraw(this.request.nodeFolder)) return;",
+    to: "if (last === undefined) return;",
+    tests: ["slurm_adoption"],
+  },
+  {
+    name: "a job that Slurm cannot signal is never ended",
+    file: "lib/executor/slurm/stopping.ts",
+    from: "if (answer === undefined && leftMs < -CANCEL_AFTER_MS) await this.#cancel();",
+    to: "",
+    tests: ["slurm_stop"],
+  },
+  {
+    name: "a batch script has line breaks of DOS",
+    file: "lib/executor/slurm/batch.ts",
+    from: 'script: script.replaceAll("\\r", `\'"$carriage_return"\'`),',
+    to: "script,",
+    tests: ["slurm_batch"],
+  },
+  {
     name: "one answer without a job is enough",
     file: "lib/executor/slurm/tracked_job.ts",
     from: "if (newest.asOfMs - this.#doubtedSinceMs < END_VISIBLE_MS) return;",

@@ -72,6 +72,8 @@ export class FakeSlurm implements AsyncDisposable {
   readonly failures = new Map<EngineCommand, CommandAnswer>();
   /** What an sbatch answers that does its work all the same. */
   lostAnswer: CommandAnswer | undefined;
+  /** What a scancel that only signals answers, and does nothing. */
+  unsignalled: CommandAnswer | undefined;
   configuration = CONFIGURATION;
   uid = 0;
   /** Whether each job runs as a user of its own. */
@@ -231,7 +233,8 @@ export class FakeSlurm implements AsyncDisposable {
         if (job !== undefined && valueOf("user") !== String(job.uid ?? this.uid)) {
           return answered("");
         }
-        if (job !== undefined && valueOf("signal") === "") job.state = "CANCELLED";
+        if (valueOf("signal") !== "") return this.unsignalled ?? answered("");
+        if (job !== undefined) job.state = "CANCELLED";
         return answered("");
       }
       case "squeue":

@@ -97,6 +97,18 @@ Deno.test("SlurmExecutor: where no launcher answers, Slurm is asked to end the j
   assert.equal(ending.kind, "lost");
 });
 
+Deno.test("SlurmExecutor: a job that Slurm cannot signal, since it has suspended it, is ended by Slurm", async () => {
+  await using slurm = await FakeSlurm.open();
+  using _log = new CapturedLog();
+  const { request, ended } = await begun(slurm);
+  slurm.say(request.jobId, "SUSPENDED");
+  slurm.unsignalled = { status: 228, text: "scancel: error: Job can not be altered now\n" };
+  void slurm.executor.stop(request, { signal: "TERM", killAtMs: slurm.clock.nowMs() });
+  const ending = await slurm.inTime("the end", ended);
+  assert(ending.kind === "lost");
+  assert.match(ending.reason, /CANCELLED/);
+});
+
 Deno.test("SlurmExecutor: a signal is for jobs that have begun, and its answer is the node's", async () => {
   await using slurm = await FakeSlurm.open();
   const waiting = await submitted(slurm);

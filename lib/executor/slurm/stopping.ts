@@ -94,15 +94,18 @@ export class Stopping {
       return SOON_MS;
     }
     const isKill = leftMs <= 0;
-    const answer = await tell(
-      this.#job,
-      isKill ? { kind: "kill" } : { kind: "stop", signal, graceMs: leftMs, mainOnly },
-    );
-    this.#job.hurry();
-    if (answer === undefined) {
-      if (leftMs < -CANCEL_AFTER_MS) await this.#cancel();
-      return RETRY_MS;
+    let answer: OrderAnswer | undefined;
+    try {
+      answer = await tell(
+        this.#job,
+        isKill ? { kind: "kill" } : { kind: "stop", signal, graceMs: leftMs, mainOnly },
+      );
+    } finally {
+      // Slurm refuses to signal a job that it has suspended, or holds to run it again: it can only end it.
+      if (answer === undefined && leftMs < -CANCEL_AFTER_MS) await this.#cancel();
     }
+    this.#job.hurry();
+    if (answer === undefined) return RETRY_MS;
     this.#nodeKillsAtMs = killAtMs;
     return isKill ? KILL_AGAIN_MS : Math.max(0, this.#order.killAtMs - clock.nowMs());
   }
