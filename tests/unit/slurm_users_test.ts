@@ -252,6 +252,18 @@ Deno.test("SlurmExecutor: an end that the job's user writes counts when Slurm sa
   assert.equal((await slurm.inTime("the end", ended)).kind, "exited");
 });
 
+Deno.test("SlurmExecutor: a job that the site's Slurm would run again, since it has exited so, is taken away, and its end told", async () => {
+  await using slurm = await forUsers();
+  const { request, node, ended } = await submitted(slurm);
+  node.begin();
+  node.end(7);
+  slurm.say(request.jobId, "SPECIAL_EXIT", { reason: "JobHeldUser" });
+  const ending = await slurm.inTime("the end", ended);
+  assert(ending.kind === "exited");
+  assert.equal(ending.exitCode, 7);
+  assert.equal(slurm.jobs.get(request.jobId)?.state, "CANCELLED");
+});
+
 Deno.test("SlurmExecutor: while Slurm cannot be asked, no end that a job's user writes is believed", async () => {
   await using slurm = await forUsers();
   using _log = new CapturedLog();

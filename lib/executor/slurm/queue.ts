@@ -115,6 +115,14 @@ export function isOverIn(state: string): boolean {
   return OVER.has(state);
 }
 
+/** States in which a job waits for its turn, the first or another one. */
+const WAITING = new Set(["PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"]);
+
+/** Whether a job waits in a state of Slurm's. */
+export function waitsIn(state: string): boolean {
+  return WAITING.has(state);
+}
+
 /** Why a job that waits will never have its turn. */
 const NEVER = new Set(["DependencyNeverSatisfied"]);
 

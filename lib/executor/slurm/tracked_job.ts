@@ -14,7 +14,14 @@ import type { JobSettings } from "../../model/settings.ts";
 import { ForgedFileError } from "../../regular_file.ts";
 import { type NodeRecord, readNodeRecord } from "./node_record.ts";
 import type { JobPlace } from "./place.ts";
-import { isOverIn, judge, type QueueAnswer, type QueuedJob, type Verdict } from "./queue.ts";
+import {
+  isOverIn,
+  judge,
+  type QueueAnswer,
+  type QueuedJob,
+  type Verdict,
+  waitsIn,
+} from "./queue.ts";
 
 /** How soon a launch record is looked at again. */
 const MIN_LOOK_MS = 50;
@@ -238,10 +245,12 @@ export class TrackedJob {
     this.#endSeenAtMs ??= clock.nowMs();
     const newest = answer();
     if (newest === undefined || newest.asOfMs <= this.#endSeenAtMs) return false;
-    const { kind } = judge(newest, jobId, this.#takenAtMs);
-    if (kind === "over" || kind === "missing") return true;
-    // An earlier server has taken it back: what waits for its turn would find no room for its record.
-    if (ending.kind === "never-ran" && kind === "there" && !this.#isCancelled) {
+    const verdict = judge(newest, jobId, this.#takenAtMs);
+    if (verdict.kind === "over" || verdict.kind === "missing") return true;
+    if (verdict.kind !== "there" || this.#isCancelled) return false;
+    // An earlier server has taken it back, or the site has its jobs run again (RequeueExit): what waits for its turn
+    // would find no room for its record.
+    if (ending.kind === "never-ran" || waitsIn(verdict.job.state)) {
       this.#isCancelled = true;
       cancelLater(this.request);
     }
