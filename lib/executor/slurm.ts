@@ -70,7 +70,12 @@ import { notMounted, Share } from "./slurm/share.ts";
 import { Resubmissions } from "./slurm/resubmission.ts";
 import { openSite, type Site } from "./slurm/site.ts";
 import { Stopping } from "./slurm/stopping.ts";
-import { readSubmission, type Submission, submissionArguments } from "./slurm/submission.ts";
+import {
+  numbersAfter,
+  readSubmission,
+  type Submission,
+  submissionArguments,
+} from "./slurm/submission.ts";
 import { TrackedJob, type TrackedRequest, type TrackingParts } from "./slurm/tracked_job.ts";
 import { watchFileIn } from "./slurm/usage_file.ts";
 import { UsageWatch } from "./slurm/usage_watch.ts";
@@ -296,14 +301,24 @@ export class SlurmExecutor implements Executor {
   }
 
   /** Hands a job over again that was kept. */
-  async #resubmit({ jobId, owner, folder }: TrackedRequest): Promise<Submission> {
-    const kept = await keptSubmission(folder);
-    if (kept !== undefined) return await this.#sbatch(kept, owner);
-    const message = "what Slurm was to be given is gone from the job's folder; start it again";
-    return {
+  async #resubmit({ jobId, owner, folder, settings }: TrackedRequest): Promise<Submission> {
+    const refused = (kind: "internal" | "precondition", message: string): Submission => ({
       kind: "refused",
-      error: new JobError("internal", message, { cause: new Error(jobId) }),
-    };
+      error: new JobError(kind, message, { cause: new Error(jobId) }),
+    });
+    const kept = await keptSubmission(folder);
+    if (kept === undefined) {
+      const message = "what Slurm was to be given is gone from the job's folder; start it again";
+      return refused("internal", message);
+    }
+    // Slurm begins a job at once after a number that it does not have, and after a stranger's job that has the number.
+    const known = settings.queue?.after?.map((id) => this.#poller.answer?.jobs.get(id)?.number);
+    if (!numbersAfter(kept.args).every((number) => known?.includes(number))) {
+      const message =
+        "Slurm does not have a job any more that it was to begin after; start it again";
+      return refused("precondition", message);
+    }
+    return await this.#sbatch(kept, owner);
   }
 
   async adopt(requests: readonly AdoptionRequest[]): Promise<Map<string, Adoption>> {

@@ -65,6 +65,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["slurm_batch"],
   },
   {
+    name: "a job that the site runs again never ends",
+    file: "lib/executor/slurm/tracked_job.ts",
+    from: " || waitsIn(verdict.job.state)) {",
+    to: ") {",
+    tests: ["slurm_users"],
+  },
+  {
+    name: "a start that waited is handed over after a number that Slurm has given away",
+    file: "lib/executor/slurm.ts",
+    from: "if (!numbersAfter(kept.args).every((number) => known?.includes(number))) {",
+    to: "if (known?.length === -1) {",
+    tests: ["slurm_resubmission"],
+  },
+  {
     name: "one answer without a job is enough",
     file: "lib/executor/slurm/tracked_job.ts",
     from: "if (newest.asOfMs - this.#doubtedSinceMs < END_VISIBLE_MS) return;",

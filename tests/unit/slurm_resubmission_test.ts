@@ -6,7 +6,8 @@ import {
   parseKeptSubmission,
 } from "../../lib/executor/slurm/kept_submission.ts";
 import { CapturedLog } from "../support/captured_log.ts";
-import { AWAY, FakeNode, FakeSlurm } from "../support/fake_slurm.ts";
+import { DEFAULT_SETTINGS } from "../../lib/model/settings.ts";
+import { AWAY, begun, FakeNode, FakeSlurm } from "../support/fake_slurm.ts";
 import { assertJobError } from "../support/job_errors.ts";
 
 /** What sbatch has said when it is ended, since it would wait itself. */
@@ -177,6 +178,32 @@ Deno.test("SlurmExecutor: a start that waits is refused when Slurm refuses it", 
   const ending = await slurm.inTime("the end", ended);
   assert(ending.kind === "never-ran");
   assert.match(ending.reason, /Slurm refused it: Invalid partition name/);
+});
+
+Deno.test("SlurmExecutor: a start that waits is handed over after no job that Slurm has forgotten, or another's with its number", async () => {
+  await using slurm = await FakeSlurm.open();
+  using _log = new CapturedLog();
+  const [first, second] = [await begun(slurm), await begun(slurm)];
+  const afterJob = async ({ jobId }: { readonly jobId: string }) => {
+    const settings = { ...DEFAULT_SETTINGS, queue: { after: [jobId] } };
+    const request = await slurm.request({ settings, after: [jobId] });
+    return { request, ...await slurm.inTime("a start", slurm.executor.submit(request)) };
+  };
+  slurm.failures.set("squeue", AWAY);
+  slurm.failures.set("sbatch", AWAY);
+  const [afterFirst, afterSecond] = [
+    await afterJob(first.request),
+    await afterJob(second.request),
+  ];
+  // The controller has lost what it knew, and counts anew.
+  slurm.jobs.delete(first.request.jobId);
+  slurm.jobs.set(crypto.randomUUID(), { number: 1, state: "RUNNING", reason: "", node: "d1" });
+  slurm.failures.clear();
+  const ending = await slurm.inTime("the end", afterFirst.ended);
+  assert(ending.kind === "never-ran");
+  assert.match(ending.reason, /does not have a job any more that it was to begin after/);
+  await slurm.until("the other", () => slurm.jobs.has(afterSecond.request.jobId));
+  assert.match(slurm.callsOf("sbatch").at(-1) ?? "", /--dependency=afterok:2$/);
 });
 
 Deno.test("SlurmExecutor: what is unclear does not wait, and nothing runs", async () => {

@@ -66,6 +66,12 @@ export function submissionArguments(request: SubmissionRequest): string[] {
   ];
 }
 
+/** The numbers of jobs that such arguments let a job wait for. */
+export function numbersAfter(args: readonly string[]): string[] {
+  const after = args.map((arg) => /^--dependency=afterok:([\d:]+)$/.exec(arg)?.[1]);
+  return after.flatMap((numbers) => numbers?.split(":") ?? []);
+}
+
 /** How many whole cores a job is given: those that it asks for, else as many as its CPU limit needs. */
 export function cpusOf(
   { queue }: Pick<JobSettings, "queue">,
