@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { planLanes, runInLanes, runQueue } from "../../tools/test/lanes.ts";
+import { dealOut, planLanes, runInLanes, runQueue } from "../../tools/test/lanes.ts";
 
 Deno.test("planLanes: the longest begin first, the others keep their order, some are alone", () => {
   const plan = planLanes(["a", "b", "c", "d", "e"], {
@@ -7,6 +7,12 @@ Deno.test("planLanes: the longest begin first, the others keep their order, some
     longestFirst: ["d", "x", "c"],
   });
   assert.deepEqual(plan, { together: ["d", "c", "a", "e"], alone: ["b"] });
+});
+
+Deno.test("dealOut: each item goes to one hand, and no hand is empty", () => {
+  assert.deepEqual(dealOut([1, 2, 3, 4, 5], 2), [[1, 3, 5], [2, 4]]);
+  assert.deepEqual(dealOut([1, 2], 4), [[1], [2]]);
+  assert.deepEqual(dealOut([], 4), []);
 });
 
 /** Items that are run, and how many of them at once. */

@@ -26,6 +26,13 @@ export function planLanes(
   };
 }
 
+/** Deals items out to so many hands, one each in turn; no hand is empty. Pure. */
+export function dealOut<T>(items: readonly T[], hands: number): T[][] {
+  const dealt = Array.from({ length: Math.min(hands, items.length) }, (): T[] => []);
+  for (const [index, item] of items.entries()) dealt[index % dealt.length]?.push(item);
+  return dealt;
+}
+
 /** Runs each file by `run`; resolves when all are done. What `run` throws ends the whole. */
 export async function runInLanes(
   files: readonly string[],

@@ -1,6 +1,7 @@
 /** The suites that run as one command: unit tests, and tests in guests. */
-import { exists } from "./files.ts";
+import { exists, testFiles } from "./files.ts";
 import { runDeno } from "./deno.ts";
+import { dealOut } from "./lanes.ts";
 import { FileTimer, readDurations, readTally, readTotal, readUnexplained } from "./output.ts";
 import type { Report } from "./report.ts";
 
@@ -15,9 +16,25 @@ export const UNIT_PERMISSIONS: readonly string[] = ["read", "write", "env", "run
 const UNIT_TIMEOUT_MS = 10 * 60_000;
 const GUESTS_TIMEOUT_MS = 40 * 60_000;
 
-/** Runs the unit tests in one process, and shows what they print as it comes. */
+/** Unit tests use half of a processor: the rest of the time they wait, for files and for shells. */
+const UNIT_PROCESSES = 2 * navigator.hardwareConcurrency;
+
+/** Runs the unit tests: some processes, each with its part of the files; what is filtered, in one. */
 export async function runUnit(report: Report, filter: string | undefined): Promise<void> {
   console.log("\n== unit tests");
+  if (filter !== undefined) {
+    return await runUnitProcess(report, await filterArguments("tests/unit", filter), true);
+  }
+  const parts = dealOut(await testFiles("tests/unit"), UNIT_PROCESSES);
+  await Promise.all(parts.map((files) => runUnitProcess(report, files, false)));
+}
+
+/** Runs unit tests in one process, and shows what they print: as it comes, or in one piece. */
+async function runUnitProcess(
+  report: Report,
+  files: readonly string[],
+  isShown: boolean,
+): Promise<void> {
   const timer = new FileTimer();
   const { output, succeeded } = await runDeno(
     [
@@ -25,17 +42,17 @@ export async function runUnit(report: Report, filter: string | undefined): Promi
       "--no-check",
       ...UNIT_PERMISSIONS,
       PRELOAD,
-      ...await filterArguments("tests/unit", filter),
+      ...files,
     ],
-    { isShown: true, timeoutMs: UNIT_TIMEOUT_MS, onOutput: (text) => timer.add(text) },
+    { isShown, timeoutMs: UNIT_TIMEOUT_MS, onOutput: (text) => timer.add(text) },
   );
+  if (!isShown) console.log(`\n${output.trimEnd()}`);
   addTests(report, "unit tests", { output, succeeded });
   report.took(...timer.durations);
 }
 
 /** The arguments that choose the tests of a folder: a file, or all with a part of a name. */
-async function filterArguments(folder: string, filter: string | undefined): Promise<string[]> {
-  if (filter === undefined) return [folder];
+async function filterArguments(folder: string, filter: string): Promise<string[]> {
   const file = `${folder}/${filter}_test.ts`;
   return await exists(file) ? [file] : [`--filter=${filter}`, folder];
 }
