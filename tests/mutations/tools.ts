@@ -31,6 +31,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["test_output"],
   },
   {
+    name: "what measures runs beside what computes",
+    file: "tools/test/lanes.ts",
+    from: "await Promise.all([runQueue(plan.together, options.lanes, run), options.beside?.()]);",
+    to: "void options.beside?.(); await runQueue(plan.together, options.lanes, run);",
+    tests: ["test_lanes"],
+  },
+  {
     name: "attacks of a file that crashed have held",
     file: "tools/test/attacks.ts",
     from: "return isExplained ? attacks :",

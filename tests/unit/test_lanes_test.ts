@@ -62,6 +62,21 @@ Deno.test("runInLanes: what is alone begins when all others have ended", async (
   assert.deepEqual(runs.begun, ["b", "c", "a", "d"]);
 });
 
+Deno.test("runInLanes: what runs beside begins with the first, and is done before what is alone", async () => {
+  const runs = new Runs();
+  const beside = () => runs.run("beside");
+  const options = { lanes: 1, alone: new Set(["a"]), longestFirst: [], beside };
+  const all = runInLanes(["a", "b", "c"], options, runs.run);
+  await runs.end("");
+  assert.deepEqual(runs.begun, ["b", "beside"]);
+  for (const item of ["b", "c"]) await runs.end(item);
+  assert.deepEqual(runs.begun, ["b", "beside", "c"]);
+  await runs.end("beside");
+  assert.deepEqual(runs.begun, ["b", "beside", "c", "a"]);
+  await runs.end("a");
+  await all;
+});
+
 Deno.test("runQueue: what fails ends the whole", async () => {
   await assert.rejects(
     runQueue(["a"], 2, () => Promise.reject(new Error("no"))),

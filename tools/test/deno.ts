@@ -22,6 +22,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A command that takes longer hangs: it is ended and has failed. */
   readonly timeoutMs?: number;
+  /** Whether it gives way to all that runs beside it. */
+  readonly isPatient?: boolean;
   /** Ends it early. */
   readonly signal?: AbortSignal;
   /** Whether the output is shown as it comes; unless it is, the caller prints it. */
@@ -33,14 +35,15 @@ export interface CommandOptions {
 /** Runs `deno ARGS` to its end. */
 export async function runDeno(
   args: readonly string[],
-  { cwd = ROOT, env = {}, timeoutMs, signal, isShown = false, onOutput }: CommandOptions = {},
+  { cwd = ROOT, env = {}, timeoutMs, isPatient = false, signal, isShown = false, onOutput }:
+    CommandOptions = {},
 ): Promise<Finished> {
   const beganMs = performance.now();
   const limit = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   const ends = [limit, signal].filter((one) => one !== undefined);
   // One pipe for both keeps the order in which a command wrote.
   const child = new Deno.Command("/bin/sh", {
-    args: ["-c", 'exec "$0" "$@" 2>&1', Deno.execPath(), ...args],
+    args: ["-c", `exec ${isPatient ? "nice -n 19 " : ""}"$0" "$@" 2>&1`, Deno.execPath(), ...args],
     cwd,
     env: { NO_COLOR: "1", ...env },
     stdin: "null",

@@ -75,6 +75,8 @@ export interface IntegrationOptions {
   readonly suites: readonly BinarySuite[];
   /** Whether the longer forms of tests run. */
   readonly isLong?: boolean;
+  /** What runs beside files that measure nothing, on what they leave of the processors. */
+  readonly beside?: () => Promise<void>;
 }
 
 /** Runs the integration tests and the fuzzers against binaries that are built for them. */
@@ -105,7 +107,7 @@ export async function runIntegration(report: Report, options: IntegrationOptions
 
 async function runFiles(
   report: Report,
-  { filter, onlyAttacks = false, suites }: IntegrationOptions,
+  { filter, onlyAttacks = false, suites, beside = () => Promise.resolve() }: IntegrationOptions,
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
   const attacked = new Map<string, string>();
@@ -122,7 +124,7 @@ async function runFiles(
   const byName = named.length > 0 || filter === undefined ? [] : [`--filter=${filter}`];
   const lanes = navigator.hardwareConcurrency;
   console.log(`\n== ${suites.join(" and ")} tests: ${files.length} files, ${lanes} at a time`);
-  const options = { lanes, alone: ALONE, longestFirst: LONGEST_FIRST };
+  const options = { lanes, alone: ALONE, longestFirst: LONGEST_FIRST, beside };
   await runInLanes(files, options, async (file) => {
     const { ms, ...tests } = await runDeno(
       ["test", "--allow-all", "--no-check", PRELOAD, ...byName, file],

@@ -8,12 +8,14 @@ export interface LaneOptions {
   readonly alone: ReadonlySet<string>;
   /** Files that take long, the longest first; they begin first, so that none is left at the end. */
   readonly longestFirst: readonly string[];
+  /** What runs at the same time, on what they leave of the processors: those alone wait for it, too. */
+  readonly beside?: () => Promise<void>;
 }
 
 /** In which order files run: those beside each other, and those alone. Pure. */
 export function planLanes(
   files: readonly string[],
-  { alone, longestFirst }: Omit<LaneOptions, "lanes">,
+  { alone, longestFirst }: Pick<LaneOptions, "alone" | "longestFirst">,
 ): { together: string[]; alone: string[] } {
   const rank = (file: string) => {
     const index = longestFirst.indexOf(file);
@@ -40,7 +42,7 @@ export async function runInLanes(
   run: (file: string) => Promise<void>,
 ): Promise<void> {
   const plan = planLanes(files, options);
-  await runQueue(plan.together, options.lanes, run);
+  await Promise.all([runQueue(plan.together, options.lanes, run), options.beside?.()]);
   await runQueue(plan.alone, 1, run);
 }
 

@@ -1,7 +1,8 @@
 /**
- * Runs what CI runs: the static gates, the unit tests, the mutations, a build, the integration tests
- * against its binaries, a look at what they left behind, and the tests in guests with kernels of
- * their own. Beside the integration tests, those run that need a Slurm cluster.
+ * Runs what CI runs: the static gates, the unit tests, a build, the integration tests against its
+ * binaries, a look at what they left behind, and the tests in guests with kernels of their own.
+ * Beside the integration tests, those run that need a Slurm cluster, and the mutations: those compute,
+ * where integration tests mostly wait, and give way to them.
  *
  * Usage: deno task test [unit|mutations|integration|cluster|vm] [--long] [FILTER]
  *        deno task test cluster --site FOLDER [--conf FILE] [--partition NAME] [FILTER]
@@ -72,11 +73,18 @@ async function runAll(
   if (site !== undefined) return await runSite(report, site, filter);
   if (includes("check")) await runStaticGates(() => runUnit(report, filter));
   else if (includes("unit")) await runUnit(report, filter);
-  if (includes("check", "mutations")) await runMutations(report, filter);
+  const isWhole = only === undefined;
+  if (!isWhole && includes("check", "mutations")) await runMutations(report, filter);
   const suites = BINARY_SUITES.filter((suite) => includes(suite, "attack"));
   if (suites.length > 0) {
     await installPrograms();
-    await runIntegration(report, { filter, suites, isLong, onlyAttacks: only === "attack" });
+    await runIntegration(report, {
+      filter,
+      suites,
+      isLong,
+      onlyAttacks: only === "attack",
+      ...isWhole ? { beside: () => runMutations(report, filter) } : {},
+    });
   }
   if (includes("vm")) await runGuests(report, filter);
 }

@@ -93,6 +93,7 @@ async function isKilled(copy: string, { file, from, to, tests }: Mutation): Prom
           TMPDIR: dirname(copy),
         },
         timeoutMs: RUN_TIMEOUT_MS,
+        isPatient: true,
       },
     );
     // A file that cannot be loaded fails as well, and says nothing of the tests.
