@@ -1405,4 +1405,18 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "this.#lookup.outputOf(record)",
     tests: ["job_endings"],
   },
+  {
+    name: "a job is kept in memory after its end",
+    file: "lib/job/active_jobs.ts",
+    from: "if (hasEnded(state)) this.#entries.delete(id);",
+    to: "",
+    tests: ["job_memory"],
+  },
+  {
+    name: "the timer of a job's timeout keeps the job after its end",
+    file: "lib/job/endings.ts",
+    from: "cancel(this.#timeouts, id);",
+    to: "",
+    tests: ["job_memory"],
+  },
 ];

@@ -1,0 +1,38 @@
+import { strict as assert } from "node:assert";
+import { collectGarbage, type IsKept, watchObjects } from "../support/garbage.ts";
+import { JobHost, requestOf } from "../support/job_host.ts";
+
+/** More than any table of the last ones could hold by chance, and quick. */
+const JOBS = 20;
+
+/** Starts a job, lets it end, and tells which of its objects are kept after that. */
+async function ended(host: JobHost, isStopped: boolean): Promise<IsKept[]> {
+  const request = requestOf({ timeoutMs: 60_000 });
+  const id = await host.start(request);
+  const job = host.manager.active.get(id);
+  assert(job, "a job that runs is active");
+  const kept = watchObjects([request, request.secrets.input, job, job.output]);
+  const stopped = isStopped ? host.manager.stop(id, { graceMs: 5000 }) : undefined;
+  await host.end(id);
+  await stopped;
+  return kept;
+}
+
+for (const isStopped of [false, true]) {
+  const how = isStopped ? "was stopped" : "has ended by itself";
+  Deno.test(`a job that ${how} leaves nothing in memory`, async () => {
+    await using host = await JobHost.open();
+    const kept: IsKept[] = [];
+    for (let index = 0; index < JOBS; index++) kept.push(...await ended(host, isStopped));
+    assert.deepEqual(host.clock.pendingMs, [], "timers of ended jobs are left");
+    // One that runs is kept: the test would see it.
+    const running = host.manager.active.get(await host.start());
+    assert(running, "a job that runs is active");
+    const isRunningKept = watchObjects([running]);
+    // The fake executor notes what it is given.
+    host.executor.submissions.length = 0;
+    await collectGarbage();
+    assert.equal(isRunningKept.every((isKept) => isKept()), true);
+    assert.equal(kept.filter((isKept) => isKept()).length, 0, "objects of ended jobs are kept");
+  });
+}
