@@ -138,6 +138,23 @@ export class Connection implements Disposable {
     return opening;
   }
 
+  /** Lets the server send no more than what is left of its window, at most 8 MiB; streams stay open. */
+  hold(): void {
+    if (this.#transport instanceof Transport) this.#transport.hold(true);
+  }
+
+  /**
+   * Ends what {@linkcode hold} has begun.
+   *
+   * @param goesOn Whether an open stream waits for it; else the next request tells the server.
+   */
+  release({ goesOn }: { goesOn: boolean }): void {
+    if (!(this.#transport instanceof Transport) || this.#isClosed) return;
+    this.#transport.hold(false);
+    // Any answer will do, also a refusal.
+    if (goesOn) this.call("Info", {}, { timeoutMs: CONNECT_TIMEOUT_MS }).catch(() => {});
+  }
+
   /** `HOST:PORT`, for messages. */
   get server(): string {
     return this.endpoint.address.text;

@@ -115,6 +115,14 @@ export class Transport implements CallTransport, Disposable {
     return stream;
   }
 
+  /**
+   * Lets the server send no more than what is left of its window, or all of it again. This runtime sends the
+   * new window only along with the next request.
+   */
+  hold(isHeld: boolean): void {
+    if (!this.#session.destroyed) this.#session.setLocalWindowSize(isHeld ? 0 : WINDOW_BYTES);
+  }
+
   #drop(): void {
     this.#isOpen = false;
     for (const onDropped of this.#openCalls) onDropped();

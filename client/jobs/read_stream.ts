@@ -30,42 +30,75 @@ export async function readConnection(
 ): Promise<void> {
   const { room, signal } = reading;
   const { serverCertificate } = connection;
-  if (serverCertificate !== undefined) {
-    const open = () => BulkConnection.open(connection.endpoint, serverCertificate);
-    if (await readByTwo(connection, reading, open)) return;
-  }
-  while (!await readStream(connection, reading)) {
+  let isRead = serverCertificate !== undefined && BulkConnection.isPossible
+    ? await readByTwo(
+      connection,
+      reading,
+      () => BulkConnection.open(connection.endpoint, serverCertificate),
+    )
+    : await readStream(connection, reading);
+  while (!isRead) {
     await unlessAborted(Promise.resolve(room?.()), signal);
+    isRead = await readStream(connection, reading);
   }
 }
 
+/** The first connection, and the second, as a stream needs them. */
+export type FirstConnection = Pick<Connection, "stream" | "server" | "hold" | "release">;
+export type SecondConnection = Pick<BulkConnection, "read"> & Disposable;
+
 /**
- * Reads what it can over the first connection and then over a second, which is made while the first
- * brings more: its handshake takes long beside a round trip.
+ * Reads over the first connection until a second has answered, and then over that. Both may bring the
+ * same bytes meanwhile, of which `onMessage` takes each once. A second stream that is refused, or breaks
+ * before it has answered, changes nothing.
  *
  * @returns Whether the stream was read to its end. The second connection does not tell how its answer
  * ended; an old server does not tell its last message.
  */
-async function readByTwo(
-  connection: Connection,
+export async function readByTwo(
+  connection: FirstConnection,
   reading: ConnectionReading,
-  open: () => Promise<BulkConnection | undefined>,
+  open: () => Promise<SecondConnection | undefined>,
 ): Promise<boolean> {
-  const { signal } = reading;
-  using takeOver = new TakeOver(open);
-  const onFirst = (message: StreamResponse__Output) => {
-    reading.onMessage(message);
-    takeOver.count(message.output.length);
-  };
-  const first = { ...reading, onMessage: onFirst, enough: takeOver.due };
-  if (await readStream(connection, first)) return true;
-  const second = await unlessAborted(takeOver.second(), signal);
+  const { room, signal } = reading;
+  using takeOver = new TakeOver(connection, open);
   let isRead = false;
-  const onSecond = (message: StreamResponse__Output) => {
-    reading.onMessage(message);
-    isRead = message.isLast;
+  const readSecond = async () => {
+    const second = await takeOver.second;
+    if (second === undefined) return;
+    await readBulk(second, {
+      ...reading,
+      onMessage: (message) => {
+        takeOver.complete();
+        if (!takeOver.isComplete) return;
+        reading.onMessage(message);
+        isRead = message.isLast;
+      },
+      // The answer itself is read also where the sink is full: the first stream is held for it.
+      room: room && (() => takeOver.isComplete ? room() : undefined),
+    });
+    takeOver.leave();
   };
-  if (second !== undefined) await readBulk(second, { ...reading, onMessage: onSecond });
+  const bySecond = readSecond();
+  bySecond.catch(() => {
+    // It is thrown below: only who has answered can fail, and for that the first stream ends.
+  });
+  const isWhole = await readStream(connection, {
+    ...reading,
+    onMessage: (message) => {
+      reading.onMessage(message);
+      takeOver.count(message.output.length);
+    },
+    // Where the sink is full the second connection is made, too: there, reading can pause.
+    room: room && (() => {
+      const waiting = room();
+      if (waiting !== undefined) takeOver.begin();
+      return takeOver.isUnderWay ? undefined : waiting;
+    }),
+    enough: takeOver.completed,
+  });
+  if (isWhole) return true;
+  await unlessAborted(bySecond, signal);
   signal?.throwIfAborted();
   // To ask again costs a call, and the job may be removed.
   return isRead;
@@ -73,7 +106,7 @@ async function readByTwo(
 
 /** Reads what it can over a second connection. */
 async function readBulk(
-  second: BulkConnection,
+  second: SecondConnection,
   { request, heartbeatSeconds, onMessage, room, signal }: ConnectionReading,
 ): Promise<void> {
   using timeout = new HeartbeatTimeout(heartbeatSeconds, signal);

@@ -93,6 +93,8 @@ export class FakeConnection {
   readonly inputs: FakeInputCall[] = [];
   readonly calls: string[] = [];
   isClosed = false;
+  /** What it was told about its window, in order. */
+  readonly holds: string[] = [];
   readonly #answer: Answer;
 
   constructor(answer: Answer = () => ({})) {
@@ -114,6 +116,14 @@ export class FakeConnection {
     const stream = new FakeStream(request);
     this.streams.push(stream);
     return stream;
+  }
+
+  hold(): void {
+    this.holds.push("held");
+  }
+
+  release({ goesOn }: { goesOn: boolean }): void {
+    this.holds.push(goesOn ? "goes on" : "released");
   }
 
   /** Itself, as what it stands in for. */

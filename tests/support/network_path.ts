@@ -5,12 +5,21 @@ export class NetworkPath implements Disposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #serverPort: number;
   readonly #bytesPerSecond: number;
+  readonly #mayPass: ((count: number) => Promise<void>) | undefined;
   readonly #connections = new Set<{ close(): void; isSilent: boolean }>();
 
-  /** @param bytesPerSecond How fast what the server sends goes through. */
-  constructor(serverPort: number, bytesPerSecond = Infinity) {
+  /**
+   * @param bytesPerSecond How fast what the server sends goes through.
+   * @param mayPass Waited for before a connection is passed on; the count is 1 for the first.
+   */
+  constructor(
+    serverPort: number,
+    bytesPerSecond = Infinity,
+    mayPass?: (count: number) => Promise<void>,
+  ) {
     this.#serverPort = serverPort;
     this.#bytesPerSecond = bytesPerSecond;
+    this.#mayPass = mayPass;
     void this.#accept();
   }
 
@@ -34,7 +43,9 @@ export class NetworkPath implements Disposable {
   }
 
   async #accept(): Promise<void> {
+    let count = 0;
     for await (const near of this.#listener) {
+      await this.#mayPass?.(++count);
       let far: Deno.TcpConn;
       try {
         far = await Deno.connect({ hostname: "127.0.0.1", port: this.#serverPort });

@@ -53,6 +53,11 @@ export class BulkConnection implements Disposable {
     this.#authority = authority;
   }
 
+  /** Whether this runtime has what it takes. Another one has other ways, and no need of this one. */
+  static get isPossible(): boolean {
+    return globalThis.Deno !== undefined;
+  }
+
   /**
    * Makes one, on which a request takes a round trip.
    *
@@ -65,8 +70,6 @@ export class BulkConnection implements Disposable {
     endpoint: Endpoint,
     certificate: Uint8Array,
   ): Promise<BulkConnection | undefined> {
-    // Another runtime has other ways, and no need of this one.
-    if (globalThis.Deno === undefined) return undefined;
     const opened = await connect(endpoint, certificate);
     return opened && new BulkConnection(opened, endpoint.address.text);
   }
