@@ -44,7 +44,11 @@ export function ask<Request, Answer>(
       timeoutMs,
       maxMessageBytes,
       listener: {
-        onMessage: (bytes) => answer = { value: responseDeserialize(bytes) },
+        onMessage: (bytes) => {
+          // A server that does not stop would keep this side busy for as long as the call may take.
+          if (answer !== undefined) throw new Error("there is more than one");
+          answer = { value: responseDeserialize(bytes) };
+        },
         onEnd: end,
       },
     });

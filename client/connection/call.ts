@@ -62,6 +62,8 @@ export class Call {
   #problem: string | undefined;
   /** What the server has said; it counts when all messages before it have been read. */
   #status: CallStatus | undefined;
+  /** Its data is no messages; nothing behind that is read. */
+  #hasBadData = false;
   #isOver = false;
 
   constructor(
@@ -138,18 +140,26 @@ export class Call {
   }
 
   #read(bytes: Uint8Array): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#hasBadData) return;
     try {
       this.#messages.take(bytes);
     } catch (error) {
-      // An error page of something that is no gRPC server looks like a message that is too long.
-      const isGrpc = this.#httpStatus === undefined || this.#httpStatus === 200;
-      this.#end(
-        isGrpc
-          ? { code: GrpcStatus.resourceExhausted, details: messageOf(error) }
-          : statusOfHttp(this.#httpStatus ?? 0),
-      );
+      this.#hasBadData = true;
+      const end = () => this.#endWithBadData(messageOf(error));
+      // This runtime may tell of the answer's head just behind the first data.
+      if (this.#httpStatus === undefined) setImmediate(end);
+      else end();
     }
+  }
+
+  /** An error page of something that is no gRPC server looks like a message that is too long. */
+  #endWithBadData(details: string): void {
+    const isGrpc = this.#httpStatus === undefined || this.#httpStatus === 200;
+    this.#end(
+      isGrpc
+        ? { code: GrpcStatus.resourceExhausted, details }
+        : statusOfHttp(this.#httpStatus ?? 0),
+    );
   }
 
   #take(message: Buffer): void {

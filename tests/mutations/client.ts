@@ -720,6 +720,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_call"],
   },
   {
+    name: "an error page whose head is told of late is a message",
+    file: "client/connection/call.ts",
+    from: "if (this.#httpStatus === undefined) setImmediate(end);\n      else end();",
+    to: "end();",
+    tests: ["client_call"],
+  },
+  {
     name: "a call waits longer than its deadline",
     file: "client/connection/call.ts",
     from: "      }, timeoutMs);",
@@ -760,6 +767,13 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "if (isDropped) return",
     to: "if (isDropped && errorCode === 1) return",
     tests: ["client_call", "client_call_status"],
+  },
+  {
+    name: "a question takes answers without end",
+    file: "client/connection/ask.ts",
+    from: "if (answer !== undefined) throw",
+    to: "if (answer === null) throw",
+    tests: ["client_call"],
   },
   {
     name: "a question that was cancelled before is asked",

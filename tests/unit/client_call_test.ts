@@ -165,6 +165,24 @@ Deno.test("call: an error page of another server is told by its HTTP status", ()
   ]);
 });
 
+Deno.test("call: an error page is told by its HTTP status also where its head is told of late", async () => {
+  const [page, grpc] = [new World(), new World()];
+  page.call();
+  page.stream.emit("data", Buffer.from("<html><body>Try"));
+  page.stream.emit("data", Buffer.from(" later</body>"));
+  page.stream.emit("response", { ":status": 503 });
+  grpc.call();
+  grpc.stream.emit("data", Buffer.from("<html>"));
+  grpc.stream.emit("response", { ":status": 200 });
+  await setImmediate();
+  assert.deepEqual(page.ends, [
+    { code: GrpcStatus.unavailable, details: "Received HTTP status code 503" },
+  ]);
+  assert.deepEqual(grpc.ends, [
+    { code: GrpcStatus.resourceExhausted, details: "a message is compressed" },
+  ]);
+});
+
 Deno.test("call: what the listener throws ends it", () => {
   const ends: CallStatus[] = [];
   const world = new World();
@@ -284,6 +302,12 @@ Deno.test("ask: the answer, and each other end as a status", async () => {
   silent.stream.emit("trailers", { "grpc-status": "0" });
   silent.stream.emit("end");
   await assert.rejects(unanswered, { code: GrpcStatus.internal, details: "No message received" });
+
+  const endless = new World();
+  const flooded = ask(endless, TEXT, "a question", options);
+  endless.answer("yes", "no", "yes");
+  await assert.rejects(flooded, { code: GrpcStatus.internal, details: /more than one/ });
+  assert.deepEqual(endless.stream.closes, [8], "a server that does not stop is left");
 
   const closed = {
     request() {
