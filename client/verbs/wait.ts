@@ -48,7 +48,7 @@ export const waitVerb: Verb = {
       "after",
       `
 Exits with 125 when a job cannot be waited for, its exit code is unknown, or it
-never ran.
+never ran. With --any an id that no job has ends the wait at once.
 
 Examples:
   worker-client wait a3c1e8b4-90f3-4c6a-ae2f-58d3f827b219 && echo done
@@ -73,6 +73,7 @@ Examples:
     );
     using notes = new QueueNotes(terminal);
     let first: number | undefined;
+    let hasUnknown = false;
     const statuses = await Promise.all(args.map(async (name) => {
       const status = await waitForNamed(call, name, {
         ...options,
@@ -82,6 +83,10 @@ Examples:
       });
       if (status === undefined) return undefined;
       waiting.delete(name);
+      if (any && status.isUnknown) {
+        hasUnknown = true;
+        enough.abort();
+      }
       if (any && first === undefined && status.hasEnded) {
         first = status.code;
         terminal.write(new TextEncoder().encode(`${name}\n`));
@@ -91,7 +96,7 @@ Examples:
     }));
     clearTimeout(timer);
     if (first !== undefined) return first;
-    const isLate = statuses.includes(undefined);
+    const isLate = !hasUnknown && statuses.includes(undefined);
     if (isLate) terminal.note(`${describeJobs([...waiting])} did not end in time`);
     return statuses.find((status) => status !== undefined && status !== 0) ??
       (isLate ? ExitStatus.timedOut : ExitStatus.ok);
@@ -106,16 +111,25 @@ interface NamedWait extends WaitOptions {
   readonly args: readonly string[];
 }
 
+/** What became of one of the jobs that a command line names. */
+interface NamedEnd {
+  /** Its exit code, or that of the failure. */
+  readonly code: number;
+  readonly hasEnded: boolean;
+  /** Whether there is no such job: a slip, which the end of another one would hide. */
+  readonly isUnknown: boolean;
+}
+
 /**
  * Waits for one of the jobs that a command line names; failures are noted.
  *
- * @returns Its exit code, or that of the failure; undefined where the signal ended the wait.
+ * @returns Undefined where the signal ended the wait.
  */
 async function waitForNamed(
   { servers, terminal }: VerbCall,
   name: string,
   { signal, notes, args, ...options }: NamedWait,
-): Promise<{ code: number; hasEnded: boolean } | undefined> {
+): Promise<NamedEnd | undefined> {
   const isOnly = args.length === 1;
   try {
     const { session, jobID } = await servers.ofJob(name);
@@ -126,12 +140,16 @@ async function waitForNamed(
       what: isOnly ? "" : `${name}: `,
       signal,
     });
-    return { code, hasEnded: true };
+    return { code, hasEnded: true, isUnknown: false };
   } catch (error) {
     if (signal.aborted) return undefined;
     if (!(error instanceof ClientError)) throw error;
     terminal.note(placedMessage(name, error));
-    return { code: ExitStatus.ownFailure, hasEnded: error instanceof NoExitCodeError };
+    return {
+      code: ExitStatus.ownFailure,
+      hasEnded: error instanceof NoExitCodeError,
+      isUnknown: error.exitStatus === ExitStatus.notFound,
+    };
   }
 }
 

@@ -558,11 +558,18 @@ testClient("wait: --any ends with the first that has ended, and says which", asy
     text: `${OTHER}\n`,
     notes: [],
   });
-  // One that is not there does not end the wait for the others.
-  server.script.Wait = [refusal(5, "No job"), exitedJob(0)];
+  // One that cannot be waited for does not end the wait for the others.
+  server.script.Wait = [refusal(7, "not yours"), exitedJob(0)];
   assert.deepEqual(await client("wait", "--any", ID, OTHER), {
     status: 0,
     text: `${OTHER}\n`,
+    notes: ["not yours"],
+  });
+  // A name that no job has is a slip: the other job may run for days.
+  server.script.Wait = [() => undefined, refusal(5, "No job")];
+  assert.deepEqual(await client("wait", "--any", ID, OTHER), {
+    status: 125,
+    text: "",
     notes: ["No job"],
   });
 });
