@@ -44,8 +44,13 @@ finish() { # STATUS
 # Creating it (O_EXCL) decides whether the job runs here, has run before, or was withdrawn.
 begin_launch_record() {
   set -C
-  printf '%4096s' '' >"$folder/launch" || exit "$failed_status"
+  printf '' >"$folder/launch" || exit "$failed_status"
   set +C
+  # A full disk takes an empty file: where there is none, it is certain that nothing has run.
+  printf '%4096s' '' >"$folder/launch" || {
+    rm -f "$folder/launch"
+    exit "$failed_status"
+  }
   exec 9<>"$folder/launch"
   printf 'launcher %s\nnode %s\n' "$$ $start_time $boot_id" "${SLURMD_NODENAME:-$(uname -n)}" >&9
   sync "$folder/launch"

@@ -107,6 +107,26 @@ test("a second run of a job, and one that was withdrawn, run nothing", async () 
   assert.equal(await Deno.readTextFile(witness), "once\n");
 });
 
+test("a job whose share is full on its node runs nothing, and leaves no record of a beginning", async () => {
+  for (const node of cluster.nodes) {
+    const witness = join(cluster.folder, `full-${node.name}`);
+    const job = await BatchJob.submit(cluster, {
+      command: ["/bin/sh", "-c", `echo ran >${witness}`],
+      flags: [`--nodelist=${node.name}`, "--hold"],
+    });
+    const { folder } = job;
+    // Its own mount, over the job's folder, which only this node has.
+    await node.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder]);
+    await node.run(["dd", "if=/dev/zero", `of=${folder}/fill`, "bs=4k", "count=1"]);
+    await job.release();
+    assert.equal(await job.left(), "FAILED 1:0");
+    const { stdout } = await node.run(["ls", folder]);
+    assert.equal(stdout, "engine.out\nfill\n");
+    await node.run(["umount", folder]);
+    await assert.rejects(Deno.stat(witness), Deno.errors.NotFound);
+  }
+});
+
 test("limits hold as they do without a cluster, where jobs run as root", async () => {
   const busy = "end=$(($(date +%s) + 3)); while [ $(date +%s) -lt $end ]; do :; done";
   const [half, small] = await Promise.all([

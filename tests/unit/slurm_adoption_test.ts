@@ -117,7 +117,8 @@ Deno.test("SlurmExecutor: a job whose folder was removed is lost, and what was n
   await Deno.remove(request.folder, { recursive: true });
   slurm.say(request.jobId, "FAILED");
   const ending = await slurm.inTime("the end", ended);
-  assert.equal(ending.kind, "never-ran");
+  assert(ending.kind === "never-ran");
+  assert.match(ending.reason, /FAILED; look whether node d1 can write to the shared folder/);
 });
 
 Deno.test("SlurmExecutor: a job that has removed its launch record is lost when Slurm has ended it, and runs no more", async () => {

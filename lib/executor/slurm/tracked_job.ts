@@ -367,8 +367,16 @@ function neverRanBecause(verdict: Negative): string {
     case "missing":
       return "Slurm has lost it before its command began; start it again";
     case "over":
-      return `Slurm ended it before its command began: ${stateOf(verdict.job)}`;
+      return `Slurm ended it before its command began: ${stateOf(verdict.job)}${
+        hintOf(verdict.job)
+      }`;
   }
+}
+
+/** Where the script has failed without a record, or was not started, the node mostly lacks the share. */
+function hintOf({ state, node }: QueuedJob): string {
+  if (state !== "FAILED" || node === "") return "";
+  return `; look whether node ${node} can write to the shared folder: it may not be mounted there, or be full`;
 }
 
 function lostBecause(verdict: Negative, record: NodeRecord | undefined): string {
