@@ -68,6 +68,18 @@ for (
   });
 }
 
+Deno.test("examineConfiguration: jobs that Slurm runs again by their exit status are named", () => {
+  for (const [value, count] of [["(null)", 0], ["7,9", 2]] as const) {
+    const configuration = parseConfiguration(
+      `${CONFIGURATION}RequeueExit             = ${value}\nRequeueExitHold         = ${value}\n`,
+    );
+    const found = examineConfiguration(configuration, { isRoot: true })
+      .filter(({ state }) => state === "warning");
+    assert.equal(found.length, count);
+    for (const { text } of found) assert.match(text, /^it is 7,9: .*stay in Slurm's queue/);
+  }
+});
+
 Deno.test("examineConfiguration: 0 for MinJobAge keeps records for ever, and root's jobs need no limits of Slurm's", () => {
   const ok = (from: string, to: string, isRoot: boolean) =>
     findingsOf(from, to, isRoot).every(({ state }) => state === "ok");

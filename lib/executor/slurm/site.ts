@@ -104,6 +104,7 @@ export function examineConfiguration(
     trackingFinding(configuration.get("ProctrackType") ?? "unknown"),
     isForUsers ? usersFinding(isRoot) : userFinding(configuration, isRoot),
     jobAgeFinding(configuration.get("MinJobAge") ?? ""),
+    ...requeueFindings(configuration),
     ...limitFindings(factsOf(configuration), isRoot && !isForUsers),
   ];
 }
@@ -173,6 +174,18 @@ function jobAgeFinding(text: string): SiteFinding {
     text: `it is ${text || "unknown"}: where a job is lost, nobody can say why; set at least ` +
       `${LEAST_JOB_AGE_SECONDS} (300 is Slurm's default) in slurm.conf`,
   };
+}
+
+/** Both parameters have exit statuses whose jobs go into the queue again, also where they were submitted with --no-requeue. */
+function requeueFindings(configuration: ReadonlyMap<string, string>): SiteFinding[] {
+  return ["RequeueExit", "RequeueExitHold"].flatMap((subject) => {
+    const statuses = configuration.get(subject) ?? "";
+    if (statuses === "" || statuses === "(null)") return [];
+    const text =
+      `it is ${statuses}: jobs that exit so are told as ended, and stay in Slurm's queue, where they ` +
+      "run nothing; take it out of slurm.conf, or cancel them now and then";
+    return [{ state: "warning", subject, text }];
+  });
 }
 
 function limitFindings(facts: SiteFacts, isRoot: boolean): SiteFinding[] {
