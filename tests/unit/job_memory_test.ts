@@ -1,16 +1,22 @@
 import { strict as assert } from "node:assert";
+import type { ActiveJob } from "../../lib/job/active_jobs.ts";
 import { collectGarbage, type IsKept, watchObjects } from "../support/garbage.ts";
 import { JobHost, requestOf } from "../support/job_host.ts";
 
 /** More than any table of the last ones could hold by chance, and quick. */
 const JOBS = 20;
 
+function activeJob(host: JobHost, id: string): ActiveJob {
+  const job = [...host.manager.active].find((active) => active.record.id === id);
+  assert(job, "a job that runs is active");
+  return job;
+}
+
 /** Starts a job, lets it end, and tells which of its objects are kept after that. */
 async function ended(host: JobHost, isStopped: boolean): Promise<IsKept[]> {
   const request = requestOf({ timeoutMs: 60_000 });
   const id = await host.start(request);
-  const job = host.manager.active.get(id);
-  assert(job, "a job that runs is active");
+  const job = activeJob(host, id);
   const kept = watchObjects([request, request.secrets.input, job, job.output]);
   const stopped = isStopped ? host.manager.stop(id, { graceMs: 5000 }) : undefined;
   await host.end(id);
@@ -26,8 +32,7 @@ for (const isStopped of [false, true]) {
     for (let index = 0; index < JOBS; index++) kept.push(...await ended(host, isStopped));
     assert.deepEqual(host.clock.pendingMs, [], "timers of ended jobs are left");
     // One that runs is kept: the test would see it.
-    const running = host.manager.active.get(await host.start());
-    assert(running, "a job that runs is active");
+    const running = activeJob(host, await host.start());
     const isRunningKept = watchObjects([running]);
     // The fake executor notes what it is given.
     host.executor.submissions.length = 0;
