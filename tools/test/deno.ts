@@ -32,6 +32,9 @@ export interface CommandOptions {
   readonly onOutput?: (text: string) => void;
 }
 
+/** sched(7), SCHED_IDLE: runs when nothing else would. Many processes of the lowest nice(1) add up. */
+const IDLE = "chrt --idle 0 ";
+
 /** Runs `deno ARGS` to its end. */
 export async function runDeno(
   args: readonly string[],
@@ -43,7 +46,7 @@ export async function runDeno(
   const ends = [limit, signal].filter((one) => one !== undefined);
   // One pipe for both keeps the order in which a command wrote.
   const child = new Deno.Command("/bin/sh", {
-    args: ["-c", `exec ${isPatient ? "nice -n 19 " : ""}"$0" "$@" 2>&1`, Deno.execPath(), ...args],
+    args: ["-c", `exec ${isPatient ? IDLE : ""}"$0" "$@" 2>&1`, Deno.execPath(), ...args],
     cwd,
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
