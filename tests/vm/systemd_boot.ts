@@ -4,5 +4,6 @@
  */
 import "./systemd_test.ts";
 import "./package_test.ts";
+import "./kill_test.ts";
 import "./adoption_test.ts";
 import "./stream_test.ts";
