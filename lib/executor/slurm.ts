@@ -519,7 +519,7 @@ export class SlurmExecutor implements Executor {
     const { jobId, command, folder, phase } = request;
     if (place === undefined) return await this.#adoptWithoutPlace(folder);
     const { nodeFolder, uid } = place;
-    const tracked = { ...request, ...place };
+    const tracked = { ...request, ...place, hasBegun: phase === "begun" };
     const track = (): Adoption => ({ kind: "tracked", ...this.#track(tracked) });
     const earlier = this.#tracked.get(jobId);
     if (earlier !== undefined) {

@@ -134,6 +134,19 @@ Deno.test("SlurmExecutor: a job that has removed its launch record is lost when 
   assert.equal(node.launch(), false);
 });
 
+Deno.test("SlurmExecutor: a later server does not tell of a job that ran, and whose launch record is gone, that it never did", async () => {
+  await using slurm = await FakeSlurm.open();
+  const { request } = await begun(slurm);
+  await Deno.remove(join(request.folder, "launch"));
+  slurm.say(request.jobId, "FAILED");
+  const executor = await slurm.restart();
+  const adoption = (await executor.adopt([slurm.adoption(request, "begun")])).get(request.jobId);
+  assert(adoption?.kind === "tracked");
+  const ending = await slurm.inTime("the end", adoption.ended);
+  assert(ending.kind === "lost");
+  assert.match(ending.reason, /launch record was removed/);
+});
+
 Deno.test("SlurmExecutor: jobs that run and whose share is away are not taken for lost", async () => {
   await using slurm = await FakeSlurm.open();
   using _log = new CapturedLog();

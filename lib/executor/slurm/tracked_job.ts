@@ -61,6 +61,8 @@ export interface TrackedRequest extends JobPlace {
   readonly folder: string;
   readonly command: Command;
   readonly settings: JobSettings;
+  /** Whether an earlier server has seen its command run. */
+  readonly hasBegun?: boolean;
 }
 
 /** What {@linkcode TrackedJob} works with. */
@@ -279,7 +281,8 @@ export class TrackedJob {
       this.#doubtedSinceMs = undefined;
       return;
     }
-    if (record === undefined && !this.#isBegun && verdict.kind !== "missing") {
+    const hasNone = record === undefined && !this.#isBegun && this.request.hasBegun !== true;
+    if (hasNone && verdict.kind !== "missing") {
       await this.withdraw(neverRanBecause(verdict));
       return;
     }
@@ -287,7 +290,7 @@ export class TrackedJob {
     // One answer may be that of a controller that has just lost what it knew, and is told again by its nodes.
     this.#doubtedSinceMs ??= newest.asOfMs;
     if (newest.asOfMs - this.#doubtedSinceMs < END_VISIBLE_MS) return;
-    if (record === undefined && await this.withdraw(neverRanBecause(verdict))) return;
+    if (hasNone && await this.withdraw(neverRanBecause(verdict))) return;
     // What came between the first look and now counts.
     const last = await this.#readRecord();
     // One that was removed is made anew, so that nothing runs the command again; where the share is away, it fails.
