@@ -1,7 +1,7 @@
 import { Argument, Command, CommanderError } from "commander";
 import config from "../deno.json" with { type: "json" };
 import { completionScript, type Shell, SHELLS } from "./command_line/completion.ts";
-import { fromHabits, hintOf } from "./command_line/habits.ts";
+import { fromHabits, hintOf, optionHintOf } from "./command_line/habits.ts";
 import { addContextCommand } from "./verbs/context.ts";
 import { ClientError, ClosedOutputError, messageOf } from "./errors.ts";
 import { ExitStatus } from "./exit_status.ts";
@@ -282,6 +282,15 @@ function describeUsage(error: CommanderError, verb: Verb | undefined): string {
     .replace(
       /^(unknown command '([\w-]+)').*/,
       (whole, problem, name) => `${problem}${hintOf(name) ?? whole.slice(problem.length)}`,
+    )
+    .replace(
+      /^unknown option '(-[^']*)'.*/,
+      (whole, option) => {
+        const instead = optionHintOf(verb?.name ?? "", option);
+        return instead === undefined
+          ? whole
+          : `there is no option ${option.split("=", 1)[0]}: ${instead}`;
+      },
     );
   const help = ["worker-client", ...(verb ? [verb.name] : []), "--help"].join(" ");
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}. See "${help}".`;

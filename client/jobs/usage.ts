@@ -36,18 +36,17 @@ export async function sampleUsage(
  */
 export async function measureUsage(
   session: Session,
-  { labels, intervalMs, signal }: {
+  { labels, intervalMs, ...options }: {
     labels: Readonly<Record<string, string>>;
     intervalMs: number;
-    signal?: AbortSignal;
-  },
+  } & Pick<ListOptions, "matches" | "signal">,
 ): Promise<Rated[]> {
-  let before = await sampleUsage(session, labels, { signal });
+  let before = await sampleUsage(session, labels, options);
   if (before.jobs.length === 0) return [];
   const deadlineMs = before.atMs + Math.max(intervalMs, MAX_NODE_WAIT_MS);
   for (;;) {
-    await pause(intervalMs, signal);
-    const after = await sampleUsage(session, labels, { signal });
+    await pause(intervalMs, options.signal);
+    const after = await sampleUsage(session, labels, options);
     const rated = ratesOf(before, after);
     if (!rated.some(isAwaited) || after.atMs + intervalMs > deadlineMs) return rated;
     before = withFirstCounts(before, after);

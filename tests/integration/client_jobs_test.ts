@@ -298,8 +298,9 @@ Deno.test("worker-client stats, doctor, version: say what is so", async () => {
   const [head = "", row = ""] = await lines(server, "stats");
   assert.match(head, /^ID +NAME +CPU +MEMORY +PEAK +READ\/s +WRITE\/s +PROCESSES +COMMAND$/);
   assert.match(row, /^[0-9a-f]{8} +busy +[\d.]+ %/);
-  const [text = ""] = await lines(server, "stats", "--json");
+  const [text = ""] = await lines(server, "stats", "--json", "busy");
   assert(JSON.parse(text).cpuPercent > 0, text);
+  assert.equal((await failure(server, "stats", "nope"))[0], 5);
   const doctor = await lines(server, "doctor");
   assert.deepEqual(doctor.map((line) => line.split(/ +/)[1]), [
     "identity",

@@ -424,6 +424,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["client_jobs"],
   },
   {
+    name: "an option of another tool is told by its whole text, value included",
+    file: "client/command_line/habits.ts",
+    from: 'const [name = ""] = option.split("=", 1);',
+    to: "const name = option;",
+    tests: ["client_habits"],
+  },
+  {
     name: "a lost job ends with its exit code field",
     file: "client/verbs/wait.ts",
     from: 'if (job.state === "JOB_STATE_LOST") {',

@@ -1,6 +1,6 @@
 /** What hands write that are used to other tools. */
 import { strict as assert } from "node:assert";
-import { fromHabits, hintOf } from "../../client/command_line/habits.ts";
+import { fromHabits, hintOf, optionHintOf } from "../../client/command_line/habits.ts";
 import { slipOf } from "../../client/command_line/slips.ts";
 import { runClient } from "../support/client_terminal.ts";
 
@@ -15,6 +15,9 @@ Deno.test("fromHabits: kill takes its signal as kill(1) does; other words stay a
     [["run", "tar", "-t"], ["run", "tar", "-t"]],
     [["run", "-i", "me.pem", "ls", "-it"], ["run", "-i", "me.pem", "ls", "-it"]],
     [["stop", "-it"], ["stop", "-it"]],
+    [["ps", "--status=running"], ["ps", "--state=running"]],
+    [["list", "--status", "lost", "-a"], ["list", "--state", "lost", "-a"]],
+    [["run", "x", "--status"], ["run", "x", "--status"]],
   ];
   for (const [args, read] of cases) assert.deepEqual(fromHabits(args), read);
 });
@@ -34,6 +37,23 @@ Deno.test("hintOf: every verb that it names exists", async () => {
   }
   assert.equal(hintOf("nonsense"), undefined);
   assert.equal(hintOf("toString"), undefined);
+});
+
+Deno.test("optionHintOf: options of other tools are answered with what to write here", async () => {
+  const cases: readonly (readonly [line: string[], status: number, note: string])[] = [
+    [["run", "-w", "/tmp", "pwd"], 125, "There is no option -w: write -C DIR."],
+    [["start", "--restart=always", "x"], 2, "There is no option --restart: a job runs once;"],
+    [["rm", "-f", "x"], 2, 'There is no option -f: write "stop JOB" first if it runs,'],
+    [["ps", "--filter", "status=running"], 2, "There is no option --filter: write --state STATE,"],
+    [["stream", "-n", "5", "x"], 2, "There is no option -n: write --tail N."],
+    [["stream", "--nonsense", "x"], 2, "Unknown option '--nonsense'."],
+  ];
+  for (const [line, status, note] of cases) {
+    const { status: actual, notes } = await runClient(line);
+    assert.equal(actual, status, line.join(" "));
+    assert.equal(notes[0]?.slice(0, note.length), note);
+  }
+  assert.equal(optionHintOf("stop", "-f"), undefined);
 });
 
 Deno.test("slipOf: what to write in place of a shell's words; nothing for a mere mistake", () => {
