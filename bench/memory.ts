@@ -1,11 +1,20 @@
 import { MAX_WINDOW_BYTES, RawConnection } from "../tests/support/raw_reader.ts";
 import type { TestServer } from "../tests/support/server.ts";
+import { BareServer } from "./bare_server_process.ts";
+import { residentBytes, settledBytes } from "./process_memory.ts";
 import { inFlight } from "./measure.ts";
 import type { Benchmark, Row } from "./benchmark.ts";
 import type { World } from "./world.ts";
 
 const JOBS = 1000;
+const SHORT_JOBS = 1000;
 const SLOW_READERS = 50;
+
+/** After those, code has been compiled and buffers have been made. */
+const WARM_UP_JOBS = 50;
+
+/** Starts under way at once. */
+const AT_ONCE = 16;
 const LOGS_MIB = [16, 1024];
 
 /** Readers that stop are looked at until the server has sent all that it will. */
@@ -14,25 +23,65 @@ const OBSERVED_MS = 4000;
 /** What the server takes for jobs, and for readers that are slow. */
 export const memory: Benchmark = {
   name: "memory",
-  measures: `The server's resident memory when it has begun, with ${JOBS} running jobs, and its ` +
-    `highest with ${SLOW_READERS} readers, each on a connection of its own, that stop reading logs ` +
+  measures:
+    `The server's resident memory (VmRSS) when it is idle after one job, beside a gRPC server on this ` +
+    `runtime that does nothing, after one call; after ${SHORT_JOBS} short jobs, ${AT_ONCE} at once, ` +
+    `beside itself after ${WARM_UP_JOBS}, each time when it does not change any more; with ` +
+    `${JOBS} running jobs, and its highest with ${SLOW_READERS} readers, each on a connection of its own, that stop reading logs ` +
     `of ${LOGS_MIB.join(" and ")} MiB.`,
 
   async run(world) {
-    return [...await runningJobs(world), ...await slowReaders(world)];
+    return [
+      ...await idle(world),
+      ...await shortJobs(world),
+      ...await runningJobs(world),
+      ...await slowReaders(world),
+    ];
   },
 };
+
+async function idle(world: World): Promise<Row[]> {
+  await using server = await world.server();
+  const client = server.client();
+  await client.wait(await client.start("true"));
+  await using bare = await BareServer.start(await world.bareServer());
+  await bare.call();
+  const [ours, least] = [await settledBytes(server.pid), await settledBytes(bare.pid)];
+  return [{
+    what: "server's memory, idle",
+    unit: "MB",
+    ours: [ours / 1e6],
+    alternative: { name: "a gRPC server that does nothing", values: [least / 1e6] },
+    target: { text: "at most 1.2 of it", isMet: (mine, other) => mine <= 1.2 * other },
+  }];
+}
+
+async function shortJobs(world: World): Promise<Row[]> {
+  await using server = await world.server();
+  const client = server.client();
+  const runOne = async () => await client.wait(await client.start("true"));
+  await inFlight({ count: WARM_UP_JOBS, atOnce: AT_ONCE }, runOne);
+  const before = await settledBytes(server.pid);
+  await inFlight({ count: SHORT_JOBS, atOnce: AT_ONCE }, runOne);
+  const after = await settledBytes(server.pid);
+  return [{
+    what: `server's memory, after ${SHORT_JOBS} short jobs`,
+    unit: "MB",
+    ours: [after / 1e6],
+    alternative: { name: `itself, after ${WARM_UP_JOBS}`, values: [before / 1e6] },
+    target: { text: "at most 1.2 of it", isMet: (mine, other) => mine <= 1.2 * other },
+  }];
+}
 
 async function runningJobs(world: World): Promise<Row[]> {
   await using server = await world.server();
   const client = server.client();
   await client.wait(await client.start("true"));
-  const before = (await server.resources()).residentBytes;
+  const before = await residentBytes(server.pid);
   const start = () => client.start("sleep", "1000");
-  await inFlight({ count: JOBS, atOnce: 16 }, start);
-  const after = (await server.resources()).residentBytes;
+  await inFlight({ count: JOBS, atOnce: AT_ONCE }, start);
+  const after = await residentBytes(server.pid);
   return [
-    { what: "server's memory, idle", unit: "MB", ours: [before / 1e6] },
     { what: `server's memory, ${JOBS} running jobs`, unit: "MB", ours: [after / 1e6] },
     { what: "memory of each job", unit: "KB", ours: [(after - before) / 1e3 / JOBS] },
   ];
@@ -67,7 +116,7 @@ async function peakBytes(server: TestServer): Promise<number> {
   const endMs = performance.now() + OBSERVED_MS;
   let peak = 0;
   while (performance.now() < endMs) {
-    peak = Math.max(peak, (await server.resources()).residentBytes);
+    peak = Math.max(peak, await residentBytes(server.pid));
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return peak;

@@ -1,7 +1,9 @@
 /** What benchmarks are run with: compiled binaries, OpenSSH, and the runtime's own floor. */
+import { stop as stopBundler } from "esbuild";
 import { join, parse } from "node:path";
 import { BIN_DIR } from "../tests/support/binaries.ts";
 import { type ServerOptions, TestServer } from "../tests/support/server.ts";
+import { bundleFile } from "../tools/build/bundle.ts";
 import { compileProgram } from "../tools/build/compile.ts";
 import { findRuntime, realSources } from "../tools/build/denort.ts";
 import { targetOf } from "../tools/build/targets.ts";
@@ -22,6 +24,7 @@ export class World implements AsyncDisposable {
   #ssh: Promise<SshHost> | undefined;
   #floor: Promise<string> | undefined;
   #bareCall: Promise<string> | undefined;
+  #bareServer: Promise<string> | undefined;
 
   private constructor(folder: string, report: (line: string) => void, isShort: boolean) {
     this.folder = folder;
@@ -62,6 +65,11 @@ export class World implements AsyncDisposable {
     return this.#bareCall ??= this.#compile(join(import.meta.dirname ?? ".", "bare_call.ts"));
   }
 
+  /** `bench/bare_server.ts`, compiled: what a gRPC server costs on this runtime with nothing of ours. */
+  bareServer(): Promise<string> {
+    return this.#bareServer ??= this.#compileBareServer();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await (await this.#ssh)?.[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });
@@ -73,12 +81,20 @@ export class World implements AsyncDisposable {
     return await this.#compile(code);
   }
 
+  async #compileBareServer(): Promise<string> {
+    const code = join(this.folder, "bare_server.js");
+    await Deno.writeTextFile(code, (await bundleFile("bench/bare_server.ts")).code);
+    await stopBundler();
+    return await this.#compile(code);
+  }
+
   async #compile(code: string): Promise<string> {
     const runtime = await findRuntime(
       realSources(BUILD_DIR, targetOf(Deno.build.target), () => {}),
     );
     const out = join(this.folder, parse(code).name);
-    await compileProgram(code, { out, flags: ["--allow-net", "--allow-read"], runtime });
+    const flags = ["--allow-net", "--allow-read", "--ignore-env"];
+    await compileProgram(code, { out, flags, runtime });
     return out;
   }
 }

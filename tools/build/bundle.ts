@@ -1,5 +1,5 @@
 /** Makes one file of each program and all that it imports. */
-import { build, type Metafile } from "esbuild";
+import { build, type BuildOptions, type Metafile } from "esbuild";
 import { resolve } from "node:path";
 import { embeddedProtos } from "./embedded_protos.ts";
 import type { BinaryName } from "./permissions.ts";
@@ -24,14 +24,33 @@ export interface Bundle {
 }
 
 /**
- * Bundles a program.
+ * Bundles one of our programs.
  *
  * @param logDir The log directory that is fixed in it.
  */
-export async function bundleProgram(name: BinaryName, logDir: string): Promise<Bundle> {
+export function bundleProgram(name: BinaryName, logDir: string): Promise<Bundle> {
+  return bundleFile(ENTRY_POINTS[name], {
+    define: {
+      BUILD_LOG_DIR: JSON.stringify(logDir),
+      // Nothing lies beside a bundle; what packages would read from there the plugin gives them.
+      __dirname: '""',
+    },
+    plugins: name === "worker-client" ? [] : [embeddedProtos(ROOT)],
+  });
+}
+
+/**
+ * Bundles a program.
+ *
+ * @param entryPoint Its file, as from the repository's folder.
+ */
+export async function bundleFile(
+  entryPoint: string,
+  options: Pick<BuildOptions, "define" | "plugins"> = {},
+): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: [ENTRY_POINTS[name]],
+    entryPoints: [entryPoint],
     bundle: true,
     write: false,
     metafile: true,
@@ -39,13 +58,8 @@ export async function bundleProgram(name: BinaryName, logDir: string): Promise<B
     platform: "node",
     target: "esnext",
     banner: { js: BANNER },
-    define: {
-      BUILD_LOG_DIR: JSON.stringify(logDir),
-      // Nothing lies beside a bundle; what packages would read from there the plugin gives them.
-      __dirname: '""',
-    },
-    plugins: name === "worker-client" ? [] : [embeddedProtos(ROOT)],
     logLevel: "warning",
+    ...options,
   });
   return { code: outputFiles[0]?.text ?? "", packages: packagesIn(metafile) };
 }
