@@ -1,5 +1,6 @@
 /** Answers to a sender of input, at the pace at which it takes them. */
 import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { Http2Session } from "node:http2";
 import { type InputResponse, jobService } from "../../proto/contract.ts";
 import { http2StreamOf, writeFramed } from "./internals.ts";
 import { StreamPace } from "./pacing.ts";
@@ -14,6 +15,9 @@ const PREFIX_BYTES = 5;
  */
 const WINDOW_BYTES = 1024 ** 2;
 
+/** Connections that have such windows. */
+const widened = new WeakSet<Http2Session>();
+
 /** The answers of one call. */
 export class InputAnswers<Request> implements Answers, Disposable {
   readonly #call: ServerDuplexStream<Request, InputResponse>;
@@ -24,9 +28,7 @@ export class InputAnswers<Request> implements Answers, Disposable {
     this.#call = call;
     const stream = http2StreamOf(call);
     this.#pace = new StreamPace(stream);
-    // For the connection, and for each of its streams.
-    stream.session?.setLocalWindowSize(WINDOW_BYTES);
-    stream.session?.settings({ initialWindowSize: WINDOW_BYTES });
+    if (stream.session !== undefined) widen(stream.session);
   }
 
   get hasRoom(): boolean {
@@ -48,4 +50,13 @@ export class InputAnswers<Request> implements Answers, Disposable {
   [Symbol.dispose](): void {
     this.#pace[Symbol.dispose]();
   }
+}
+
+/** Once for each connection: the runtime refuses settings while ten are not acknowledged, and the call fails. */
+function widen(session: Http2Session): void {
+  if (widened.has(session)) return;
+  widened.add(session);
+  // For the connection, and for each of its streams.
+  session.setLocalWindowSize(WINDOW_BYTES);
+  session.settings({ initialWindowSize: WINDOW_BYTES });
 }

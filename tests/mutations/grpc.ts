@@ -529,6 +529,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["audit"],
   },
   {
+    name: "each input of a connection changes its settings, until they are refused",
+    file: "lib/grpc/input_answers.ts",
+    from: "  widened.add(session);\n",
+    to: "",
+    tests: ["input_answers"],
+  },
+  {
     name: "a deadline that is over is told as a cancellation",
     file: "lib/grpc/internals.ts",
     from: "    onStatus(outcome.code ?? status.UNKNOWN);\n",
