@@ -287,6 +287,7 @@ Deno.test("SlurmExecutor: what waits is kept for the server alone, and what is f
   const ending = await slurm.inTime("the end", ended);
   assert(ending.kind === "never-ran");
   assert.match(ending.reason, /gone from the job's folder/);
+  await slurm.until("nothing to be kept", async () => !await isKept(request));
   assert.equal(tries(slurm), 1);
 });
 
