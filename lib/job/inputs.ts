@@ -71,14 +71,7 @@ export class Inputs {
         `Cannot send input to job ${id}: it was not started with an open standard input (start --open-stdin, run -i)`,
       );
     }
-    await this.#whenFree(id, options);
-    const turn: Turn = {
-      options,
-      heardAtMs: this.#clock.nowMs(),
-      over: new AbortController(),
-      gone: Promise.withResolvers(),
-    };
-    this.#turns.set(id, turn);
+    const turn = await this.#takeTurn(id, options);
     try {
       const isActive = this.#active.get(id)?.isOver === false;
       const rings = isActive && !this.#rung.has(id);
@@ -119,7 +112,9 @@ export class Inputs {
     }
   }
 
-  async #whenFree(id: string, { caller, sender, signal }: SenderOptions): Promise<void> {
+  /** Waits until nobody else sends, and takes the place before another call that waited can. */
+  async #takeTurn(id: string, options: SenderOptions): Promise<Turn> {
+    const { caller, sender, signal } = options;
     for (let turn = this.#turns.get(id); turn !== undefined; turn = this.#turns.get(id)) {
       const isSame = turn.options.caller === caller && turn.options.sender === sender &&
         sender !== "";
@@ -135,6 +130,14 @@ export class Inputs {
       );
       await unlessAborted(turn.gone.promise, signal);
     }
+    const turn: Turn = {
+      options,
+      heardAtMs: this.#clock.nowMs(),
+      over: new AbortController(),
+      gone: Promise.withResolvers(),
+    };
+    this.#turns.set(id, turn);
+    return turn;
   }
 
   #leave(id: string, turn: Turn): void {

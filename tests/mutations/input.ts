@@ -66,6 +66,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["input_queue"],
   },
   {
+    name: "senders that come at the same moment send beside each other",
+    file: "lib/job/inputs.ts",
+    from: "    const turn: Turn = {\n",
+    to: "    await Promise.resolve();\n    const turn: Turn = {\n",
+    tests: ["job_inputs"],
+  },
+  {
     name: "somebody else goes on in a sender's place",
     file: "lib/job/inputs.ts",
     from: "turn.options.caller === caller && ",

@@ -37,6 +37,18 @@ Deno.test("input: one sender at a time; the same one takes its own place, anothe
   assert(!again.over.aborted);
 });
 
+Deno.test("input: of senders that come at the same moment one has its turn", async () => {
+  await using place = await hostWithJob();
+  const { enter } = place;
+  const senders = ["one", "two", "three"];
+  const results = await Promise.allSettled(senders.map((sender) => enter(sender)));
+  const entered = results.flatMap((each) => each.status === "fulfilled" ? [each.value] : []);
+  assert.equal(entered.length, 1);
+  entered[0]?.[Symbol.dispose]();
+  using next = await enter("four");
+  assert(!next.over.aborted);
+});
+
 Deno.test("input: a sender without a key is nobody's earlier one; after its end the next one may send", async () => {
   await using place = await hostWithJob();
   const { enter } = place;
