@@ -404,7 +404,8 @@ Deno.test("sendOutput: an abort before the beginning sends nothing of a real log
 Deno.test("sendOutput: an error of the reading is its error, also while the reader stalls", async () => {
   const failing = {
     async *read(): AsyncGenerator<Chunk> {
-      yield chunk(0, "one");
+      // Nothing is read ahead behind a short one.
+      yield chunk(0, "x".repeat(CHUNK_BYTES));
       throw new Deno.errors.NotFound("gone");
     },
   };
