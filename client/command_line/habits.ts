@@ -82,8 +82,8 @@ const LIST_NAMES: ReadonlySet<string> = new Set(["list", "ls", "ps"]);
 const TERMINAL_FLAGS: ReadonlySet<string> = new Set(["-it", "-ti", "-t", "--tty"]);
 
 /**
- * Reads `kill -9 JOB` as kill(1) does, and `ps --status` as others have it, and refuses what would be read as something else: `start -it`
- * would have an identity in the file `t`.
+ * Reads `kill -9 JOB` as kill(1) does, and `ps --status` as others have it, and refuses what would be read as
+ * something else: `start -it` would have an identity in the file `t`.
  *
  * @throws {ClientError} With what to write instead.
  */
