@@ -92,6 +92,12 @@ const LOOKUP_TIMEOUT_MS = 10_000;
 /** How long a listener may take to answer an order. */
 const ORDER_TIMEOUT_MS = 10_000;
 
+/**
+ * It is woken so often until then: a shell misses a signal that comes right before it waits for one (another one has
+ * just been dealt with). An order that it has carried out it does not carry out again.
+ */
+const WAKE_AGAIN_MS = 4_000;
+
 /** How often its answer is looked for. */
 const ORDER_LOOK_MS = 50;
 
@@ -594,9 +600,14 @@ export class SlurmExecutor implements Executor {
   async #tell(request: TrackedRequest, what: Order): Promise<OrderAnswer | undefined> {
     const { jobId, folder, nodeFolder } = request;
     const number = await writeOrder(folder, what);
-    await this.#wakeListener(request, "USR1");
-    const untilMs = this.#clock.nowMs() + ORDER_TIMEOUT_MS;
-    while (this.#clock.nowMs() < untilMs && this.#tracked.has(jobId)) {
+    const beginMs = this.#clock.nowMs();
+    for (let wakes = 0; this.#tracked.has(jobId);) {
+      const passedMs = this.#clock.nowMs() - beginMs;
+      if (passedMs >= ORDER_TIMEOUT_MS) break;
+      if (passedMs >= wakes * WAKE_AGAIN_MS) {
+        wakes++;
+        await this.#wakeListener(request, "USR1");
+      }
       const answered = await answerTo(nodeFolder, number);
       if (answered !== undefined) return answered;
       await new Promise<void>((resolve) => this.#clock.after(ORDER_LOOK_MS, resolve));

@@ -38,10 +38,13 @@ listen() {
   [ "$timeout_ms" = 0 ] || set_timer timeout "$timeout_ms"
   status=1
   while :; do
-    wait "$launcher"
-    # A shell forgets a child that it has told the end of.
-    result=$?
-    [ "$result" = 127 ] || status=$result
+    # What has come since the last look does not end the wait.
+    [ -n "$woken$cancelled$due$watched$disturbed" ] || {
+      wait "$launcher"
+      # A shell forgets a child that it has told the end of.
+      result=$?
+      [ "$result" = 127 ] || status=$result
+    }
     [ -n "$woken$cancelled$due$watched$disturbed" ] || break
     obey
   done

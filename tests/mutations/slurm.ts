@@ -228,6 +228,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["slurm_users"],
   },
   {
+    name: "a listener that has missed a signal is not woken again",
+    file: "lib/executor/slurm.ts",
+    from: "wakes * WAKE_AGAIN_MS",
+    to: "wakes * ORDER_TIMEOUT_MS",
+    tests: ["slurm_stop"],
+  },
+  {
     name: "a node's file may have other names",
     file: "lib/executor/slurm/node_file.ts",
     from: "requireOneName(status);",

@@ -53,6 +53,19 @@ Deno.test("SlurmExecutor: a launcher is not woken before its first line, since i
   assert.equal(ending.reason, "it was stopped before its command began");
 });
 
+Deno.test("SlurmExecutor: a listener that has missed a signal is woken again for the same order", async () => {
+  await using slurm = await FakeSlurm.open();
+  const { request, ended, node } = await begun(slurm);
+  const killAtMs = slurm.clock.nowMs() + 60_000;
+  const stopped = slurm.executor.stop(request, { signal: "TERM", killAtMs });
+  await slurm.until("the second signal", () => slurm.callsOf("scancel").length === 2);
+  assert.match(node.answer() ?? "", /^1 stop TERM/);
+  await slurm.inTime("the stop", stopped);
+  assert.equal(slurm.callsOf("scancel").length, 2);
+  node.end(143, "Terminated\n");
+  await slurm.inTime("the end", ended);
+});
+
 Deno.test("SlurmExecutor: an order is repeated until the listener answers, and SIGKILL until the job has ended", async () => {
   await using slurm = await FakeSlurm.open();
   using _log = new CapturedLog();

@@ -13,6 +13,9 @@ import { PROGRAM_PATH } from "../../../lib/shim/shell.ts";
 import { until } from "../wait.ts";
 import type { Cluster } from "./cluster.ts";
 
+/** How often the listener is woken until it answers. */
+const WAKE_AGAIN_MS = 4_000;
+
 /** What a job of a test is; the rest is as by default. */
 export interface BatchJobOptions {
   readonly command: readonly string[];
@@ -148,11 +151,17 @@ export class BatchJob {
     });
   }
 
-  /** Gives an order, wakes the listener, and waits for its answer. */
+  /** Gives an order, wakes the listener, again as the server does, and waits for its answer. */
   async order(what: Order): Promise<OrderAnswer> {
     const number = await order(this.folder, what);
-    await this.#cluster.run(["scancel", "--full", "--signal=USR1", this.number]);
-    return await until("an answer to the order", () => answerTo(this.folder, number));
+    let wakeAtMs = 0;
+    return await until("an answer to the order", async () => {
+      if (Date.now() >= wakeAtMs) {
+        await this.#cluster.run(["scancel", "--full", "--signal=USR1", this.number]);
+        wakeAtMs = Date.now() + WAKE_AGAIN_MS;
+      }
+      return await answerTo(this.folder, number);
+    });
   }
 }
 
