@@ -196,8 +196,9 @@ guestTest(
     let jobId: string;
     {
       using client = await connect();
+      // A shell that has just forked hears the signal of its child, too, which shares its memory until exec.
       jobId = await client.shell(
-        "trap 'echo told; exit 4' TERM; echo ready; while :; do sleep 0.1; done",
+        "trap 'trap : TERM; echo told; exit 4' TERM; echo ready; while :; do sleep 0.1; done",
       );
       await client.untilOutput(jobId, /ready/);
     }
