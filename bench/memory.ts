@@ -1,7 +1,8 @@
 import { MAX_WINDOW_BYTES, RawConnection } from "../tests/support/raw_reader.ts";
 import type { TestServer } from "../tests/support/server.ts";
 import { BareServer } from "./bare_server_process.ts";
-import { residentBytes, settledBytes } from "./process_memory.ts";
+import { residentBytes } from "../tests/support/process_memory.ts";
+import { settledBytes } from "./process_memory.ts";
 import { inFlight } from "./measure.ts";
 import type { Benchmark, Row } from "./benchmark.ts";
 import type { World } from "./world.ts";

@@ -1,4 +1,5 @@
 /** How much of a core processes use. */
+import { childrenOf } from "../tests/support/system_calls.ts";
 
 /** Clock ticks a second in /proc/PID/stat: the kernel's constant for programs (USER_HZ). */
 const TICKS_PER_SECOND = 100;
@@ -24,8 +25,7 @@ export async function cpuPercentOfAll(
 
 /** The children of a process, and theirs. */
 export async function processesBelow(pid: number): Promise<number[]> {
-  const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
-  const pids = children.split(" ").filter((word) => word !== "").map(Number);
+  const pids = await childrenOf(pid);
   return [...pids, ...(await Promise.all(pids.map(processesBelow))).flat()];
 }
 

@@ -1,4 +1,5 @@
-/** How much memory a process has. */
+/** How much memory a process has when it has come to rest. */
+import { residentBytes } from "../tests/support/process_memory.ts";
 
 /** Memory that changes by less than this is taken for unchanged. */
 const STEADY_BYTES = 1e6;
@@ -11,13 +12,7 @@ const LONGEST_MS = 40_000;
 
 const LOOK_MS = 250;
 
-/** The resident memory of a process (VmRSS), in bytes. */
-export async function residentBytes(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
-}
-
-/** The same, when it has not changed for some time. */
+/** The resident memory of a process in bytes, when it has not changed for some time. */
 export async function settledBytes(pid: number): Promise<number> {
   const beginMs = performance.now();
   let steady = { bytes: await residentBytes(pid), sinceMs: beginMs };

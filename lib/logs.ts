@@ -310,7 +310,7 @@ export class OutputLog {
   #sizeAtOnce(): number | undefined {
     if (this.#news === "polling") return undefined;
     try {
-      return statRegularSync(this.#path).size;
+      return this.#stat().size;
     } catch {
       return undefined;
     }

@@ -4,6 +4,7 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { BIN_DIR, LOG_DIR } from "./binaries.ts";
 import { TestClient } from "./client.ts";
+import { residentBytes } from "./process_memory.ts";
 import { type Pki, testPki } from "./pki.ts";
 import { run } from "./run.ts";
 import { until } from "./wait.ts";
@@ -197,9 +198,7 @@ export class TestServer implements AsyncDisposable {
   async resources(): Promise<{ descriptors: number; residentBytes: number }> {
     let descriptors = 0;
     for await (const _ of Deno.readDir(`/proc/${this.pid}/fd`)) descriptors++;
-    const status = await Deno.readTextFile(`/proc/${this.pid}/status`);
-    const kibibytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]);
-    return { descriptors, residentBytes: kibibytes * 1024 };
+    return { descriptors, residentBytes: await residentBytes(this.pid) };
   }
 
   /** Ends the server, every job that is left, and every folder and group that was made. */
