@@ -294,7 +294,7 @@ Deno.test("worker-client: names and short ids stand for jobs, with every verb", 
 Deno.test("worker-client stats, doctor, version: say what is so", async () => {
   await using server = await TestServer.start();
   assert.equal((await lines(server, "stats")).length, 1);
-  await lines(server, "start", "--name", "busy", "sh", "-c", "while :; do :; done");
+  await lines(server, "start", "--name", "busy", "--cpu", "20%", "sh", "-c", "while :; do :; done");
   const [head = "", row = ""] = await lines(server, "stats");
   assert.match(head, /^ID +NAME +CPU +MEMORY +PEAK +READ\/s +WRITE\/s +PROCESSES +COMMAND$/);
   assert.match(row, /^[0-9a-f]{8} +busy +[\d.]+ %/);
@@ -328,7 +328,7 @@ Deno.test("worker-client stats, doctor, version: say what is so", async () => {
 
 Deno.test("worker-client top: shows jobs on the alternate screen, and restores the terminal", async () => {
   await using server = await TestServer.start();
-  await lines(server, "start", "--name", "busy", "sh", "-c", "while :; do :; done");
+  await lines(server, "start", "--name", "busy", "--cpu", "20%", "sh", "-c", "while :; do :; done");
   for (const end of ["q", "\x03"]) {
     // script(1) gives it a terminal; without exec its shell would die of the Ctrl-C as well.
     const child = new Deno.Command("script", {
