@@ -91,8 +91,10 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
   const call: Call = { exitStatus: ExitStatus.ok, verb: undefined };
   try {
     const program = createProgram({ call, terminal, verbs: namedVerbs(args) });
-    call.verb = VERBS.find(({ name }) => name === args[0]);
-    const words = withoutUnknownHelp(fromHabits(args), program);
+    const at = verbAt(args, program);
+    call.verb = VERBS.find(({ name }) => name === args[at]);
+    const read = [...args.slice(0, at), ...fromHabits(args.slice(at))];
+    const words = withoutUnknownHelp(read, program);
     await program.parseAsync(words, { from: "user" });
     return call.exitStatus;
   } catch (error) {
@@ -117,6 +119,18 @@ function namedVerbs(args: readonly string[]): readonly Verb[] {
     [name, ...aliases].some((word) => words.includes(word))
   );
   return named.length > 0 ? named : VERBS;
+}
+
+/** Where the verb stands: behind the options that all verbs have. */
+function verbAt(args: readonly string[], { options }: Command): number {
+  let at = 0;
+  for (let word = args[at]; word?.startsWith("-"); word = args[at]) {
+    const hasValue = options.some((option) =>
+      option.required && [option.short, option.long].includes(word)
+    );
+    at += hasValue ? 2 : 1;
+  }
+  return at;
 }
 
 /** For the help of an unknown command commander would print the general help, without an error. */

@@ -30,6 +30,21 @@ Deno.test("fromHabits: a terminal is refused, not read as an identity in the fil
   assert.equal((await runClient(["run", "-it", "sh"])).status, 125);
 });
 
+Deno.test("fromHabits: habits are read behind the options of all verbs, too", async () => {
+  for (const text of ["-i me.pem", "--identity=me.pem", "-i kill --server a:1"]) {
+    const said = async (...words: string[]) => {
+      const { status, notes } = await runClient([...text.split(" "), ...words]);
+      return [status, notes.join("\n")] as const;
+    };
+    const [status, refusal] = await said("run", "-it", "sh");
+    assert.equal(status, 125, text);
+    assert.match(refusal, /jobs have no terminal/);
+    // What is wrong then is the state, and the identity.
+    assert.match((await said("ps", "--status", "x"))[1], /--state/);
+    assert.match((await said("kill", "-9", "web"))[1], /Cannot read (me\.pem|kill)/);
+  }
+});
+
 Deno.test("hintOf: every verb that it names exists", async () => {
   for (const name of ["pause", "describe", "tail", "restart", "get", "submit", "info", "log"]) {
     const verb = /Did you mean (\w+)/.exec(hintOf(name) ?? "")?.[1];
