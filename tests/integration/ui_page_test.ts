@@ -403,6 +403,8 @@ testUnless(reason, {
   fn: () =>
     browse({}, async ({ server, page }) => {
       await page.getByText("There are no jobs yet.").waitFor();
+      // Who may start jobs is known a little later.
+      await page.getByRole("link", { name: "Start a job" }).waitFor();
       await page.keyboard.press("n");
       await page.getByLabel("Command", { exact: true }).waitFor();
       await until("the focus", () =>

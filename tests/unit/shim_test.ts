@@ -73,8 +73,11 @@ Deno.test("alive.sh: prints the processes that are alive with their own start ti
 });
 
 Deno.test("alive.sh: a process that has ended is not alive, also before its parent has waited for it", async () => {
-  // The shell becomes sleep(1), which never waits for the child that the shell had.
-  const script = "/bin/sleep 0 & echo $!; exec /bin/sleep 1000";
+  // The shell becomes sleep(1), which never waits for the child that the shell had. That one ends behind it: else
+  // the shell may wait for it.
+  const script =
+    '(while read -r name </proc/$$/comm && [ "$name" != sleep ]; do :; done) & echo $!; ' +
+    "exec /bin/sleep 1000";
   const parent = new Deno.Command("/bin/sh", { args: ["-c", script], stdout: "piped" }).spawn();
   try {
     const reader = parent.stdout.getReader();

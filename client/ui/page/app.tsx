@@ -1,5 +1,5 @@
 /** The page: its head, the view that the address names, and keys. */
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { KeysDialog } from "./dialog.tsx";
 import { JobsView } from "./jobs_view.tsx";
 import { JobView } from "./job_view.tsx";
@@ -79,7 +79,8 @@ interface KeyContext {
 
 /** Keys that do not belong to what has the focus. */
 function useKeys(route: Route, context: KeyContext): void {
-  useEffect(() => {
+  // With the same paint that shows what they do.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (document.querySelector("dialog[open]") !== null) return;
