@@ -1,7 +1,14 @@
 /**
- * Reports what no interceptor sees: refused handshakes, storms of resets, calls of unknown methods.
+ * Reports what no interceptor sees: refused handshakes, storms of resets, calls of unknown methods,
+ * calls that are taken back at once.
  */
-import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type {
+  Http2SecureServer,
+  Http2Session,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { AccessObserver } from "../access/events.ts";
@@ -48,34 +55,65 @@ function addressOf({ remoteAddress, remotePort }: Addressed): string {
 /** Content types that grpc-js takes begin so; it answers others by the HTTP status 415. */
 const CONTENT_TYPE = "application/grpc";
 
+interface CallReporting {
+  readonly peers: Pick<PeerWatch, "identify">;
+  readonly report: AccessObserver;
+}
+
 /**
  * Reports calls that grpc-js answers by itself: of methods that do not exist, and requests that are
  * not gRPC.
  */
 export function reportUnknownMethods(
   server: Pick<Http2SecureServer, "on">,
-  { peers, report }: { peers: Pick<PeerWatch, "identify">; report: AccessObserver },
+  reporting: CallReporting,
 ): void {
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     const path = String(headers[":path"] ?? "");
     const isGrpc = headers["content-type"]?.startsWith(CONTENT_TYPE) === true;
     if (isGrpc && isMethod(path)) return;
-    const beganAtMs = performance.now();
-    const { caller } = peers.identify(stream.session) ?? UNAUTHENTICATED;
-    const peer = addressOf(socketOf(stream.session) ?? {});
-    // When grpc-js has answered.
-    queueMicrotask(() =>
-      report({
-        kind: "call-ended",
-        path,
-        caller,
-        peer,
-        job: undefined,
-        details: {},
-        hasChanged: false,
-        code: isGrpc ? "UNIMPLEMENTED" : "HTTP 415",
-        durationMs: performance.now() - beganAtMs,
-      })
-    );
+    const code = isGrpc ? "UNIMPLEMENTED" : "HTTP 415";
+    reportCall(stream.session, { path, code }, reporting);
   });
+}
+
+/**
+ * Reports calls that their client has reset before the server could look at them: nothing answers
+ * them, and such a stream does not know its session any more.
+ */
+export function reportTakenBack(
+  server: Pick<Http2SecureServer, "on">,
+  reporting: CallReporting,
+): void {
+  server.on("session", (session: ServerHttp2Session) => {
+    // Before anything of the server's own can have closed the stream.
+    session.prependListener("stream", (stream, headers) => {
+      if (!stream.destroyed) return;
+      const path = String(headers[":path"] ?? "");
+      reportCall(session, { path, code: "CANCELLED" }, reporting);
+    });
+  });
+}
+
+/** Reports a call that no interceptor sees, when it has been answered. */
+function reportCall(
+  session: Http2Session | undefined,
+  call: { readonly path: string; readonly code: string },
+  { peers, report }: CallReporting,
+): void {
+  const beganAtMs = performance.now();
+  const { caller } = peers.identify(session) ?? UNAUTHENTICATED;
+  const peer = addressOf(socketOf(session) ?? {});
+  queueMicrotask(() =>
+    report({
+      kind: "call-ended",
+      ...call,
+      caller,
+      peer,
+      job: undefined,
+      details: {},
+      hasChanged: false,
+      durationMs: performance.now() - beganAtMs,
+    })
+  );
 }

@@ -20,7 +20,7 @@ import { HandshakeTurns } from "./handshake_turns.ts";
 import { holdHandshakes } from "./hellos.ts";
 import { http2ServersOf, tlsOptionsOf, updateTlsOptions } from "./internals.ts";
 import { PeerWatch } from "./peers.ts";
-import { RefusedConnections, reportUnknownMethods } from "./refusals.ts";
+import { RefusedConnections, reportTakenBack, reportUnknownMethods } from "./refusals.ts";
 import { MAX_REQUEST_BYTES } from "./request_bounds.ts";
 import { guardResets } from "./resets.ts";
 import { containStreams } from "./streams.ts";
@@ -131,6 +131,7 @@ export async function listen(
     hold();
     refused.watch(http2Server);
     reportUnknownMethods(http2Server, { peers, report });
+    reportTakenBack(http2Server, { peers, report });
     containStreams(http2Server);
     http2Server.on("secureConnection", (socket: TLSSocket) => {
       paceSocket(socket);

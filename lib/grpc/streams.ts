@@ -20,7 +20,7 @@ export function containStreams(
     stream.on("error", () => {
       // The call's own handler learns of the end by "close".
     });
-    // The client has reset it: there is no one to answer.
+    // The client has reset it: there is no one to answer, and it is reported elsewhere.
     if (stream.destroyed) return;
     for (const handler of handlers) {
       try {

@@ -8,6 +8,17 @@ import { join } from "node:path";
 import { jobService } from "../../proto/contract.ts";
 import { assertStatus } from "../support/client.ts";
 import { endOf } from "../support/job_traces.ts";
+import {
+  CANCEL,
+  concatenate,
+  DEFAULT_WINDOW_BYTES,
+  FLAG,
+  FRAME,
+  frame,
+  RawConnection,
+  requestHeaders,
+  uint32,
+} from "../support/raw_reader.ts";
 import { run } from "../support/run.ts";
 import { TestServer } from "../support/server.ts";
 import { inTime, until } from "../support/wait.ts";
@@ -258,4 +269,31 @@ Deno.test("audit: who is refused often is told, and washes nothing out of the tr
   const refused = entries.filter(({ who, event }) => who === "bob" && event === "call");
   assert.equal(refused.length + Number(events), 400);
   assert.deepEqual([last["who"], last["code"]], ["bob", "PERMISSION_DENIED"]);
+});
+
+Deno.test("audit: a call that comes together with its reset has its line, and does nothing", async () => {
+  await using server = await TestServer.start();
+  const client = server.client();
+  using connection = await RawConnection.open(server, DEFAULT_WINDOW_BYTES);
+  const start = framed(jobService.Start.requestSerialize({ name: "true" }));
+  const calls: [path: string, isWhole: boolean, body: Uint8Array][] = [
+    ["/JobService/Start", true, start],
+    ["/JobService/Info", false, start.subarray(0, 9)],
+    ["/JobService/Fly", true, framed(new Uint8Array())],
+  ];
+  const { headers, data, reset } = FRAME;
+  for (const [index, [path, isWhole, body]] of calls.entries()) {
+    const id = 1 + 2 * index;
+    // One piece: the server learns of the call and of its end at the same moment.
+    await connection.write(concatenate([
+      frame(headers, FLAG.endHeaders, id, requestHeaders(server.address, { ":path": path })),
+      frame(data, isWhole ? FLAG.endStream : 0, id, body),
+      frame(reset, 0, id, uint32(CANCEL)),
+    ]));
+    const entry = await entryWith(server, { method: path, who: "alice" });
+    assert.equal(entry["code"], "CANCELLED", path);
+    assert.match(String(entry["peer"]), /^127\.0\.0\.1:\d+$/, path);
+  }
+  assert.equal((await readTrail(server)).length, calls.length, "a call has two lines");
+  assert.deepEqual((await client.list()).jobs, []);
 });

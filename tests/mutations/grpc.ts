@@ -557,6 +557,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["refusals"],
   },
   {
+    name: "a call that comes with its reset has no line",
+    file: "lib/grpc/refusals.ts",
+    from: "if (!stream.destroyed) return;",
+    to: "return;",
+    tests: ["refusals"],
+  },
+  {
+    name: "a call that the server has ended has a second line",
+    file: "lib/grpc/refusals.ts",
+    from: "session.prependListener(",
+    to: "session.on(",
+    tests: ["refusals"],
+  },
+  {
     name: "reads wash out lines about what changes something",
     file: "lib/rbac.ts",
     from: '?.includes("reader") === false',

@@ -25,10 +25,20 @@ const READ_BYTES = 32 * 1024;
 /** No test has a silence that is as long. */
 const SILENCE_LIMIT_MS = 30_000;
 
-const FRAME = { data: 0, headers: 1, reset: 3, settings: 4, goAway: 7, windowUpdate: 8 } as const;
-const FLAG = { acknowledged: 1, endStream: 1, endHeaders: 4 } as const;
+/** Types of frames (RFC 9113, 6). */
+export const FRAME = {
+  data: 0,
+  headers: 1,
+  reset: 3,
+  settings: 4,
+  goAway: 7,
+  windowUpdate: 8,
+} as const;
+/** Flags of frames. */
+export const FLAG = { acknowledged: 1, endStream: 1, endHeaders: 4 } as const;
 const SETTING_INITIAL_WINDOW = 4;
-const CANCEL = 8;
+/** What a client resets a stream with that it wants no more. */
+export const CANCEL = 8;
 
 const encoder = new TextEncoder();
 

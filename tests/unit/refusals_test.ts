@@ -2,7 +2,11 @@
 import { strict as assert } from "node:assert";
 import { EventEmitter } from "node:events";
 import type { AccessEvent } from "../../lib/access/events.ts";
-import { RefusedConnections, reportUnknownMethods } from "../../lib/grpc/refusals.ts";
+import {
+  RefusedConnections,
+  reportTakenBack,
+  reportUnknownMethods,
+} from "../../lib/grpc/refusals.ts";
 import { containStreams } from "../../lib/grpc/streams.ts";
 import { CapturedLog } from "../support/captured_log.ts";
 import { BOB, FakeSession, FakeStream } from "../support/fake_http2.ts";
@@ -114,6 +118,50 @@ Deno.test("reportUnknownMethods: a request that is not gRPC is reported, whateve
 Deno.test("reportUnknownMethods: methods that exist are left to the interceptor", async () => {
   assert.deepEqual(await request("/JobService/Start", { caller: BOB }), []);
   assert.deepEqual(await request("/grpc.health.v1.Health/Check", { type: "application/grpc" }), []);
+});
+
+Deno.test("reportTakenBack: a call that has been reset by its client is reported by its session", async () => {
+  const events: AccessEvent[] = [];
+  const server = new EventEmitter();
+  const session = new FakeSession(ADDRESS);
+  const access = new AbortController().signal;
+  reportTakenBack(server as never, {
+    peers: {
+      identify: (asked) => asked === session as never ? { caller: BOB, access } : undefined,
+    },
+    report: (event) => events.push(event),
+  });
+  const [good, reset] = [new FakeStream(session), new FakeStream()];
+  reset.destroyed = true;
+  // What the server does by itself, which ends a stream at once.
+  session.on("stream", (stream: FakeStream) => stream.destroyed = true);
+  server.emit("session", session);
+  session.emit("stream", good, { ":path": "/JobService/Start" });
+  session.emit("stream", reset, { ":path": "/JobService/List" });
+  session.emit("stream", reset, {});
+  await Promise.resolve();
+  assert.deepEqual(events.map(withoutDuration), [
+    {
+      kind: "call-ended",
+      path: "/JobService/List",
+      caller: BOB,
+      peer: "192.0.2.1:4321",
+      job: undefined,
+      details: {},
+      hasChanged: false,
+      code: "CANCELLED",
+    },
+    {
+      kind: "call-ended",
+      path: "",
+      caller: BOB,
+      peer: "192.0.2.1:4321",
+      job: undefined,
+      details: {},
+      hasChanged: false,
+      code: "CANCELLED",
+    },
+  ]);
 });
 
 Deno.test("containStreams: an error of one handler or stream closes only its stream", () => {
