@@ -3,7 +3,7 @@
  * share nothing but the file, and what was read of it last. (The server's own log is lib/log.ts.)
  */
 import { pause } from "../common/pause.ts";
-import { CHUNK_BYTES, giveBackChunk } from "./logs/chunk_buffers.ts";
+import { CHUNK_BYTES, giveBackChunk, LARGE_CHUNK_BYTES } from "./logs/chunk_buffers.ts";
 import { Gaps } from "./logs/gaps.ts";
 import { log } from "./log.ts";
 import { type GrowthNews, GrowthSignal } from "./logs/growth.ts";
@@ -83,6 +83,18 @@ export interface OutputOptions {
 
 /** An output that is open for reading. */
 type OutputFile = RegularFile | SegmentedFile;
+
+/** How far a reader has come. */
+interface ReadPlace {
+  /** The next byte. */
+  offset: number;
+  /** Nothing from this byte on. */
+  readonly end: number;
+  /** Whether the job had ended before this read. */
+  finished: boolean;
+  /** The file's size when it was last looked at: up to there it need not be looked at again. */
+  seenBytes: number;
+}
 
 /** The output of one job. */
 export class OutputLog {
@@ -213,15 +225,20 @@ export class OutputLog {
       if (Math.max(await file.size(), this.#knownBytes) <= offset) return;
     }
     let behindSinceMs: number | undefined;
+    const place: ReadPlace = { offset, end, finished: false, seenBytes: 0 };
     while (!signal.aborted && offset < end) {
       // Before the read, which then includes the last bytes that were written before the job's end.
       const finished = this.#finished;
-      const chunk = await this.#readChunk({ file, reads: reader.reads }, { offset, end, finished });
+      Object.assign(place, { offset, finished });
+      const chunk = await this.#readChunk({ file, reads: reader.reads }, place);
       const next = chunk === undefined ? await this.#nextBegin(file, offset) : undefined;
       if (chunk !== undefined) {
         offset = chunk.offset + chunk.bytes.length;
         behindSinceMs = undefined;
         yield chunk;
+        // What a fast writer has added since comes with the next news of it, in large pieces.
+        const isAtEnd = offset >= place.seenBytes && offset >= this.#knownBytes;
+        if (isAtEnd && offset < end && !finished) await this.#growth.beyond(offset, signal);
       } else if (next !== undefined) {
         if (behindSinceMs === undefined) behindSinceMs = performance.now();
         else if (performance.now() - behindSinceMs < this.#visibleMs) {
@@ -262,24 +279,27 @@ export class OutputLog {
   /** Reads from an offset, and skips what is not there; undefined at the end of the file. */
   async #readChunk(
     { file, reads }: { file: OutputFile; reads: SharedReads },
-    { offset, end, finished }: { offset: number; end: number; finished: boolean },
+    place: ReadPlace,
   ): Promise<Chunk | undefined> {
+    const { offset, end, finished } = place;
     for (let looks = 0;; looks++) {
       // More may be missing than the whole part that is asked for.
       const from = Math.min(this.#gaps.skip(Math.max(offset, this.#firstOffset)), end);
       const gapBytes = from - offset;
       const until = Math.min(end, this.#gaps.nextAfter(from));
-      const maxBytes = Math.min(CHUNK_BYTES, until - from);
       // A read takes a turn of another thread, also where it brings nothing.
-      const size = finished || maxBytes === 0 ? undefined : this.#sizeAtOnce();
-      const isAtEnd = size !== undefined && size <= from;
+      if (!finished && until > from && from >= place.seenBytes) {
+        place.seenBytes = this.#sizeAtOnce();
+      }
+      const isAtEnd = !finished && from >= place.seenBytes;
+      const maxBytes = Math.min(this.#bytesToRead(from, place), until - from);
       const read = isAtEnd || maxBytes === 0
         ? undefined
         : await reads.read(file, { offset: from, maxBytes, isFresh: finished });
       if (read === undefined) {
         if (gapBytes > 0) return { offset: from, bytes: emptyChunk(), gapBytes };
         if (maxBytes === 0 || this.#finished) return undefined;
-        if (this.#noteSize(isAtEnd ? size : await file.size())) continue;
+        if (this.#noteSize(isAtEnd ? place.seenBytes : await file.size())) continue;
         return undefined;
       }
       // If the beginning has moved into the bytes that were read, some of them may read as zeros. So
@@ -306,13 +326,20 @@ export class OutputLog {
     return true;
   }
 
-  /** The size, where the kernel knows it at once; undefined: who has the file open may ask. */
-  #sizeAtOnce(): number | undefined {
-    if (this.#news === "polling") return undefined;
+  /** How much may be read at once: more than a usual chunk only where it is certainly there. */
+  #bytesToRead(from: number, { seenBytes }: ReadPlace): number {
+    const seen = Number.isFinite(seenBytes) ? seenBytes : 0;
+    const present = Math.max(seen, this.#knownBytes) - from;
+    return present <= 0 ? CHUNK_BYTES : Math.min(present, LARGE_CHUNK_BYTES);
+  }
+
+  /** The size, where the kernel knows it at once; Infinity: who has the file open may ask. */
+  #sizeAtOnce(): number {
+    if (this.#news === "polling") return Infinity;
     try {
       return this.#stat().size;
     } catch {
-      return undefined;
+      return Infinity;
     }
   }
 

@@ -11,6 +11,11 @@ import { WriteEvents } from "./write_events.ts";
 /** How often the size of a file with a fast writer is checked: the delay of a reader. */
 const GROWING_INTERVAL_MS = 4;
 
+/** The same after a check at which so much had come that nobody reads each of its lines. */
+const MUCH_GROWING_INTERVAL_MS = 16;
+
+const MUCH_BYTES = 128 * 1024;
+
 /** After so many checks it is decided whether the writer is a slow one. */
 const CHECKS = 25;
 
@@ -118,8 +123,9 @@ export class GrowthSignal {
     let growths = 0;
     for (let check = 0; check < CHECKS && !this.#finished; check++) {
       const before = this.#size;
-      if (await this.#wakeReaders() !== before) growths++;
-      await this.#pause(GROWING_INTERVAL_MS);
+      const grownBytes = await this.#wakeReaders() - before;
+      if (grownBytes !== 0) growths++;
+      await this.#pause(grownBytes < MUCH_BYTES ? GROWING_INTERVAL_MS : MUCH_GROWING_INTERVAL_MS);
     }
     return growths > MAX_SLOW_GROWTHS;
   }

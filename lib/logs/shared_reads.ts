@@ -1,9 +1,9 @@
 /**
  * Readers of one output that are at about the same place read the file once: the last blocks that were
- * read are kept while somebody reads. A block is also a larger read than a chunk, of which each costs a
- * turn of another thread.
+ * read are kept while several read. A block is also a larger read than a chunk, of which each costs a
+ * turn of another thread. Who reads alone reads into his chunks.
  */
-import { takeChunk } from "./chunk_buffers.ts";
+import { CHUNK_BYTES, giveBackChunk, takeChunk } from "./chunk_buffers.ts";
 import type { RegularFile } from "../regular_file.ts";
 
 /** The most that is read at once. */
@@ -57,7 +57,8 @@ class Block {
   /** Copies a part into a buffer of {@linkcode takeChunk}. */
   copy(offset: number, maxBytes: number): Uint8Array<ArrayBuffer> {
     const from = offset - this.begin;
-    const part = this.bytes.subarray(from, Math.min(from + maxBytes, this.length));
+    const length = Math.min(maxBytes, CHUNK_BYTES);
+    const part = this.bytes.subarray(from, Math.min(from + length, this.length));
     const bytes = takeChunk(part.length);
     bytes.set(part);
     return bytes;
@@ -128,8 +129,9 @@ export class SharedReads {
     return {
       reads,
       [Symbol.dispose]: () => {
-        if (--reads.#readers > 0) return;
-        outputs.delete(key);
+        if (--reads.#readers > 1) return;
+        if (reads.#readers === 0) outputs.delete(key);
+        // Who reads alone needs none.
         for (const block of reads.#blocks) all.drop(block);
       },
     };
@@ -146,6 +148,7 @@ export class SharedReads {
     file: Pick<RegularFile, "read">,
     { offset, maxBytes, isFresh }: { offset: number; maxBytes: number; isFresh: boolean },
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (this.#readers === 1) return await readAlone(file, offset, maxBytes);
     for (let isFirst = true;; isFirst = false) {
       const block = this.#find(offset) ?? all.make(this, offset, this.#replaceable());
       if (block === undefined) return await readAlone(file, offset, maxBytes);
@@ -199,5 +202,7 @@ async function readAlone(
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const bytes = takeChunk(maxBytes);
   const count = await file.read(bytes, offset);
-  return count === 0 ? undefined : bytes.subarray(0, count);
+  if (count > 0) return bytes.subarray(0, count);
+  giveBackChunk(bytes);
+  return undefined;
 }

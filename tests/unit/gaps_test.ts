@@ -4,6 +4,7 @@ import { OutputLog } from "../../lib/logs.ts";
 import { Gaps, parseGaps } from "../../lib/logs/gaps.ts";
 import { RegularFile } from "../../lib/regular_file.ts";
 import { CapturedLog } from "../support/captured_log.ts";
+import { ReadHook } from "../support/read_hook.ts";
 import { inTime, until } from "../support/wait.ts";
 
 const NEVER = new AbortController().signal;
@@ -164,6 +165,29 @@ test("OutputLog: a file that shrank while its job runs is a gap, once", async (f
   await file.seek(15, Deno.SeekMode.Start);
   await file.write(new TextEncoder().encode("after\n"));
   assert.deepEqual(await partsOf(log), ["begin", 10, "after\n"]);
+});
+
+test("OutputLog.read: a follower is told of a cut behind what it has read, also of a silent job", async (folder) => {
+  using _log = new CapturedLog();
+  const file = join(folder, "output");
+  const log = await logOf(folder, { output: "begin\n" }, { finished: false });
+  let isCut = false;
+  using _hook = new ReadHook({
+    before: () => {
+      if (isCut) return;
+      isCut = true;
+      Deno.writeTextFileSync(file, "more\n", { append: true });
+      assert.equal(log.size().bytes, 11);
+      Deno.truncateSync(file, 6);
+    },
+  });
+  const chunks = log.read({ follow: true }, NEVER);
+  const next = async () => (await inTime("the next chunk", chunks.next(), CHUNK_DEADLINE_MS)).value;
+  assert.equal((await next())?.bytes.length, 6);
+  const gap = await next();
+  assert.deepEqual([gap?.offset, gap?.gapBytes], [11, 5]);
+  log.finish(11);
+  assert.equal((await chunks.next()).done, true);
 });
 
 test("OutputLog.read: a follower that has read what is cut off then is not told of it", async (folder) => {

@@ -105,6 +105,30 @@ function watch(promise: Promise<void>): { isSettled: boolean } {
   return state;
 }
 
+Deno.test("GrowthSignal: who writes much is looked at less often", async () => {
+  for (const [bytes, pauseMs] of [[1000, 4], [100_000, 4], [200_000, 16]] as const) {
+    await using file = await GrowingFile.make();
+    const pauses: number[] = [];
+    const { setTimeout } = globalThis;
+    const spy = (action: () => void, ms: number) => {
+      pauses.push(ms);
+      return setTimeout(action, ms);
+    };
+    globalThis.setTimeout = Object.assign(spy, setTimeout);
+    try {
+      for (let size = 0; size < 3 * bytes; size += bytes) {
+        const grown = file.growth.beyond(size, NEVER);
+        file.appendSync(bytes);
+        await grown;
+      }
+    } finally {
+      globalThis.setTimeout = setTimeout;
+    }
+    assert(pauses.includes(pauseMs), `${pauses}`);
+    assert.equal(pauses.includes(16), pauseMs === 16, `${pauses}`);
+  }
+});
+
 Deno.test("GrowthSignal: a reader is woken when the file is larger, and not when it is as large", async () => {
   await using file = await GrowingFile.make();
   await file.append(5);

@@ -70,11 +70,52 @@ async function readAll(file: FakeFile, reads: SharedReads): Promise<void> {
   assert.equal(offset, file.bytes.length);
 }
 
-Deno.test("SharedReads: one reader gets all bytes in order, by larger reads than its chunks", async () => {
+/** A second reader of each file. */
+function joinAll(files: readonly FakeFile[]): Disposable {
+  const readers = new DisposableStack();
+  for (const { key } of files) readers.use(SharedReads.join(key));
+  return readers;
+}
+
+Deno.test("SharedReads: readers get all bytes in order, by larger reads than their chunks", async () => {
   const file = new FakeFile(3 * BLOCK_BYTES + 1000);
   using reader = SharedReads.join(file.key);
+  using _other = SharedReads.join(file.key);
   await readAll(file, reader.reads);
   assert(file.readsAt.length <= 5, `${file.readsAt}`);
+});
+
+Deno.test("SharedReads: who reads alone reads what he asks for, and nothing is kept", async () => {
+  const file = new FakeFile(3 * BLOCK_BYTES + 1000);
+  using reader = SharedReads.join(file.key);
+  const large = await readAt(file, reader.reads, 0, { maxBytes: BLOCK_BYTES });
+  assert.equal(large?.length, BLOCK_BYTES);
+  assert(isPart(large, file, 0));
+  const last = await readAt(file, reader.reads, 3 * BLOCK_BYTES, { maxBytes: BLOCK_BYTES });
+  assert.equal(last?.length, 1000);
+  assert(isPart(last, file, 3 * BLOCK_BYTES));
+  assert.equal(await readAt(file, reader.reads, file.bytes.length), undefined);
+  assert.deepEqual(file.readsAt, [0, 3 * BLOCK_BYTES, file.bytes.length]);
+  assert.equal(SharedReads.keptBytes, 0);
+});
+
+Deno.test("SharedReads: a reader goes on where another one comes and leaves", async () => {
+  const file = new FakeFile(5 * BLOCK_BYTES);
+  using reader = SharedReads.join(file.key);
+  let offset = 0;
+  const goOn = async () => {
+    const read = await readAt(file, reader.reads, offset);
+    assert(isPart(read, file, offset));
+    offset += read?.length ?? 0;
+  };
+  await goOn();
+  const other = SharedReads.join(file.key);
+  await goOn();
+  assert(isPart(await readAt(file, other.reads, 0), file, 0));
+  await goOn();
+  other[Symbol.dispose]();
+  assert.equal(SharedReads.keptBytes, 0, "one reader needs no blocks");
+  while (offset < file.bytes.length) await goOn();
 });
 
 Deno.test("SharedReads: readers at the same place read the file once, each into memory of its own", async () => {
@@ -96,6 +137,7 @@ Deno.test("SharedReads: readers at the same place read the file once, each into 
 Deno.test("SharedReads: what is appended is read, and only that", async () => {
   const file = new FakeFile(0);
   using reader = SharedReads.join(file.key);
+  using _other = SharedReads.join(file.key);
   const whole = pattern(100);
   for (let size = 10; size <= whole.length; size += 10) {
     assert.equal(await readAt(file, reader.reads, size - 10), undefined);
@@ -109,6 +151,7 @@ Deno.test("SharedReads: what is appended is read, and only that", async () => {
 Deno.test("SharedReads: no more than was asked for", async () => {
   const file = new FakeFile(1000);
   using reader = SharedReads.join(file.key);
+  using _other = SharedReads.join(file.key);
   assert.equal((await readAt(file, reader.reads, 10, { maxBytes: 5 }))?.length, 5);
   assert.equal((await readAt(file, reader.reads, 15, { maxBytes: 5 }))?.[0], file.bytes[15]);
 });
@@ -146,11 +189,13 @@ Deno.test("SharedReads: nothing is kept when the last reader has left", async ()
   const file = new FakeFile(100);
   const first = SharedReads.join(file.key);
   const second = SharedReads.join(file.key);
+  const third = SharedReads.join(file.key);
   await readAt(file, first.reads, 0);
   first[Symbol.dispose]();
   await readAt(file, second.reads, 0);
   assert.equal(file.readsAt.length, 1);
   second[Symbol.dispose]();
+  third[Symbol.dispose]();
   assert.equal(SharedReads.keptBytes, 0);
   using later = SharedReads.join(file.key);
   await readAt(file, later.reads, 0);
@@ -170,6 +215,7 @@ Deno.test("SharedReads: the blocks of one output are bounded, and so are those o
 
   const others = Array.from({ length: 40 }, () => new FakeFile(10));
   const readers = others.map((other) => ({ other, reader: SharedReads.join(other.key) }));
+  using _second = joinAll(others);
   for (let turn = 0; turn < 2; turn++) {
     for (const { other, reader } of readers) await readAt(other, reader.reads, 0);
   }
@@ -181,6 +227,7 @@ Deno.test("SharedReads: where many outputs are read, nobody reads what is thrown
   const content = pattern(BLOCK_BYTES);
   const files = Array.from({ length: 40 }, () => new FakeFile(content));
   const readers = files.map((file) => ({ file, reader: SharedReads.join(file.key) }));
+  using _second = joinAll(files);
   for (let offset = 0; offset < BLOCK_BYTES; offset += CHUNK) {
     for (const { file, reader } of readers) await readAt(file, reader.reads, offset);
   }
@@ -194,6 +241,7 @@ Deno.test("SharedReads: reads that do not return hold up nobody else", async () 
   const gate = Promise.withResolvers<void>();
   const stuck = Array.from({ length: 40 }, () => new FakeFile(10));
   const readers = stuck.map((file) => ({ file, reader: SharedReads.join(file.key) }));
+  using _second = joinAll(stuck);
   const reading = readers.map(({ file, reader }) => {
     file.gate = gate.promise;
     return readAt(file, reader.reads, 0);
