@@ -140,28 +140,17 @@ Deno.test("reportTakenBack: a call that has been reset by its client is reported
   session.emit("stream", reset, { ":path": "/JobService/List" });
   session.emit("stream", reset, {});
   await Promise.resolve();
-  assert.deepEqual(events.map(withoutDuration), [
-    {
-      kind: "call-ended",
-      path: "/JobService/List",
-      caller: BOB,
-      peer: "192.0.2.1:4321",
-      job: undefined,
-      details: {},
-      hasChanged: false,
-      code: "CANCELLED",
-    },
-    {
-      kind: "call-ended",
-      path: "",
-      caller: BOB,
-      peer: "192.0.2.1:4321",
-      job: undefined,
-      details: {},
-      hasChanged: false,
-      code: "CANCELLED",
-    },
-  ]);
+  const expected = ["/JobService/List", ""].map((path) => ({
+    kind: "call-ended",
+    path,
+    caller: BOB,
+    peer: "192.0.2.1:4321",
+    job: undefined,
+    details: {},
+    hasChanged: false,
+    code: "CANCELLED",
+  }));
+  assert.deepEqual(events.map(withoutDuration), expected);
 });
 
 Deno.test("containStreams: an error of one handler or stream closes only its stream", () => {
