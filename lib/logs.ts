@@ -87,13 +87,13 @@ type OutputFile = RegularFile | SegmentedFile;
 /** How far a reader has come. */
 interface ReadPlace {
   /** The next byte. */
-  offset: number;
+  readonly offset: number;
   /** Nothing from this byte on. */
   readonly end: number;
   /** Whether the job had ended before this read. */
-  finished: boolean;
+  readonly finished: boolean;
   /** The file's size when it was last looked at: up to there it need not be looked at again. */
-  seenBytes: number;
+  readonly seen: { bytes: number };
 }
 
 /** The output of one job. */
@@ -225,11 +225,11 @@ export class OutputLog {
       if (Math.max(await file.size(), this.#knownBytes) <= offset) return;
     }
     let behindSinceMs: number | undefined;
-    const place: ReadPlace = { offset, end, finished: false, seenBytes: 0 };
+    const seen = { bytes: 0 };
     while (!signal.aborted && offset < end) {
       // Before the read, which then includes the last bytes that were written before the job's end.
       const finished = this.#finished;
-      Object.assign(place, { offset, finished });
+      const place = { offset, end, finished, seen };
       const chunk = await this.#readChunk({ file, reads: reader.reads }, place);
       const next = chunk === undefined ? await this.#nextBegin(file, offset) : undefined;
       if (chunk !== undefined) {
@@ -237,7 +237,7 @@ export class OutputLog {
         behindSinceMs = undefined;
         yield chunk;
         // What a fast writer has added since comes with the next news of it, in large pieces.
-        const isAtEnd = offset >= place.seenBytes && offset >= this.#knownBytes;
+        const isAtEnd = offset >= seen.bytes && offset >= this.#knownBytes;
         if (isAtEnd && offset < end && !finished) await this.#growth.beyond(offset, signal);
       } else if (next !== undefined) {
         if (behindSinceMs === undefined) behindSinceMs = performance.now();
@@ -279,27 +279,24 @@ export class OutputLog {
   /** Reads from an offset, and skips what is not there; undefined at the end of the file. */
   async #readChunk(
     { file, reads }: { file: OutputFile; reads: SharedReads },
-    place: ReadPlace,
+    { offset, end, finished, seen }: ReadPlace,
   ): Promise<Chunk | undefined> {
-    const { offset, end, finished } = place;
     for (let looks = 0;; looks++) {
       // More may be missing than the whole part that is asked for.
       const from = Math.min(this.#gaps.skip(Math.max(offset, this.#firstOffset)), end);
       const gapBytes = from - offset;
       const until = Math.min(end, this.#gaps.nextAfter(from));
       // A read takes a turn of another thread, also where it brings nothing.
-      if (!finished && until > from && from >= place.seenBytes) {
-        place.seenBytes = this.#sizeAtOnce();
-      }
-      const isAtEnd = !finished && from >= place.seenBytes;
-      const maxBytes = Math.min(this.#bytesToRead(from, place), until - from);
+      if (!finished && until > from && from >= seen.bytes) seen.bytes = this.#sizeAtOnce();
+      const isAtEnd = !finished && from >= seen.bytes;
+      const maxBytes = Math.min(this.#bytesToRead(from, seen.bytes), until - from);
       const read = isAtEnd || maxBytes === 0
         ? undefined
         : await reads.read(file, { offset: from, maxBytes, isFresh: finished });
       if (read === undefined) {
         if (gapBytes > 0) return { offset: from, bytes: emptyChunk(), gapBytes };
         if (maxBytes === 0 || this.#finished) return undefined;
-        if (this.#noteSize(isAtEnd ? place.seenBytes : await file.size())) continue;
+        if (this.#noteSize(isAtEnd ? seen.bytes : await file.size())) continue;
         return undefined;
       }
       // If the beginning has moved into the bytes that were read, some of them may read as zeros. So
@@ -327,7 +324,7 @@ export class OutputLog {
   }
 
   /** How much may be read at once: more than a usual chunk only where it is certainly there. */
-  #bytesToRead(from: number, { seenBytes }: ReadPlace): number {
+  #bytesToRead(from: number, seenBytes: number): number {
     const seen = Number.isFinite(seenBytes) ? seenBytes : 0;
     const present = Math.max(seen, this.#knownBytes) - from;
     return present <= 0 ? CHUNK_BYTES : Math.min(present, LARGE_CHUNK_BYTES);

@@ -5,6 +5,7 @@ import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
 import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from "node:http2";
 import { join } from "node:path";
+import { FrameFlag, FrameType } from "../../common/http2_frames.ts";
 import { jobService } from "../../proto/contract.ts";
 import { assertStatus } from "../support/client.ts";
 import { endOf } from "../support/job_traces.ts";
@@ -12,8 +13,6 @@ import {
   CANCEL,
   concatenate,
   DEFAULT_WINDOW_BYTES,
-  FLAG,
-  FRAME,
   frame,
   RawConnection,
   requestHeaders,
@@ -281,14 +280,14 @@ Deno.test("audit: a call that comes together with its reset has its line, and do
     ["/JobService/Info", false, start.subarray(0, 9)],
     ["/JobService/Fly", true, framed(new Uint8Array())],
   ];
-  const { headers, data, reset } = FRAME;
+  const { headers, data, resetStream } = FrameType;
   for (const [index, [path, isWhole, body]] of calls.entries()) {
     const id = 1 + 2 * index;
     // One piece: the server learns of the call and of its end at the same moment.
     await connection.write(concatenate([
-      frame(headers, FLAG.endHeaders, id, requestHeaders(server.address, { ":path": path })),
-      frame(data, isWhole ? FLAG.endStream : 0, id, body),
-      frame(reset, 0, id, uint32(CANCEL)),
+      frame(headers, FrameFlag.endHeaders, id, requestHeaders(server.address, { ":path": path })),
+      frame(data, isWhole ? FrameFlag.endStream : 0, id, body),
+      frame(resetStream, 0, id, uint32(CANCEL)),
     ]));
     const entry = await entryWith(server, { method: path, who: "alice" });
     assert.equal(entry["code"], "CANCELLED", path);

@@ -641,8 +641,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a cut is not noticed before the output grows",
     file: "lib/logs.ts",
-    from: "offset >= place.seenBytes && offset >= this.#knownBytes",
-    to: "offset >= place.seenBytes",
+    from: "offset >= seen.bytes && offset >= this.#knownBytes",
+    to: "offset >= seen.bytes",
     tests: ["gaps"],
   },
   {

@@ -5,6 +5,12 @@
  */
 import { Buffer } from "node:buffer";
 import {
+  CLIENT_PREFACE,
+  FRAME_HEADER_BYTES,
+  FrameFlag,
+  FrameType,
+} from "../../common/http2_frames.ts";
+import {
   jobService,
   type StreamRequest,
   type StreamResponse__Output,
@@ -17,25 +23,15 @@ export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
 /** What both sides begin with (RFC 9113, 6.9.2). */
 export const DEFAULT_WINDOW_BYTES = 65_535;
 
-const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FRAME_HEADER_BYTES = 9;
 const MESSAGE_HEADER_BYTES = 5;
 const READ_BYTES = 32 * 1024;
 
 /** No test has a silence that is as long. */
 const SILENCE_LIMIT_MS = 30_000;
 
-/** Types of frames (RFC 9113, 6). */
-export const FRAME = {
-  data: 0,
-  headers: 1,
-  reset: 3,
-  settings: 4,
-  goAway: 7,
-  windowUpdate: 8,
-} as const;
-/** Flags of frames. */
-export const FLAG = { acknowledged: 1, endStream: 1, endHeaders: 4 } as const;
+/** The type of the frame by which a connection is given up (RFC 9113, 6.8). */
+const GO_AWAY = 7;
+
 const SETTING_INITIAL_WINDOW = 4;
 /** What a client resets a stream with that it wants no more. */
 export const CANCEL = 8;
@@ -72,10 +68,10 @@ export class RawConnection implements Disposable {
     });
     const raw = new RawConnection(connection, server.address);
     await raw.write(concatenate([
-      encoder.encode(PREFACE),
-      frame(FRAME.settings, 0, 0, initialWindow(windowBytes)),
+      encoder.encode(CLIENT_PREFACE),
+      frame(FrameType.settings, 0, 0, initialWindow(windowBytes)),
       // The connection's own window never holds the server back.
-      frame(FRAME.windowUpdate, 0, 0, uint32(MAX_WINDOW_BYTES - DEFAULT_WINDOW_BYTES)),
+      frame(FrameType.windowUpdate, 0, 0, uint32(MAX_WINDOW_BYTES - DEFAULT_WINDOW_BYTES)),
     ]));
     return raw;
   }
@@ -90,8 +86,8 @@ export class RawConnection implements Disposable {
     const stream = new RawStream(this, id, onMessage);
     this.#streams.set(id, stream);
     await this.write(concatenate([
-      frame(FRAME.headers, FLAG.endHeaders, id, requestHeaders(this.#authority)),
-      frame(FRAME.data, FLAG.endStream, id, requestMessage(request)),
+      frame(FrameType.headers, FrameFlag.endHeaders, id, requestHeaders(this.#authority)),
+      frame(FrameType.data, FrameFlag.endStream, id, requestMessage(request)),
     ]));
     return stream;
   }
@@ -130,14 +126,16 @@ export class RawConnection implements Disposable {
     const [type, flags, streamId] = [view.getUint8(3), view.getUint8(4), view.getUint32(5)];
     const payload = this.#unread.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length);
     this.#unread = this.#unread.subarray(FRAME_HEADER_BYTES + length);
-    if (type === FRAME.goAway) throw new Error("the server gives the connection up");
-    if (type === FRAME.settings && (flags & FLAG.acknowledged) === 0) {
-      await this.write(frame(FRAME.settings, FLAG.acknowledged, 0, new Uint8Array()));
+    if (type === GO_AWAY) throw new Error("the server gives the connection up");
+    if (type === FrameType.settings && (flags & FrameFlag.ack) === 0) {
+      await this.write(frame(FrameType.settings, FrameFlag.ack, 0, new Uint8Array()));
     }
     const stream = this.#streams.get(streamId);
-    if (type === FRAME.data) stream?.take(payload);
-    const mayEnd = type === FRAME.data || type === FRAME.headers;
-    if (type === FRAME.reset || mayEnd && (flags & FLAG.endStream) !== 0) stream?.end();
+    if (type === FrameType.data) stream?.take(payload);
+    const mayEnd = type === FrameType.data || type === FrameType.headers;
+    if (type === FrameType.resetStream || mayEnd && (flags & FrameFlag.endStream) !== 0) {
+      stream?.end();
+    }
     return true;
   }
 }
@@ -183,12 +181,12 @@ export class RawStream {
 
   /** Lets the server send so much more. */
   async grant(windowBytes: number): Promise<void> {
-    await this.#connection.write(frame(FRAME.windowUpdate, 0, this.#id, uint32(windowBytes)));
+    await this.#connection.write(frame(FrameType.windowUpdate, 0, this.#id, uint32(windowBytes)));
   }
 
   /** Gives the stream up, and not the connection. */
   async cancel(): Promise<void> {
-    await this.#connection.write(frame(FRAME.reset, 0, this.#id, uint32(CANCEL)));
+    await this.#connection.write(frame(FrameType.resetStream, 0, this.#id, uint32(CANCEL)));
   }
 
   take(payload: Uint8Array): void {

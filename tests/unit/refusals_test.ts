@@ -84,19 +84,24 @@ function withoutDuration(event: AccessEvent | undefined): Partial<AccessEvent> {
   return rest;
 }
 
+/** What is reported of a call that did nothing. */
+function callOfBob(path: string, code: string): Partial<AccessEvent> {
+  return {
+    kind: "call-ended",
+    path,
+    caller: BOB,
+    peer: "192.0.2.1:4321",
+    job: undefined,
+    details: {},
+    hasChanged: false,
+    code,
+  };
+}
+
 Deno.test("reportUnknownMethods: a method that does not exist is reported with its caller", async () => {
   for (const path of ["/JobService/Fly", "/", "/x/y/z", '/","code":"OK']) {
     const [event, ...others] = await request(path, { caller: BOB });
-    assert.deepEqual(withoutDuration(event), {
-      kind: "call-ended",
-      path,
-      caller: BOB,
-      peer: "192.0.2.1:4321",
-      job: undefined,
-      details: {},
-      hasChanged: false,
-      code: "UNIMPLEMENTED",
-    });
+    assert.deepEqual(withoutDuration(event), callOfBob(path, "UNIMPLEMENTED"));
     assert.deepEqual(others, []);
   }
   const [event] = await request(undefined);
@@ -140,16 +145,7 @@ Deno.test("reportTakenBack: a call that has been reset by its client is reported
   session.emit("stream", reset, { ":path": "/JobService/List" });
   session.emit("stream", reset, {});
   await Promise.resolve();
-  const expected = ["/JobService/List", ""].map((path) => ({
-    kind: "call-ended",
-    path,
-    caller: BOB,
-    peer: "192.0.2.1:4321",
-    job: undefined,
-    details: {},
-    hasChanged: false,
-    code: "CANCELLED",
-  }));
+  const expected = ["/JobService/List", ""].map((path) => callOfBob(path, "CANCELLED"));
   assert.deepEqual(events.map(withoutDuration), expected);
 });
 
