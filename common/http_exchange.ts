@@ -1,5 +1,6 @@
 /** One request and its answer on a connection, which is closed afterwards. */
 import { Buffer } from "node:buffer";
+import { deferred } from "./deferred.ts";
 import {
   BadRequestError,
   formatHead,
@@ -35,6 +36,8 @@ export interface ExchangeOptions {
   readonly onHead: () => void;
   /** How long the client may take to read the answer; undefined: as long as it likes. */
   readonly answerTimeoutMs?: number | undefined;
+  /** Ends the exchange at once. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -44,13 +47,14 @@ export interface ExchangeOptions {
  */
 export async function exchange(
   connection: Connection,
-  { handle, onHead, answerTimeoutMs }: ExchangeOptions,
+  { handle, onHead, answerTimeoutMs, signal }: ExchangeOptions,
 ): Promise<void> {
   const left = new AbortController();
   const close = () => {
     left.abort();
     closeQuietly(connection);
   };
+  signal?.addEventListener("abort", close);
   const input = new Input(connection);
   let overdue = setTimeout(close, HEAD_TIMEOUT_MS);
   try {
@@ -79,6 +83,7 @@ export async function exchange(
     overdue = setTimeout(close, LINGER_MS);
     await input.drain();
   } finally {
+    signal?.removeEventListener("abort", close);
     clearTimeout(overdue);
     close();
   }
@@ -218,23 +223,20 @@ async function writeResponse(
   const body = hasBody ? response.body : null;
   if (hasBody && body === null) headers.set("content-length", "0");
   else if (hasBody && takesChunks) headers.set("transfer-encoding", "chunked");
-  await writeAll(
-    connection,
-    Buffer.from(formatHead({ status: response.status, headers }), "latin1"),
-  );
+  const write = (bytes: Uint8Array) => writeAll(connection, bytes, signal);
   const reader = body?.getReader();
-  if (reader === undefined) return;
-  const cancel = () => void reader.cancel().catch(() => {});
+  const cancel = () => void reader?.cancel().catch(() => {});
   signal.addEventListener("abort", cancel);
   try {
-    if (signal.aborted) return;
+    await write(Buffer.from(formatHead({ status: response.status, headers }), "latin1"));
+    if (reader === undefined || signal.aborted) return;
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (value.length > 0) await writeAll(connection, takesChunks ? chunkOf(value) : value);
+      if (value.length > 0) await write(takesChunks ? chunkOf(value) : value);
     }
     // Without it the client knows that the answer was cut off.
-    if (takesChunks && !signal.aborted) await writeAll(connection, encode("0\r\n\r\n"));
+    if (takesChunks && !signal.aborted) await write(encode("0\r\n\r\n"));
   } finally {
     signal.removeEventListener("abort", cancel);
     cancel();
@@ -250,8 +252,25 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    written += await connection.write(bytes.subarray(written));
+/**
+ * Writes all bytes, at the pace of the client.
+ *
+ * @throws When the connection fails, or the signal says that it was closed: the runtime (Deno 2.7.14)
+ * ends a read that is under way then, and leaves a write waiting for a client that reads no more.
+ */
+async function writeAll(
+  connection: Connection,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  const { promise: closed, reject } = deferred<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += await Promise.race([connection.write(bytes.subarray(written)), closed]);
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

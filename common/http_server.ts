@@ -47,7 +47,7 @@ export class HttpServer {
     this.#options = options;
     this.#listener = listener;
     this.port = listener.addr.port;
-    signal?.addEventListener("abort", () => this.#end());
+    signal?.addEventListener("abort", () => this.#stop());
     void this.#accept();
   }
 
@@ -56,11 +56,6 @@ export class HttpServer {
     this.#stop();
     for (const connection of this.#waiting) closeQuietly(connection);
     await Promise.all(this.#open.values());
-  }
-
-  #end(): void {
-    this.#stop();
-    for (const connection of this.#open.keys()) closeQuietly(connection);
   }
 
   #stop(): void {
@@ -91,9 +86,9 @@ export class HttpServer {
       this.#waiting.delete(oldest);
       closeQuietly(oldest);
     }
-    const { handle, answerTimeoutMs } = this.#options;
+    const { handle, answerTimeoutMs, signal } = this.#options;
     const onHead = () => void this.#waiting.delete(connection);
-    const ended = exchange(connection, { handle, onHead, answerTimeoutMs }).catch(() => {
+    const ended = exchange(connection, { handle, onHead, answerTimeoutMs, signal }).catch(() => {
       // The client has gone, or took too long: nobody is left who could be told.
     }).finally(() => {
       onHead();

@@ -14,7 +14,7 @@ import { reply, replyError, replyRefusal } from "./replies.ts";
 const LOOPBACK = "127.0.0.1";
 
 /** A page that is being served; the caller closes it. */
-export interface OpenPage extends AsyncDisposable {
+export interface OpenPage extends Disposable {
   /** Its address, with the token. */
   readonly url: string;
 }
@@ -45,10 +45,9 @@ export function openPage(
   access = { token, port: server.port };
   return {
     url: `http://${LOOPBACK}:${access.port}/${token}/`,
-    async [Symbol.asyncDispose]() {
-      // Streams last as long as jobs: they have to be ended.
+    [Symbol.dispose]() {
+      // Nobody is waited for: a stream lasts as long as its job, and a call as long as its server hangs.
       leave.abort();
-      await server.close();
     },
   };
 }

@@ -49,7 +49,7 @@ Examples:
     const { promise: left, resolve: leave } = Promise.withResolvers<void>();
     const release = terminal.onInterrupt(leave);
     try {
-      await using page = openPage(session, { port, note: (text) => terminal.note(text) });
+      using page = openPage(session, { port, note: (text) => terminal.note(text) });
       terminal.write(new TextEncoder().encode(`${page.url}\n`));
       await left;
     } finally {

@@ -310,11 +310,44 @@ Deno.test("ui: an output is saved whole, at the browser's pace, and a failure cu
   const cut = await fetch(`${host.url}download/${jobID}`);
   const reader = cut.body?.getReader();
   assert((await reader?.read())?.value);
-  await host.end();
+  assert.equal(await host.end(), 0);
   await assert.rejects(async () => {
     while (!(await reader?.read())?.done);
   });
 });
+
+Deno.test("ui: Ctrl-C ends it at once, whoever reads no more and whatever hangs", async () => {
+  await using server = await TestServer.start();
+  await using host = await UiHost.start(server);
+  const jobID = await server.client().script("yes | head -c 64M");
+  await server.client().wait(jobID);
+  const { host: name, hostname, port, pathname } = new URL(host.url);
+  using stalled = await Deno.connect({ hostname, port: Number(port) });
+  const request = `GET ${pathname}download/${jobID} HTTP/1.1\r\nHost: ${name}\r\n\r\n`;
+  await stalled.write(new TextEncoder().encode(request));
+  let [before, looks] = [0, 0];
+  await until("the download to stand still", async () => {
+    const unread = await unreadBytes(Number(port), stalled.localAddr.port);
+    looks = unread > 0 && unread === before ? looks + 1 : 0;
+    before = unread;
+    return looks >= 50;
+  });
+  Deno.kill(server.pid, "SIGSTOP");
+  const asked = host.post("jobs", {}).then((response) => response.body?.cancel()).catch(() => {});
+  const beganMs = performance.now();
+  assert.equal(await host.end(), 0);
+  const tookMs = performance.now() - beganMs;
+  Deno.kill(server.pid, "SIGCONT");
+  assert(tookMs < 5_000, `it has ended after ${Math.round(tookMs)} ms`);
+  await asked;
+});
+
+/** What the kernel holds of a connection for its client: the `tx_queue` of proc(5), /proc/net/tcp. */
+async function unreadBytes(port: number, clientPort: number): Promise<number> {
+  const hex = (value: number) => value.toString(16).toUpperCase().padStart(4, "0");
+  const row = new RegExp(`:${hex(port)} \\w+:${hex(clientPort)} 01 (\\w+):`);
+  return parseInt(row.exec(await Deno.readTextFile("/proc/net/tcp"))?.[1] ?? "0", 16);
+}
 
 Deno.test("ui: a server that is gone is told at once, and one that is back is found", async () => {
   await using server = await TestServer.start();

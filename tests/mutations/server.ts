@@ -425,6 +425,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["http_server"],
   },
   {
+    name: "an answer that nobody reads keeps its server from ending",
+    file: "common/http_exchange.ts",
+    from: "await Promise.race([connection.write(bytes.subarray(written)), closed]);",
+    to: "await connection.write(bytes.subarray(written));",
+    tests: ["http_server"],
+  },
+  {
+    name: "the end of a server leaves its answers under way",
+    file: "common/http_exchange.ts",
+    from: 'signal?.addEventListener("abort", close);',
+    to: "",
+    tests: ["http_server"],
+  },
+  {
     name: "connections that send nothing add up",
     file: "common/http_server.ts",
     from: "this.#waiting.size > MAX_WAITING && oldest !== undefined",
