@@ -22,10 +22,11 @@ import { type Engine, openEngine } from "./lib/server/engine.ts";
 import { log, logQueue } from "./lib/log.ts";
 import { WriteEvents } from "./lib/logs/write_events.ts";
 import { closeLogFolder, openLogFolder, openSharedFolder } from "./lib/server/log_directory.ts";
-import { Metrics, type MetricSources, StreamTotals } from "./lib/server/metrics.ts";
+import type { Metrics, MetricSources } from "./lib/server/metrics.ts";
 import { serveMetrics } from "./lib/server/metrics_server.ts";
 import { tellReady } from "./lib/server/readiness.ts";
 import { untilGrown, untilSignal } from "./lib/server/stop_reasons.ts";
+import { StreamTotals } from "./lib/server/stream_totals.ts";
 import { readUnitSettings } from "./lib/server/unit_settings.ts";
 import { logUncaughtErrors } from "./lib/server/uncaught_errors.ts";
 import { RuleFile } from "./lib/access/rule_file.ts";
@@ -143,6 +144,8 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
   const overdue = new AbortController();
   const shutdown = { begun: begun.signal, overdue: overdue.signal };
   const health = new HealthService(rules, shutdown);
+  // Only where somebody asks for them; and before calls are taken, so that none is missing in them.
+  const counted = config.metricsListen === "" ? undefined : await import("./lib/server/metrics.ts");
   const server = await listen(config.listen, {
     credentials: renewal,
     roleOid: config.roleOid,
@@ -165,7 +168,7 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
     additionalServices: [health, new ReflectionService(rules, shutdown)],
     onAccepting: (isAccepting) => health.setServing(isAccepting),
   });
-  await using metrics = openMetrics(config.metricsListen, {
+  await using metrics = openMetrics(config.metricsListen, counted?.Metrics, {
     version: VERSION,
     activeStates: () => [...manager.active].map(({ record }) => record.state.kind),
     endedCount: () => store.endedTotals().count,
@@ -219,11 +222,12 @@ async function serve(config: ServerConfig, resources: ServerResources): Promise<
 /** Counts calls, and serves metrics and health, where an address for them is configured. */
 function openMetrics(
   address: string,
+  Counted: typeof Metrics | undefined,
   sources: MetricSources,
   { events, isServing }: { events: AccessEvents; isServing: () => boolean },
 ) {
-  if (address === "") return { port: undefined, [Symbol.asyncDispose]: async () => {} };
-  const metrics = new Metrics(sources);
+  if (Counted === undefined) return { port: undefined, [Symbol.asyncDispose]: async () => {} };
+  const metrics = new Counted(sources);
   events.observe((event) => metrics.count(event));
   const server = serveMetrics(address, { metrics, isServing });
   return {

@@ -7,10 +7,9 @@ import {
   type Server,
   type ServerErrorResponse,
   type ServerWritableStream,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { HealthImplementation, type ServingStatus } from "grpc-health-check";
+import type { HealthImplementation, ServingStatus } from "grpc-health-check";
+import type { Buffer } from "node:buffer";
 import type { RuleFile } from "../access/rule_file.ts";
 import { contextOf, rulesFor } from "./call_context.ts";
 import {
@@ -20,6 +19,13 @@ import {
   type Shutdown,
   toStatus,
 } from "./endings.ts";
+import { definitionOf, LoadedService, UNARY } from "./late_service.ts";
+
+const DEFINITION = definitionOf("grpc.health.v1.Health", {
+  Check: UNARY,
+  List: UNARY,
+  Watch: { requestStream: false, responseStream: true },
+});
 
 /** Services whose health is known; the empty name is the server as a whole. */
 const SERVICES = ["", "JobService"] as const;
@@ -41,10 +47,7 @@ interface Response {
   readonly status: ServingStatus | "SERVICE_UNKNOWN";
 }
 
-type WatchCall = ServerWritableStream<Request, Response>;
-
-/** What the implementation uses of a call of Check. */
-type CheckRequest = { readonly request: Request };
+type Respond = (error: ServerErrorResponse | null, response?: object) => void;
 
 /** What the implementation uses of a call of Watch. */
 interface Watcher {
@@ -55,23 +58,27 @@ interface Watcher {
 }
 
 /** The methods as the implementation hands them over. */
-interface Implementation {
-  check(
-    call: CheckRequest,
-    respond: (error: ServerErrorResponse | null, response?: Response) => void,
-  ): void;
-  list: handleUnaryCall<object, object>;
+interface Methods {
+  check(call: { readonly request: Request }, respond: Respond): void;
+  list(call: object, respond: Respond): void;
   watch(watcher: Watcher): void;
 }
+
+type Service = LoadedService<Methods>;
+
+/** A call whose messages are bytes. */
+type WatchCall = ServerWritableStream<Buffer, Buffer | undefined>;
 
 /**
  * Answers whether the server takes calls: SERVING until its shutdown begins, except while it accepts
  * no connections.
  */
 export class HealthService {
-  readonly #health: HealthImplementation;
   readonly #rules: Pick<RuleFile, "current">;
   readonly #shutdown: AbortSignal;
+  #state: ServingStatus = "SERVING";
+  #health: HealthImplementation | undefined;
+  #loading: Promise<Service> | undefined;
 
   /**
    * @param rules The rules that narrow the roles.
@@ -80,8 +87,6 @@ export class HealthService {
   constructor(rules: Pick<RuleFile, "current">, { begun }: Pick<Shutdown, "begun">) {
     this.#rules = rules;
     this.#shutdown = begun;
-    const state = Object.fromEntries(SERVICES.map((name) => [name, "SERVING" as const]));
-    this.#health = new HealthImplementation(state);
     // This listener comes before those of the watchers, which end them: they see the change first.
     begun.addEventListener("abort", () => {
       this.setServing(false);
@@ -90,56 +95,66 @@ export class HealthService {
 
   /** Tells whoever asks and whoever watches; a shutdown that has begun is not taken back. */
   setServing(isServing: boolean): void {
-    const state = isServing && !this.#shutdown.aborted ? "SERVING" : "NOT_SERVING";
-    for (const name of SERVICES) this.#health.setStatus(name, state);
+    this.#state = isServing && !this.#shutdown.aborted ? "SERVING" : "NOT_SERVING";
+    for (const name of SERVICES) this.#health?.setStatus(name, this.#state);
   }
 
   /** Adds the service to a server that does not take calls yet. */
   addTo(server: Pick<Server, "addService">): void {
-    this.#health.addToServer({
-      addService: (definition: unknown, methods: unknown) =>
-        server.addService(
-          definition as ServiceDefinition,
-          this.#authorized(methods as Implementation),
-        ),
-    });
-  }
-
-  #authorized({ check, list, watch }: Implementation): UntypedServiceImplementation {
-    return {
-      Check: this.#unary<Request, Response>((call, respond) => {
-        const service = call.request.service.slice(0, MAX_NAME_CHARACTERS);
-        check({ request: { service } }, respond);
+    server.addService(DEFINITION, {
+      Check: this.#unary("Check", (service, bytes, respond) => {
+        const request = service.read<Request>("Check", bytes);
+        const name = request.service.slice(0, MAX_NAME_CHARACTERS);
+        service.methods.check({ request: { service: name } }, respond);
       }),
-      List: this.#unary(list),
+      List: this.#unary("List", ({ methods }, _bytes, respond) => methods.list({}, respond)),
       Watch: (call: WatchCall) => {
-        rulesFor(contextOf(call), this.#rules).then(
-          () => this.#watch(call, watch),
+        this.#serviceFor(call).then((service) => this.#watch(call, service)).catch(
           (error: unknown) => call.emit("error", toStatus(error)),
         );
       },
-    };
+    });
   }
 
-  #unary<Request, Response>(
-    handle: handleUnaryCall<Request, Response>,
-  ): handleUnaryCall<Request, Response> {
+  /** The library. The rules are read after it has been loaded, right before the answer. */
+  async #serviceFor(call: unknown): Promise<Service> {
+    const service = await (this.#loading ??= this.#load());
+    await rulesFor(contextOf(call), this.#rules);
+    return service;
+  }
+
+  async #load(): Promise<Service> {
+    const { HealthImplementation } = await import("grpc-health-check");
+    const health = new HealthImplementation(
+      Object.fromEntries(SERVICES.map((name) => [name, this.#state])),
+    );
+    this.#health = health;
+    return new LoadedService<Methods>(health);
+  }
+
+  #unary(
+    method: string,
+    handle: (service: Service, request: Buffer, respond: Respond) => void,
+  ): handleUnaryCall<Buffer, Buffer | undefined> {
     return (call, respond) => {
-      rulesFor(contextOf(call), this.#rules).then(
-        () => handle(call, respond),
-        (error: unknown) => respond(toStatus(error)),
-      );
+      this.#serviceFor(call).then((service) =>
+        handle(
+          service,
+          call.request,
+          (error, response) => respond(error, response && service.write(method, response)),
+        )
+      ).catch((error: unknown) => respond(toStatus(error)));
     };
   }
 
-  #watch(call: WatchCall, watch: Implementation["watch"]): void {
+  #watch(call: WatchCall, service: Service): void {
     if (call.cancelled) return;
-    const { service } = call.request;
-    const isKnown = SERVICES.some((name) => name === service);
+    const { service: name } = service.read<Request>("Watch", call.request);
+    const isKnown = SERVICES.some((known) => known === name);
     let forget = () => {};
-    watch({
-      request: { service: isKnown ? service : UNKNOWN_SERVICE },
-      write: (response) => call.write(response),
+    service.methods.watch({
+      request: { service: isKnown ? name : UNKNOWN_SERVICE },
+      write: (response) => call.write(service.write("Watch", response)),
       on: (_event, action) => forget = action,
     });
     const interruptions = { shutdown: this.#shutdown, access: contextOf(call).access };

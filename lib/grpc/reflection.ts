@@ -2,14 +2,8 @@
  * Server reflection (grpc.reflection.v1 and v1alpha), by which tools such as grpcurl learn the
  * contract: the official implementation answers, on descriptors that were made at build time.
  */
-import {
-  type Server,
-  type ServerDuplexStream,
-  type ServiceDefinition,
-  type UntypedHandleCall,
-} from "@grpc/grpc-js";
-import { ReflectionV1Implementation } from "@grpc/reflection/build/src/implementations/reflection-v1.js";
-import { ReflectionV1AlphaImplementation } from "@grpc/reflection/build/src/implementations/reflection-v1alpha.js";
+import type { Server, ServerDuplexStream } from "@grpc/grpc-js";
+import type { ReflectionV1Implementation } from "@grpc/reflection/build/src/implementations/reflection-v1.js";
 import { Buffer } from "node:buffer";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { contractFiles } from "../../proto/contract.ts";
@@ -23,6 +17,7 @@ import {
   toStatus,
 } from "./endings.ts";
 import { http2StreamOf } from "./internals.ts";
+import { definitionOf, LoadedService } from "./late_service.ts";
 import { StreamPace } from "./pacing.ts";
 
 const METHOD = "ServerReflectionInfo";
@@ -37,7 +32,24 @@ type Questions = ReflectionV1Implementation["handleServerReflectionRequest"];
 type Question = Parameters<Questions>[0];
 type Answer = ReturnType<Questions>;
 
-type ReflectionCall = ServerDuplexStream<Question, Answer>;
+/** A call whose messages are bytes. */
+type ReflectionCall = ServerDuplexStream<Buffer, Buffer | undefined>;
+
+/** What answers, when it has been loaded. */
+interface Loaded {
+  readonly implementation: ReflectionV1Implementation;
+  readonly service: LoadedService<unknown>;
+}
+
+/** The versions of the service, which differ in nothing but their names. */
+const VERSIONS = {
+  "grpc.reflection.v1.ServerReflection": async () =>
+    (await import("@grpc/reflection/build/src/implementations/reflection-v1.js"))
+      .ReflectionV1Implementation,
+  "grpc.reflection.v1alpha.ServerReflection": async () =>
+    (await import("@grpc/reflection/build/src/implementations/reflection-v1alpha.js"))
+      .ReflectionV1AlphaImplementation,
+};
 
 /** Answers which services, messages and fields there are. */
 export class ReflectionService {
@@ -51,27 +63,19 @@ export class ReflectionService {
   }
 
   /** Adds both versions of the service to a server that does not take calls yet. */
-  addTo(server: Server): void {
-    for (const Implementation of [ReflectionV1Implementation, ReflectionV1AlphaImplementation]) {
-      const implementation = new Implementation({
-        all: {
-          format: "Protocol Buffer 3 DescriptorProto",
-          type: {},
-          fileDescriptorProtos: contractFiles().map((file) => Buffer.from(file)),
-        },
-      });
-      implementation.addToServer({
-        addService: (definition: ServiceDefinition) =>
-          server.addService(definition, {
-            [METHOD]: ((call: ReflectionCall) =>
-              this.#answer(call, implementation)) as UntypedHandleCall,
-          }),
-      });
+  addTo(server: Pick<Server, "addService">): void {
+    for (const [name, loadVersion] of Object.entries(VERSIONS)) {
+      let loading: Promise<Loaded> | undefined;
+      const load = () => loading ??= loadVersion().then(makeImplementation);
+      server.addService(
+        definitionOf(name, { [METHOD]: { requestStream: true, responseStream: true } }),
+        { [METHOD]: (call: ReflectionCall) => this.#answer(call, load) },
+      );
     }
   }
 
   /** Answers question by question, at the pace at which the answers are taken. */
-  async #answer(call: ReflectionCall, implementation: ReflectionV1Implementation): Promise<void> {
+  async #answer(call: ReflectionCall, load: () => Promise<Loaded>): Promise<void> {
     const context = contextOf(call);
     const interruptions = { shutdown: this.#shutdown, access: context.access };
     const ended = new AbortController();
@@ -85,13 +89,15 @@ export class ReflectionService {
     using _interruption = onInterruption(interruptions, interrupt);
     boundQuestions(http2StreamOf(call));
     try {
+      const { implementation, service } = await load();
       await rulesFor(context, this.#rules);
       if (isInterrupted(interruptions)) return interrupt();
       using pace = new StreamPace(http2StreamOf(call));
       // An iterator that ends would destroy the call, with answers that have not been sent yet.
       for await (const question of call.iterator({ destroyOnReturn: false })) {
         if (ended.signal.aborted) return;
-        call.write(answerTo(question as Question, implementation));
+        const answer = answerTo(service.read(METHOD, question as Buffer), implementation);
+        call.write(service.write(METHOD, answer));
         await pace.ready(ended.signal);
       }
       if (!ended.signal.aborted) call.end();
@@ -100,6 +106,17 @@ export class ReflectionService {
       if (!ended.signal.aborted) call.emit("error", toStatus(error));
     }
   }
+}
+
+function makeImplementation(Implementation: typeof ReflectionV1Implementation): Loaded {
+  const implementation = new Implementation({
+    all: {
+      format: "Protocol Buffer 3 DescriptorProto",
+      type: {},
+      fileDescriptorProtos: contractFiles().map((file) => Buffer.from(file)),
+    },
+  });
+  return { implementation, service: new LoadedService(implementation) };
 }
 
 /**

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AccessEvent, CallEnded } from "../access/events.ts";
 import type { JobState } from "../model/record.ts";
 import { methodNameOf } from "../rbac.ts";
+import type { StreamTotals } from "./stream_totals.ts";
 
 /** Where the values come from that are read anew for each request. */
 export interface MetricSources {
@@ -18,12 +19,6 @@ export interface MetricSources {
   readonly streams: StreamTotals;
   /** Resident memory. */
   residentBytes(): number;
-}
-
-/** Streams of output: how many are open, and the bytes that all of them have sent. */
-export class StreamTotals {
-  open = 0;
-  bytes = 0;
 }
 
 /** Bounds of the histogram, in seconds: from a Query to a Stop that waits for its job. */

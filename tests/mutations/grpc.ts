@@ -936,10 +936,24 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["accepting"],
   },
   {
+    name: "health forgets what was told before anybody has asked",
+    file: "lib/grpc/health.ts",
+    from: "[name, this.#state]",
+    to: '[name, "SERVING" as const]',
+    tests: ["health"],
+  },
+  {
+    name: "a request that is no message is an internal error",
+    file: "lib/grpc/late_service.ts",
+    from: 'throw new JobError("invalid", `',
+    to: "throw new Error(`",
+    tests: ["health", "reflection"],
+  },
+  {
     name: "health goes on to serve while nothing is accepted",
     file: "lib/grpc/health.ts",
-    from: "const state = isServing && !",
-    to: "const state = !",
+    from: "this.#state = isServing && !",
+    to: "this.#state = !",
     tests: ["health"],
   },
   {

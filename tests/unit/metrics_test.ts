@@ -1,7 +1,8 @@
 /** What the metrics count of each event, and what the HTTP server answers with it. */
 import { strict as assert } from "node:assert";
 import type { AccessEvent, CallEnded } from "../../lib/access/events.ts";
-import { Metrics, StreamTotals } from "../../lib/server/metrics.ts";
+import { Metrics } from "../../lib/server/metrics.ts";
+import { StreamTotals } from "../../lib/server/stream_totals.ts";
 import { ALICE } from "../support/fake_http2.ts";
 
 const CALL: CallEnded = {

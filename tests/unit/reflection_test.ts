@@ -1,6 +1,8 @@
 /** The reflection service over a fake call: who is answered, how much may be asked, and how it ends. */
-import { status } from "@grpc/grpc-js";
+import { type ServiceDefinition, status } from "@grpc/grpc-js";
+import { ReflectionV1Implementation } from "@grpc/reflection/build/src/implementations/reflection-v1.js";
 import { strict as assert } from "node:assert";
+import { Buffer } from "node:buffer";
 import { parseRules } from "../../lib/access/rules.ts";
 import { JobError } from "../../lib/errors.ts";
 import { ReflectionService } from "../../lib/grpc/reflection.ts";
@@ -10,15 +12,31 @@ import { until } from "../support/wait.ts";
 /** What HTTP/2 calls ENHANCE_YOUR_CALM (RFC 9113, 7). */
 const ENHANCE_YOUR_CALM = 0x0b;
 
+/** The method's messages on the wire, as the library itself reads and writes them. */
+const wire = (() => {
+  let definition: ServiceDefinition = {};
+  new ReflectionV1Implementation({}).addToServer({
+    addService: (service: ServiceDefinition) => void (definition = service),
+  });
+  const method = definition["ServerReflectionInfo"];
+  if (method === undefined) throw new Error("the library has no such method");
+  return method;
+})();
+
+/** What a caller was sent. */
+// deno-lint-ignore no-explicit-any -- an answer has one field of many
+const answersOf = ({ messages }: FakeCall<undefined>): any[] =>
+  messages.map((bytes) => wire.responseDeserialize(bytes as Buffer));
+
 type Question = { listServices?: string; fileContainingSymbol?: string };
 
 /** A call that asks what a test gives it, and then ends, or waits. */
 class AskingCall extends FakeCall<undefined> {
-  readonly #questions: readonly Question[];
+  readonly #questions: readonly (Question | Buffer)[];
   readonly #isOpen: boolean;
 
   constructor(
-    questions: readonly Question[],
+    questions: readonly (Question | Buffer)[],
     { isOpen, context, stream }: {
       isOpen: boolean;
       context: ReturnType<typeof fakeContext>["context"];
@@ -30,10 +48,9 @@ class AskingCall extends FakeCall<undefined> {
     this.#isOpen = isOpen;
   }
 
-  async *iterator(): AsyncGenerator<object> {
+  async *iterator(): AsyncGenerator<Buffer> {
     for (const question of this.#questions) {
-      // The contract's code sets this field to the kind of question.
-      yield { ...question, messageRequest: Object.keys(question)[0] };
+      yield Buffer.isBuffer(question) ? question : wire.requestSerialize(question);
     }
     if (this.#isOpen) await new Promise((resolve) => this.once("close", resolve));
   }
@@ -49,7 +66,7 @@ class ResettableStream extends FakeStream {
 
 /** Begins a call of the service. */
 function ask(
-  questions: readonly Question[],
+  questions: readonly (Question | Buffer)[],
   { rules = [] as readonly unknown[], isOpen = false, begun = new AbortController() } = {},
   { context, access } = fakeContext(ALICE, "ServerReflection/ServerReflectionInfo"),
 ) {
@@ -71,8 +88,8 @@ Deno.test("reflection: both versions list every service, by the names that clien
   const { call, done, versions } = ask([{ listServices: "*" }]);
   await done;
   assert.equal(versions, 2);
-  const [answer] = call.messages as { listServicesResponse: { service: { name: string }[] } }[];
-  assert.deepEqual(answer?.listServicesResponse.service.map(({ name }) => name).sort(), [
+  const { service } = answersOf(call)[0].listServicesResponse;
+  assert.deepEqual(service.map(({ name }: { name: string }) => name).sort(), [
     "JobService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
@@ -87,9 +104,16 @@ Deno.test("reflection: a symbol without a package is found by its plain name, an
     { fileContainingSymbol: "Unknown" },
   ]);
   await done;
-  const answers = call.messages as { fileDescriptorResponse?: object; errorResponse?: object }[];
-  assert(answers[0]?.fileDescriptorResponse && !answers[0].errorResponse);
-  assert(answers[1]?.errorResponse && !answers[1].fileDescriptorResponse);
+  const [found, unknown] = answersOf(call);
+  assert(found.fileDescriptorResponse && !found.errorResponse);
+  assert(unknown.errorResponse && !unknown.fileDescriptorResponse);
+});
+
+Deno.test("reflection: a question that is no message ends the call", async () => {
+  const { call, done } = ask([{ listServices: "*" }, Buffer.from([0x0a, 0xff])]);
+  await done;
+  assert.equal(call.messages.length, 1);
+  assert.deepEqual(call.errors.map(({ code }) => code), [status.INVALID_ARGUMENT]);
 });
 
 Deno.test("reflection: a caller that the rule file does not allow gets no answer", async () => {
