@@ -1,7 +1,14 @@
 /** The CA's list of revoked certificates (RFC 5280, section 5). */
 import { AsnConvert } from "@peculiar/asn1-schema";
-import { CRLNumber, id_ce_cRLNumber } from "@peculiar/asn1-x509";
+import {
+  CertificateList,
+  CRLNumber,
+  id_ce_cRLNumber,
+  RevokedCertificate,
+} from "@peculiar/asn1-x509";
 import { join } from "node:path";
+import { derOf, type PemBlock } from "../common/pem.ts";
+import { splitList } from "../lib/tls/revoked_entries.ts";
 import type { Authority } from "./authority.ts";
 import { DAY_MS } from "./certificate.ts";
 import { CertsError } from "./errors.ts";
@@ -55,7 +62,7 @@ export async function loadList(
   const path = listPath(folder);
   if ((await existingOf([path])).length === 0) return undefined;
   const block = (await readPem(path)).find(({ label }) => label === LIST_LABEL);
-  const list = block && parseList(block.text, path);
+  const list = block && parseList(block, path);
   if (list !== undefined && await list.verify({ publicKey: certificate })) return list;
   throw new CertsError(
     "failure",
@@ -65,14 +72,19 @@ export async function loadList(
 }
 
 /**
- * Reads one list.
+ * Reads one list, however many entries it has.
  *
- * @param source PEM or DER
  * @throws {CertsError} when it is damaged
  */
-export function parseList(source: string | Uint8Array<ArrayBuffer>, path: string): X509Crl {
+export function parseList(block: PemBlock, path: string): X509Crl {
   try {
-    return new X509Crl(source);
+    const der = derOf(block);
+    // Unless told otherwise the library refuses lists of more than some 3,300 entries.
+    const list = AsnConvert.parse(der, CertificateList, { berOptions: { maxNodes: der.length } });
+    // It overlooks those of a list that does not name the time of the next one.
+    list.tbsCertList.revokedCertificates ??= splitList(der).entries
+      .map((entry) => AsnConvert.parse(entry, RevokedCertificate));
+    return new X509Crl(list);
   } catch {
     throw new CertsError("failure", `cannot read ${path}: the revocation list in it is damaged`);
   }

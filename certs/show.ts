@@ -70,7 +70,7 @@ export async function describeFile(file: string, options: ShowOptions): Promise<
     ? [new Uint8Array(bytes)]
     : blocks.filter(isCertificate).map(({ text }) => text);
   const lists = blocks.filter(({ label }) => label === LIST_LABEL)
-    .map(({ text }) => describeList(parseList(text, file)));
+    .map((block) => describeList(parseList(block, file)));
   if (sources.length + lists.length === 0) {
     const what = key === undefined
       ? "it holds no certificate"

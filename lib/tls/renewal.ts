@@ -7,13 +7,14 @@ import { log, type LogFields } from "../log.ts";
 import {
   type Expiry,
   type IdentityFiles,
-  readServerIdentity,
+  IdentityReader,
   type ServerIdentity,
 } from "./server_identity.ts";
 import { Revocations } from "./revocation_file.ts";
 
 /**
- * How often the files are read: 4 small ones take less than half a millisecond. File system events
+ * How often the files are read: 4 small ones take less than half a millisecond, and are checked where
+ * they have changed. File system events
  * would come sooner, but are missing on some file systems and behind some links.
  */
 const LOOK_INTERVAL_MS = 2000;
@@ -33,6 +34,7 @@ export interface Credentials {
 /** The credentials in force. Files that cannot be used never replace them. */
 export class Renewal implements Credentials {
   readonly #files: RenewalFiles;
+  readonly #reader: IdentityReader;
   readonly #revocations: Revocations;
   readonly #warnings = new ExpiryWarnings();
   #identity: ServerIdentity;
@@ -44,6 +46,7 @@ export class Renewal implements Credentials {
 
   private constructor(files: RenewalFiles, identity: ServerIdentity, revocations: Revocations) {
     this.#files = files;
+    this.#reader = new IdentityReader(files);
     this.#identity = identity;
     this.#revocations = revocations;
     this.#trust = new ClientTrust(identity.authorities, revocations.lists);
@@ -115,7 +118,7 @@ export class Renewal implements Credentials {
   async #look(onChange: (credentials: Credentials) => void): Promise<void> {
     const nowMs = Date.now();
     const problems: string[] = [];
-    const identity = await this.#attempt(problems, () => readServerIdentity(this.#files, nowMs));
+    const identity = await this.#attempt(problems, () => this.#reader.read(nowMs));
     const isRenewed = identity !== undefined && !isSame(identity, this.#identity);
     const present = isRenewed ? identity : this.#identity;
     const isRevised = await this.#attempt(

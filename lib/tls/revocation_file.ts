@@ -33,10 +33,13 @@ export async function readRevocationFile(
   context: ListContext,
 ): Promise<RevocationList[] | undefined> {
   const text = await readText(file);
-  if (text === undefined) return undefined;
-  const lists = parseText(text, { ...context, file });
+  return text === undefined ? undefined : listsIn(text, { ...context, file });
+}
+
+function listsIn(text: string, context: ListContext & { file: string }): RevocationList[] {
+  const lists = parseText(text, context);
   if (lists.length > 0) return lists;
-  throw new Error(`the revocation list ${file} is not signed by a CA that is trusted here`);
+  throw new Error(`the revocation list ${context.file} is not signed by a CA that is trusted here`);
 }
 
 /**
@@ -47,6 +50,8 @@ export class Revocations {
   readonly #file: string;
   readonly #copy: string;
   #lists: readonly RevocationList[];
+  /** What the file was when its lists were put in force, or had nothing new. */
+  #settled: { readonly text: string; readonly authorities: readonly X509Certificate[] } | undefined;
 
   private constructor(file: string, copy: string, lists: readonly RevocationList[]) {
     this.#file = file;
@@ -77,24 +82,34 @@ export class Revocations {
   }
 
   /**
-   * Reads the file, and puts its lists in force.
+   * Reads the file, and puts its lists in force. What it has held before is not looked at again: a
+   * long list would keep the only thread busy at each look.
    *
    * @returns Whether something has changed.
    * @throws {Error} One line that names the file and says what is wrong; the lists in force stay.
    */
   async refresh(context: ListContext): Promise<boolean> {
-    const found = await readRevocationFile(this.#file, context);
-    if (found === undefined) {
+    const { authorities } = context;
+    const present = await readText(this.#file);
+    if (present !== undefined && this.#isSettled(present, authorities)) return false;
+    if (present === undefined) {
       if (this.#lists.length === 0) return false;
       throw new Error(`the revocation list ${this.#file} no longer exists; put it back`);
     }
     const before = formatRevocationLists(this.#lists);
-    const lists = this.#replace(found);
+    const lists = this.#replace(listsIn(present, { ...context, file: this.#file }));
     const text = formatRevocationLists(lists);
-    if (text === before) return false;
-    await this.#keep(text);
+    const isChanged = text !== before;
+    if (isChanged) await this.#keep(text);
     this.#lists = lists;
-    return true;
+    this.#settled = { text: present, authorities };
+    return isChanged;
+  }
+
+  #isSettled(text: string, authorities: readonly X509Certificate[]): boolean {
+    return this.#settled?.text === text &&
+      this.#settled.authorities.length === authorities.length &&
+      this.#settled.authorities.every((authority) => authorities.includes(authority));
   }
 
   #replace(found: readonly RevocationList[]): RevocationList[] {

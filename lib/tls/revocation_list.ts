@@ -1,8 +1,9 @@
 /** Certificate revocation lists (RFC 5280, 5): decoded, and checked for the signature of their CA. */
 import { AsnConvert } from "@peculiar/asn1-schema";
-import { CertificateList, CRLNumber, type Extension, id_ce_cRLNumber } from "@peculiar/asn1-x509";
+import { CertificateList, CRLNumber, Extension, id_ce_cRLNumber } from "@peculiar/asn1-x509";
 import { verify, type X509Certificate } from "node:crypto";
 import { derOf, pemBlocks, toPem } from "../../common/pem.ts";
+import { criticalExtensionOf, serialOf, splitList } from "./revoked_entries.ts";
 import { keyId, normalSerial } from "./x509.ts";
 
 /** The list of one CA's revoked certificates. */
@@ -112,25 +113,15 @@ function parseList(
   der: Uint8Array<ArrayBuffer>,
   authorities: readonly X509Certificate[],
 ): RevocationList | undefined {
-  let decoded: CertificateList;
-  try {
-    decoded = AsnConvert.parse(der, CertificateList);
-  } catch {
-    throw new Error("it holds a list that cannot be decoded");
-  }
-  const signer = authorities.find((authority) => isSignedBy(decoded, authority));
+  const { signed, decoded, serials, critical } = decode(der);
+  const signer = authorities.find((authority) => isSignedBy(decoded, { signed, authority }));
   if (signer === undefined) return undefined;
-  const { thisUpdate, nextUpdate, revokedCertificates = [], crlExtensions = [] } =
-    decoded.tbsCertList;
+  const { thisUpdate, nextUpdate, crlExtensions = [] } = decoded.tbsCertList;
   // A delta list, or one for some certificates only, has a critical extension (RFC 5280, 5.2).
-  const extensions = revokedCertificates.flatMap((entry) => entry.crlEntryExtensions ?? []);
-  const unknown = [...crlExtensions, ...extensions].find(({ critical }) => critical);
+  const unknown = crlExtensions.find(({ critical }) => critical) ?? critical;
   if (unknown !== undefined) {
     throw new Error(`it is not a complete list (extension ${unknown.extnID}); give a complete one`);
   }
-  const serials = revokedCertificates.map(({ userCertificate }) =>
-    normalSerial(new Uint8Array(userCertificate).toHex())
-  );
   return {
     authorityKeyId: keyId(signer.publicKey),
     thisUpdateMs: thisUpdate.getTime().getTime(),
@@ -139,6 +130,24 @@ function parseList(
     serials: new Set(serials),
     der,
   };
+}
+
+/** What a list says, and who is on it. */
+function decode(der: Uint8Array<ArrayBuffer>) {
+  try {
+    const { signed, entries, rest } = splitList(der);
+    const decoded = AsnConvert.parse(rest, CertificateList);
+    if (decoded.tbsCertList.revokedCertificates !== undefined) throw new RangeError("more entries");
+    const [critical] = entries.flatMap((entry) => criticalExtensionOf(entry) ?? []);
+    return {
+      signed,
+      decoded,
+      serials: entries.map((entry) => normalSerial(serialOf(entry))),
+      critical: critical && AsnConvert.parse(critical, Extension),
+    };
+  } catch {
+    throw new Error("it holds a list that cannot be decoded");
+  }
 }
 
 function numberOf(extensions: readonly Extension[]): bigint {
@@ -151,12 +160,14 @@ function numberOf(extensions: readonly Extension[]): bigint {
   }
 }
 
-function isSignedBy(list: CertificateList, authority: X509Certificate): boolean {
-  const digest = DIGESTS.get(list.signatureAlgorithm.algorithm);
-  if (digest === undefined || list.tbsCertListRaw === undefined) return false;
+function isSignedBy(
+  { signatureAlgorithm: { algorithm }, signature }: CertificateList,
+  { signed, authority }: { signed: Uint8Array; authority: X509Certificate },
+): boolean {
+  const digest = DIGESTS.get(algorithm);
+  if (digest === undefined) return false;
   try {
-    const signed = new Uint8Array(list.tbsCertListRaw);
-    return verify(digest, signed, authority.publicKey, new Uint8Array(list.signature));
+    return verify(digest, signed, authority.publicKey, new Uint8Array(signature));
   } catch {
     // The key is of another kind than the signature.
     return false;

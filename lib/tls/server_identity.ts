@@ -32,6 +32,9 @@ export interface IdentityFiles {
   key: string;
 }
 
+/** The texts of the files, in the order of {@linkcode IdentityFiles}. */
+type IdentityTexts = readonly [ca: string, cert: string, key: string];
+
 /**
  * Reads the files and checks that they fit together. A set of files that changes while it is read
  * does not fit together, and is refused.
@@ -42,11 +45,46 @@ export async function readServerIdentity(
   files: IdentityFiles,
   nowMs: number = Date.now(),
 ): Promise<ServerIdentity> {
-  const [ca, cert, key] = await Promise.all([
+  return checkIdentity(await readTexts(files), { files, nowMs });
+}
+
+/** Reads the files again and again, and checks them where the answer may be another one. */
+export class IdentityReader {
+  readonly #files: IdentityFiles;
+  /** What was found to be good last, and when. */
+  #good: { readonly texts: IdentityTexts; identity: ServerIdentity; atMs: number } | undefined;
+
+  constructor(files: IdentityFiles) {
+    this.#files = files;
+  }
+
+  /** As {@linkcode readServerIdentity} does; what has not changed is the same object. */
+  async read(nowMs: number): Promise<ServerIdentity> {
+    const texts = await readTexts(this.#files);
+    const good = this.#good;
+    if (
+      good !== undefined && texts.every((text, index) => text === good.texts[index]) &&
+      // A certificate may have ended; or the clock was set back, to before one that has not begun.
+      nowMs >= good.atMs && good.identity.expiries.every(({ atMs }) => nowMs < atMs)
+    ) return good.identity;
+    const identity = checkIdentity(texts, { files: this.#files, nowMs });
+    this.#good = { texts, identity, atMs: nowMs };
+    return identity;
+  }
+}
+
+async function readTexts(files: IdentityFiles): Promise<IdentityTexts> {
+  return await Promise.all([
     readPem(files.ca, "--ca"),
     readPem(files.cert, "--cert"),
     readPem(files.key, "--key"),
   ]);
+}
+
+function checkIdentity(
+  [ca, cert, key]: IdentityTexts,
+  { files, nowMs }: { files: IdentityFiles; nowMs: number },
+): ServerIdentity {
   const authorities = parseAuthorities(ca, files.ca, nowMs);
   const [certificate, ...others] = parseCertificates(cert, files.cert);
   const privateKey = parseKey(key, files.key);

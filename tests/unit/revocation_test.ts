@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { Extension } from "../../certs/x509.ts";
 import { toPem } from "../../common/pem.ts";
@@ -9,6 +10,7 @@ import {
   replaceLists,
   type RevocationList,
 } from "../../lib/tls/revocation_list.ts";
+import { FIRST_SERIAL, rawList } from "../support/raw_list.ts";
 import { DAY_MS, TestAuthority } from "../support/tls_certificates.ts";
 
 const NOW_MS = Date.now();
@@ -82,6 +84,53 @@ Deno.test("parseRevocationLists: leaves out a list that was changed after it was
   assert.deepEqual(parse(toPem("X509 CRL", changed)), []);
 });
 
+Deno.test("parseRevocationLists: reads twenty thousand entries, and keeps the thread for a moment", () => {
+  const pem = rawList(ca, { count: 20_000 });
+  const tries = Array.from({ length: 3 }, () => {
+    const beganMs = performance.now();
+    const [list] = parse(pem);
+    assert.equal(list?.serials.size, 20_000);
+    assert(list.serials.has((FIRST_SERIAL + 19_999n).toString(16).toUpperCase()));
+    return performance.now() - beganMs;
+  });
+  // The library took 600 ms for so many, where it was made to take them.
+  assert(Math.min(...tries) < 200, `it took ${tries.map(Math.round)} ms`);
+});
+
+Deno.test("parseRevocationLists: a list may have no entries, and entries may have extensions", async () => {
+  assert.deepEqual(serialsOf(parse(await ca.revoke([]))), [[]]);
+  // The reason keyCompromise (RFC 5280, 5.3.1), which is never critical.
+  const [list] = parse(rawList(ca, { count: 2, entryEnd: "300c300a0603551d1504030a0101" }));
+  assert.equal(list?.serials.size, 2);
+});
+
+Deno.test("parseRevocationLists: a list that is changed anywhere says nothing else", () => {
+  const [list] = parse(rawList(ca, { count: 2 }));
+  assert(list);
+  const { der: _own, ...content } = list;
+  for (const [index, byte] of list.der.entries()) {
+    for (const wrong of [byte ^ 0x01, byte ^ 0x80, 0x00, 0xff]) {
+      if (wrong === byte) continue;
+      let read: RevocationList[];
+      try {
+        read = parse(toPem("X509 CRL", list.der.with(index, wrong)));
+      } catch (error) {
+        assert.match(String(error), /holds a list that cannot be decoded/);
+        continue;
+      }
+      // Outside of what is signed the library takes more than one form.
+      for (const { der: _changed, ...other } of read) {
+        assert.deepEqual(other, content, `byte ${index} is ${wrong}`);
+      }
+    }
+    assert.throws(
+      () => parse(toPem("X509 CRL", list.der.slice(0, index))),
+      /cannot be decoded/,
+      `it ends at byte ${index}`,
+    );
+  }
+});
+
 const good = await ca.revoke(["01"]);
 
 const REFUSED: readonly (readonly [what: string, pem: string, reason: RegExp])[] = [
@@ -99,6 +148,12 @@ const REFUSED: readonly (readonly [what: string, pem: string, reason: RegExp])[]
     "a certificate with the label of a list",
     ca.cert.replaceAll("CERTIFICATE", "X509 CRL"),
     /decoded/,
+  ],
+  [
+    // The certificate's issuer, which is another one than the list's (RFC 5280, 5.3.3).
+    "a list of certificates of other CAs",
+    rawList(ca, { count: 2, entryEnd: "300e300c0603551d1d0101ff04023000" }),
+    /it is not a complete list \(extension 2\.5\.29\.29\); give a complete one/,
   ],
   ["a good list and junk", good + toPem("X509 CRL", new Uint8Array(40)), /cannot be decoded/],
   [
@@ -251,6 +306,32 @@ Deno.test("Revocations: puts a list in force once, and keeps a copy for its owne
   assert.deepEqual(serialsOf(revocations.lists), [["1"]]);
   assert.equal(Deno.readTextFileSync(world.copy), Deno.readTextFileSync(world.file));
   assert.equal((Deno.statSync(world.copy).mode ?? 0) & 0o777, 0o600);
+});
+
+Deno.test("Revocations: what has not changed is not looked at again, unless another CA is trusted", async () => {
+  using world = testFolder();
+  const revocations = await world.open();
+  let looks = 0;
+  const counted = {
+    get publicKey() {
+      looks++;
+      return ca.certificate.publicKey;
+    },
+  } as X509Certificate;
+  const alone = { authorities: [counted], nowMs: NOW_MS };
+  world.put(good + await other.revoke(["02"]));
+  assert.equal(await revocations.refresh(alone), true);
+  const before = looks;
+  assert.equal(await revocations.refresh(alone), false);
+  assert.equal(looks, before);
+  const both = { authorities: [counted, other.certificate], nowMs: NOW_MS };
+  assert.equal(await revocations.refresh(both), true);
+  assert.deepEqual(serialsOf(revocations.lists), [["1"], ["2"]]);
+  // A file that was put back holds again what is in force, and is not taken for what stood between.
+  world.put("junk");
+  await assert.rejects(revocations.refresh(both), /holds no list/);
+  world.put(await ca.revoke(["03"]));
+  assert.equal(await revocations.refresh(both), true);
 });
 
 const BROKEN: readonly (readonly [what: string, pem: string | undefined, reason: RegExp])[] = [

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readServerIdentity, type ServerIdentity } from "../../lib/tls/server_identity.ts";
+import {
+  IdentityReader,
+  readServerIdentity,
+  type ServerIdentity,
+} from "../../lib/tls/server_identity.ts";
 import { isSignedBy } from "../../common/certificate_path.ts";
 import { certificatesIn, keyId, normalSerial } from "../../lib/tls/x509.ts";
 import {
@@ -226,4 +230,32 @@ Deno.test("keyId: the same for one key in two certificates, and different for tw
   const again = await TestAuthority.create({ keys: ca.keys, name: "again" });
   assert.equal(keyId(ca.certificate.publicKey), keyId(again.certificate.publicKey));
   assert.notEqual(keyId(ca.certificate.publicKey), keyId(server.certificate.publicKey));
+});
+
+Deno.test("IdentityReader: checks what has changed, and what time has changed", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "server-identity-" });
+  try {
+    const early = await TestAuthority.create({ name: "early CA", notAfterMs: NOW_MS + DAY_MS });
+    const path = (name: string) => join(folder, name);
+    const put = (name: string, text: string) => Deno.writeTextFileSync(path(name), text);
+    for (const [name, text] of Object.entries({ ca: ca.cert + early.cert, ...pair(server) })) {
+      put(name, text ?? "");
+    }
+    const reader = new IdentityReader({ ca: path("ca"), cert: path("cert"), key: path("key") });
+    const first = await reader.read(NOW_MS);
+    assert.equal(first.authorities.length, 2);
+    assert.equal(await reader.read(NOW_MS + 1), first);
+    const later = await reader.read(NOW_MS + DAY_MS + 1);
+    assert.equal(later.authorities.length, 1, "a CA that has expired is still trusted");
+    assert.equal(await reader.read(NOW_MS + DAY_MS + 2), later);
+    await assert.rejects(reader.read(NOW_MS - 2 * DAY_MS), /is not valid before/);
+    await assert.rejects(reader.read(NOW_MS + 20 * DAY_MS), /has expired/);
+    put("ca", ca.cert);
+    assert.equal((await reader.read(NOW_MS)).authorities.length, 1);
+    put("key", (await ca.issueServer()).key);
+    await assert.rejects(reader.read(NOW_MS), /does not fit the certificate/);
+    await assert.rejects(reader.read(NOW_MS), /does not fit the certificate/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
