@@ -16,6 +16,7 @@ import {
   parseMemoryLimits,
   RATE_NAMES,
 } from "../common/limits.ts";
+import { writtenBytes, writtenRate } from "../common/written.ts";
 import { JobError } from "./errors.ts";
 
 export type { CountLimits, Limits };
@@ -91,18 +92,19 @@ function requireWithin(
   value: number,
   { bound, purpose }: { readonly bound: number | undefined; readonly purpose: LimitPurpose },
 ): void {
-  const { least, most = MAX_BYTES, text } = LEAST[name];
+  const { least, most = MAX_BYTES, text, written = String } = KINDS[name];
   if (!(value >= least && value <= most)) {
-    const expected = value > most ? `at most ${most}` : `at least ${least}`;
+    const expected = value > most ? `at most ${written(most)}` : `at least ${written(least)}`;
     throw new JobError(
       "invalid",
-      `Cannot ${purpose}: ${value} is not a valid ${text} limit: expected ${expected}`,
+      `Cannot ${purpose}: ${written(value)} is not a valid ${text} limit: expected ${expected}`,
     );
   }
   if (bound !== undefined && value > bound) {
     throw new JobError(
       "precondition",
-      `Cannot ${purpose}: its ${text} limit of ${value} is above the server's of ${bound}`,
+      `Cannot ${purpose}: its ${text} limit of ${written(value)} is above the server's of ` +
+        written(bound),
     );
   }
 }
@@ -150,24 +152,41 @@ function lowerRates(rates: DiskRates, bounds: DiskRates): DiskRates {
   return lower;
 }
 
-const LEAST: Record<keyof CountLimits, { least: number; most?: number; text: string }> = {
-  cpuCores: { least: MIN_CPU_PERCENT / 100, text: "CPU" },
-  memoryBytes: { least: MIN_MEMORY_BYTES, text: "memory" },
-  readBytesPerSecond: { least: MIN_BYTES_PER_SECOND, text: "reading" },
-  writeBytesPerSecond: { least: MIN_BYTES_PER_SECOND, text: "writing" },
-  processes: { least: 1, text: "process" },
-  memoryHighBytes: { least: MIN_MEMORY_BYTES, text: "high memory" },
-  readOperationsPerSecond: { least: 1, most: MAX_OPERATIONS, text: "read operations" },
-  writeOperationsPerSecond: { least: 1, most: MAX_OPERATIONS, text: "write operations" },
+/** What a limit is called, between what it has to be, and how it is written. */
+interface LimitKind {
+  readonly text: string;
+  readonly least: number;
+  readonly most?: number;
+  readonly written?: (value: number) => string;
+}
+
+const MEMORY = { least: MIN_MEMORY_BYTES, written: writtenBytes };
+const RATE = { least: MIN_BYTES_PER_SECOND, written: writtenRate };
+const OPERATIONS = { least: 1, most: MAX_OPERATIONS };
+
+const KINDS: Readonly<Record<keyof CountLimits, LimitKind>> = {
+  cpuCores: { text: "CPU", least: MIN_CPU_PERCENT / 100, written: writtenCores },
+  memoryBytes: { text: "memory", ...MEMORY },
+  readBytesPerSecond: { text: "reading", ...RATE },
+  writeBytesPerSecond: { text: "writing", ...RATE },
+  processes: { text: "process", least: 1 },
+  memoryHighBytes: { text: "high memory", ...MEMORY },
+  readOperationsPerSecond: { text: "read operations", ...OPERATIONS },
+  writeOperationsPerSecond: { text: "write operations", ...OPERATIONS },
 };
+
+/** A percentage of one core, without what binary fractions add to it. */
+function writtenCores(cores: number): string {
+  return `${Number((cores * 100).toPrecision(12))}%`;
+}
 
 /** What a limit is called in messages. */
 export function titleOf(name: keyof Limits): string {
   if (name === "disks") return "limits of a named disk";
-  return name === "allowedCpus" ? "allowed CPUs" : LEAST[name].text;
+  return name === "allowedCpus" ? "allowed CPUs" : KINDS[name].text;
 }
 
-const COUNT_NAMES = Object.keys(LEAST) as (keyof CountLimits)[];
+const COUNT_NAMES = Object.keys(KINDS) as (keyof CountLimits)[];
 
 /** Every limit that a job can have. */
 export const LIMIT_NAMES: readonly (keyof Limits)[] = [...COUNT_NAMES, "allowedCpus", "disks"];

@@ -1,5 +1,5 @@
 /** Why a job has ended: one word for programs, one phrase for people. Pure. */
-import { BINARY_UNITS_BYTES, DURATION_UNITS_MS } from "../../common/units.ts";
+import { writtenBytes, writtenDuration } from "../../common/written.ts";
 import { SIGNAL_NUMBERS, SIGNALS } from "../../common/signals.ts";
 import type { QueryResponse__Output } from "../../proto/contract.ts";
 import { stateOf } from "./state.ts";
@@ -53,21 +53,4 @@ export function hasFailed(job: QueryResponse__Output): boolean {
 function nameOf(signal: number): string {
   const name = SIGNALS.find((known) => SIGNAL_NUMBERS[known] === signal);
   return name === undefined ? "" : ` (SIG${name})`;
-}
-
-/** As `--timeout` takes it: the largest unit of which it is a whole number. */
-function writtenDuration(durationMs: number): string {
-  return written(durationMs, DURATION_UNITS_MS);
-}
-
-/** As `--memory` takes it. */
-function writtenBytes(bytes: number): string {
-  return written(bytes, BINARY_UNITS_BYTES);
-}
-
-function written(value: number, units: Readonly<Record<string, number>>): string {
-  const [largest] = Object.entries(units)
-    .filter(([, size]) => value >= size && value % size === 0)
-    .sort(([, one], [, other]) => other - one);
-  return largest === undefined ? String(value) : `${value / largest[1]}${largest[0]}`;
 }

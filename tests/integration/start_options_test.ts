@@ -346,7 +346,7 @@ Deno.test("Start: limits of a job's own are held, and never above the server's",
   await assertStatus(
     client.script("true", { limits: { cpuCores: 0.6 } }),
     status.FAILED_PRECONDITION,
-    /CPU limit of 0\.6 is above the server's of 0\.5/,
+    /CPU limit of 60% is above the server's of 50%/,
   );
 });
 
@@ -375,7 +375,7 @@ Deno.test("Start: what cannot be is refused by name, and nothing is left", async
     [{ title: "deadbeef" }, /could be a job's id/],
     [{ labels: { "a b": "x" } }, /is not a valid label name/],
     [{ labels: { a: "x\ny" } }, /label a has control characters/],
-    [{ limits: { memoryBytes: 1 } }, /: 1 is not a valid memory limit: expected at least 1048576/],
+    [{ limits: { memoryBytes: 1 } }, /: 1 is not a valid memory limit: expected at least 1M/],
     [{ stdin: Buffer.alloc(2 * 1024 ** 2 + 1) }, /standard input is above 2 MiB/],
   ];
   for (const [request, details] of refused) {

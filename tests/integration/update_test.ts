@@ -156,7 +156,7 @@ Deno.test("update: limits of running jobs", async (t) => {
       await assertStatus(
         alice.update(id, { limits: { disks: named(10_000_000) } }),
         status.FAILED_PRECONDITION,
-        /its writing limit of 10000000 is above the server's/,
+        /its writing limit of 10MB\/s is above the server's/,
       );
       await alice.update(id, { reset: ["disks"] });
       await holds(2_000_000);

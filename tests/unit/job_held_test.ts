@@ -304,7 +304,7 @@ Deno.test("held: the limits of the moment in which it begins hold; above them it
   await host.end(plain);
   assert.equal(
     await reasonNeverRan(host, above),
-    "its memory limit of 1073741824 is above the server's of 536870912",
+    "its memory limit of 1G is above the server's of 512M",
   );
   assert.deepEqual(host.activeIds, []);
 });

@@ -86,7 +86,7 @@ Deno.test("changeLimits: nothing is above the server's limits, or no limit at al
     () => ask({ memoryBytes: 64 * MIB + 1 }),
     isRefused("precondition", /^Cannot update the job: its memory limit .* above the server's/),
   );
-  assert.throws(() => ask({ memoryBytes: 0 }), isRefused("invalid", /at least 1048576/));
+  assert.throws(() => ask({ memoryBytes: 0 }), isRefused("invalid", /at least 1M/));
   assert.throws(() => ask({ cpuCores: NaN }), isRefused("invalid", /CPU limit/));
 });
 

@@ -182,10 +182,13 @@ Deno.test("narrowLimits: a named disk may have more than the others, and not mor
   assert.deepEqual(narrowLimits({ readBytesPerSecond: 8192 }, asked), asked);
   assert.throws(
     () => narrowLimits({ readBytesPerSecond: 8191 }, asked),
-    /its reading limit of 8192 is above the server's of 8191/,
+    /its reading limit of 8192B\/s is above the server's of 8191B\/s/,
   );
   const tooLow = { disks: [{ ...disk, readBytesPerSecond: 1 }] };
-  assert.throws(() => narrowLimits({}, tooLow), /1 is not a valid reading limit/);
+  assert.throws(
+    () => narrowLimits({}, tooLow),
+    /: 1B\/s is not a valid reading limit: expected at least 4096B\/s/,
+  );
   assert.deepEqual(lowerLimits({ readBytesPerSecond: 5000 }, { disks: [disk] }).disks, [
     { ...disk, readBytesPerSecond: 5000 },
   ]);
@@ -280,9 +283,16 @@ Deno.test("narrowLimits: what is not asked for stays, what is asked for within i
 
 Deno.test("narrowLimits: more than the server allows, and what is not a valid limit, is refused", () => {
   const allowed = { cpuCores: 1, memoryBytes: 2 ** 30, processes: 10 };
-  const above: Limits[] = [{ cpuCores: 1.01 }, { memoryBytes: 2 ** 30 + 1 }, { processes: 11 }];
-  for (const asked of above) {
-    assert.throws(() => narrowLimits(allowed, asked), /is above the server's of/);
+  const above: readonly (readonly [asked: Limits, told: string])[] = [
+    [{ cpuCores: 1.01 }, "CPU limit of 101% is above the server's of 100%"],
+    [{ memoryBytes: 2 ** 31 }, "memory limit of 2G is above the server's of 1G"],
+    [{ memoryBytes: 2 ** 30 + 1 }, "memory limit of 1073741825 is above the server's of 1G"],
+    [{ processes: 11 }, "process limit of 11 is above the server's of 10"],
+  ];
+  for (const [asked, told] of above) {
+    assert.throws(() => narrowLimits(allowed, asked), {
+      message: `Cannot start the job: its ${told}`,
+    });
   }
   const junk: Limits[] = [
     { cpuCores: 0 },

@@ -1,5 +1,5 @@
 /** What the form that starts a job holds to start one like another. Pure. */
-import { BINARY_UNITS_BYTES, DURATION_UNITS_MS, RATE_UNITS_BYTES } from "../../../common/units.ts";
+import { writtenBytes, writtenDuration, writtenRate } from "../../../common/written.ts";
 import type { SWITCHES, TextField } from "../protocol.ts";
 import { settingsOf } from "../../jobs/settings_of.ts";
 import type { Job } from "./requests.ts";
@@ -45,8 +45,8 @@ export function formLike(job: Job, jobUser: string | undefined): Prefill {
         : text(settings.umask, (mask) => mask.toString(8).padStart(3, "0")),
       nice: text(queue.nice, String),
       nofile: text(settings.openFiles, String),
-      timeout: timeoutMs === 0 ? "" : inUnits(timeoutMs, DURATION_UNITS_MS),
-      grace: text(settings.graceMs, (graceMs) => inUnits(graceMs, DURATION_UNITS_MS)),
+      timeout: timeoutMs === 0 ? "" : writtenDuration(timeoutMs),
+      grace: text(settings.graceMs, (graceMs) => writtenDuration(graceMs)),
       stopSignal: settings.stopSignal,
       ...limitTexts(limits),
       queue: queue.queue,
@@ -75,8 +75,8 @@ function limitTexts(limits: Partial<NonNullable<Job["limits"]>>) {
       text(limits.allowedCpus, (list) => `cpus=${list}`),
     ),
     memory: joined(
-      text(limits.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),
-      text(limits.memoryHighBytes, (bytes) => `high=${inUnits(bytes, BINARY_UNITS_BYTES)}`),
+      text(limits.memoryBytes, (bytes) => writtenBytes(bytes)),
+      text(limits.memoryHighBytes, (bytes) => `high=${writtenBytes(bytes)}`),
     ),
     diskIo: [
       ratesText(limits),
@@ -89,8 +89,8 @@ function limitTexts(limits: Partial<NonNullable<Job["limits"]>>) {
 /** The rates for each disk, or of one. */
 function ratesText(rates: Omit<NonNullable<Job["limits"]>["disks"][number], "disk">): string {
   return joined(
-    text(rates.readBytesPerSecond, (bytes) => `read=${rateText(bytes)}`),
-    text(rates.writeBytesPerSecond, (bytes) => `write=${rateText(bytes)}`),
+    text(rates.readBytesPerSecond, (bytes) => `read=${writtenRate(bytes)}`),
+    text(rates.writeBytesPerSecond, (bytes) => `write=${writtenRate(bytes)}`),
     text(rates.readOperationsPerSecond, (count) => `read-iops=${count}`),
     text(rates.writeOperationsPerSecond, (count) => `write-iops=${count}`),
   );
@@ -106,18 +106,4 @@ function joined(...parts: readonly string[]): string {
 
 function pairs(fields: Readonly<Record<string, string>> = {}): string {
   return Object.entries(fields).map(([key, value]) => `${key}=${value}`).join("\n");
-}
-
-function rateText(bytes: number): string {
-  const { B, KB, MB, GB } = RATE_UNITS_BYTES;
-  return `${inUnits(bytes, { B, KB, MB, GB })}/s`;
-}
-
-/** A whole number in the largest unit that keeps it whole: exactly what it was. */
-function inUnits(value: number, units: Readonly<Record<string, number | undefined>>): string {
-  const fitting = Object.entries(units)
-    .filter(([, size = NaN]) => value >= size && value % size === 0)
-    .sort(([, one = 0], [, other = 0]) => other - one);
-  const [name, size] = fitting[0] ?? ["", 1];
-  return `${value / (size ?? 1)}${name}`;
 }
