@@ -88,7 +88,7 @@ Exit status:
  * @returns The exit status; errors have been reported on standard error.
  */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
-  const call: Call = { exitStatus: ExitStatus.ok, verb: undefined };
+  const call: Call = { exitStatus: ExitStatus.ok, verb: undefined, words: [] };
   try {
     const program = createProgram({ call, terminal, verbs: namedVerbs(args) });
     const at = verbAt(args, program);
@@ -106,6 +106,8 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
 interface Call {
   exitStatus: number;
   verb: Verb | undefined;
+  /** What a command below a verb is called, such as `context add`. */
+  words: readonly string[];
 }
 
 /**
@@ -175,10 +177,20 @@ function createProgram({ call, terminal, verbs }: ProgramOptions): Command {
   program.addHelpText("after", HELP);
   for (const verb of verbs) addVerb(program, verb, { call, terminal });
   if (verbs === VERBS) {
-    addContextCommand(program, terminal);
+    nameInErrors(addContextCommand(program, terminal), call);
     addCompletion(program, terminal);
   }
   return program;
+}
+
+/** Has an error in a command below a verb, or in the verb, know where it was made. */
+function nameInErrors(command: Command, call: Call, words: readonly string[] = []): void {
+  const path = [...words, command.name()];
+  command.exitOverride((error) => {
+    call.words = path;
+    throw error;
+  });
+  for (const below of command.commands) nameInErrors(below, call, path);
 }
 
 const NO_INPUT: AsyncIterable<Uint8Array> = {
@@ -209,7 +221,7 @@ export function describeProgram(): Command {
     onInterrupt: () => () => {},
     dropWritePermission: () => {},
   };
-  const call = { exitStatus: ExitStatus.ok, verb: undefined };
+  const call = { exitStatus: ExitStatus.ok, verb: undefined, words: [] };
   return createProgram({ call, terminal: nullTerminal, verbs: VERBS });
 }
 
@@ -275,12 +287,12 @@ function requireJobs({ args, registeredArguments }: Command, { name, jobs }: Ver
 }
 
 /** Reports an error in one line, and maps it to an exit status. */
-function report(error: unknown, { verb }: Call, terminal: Terminal): number {
+function report(error: unknown, { verb, words }: Call, terminal: Terminal): number {
   if (error instanceof ClosedOutputError) return ExitStatus.ok;
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return ExitStatus.ok;
     // "commander.help" is the help text in place of a missing verb: it has been printed.
-    if (error.code !== "commander.help") terminal.note(describeUsage(error, verb));
+    if (error.code !== "commander.help") terminal.note(describeUsage(error, { verb, words }));
     return verb?.failureStatus ?? ExitStatus.usage;
   }
   if (error instanceof ClientError) {
@@ -291,11 +303,15 @@ function report(error: unknown, { verb }: Call, terminal: Terminal): number {
   return verb?.failureStatus ?? ExitStatus.failed;
 }
 
-function describeUsage(error: CommanderError, verb: Verb | undefined): string {
+function describeUsage(
+  error: CommanderError,
+  { verb, words }: Pick<Call, "verb" | "words">,
+): string {
   const text = messageOf(error).replace(/^error: /, "").replace(/\.$/, "")
     .replace(
       /^(unknown command '([\w-]+)').*/,
-      (whole, problem, name) => `${problem}${hintOf(name) ?? whole.slice(problem.length)}`,
+      (whole, problem, name) =>
+        `${problem}${hintOf(name, words[0]) ?? whole.slice(problem.length)}`,
     )
     .replace(
       /^unknown option '(-[^']*)'.*/,
@@ -306,6 +322,6 @@ function describeUsage(error: CommanderError, verb: Verb | undefined): string {
           : `there is no option ${option.split("=", 1)[0]}: ${instead}`;
       },
     );
-  const help = ["worker-client", ...(verb ? [verb.name] : []), "--help"].join(" ");
+  const help = ["worker-client", ...(verb ? [verb.name] : words), "--help"].join(" ");
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}. See "${help}".`;
 }

@@ -31,6 +31,19 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   unpause: "signal CONT",
 };
 
+/** The same below `context`. */
+const OTHER_CONTEXT_NAMES: Readonly<Record<string, string>> = {
+  create: "add",
+  current: "list",
+  delete: "remove",
+  get: "list",
+  inspect: "list",
+  set: "add",
+  show: "list",
+  switch: "use",
+  update: "add",
+};
+
 /** Verbs of other tools for which there is nothing here. */
 const MISSING: Readonly<Record<string, string>> = {
   build: "there are no images here: a job runs on the server's host as it is",
@@ -71,8 +84,16 @@ export function optionHintOf(verb: string, option: string): string | undefined {
   )?.[2];
 }
 
-/** What to write in place of an unknown verb; undefined where other tools have none of this name. */
-export function hintOf(verb: string): string | undefined {
+/**
+ * What to write in place of an unknown verb; undefined where other tools have none of this name.
+ *
+ * @param below The verb that it stands below, such as `context`.
+ */
+export function hintOf(verb: string, below?: string): string | undefined {
+  if (below !== undefined) {
+    const isKnown = Object.hasOwn(OTHER_CONTEXT_NAMES, verb);
+    return isKnown ? ` (Did you mean ${OTHER_CONTEXT_NAMES[verb]}?)` : undefined;
+  }
   if (Object.hasOwn(OTHER_NAMES, verb)) return ` (Did you mean ${OTHER_NAMES[verb]}?)`;
   return Object.hasOwn(MISSING, verb) ? `: ${MISSING[verb]}` : undefined;
 }

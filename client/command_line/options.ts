@@ -121,5 +121,8 @@ function parsePair(text: string, option: string): [key: string, value: string] {
   const index = text.indexOf("=");
   if (index > 0) return [text.slice(0, index), text.slice(index + 1)];
   // The text is not shown: it may be a secret without a name.
-  throw new ClientError(`${option} expects NAME=VALUE.`, ExitStatus.usage);
+  const hint = option === "--env" && index < 0
+    ? ' A job has none of your variables: -e NAME="$NAME" passes one on.'
+    : "";
+  throw new ClientError(`${option} expects NAME=VALUE.${hint}`, ExitStatus.usage);
 }

@@ -20,7 +20,7 @@ import { formatRows } from "../screen/table.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Adds the command, with one command below it for each thing to do. */
-export function addContextCommand(program: Command, terminal: Terminal): void {
+export function addContextCommand(program: Command, terminal: Terminal): Command {
   const command = program.command("context");
   command.summary("keep servers and identities under names, and choose among them");
   command.description(
@@ -40,6 +40,7 @@ Examples:
   addUse(command, terminal);
   addList(command, terminal);
   addRemove(command, terminal);
+  return command;
 }
 
 interface AddOptions extends ServerOptions {

@@ -1,5 +1,5 @@
 import { Option } from "commander";
-import { parseCount, parseDurationMs } from "../../common/quantities.ts";
+import { parseCount } from "../../common/quantities.ts";
 import { askAll, newestFirst } from "../command_line/ask_all.ts";
 import { type PlacedJob } from "../jobs/placed_job.ts";
 import { formatJson } from "../screen/format.ts";
@@ -8,6 +8,7 @@ import { FAILED, type Selection, selectionOf, type StateWord } from "../jobs/sel
 import { ACTIVE_STATES, type JobFilter, toListRequest } from "../jobs/state.ts";
 import { listJobs } from "../jobs/list.ts";
 import { labelOption, parsedOption, parsePairs, stateOption } from "../command_line/options.ts";
+import { parsePastMs } from "../command_line/past_time.ts";
 import { placedID } from "../jobs/placed_job.ts";
 import { SORT_KEYS, sortJobs, type SortKey } from "../screen/sort.ts";
 import { formatTable } from "../screen/table.ts";
@@ -20,7 +21,7 @@ interface ListOptions {
   readonly label?: readonly string[];
   readonly owner?: string;
   readonly queue?: string;
-  /** Milliseconds. */
+  /** Milliseconds since 1970-01-01 UTC. */
   readonly since?: number;
   readonly limit?: number;
   readonly sort?: SortKey;
@@ -52,8 +53,8 @@ export const listVerb: Verb = {
     command.addOption(new Option("--owner <name>", "started by the user with this name"));
     command.addOption(new Option("--queue <name>", "of this queue of the server's host"));
     command.addOption(
-      parsedOption("--since <duration>", "started within this time: 30m, 24h, 7d", {
-        parse: parseDurationMs,
+      parsedOption("--since <time>", "started since: 30m (ago), 14:30, 2026-05-04", {
+        parse: (text) => parsePastMs(text, Date.now()),
       }),
     );
     command.addOption(
@@ -143,6 +144,6 @@ function toFilter({ label, owner, queue, since }: ListOptions): JobFilter {
     labels: parsePairs(label, "--label"),
     owner,
     queue,
-    ...(since !== undefined && { startedAfterMs: Date.now() - since }),
+    ...(since !== undefined && { startedAfterMs: since }),
   };
 }

@@ -101,7 +101,7 @@ Deno.test("worker-client start: standard input is passed on where it is asked fo
 Deno.test("worker-client start: invalid requests are refused by the client or the server", async () => {
   await using server = await TestServer.start({ limits: { memory: "64M" } });
   const refused: [string[], number, RegExp][] = [
-    [["-e", "NAME"], 2, /--env expects NAME=VALUE/],
+    [["-e", "NAME"], 2, /--env expects NAME=VALUE\. .*: -e NAME="\$NAME" passes one on\.\n$/],
     [["-e", "=x"], 2, /--env expects NAME=VALUE/],
     [["-l", "x"], 2, /--label expects NAME=VALUE/],
     [["--env-file", "/nonexistent"], 2, /Cannot read --env-file \/nonexistent/],
@@ -157,6 +157,10 @@ Deno.test("worker-client list: a table for people, ids and fields for programs",
   assert.deepEqual(await lines(server, "list", "-q", "--state", "exited"), [ended]);
   assert.deepEqual(await lines(server, "list", "-aq", "--state", "exited"), [ended]);
   assert.deepEqual(await lines(server, "list", "-aq", "--since", "0ms"), [""]);
+  assert.deepEqual(
+    await lines(server, "list", "-aq", "--since", "2000-01-01"),
+    await lines(server, "list", "-aq"),
+  );
   assert.deepEqual(await lines(server, "list", "-aq", "--owner", "nobody"), [""]);
   assert.deepEqual(
     await lines(server, "list", "-a", "--format", "{name}\\t{state} {exitCode} {labels.t}"),

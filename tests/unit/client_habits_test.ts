@@ -50,6 +50,11 @@ Deno.test("hintOf: every verb that it names exists", async () => {
     const verb = /Did you mean (\w+)/.exec(hintOf(name) ?? "")?.[1];
     if (verb !== undefined) assert.equal((await runClient([verb, "--help"])).status, 0, name);
   }
+  for (const name of ["show", "current", "switch", "create", "delete"]) {
+    const verb = /Did you mean (\w+)/.exec(hintOf(name, "context") ?? "")?.[1];
+    assert.equal((await runClient(["context", verb ?? "", "--help"])).status, 0, name);
+  }
+  assert.equal(hintOf("pause", "context"), undefined);
   assert.equal(hintOf("nonsense"), undefined);
   assert.equal(hintOf("toString"), undefined);
 });

@@ -134,6 +134,25 @@ const WRONG: readonly (readonly [args: string[], note: string])[] = [
   ],
   [["toString"], `Unknown command 'toString'. See "worker-client --help".`],
   [
+    ["context", "show"],
+    `Unknown command 'show' (Did you mean list?). See "worker-client context --help".`,
+  ],
+  [["context", "what"], `Unknown command 'what'. See "worker-client context --help".`],
+  [
+    ["context", "add"],
+    `Missing required argument 'name'. See "worker-client context add --help".`,
+  ],
+  [
+    ["context", "use", "a", "b"],
+    `Too many arguments for 'use'. Expected 1 argument but got 2: a, b. ` +
+    `See "worker-client context use --help".`,
+  ],
+  [
+    ["list", "--since", "yesterday"],
+    `Option '--since <time>' argument 'yesterday' is invalid. Expected how long ago, such as 10m or ` +
+    `7d, or a time: 14:30, 2026-05-04T14:30. See "worker-client list --help".`,
+  ],
+  [
     ["list", "--al"],
     `Unknown option '--al' (Did you mean --all?). See "worker-client list --help".`,
   ],
