@@ -890,7 +890,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "starting a job again drops its limits",
     file: "client/ui/page/again.ts",
-    from: "text(limits.memoryBytes, (bytes) => inUnits(bytes, BINARY_UNITS_BYTES)),",
+    from: "text(limits.memoryBytes, writtenBytes),",
     to: "",
     tests: ["ui_again", "start_again"],
   },

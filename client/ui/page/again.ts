@@ -46,7 +46,7 @@ export function formLike(job: Job, jobUser: string | undefined): Prefill {
       nice: text(queue.nice, String),
       nofile: text(settings.openFiles, String),
       timeout: timeoutMs === 0 ? "" : writtenDuration(timeoutMs),
-      grace: text(settings.graceMs, (graceMs) => writtenDuration(graceMs)),
+      grace: text(settings.graceMs, writtenDuration),
       stopSignal: settings.stopSignal,
       ...limitTexts(limits),
       queue: queue.queue,
@@ -75,7 +75,7 @@ function limitTexts(limits: Partial<NonNullable<Job["limits"]>>) {
       text(limits.allowedCpus, (list) => `cpus=${list}`),
     ),
     memory: joined(
-      text(limits.memoryBytes, (bytes) => writtenBytes(bytes)),
+      text(limits.memoryBytes, writtenBytes),
       text(limits.memoryHighBytes, (bytes) => `high=${writtenBytes(bytes)}`),
     ),
     diskIo: [
