@@ -3,6 +3,7 @@ import { AsnConvert } from "@peculiar/asn1-schema";
 import {
   CertificateList,
   CRLNumber,
+  Extension as LibraryExtension,
   id_ce_cRLNumber,
   RevokedCertificate,
 } from "@peculiar/asn1-x509";
@@ -81,9 +82,15 @@ export function parseList(block: PemBlock, path: string): X509Crl {
     const der = derOf(block);
     // Unless told otherwise the library refuses lists of more than some 3,300 entries.
     const list = AsnConvert.parse(der, CertificateList, { berOptions: { maxNodes: der.length } });
-    // It overlooks those of a list that does not name the time of the next one.
-    list.tbsCertList.revokedCertificates ??= splitList(der).entries
-      .map((entry) => AsnConvert.parse(entry, RevokedCertificate));
+    // Of a list that does not name the time of the next one it overlooks entries or extensions.
+    const { tbsCertList } = list;
+    const { entries, extensions } = splitList(der);
+    tbsCertList.revokedCertificates ??= entries.map((each) =>
+      AsnConvert.parse(each, RevokedCertificate)
+    );
+    tbsCertList.crlExtensions ??= extensions.map((each) =>
+      AsnConvert.parse(each, LibraryExtension)
+    );
     return new X509Crl(list);
   } catch {
     throw new CertsError("failure", `cannot read ${path}: the revocation list in it is damaged`);

@@ -7,9 +7,12 @@
 export const TAG = {
   boolean: 0x01,
   integer: 0x02,
+  bitString: 0x03,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,
+  /** The field that the structure numbers 0. */
+  first: 0xa0,
 } as const;
 
 /** One element, by its positions in the bytes. */
@@ -58,20 +61,6 @@ export function* elementsIn(der: Uint8Array, { content, end }: Element): Generat
     yield element;
     position = element.end;
   }
-}
-
-/** A sequence of parts that are DER. */
-export function sequenceOf(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const sequence = new Uint8Array(2 + MAX_LENGTH_BYTES + length);
-  sequence.set([TAG.sequence, 0x80 + MAX_LENGTH_BYTES]);
-  new DataView(sequence.buffer).setUint32(2, length);
-  let position = 2 + MAX_LENGTH_BYTES;
-  for (const part of parts) {
-    sequence.set(part, position);
-    position += part.length;
-  }
-  return sequence;
 }
 
 function byteAt(der: Uint8Array, position: number, end: number): number {

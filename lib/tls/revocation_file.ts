@@ -89,13 +89,13 @@ export class Revocations {
    * @throws {Error} One line that names the file and says what is wrong; the lists in force stay.
    */
   async refresh(context: ListContext): Promise<boolean> {
-    const { authorities } = context;
     const present = await readText(this.#file);
-    if (present !== undefined && this.#isSettled(present, authorities)) return false;
     if (present === undefined) {
       if (this.#lists.length === 0) return false;
       throw new Error(`the revocation list ${this.#file} no longer exists; put it back`);
     }
+    const { authorities } = context;
+    if (this.#isSettled(present, authorities)) return false;
     const before = formatRevocationLists(this.#lists);
     const lists = this.#replace(listsIn(present, { ...context, file: this.#file }));
     const text = formatRevocationLists(lists);

@@ -1,6 +1,12 @@
 /** Certificate revocation lists (RFC 5280, 5): decoded, and checked for the signature of their CA. */
 import { AsnConvert } from "@peculiar/asn1-schema";
-import { CertificateList, CRLNumber, Extension, id_ce_cRLNumber } from "@peculiar/asn1-x509";
+import {
+  AlgorithmIdentifier,
+  CRLNumber,
+  Extension,
+  id_ce_cRLNumber,
+  Time,
+} from "@peculiar/asn1-x509";
 import { verify, type X509Certificate } from "node:crypto";
 import { derOf, pemBlocks, toPem } from "../../common/pem.ts";
 import { criticalExtensionOf, serialOf, splitList } from "./revoked_entries.ts";
@@ -113,35 +119,46 @@ function parseList(
   der: Uint8Array<ArrayBuffer>,
   authorities: readonly X509Certificate[],
 ): RevocationList | undefined {
-  const { signed, decoded, serials, critical } = decode(der);
-  const signer = authorities.find((authority) => isSignedBy(decoded, { signed, authority }));
+  const { thisUpdateMs, nextUpdateMs, extensions, serials, critical, ...rest } = decode(der);
+  const signer = authorities.find((authority) => isSignedBy(rest, authority));
   if (signer === undefined) return undefined;
-  const { thisUpdate, nextUpdate, crlExtensions = [] } = decoded.tbsCertList;
   // A delta list, or one for some certificates only, has a critical extension (RFC 5280, 5.2).
-  const unknown = crlExtensions.find(({ critical }) => critical) ?? critical;
+  const unknown = extensions.find(({ critical }) => critical) ?? critical;
   if (unknown !== undefined) {
     throw new Error(`it is not a complete list (extension ${unknown.extnID}); give a complete one`);
   }
   return {
     authorityKeyId: keyId(signer.publicKey),
-    thisUpdateMs: thisUpdate.getTime().getTime(),
-    number: numberOf(crlExtensions),
-    nextUpdateMs: nextUpdate?.getTime().getTime(),
+    thisUpdateMs,
+    number: numberOf(extensions),
+    nextUpdateMs,
     serials: new Set(serials),
     der,
   };
 }
 
+/** What a CA has signed, and how. */
+interface Signed {
+  readonly signed: Uint8Array;
+  /** The OID of the algorithm. */
+  readonly algorithm: string;
+  readonly signature: Uint8Array;
+}
+
 /** What a list says, and who is on it. */
 function decode(der: Uint8Array<ArrayBuffer>) {
   try {
-    const { signed, entries, rest } = splitList(der);
-    const decoded = AsnConvert.parse(rest, CertificateList);
-    if (decoded.tbsCertList.revokedCertificates !== undefined) throw new RangeError("more entries");
+    const { entries, ...list } = splitList(der);
+    const timeOf = (time: Uint8Array<ArrayBuffer>) =>
+      AsnConvert.parse(time, Time).getTime().getTime();
     const [critical] = entries.flatMap((entry) => criticalExtensionOf(entry) ?? []);
     return {
-      signed,
-      decoded,
+      signed: list.signed,
+      signature: list.signature,
+      algorithm: AsnConvert.parse(list.algorithm, AlgorithmIdentifier).algorithm,
+      thisUpdateMs: timeOf(list.thisUpdate),
+      nextUpdateMs: list.nextUpdate && timeOf(list.nextUpdate),
+      extensions: list.extensions.map((extension) => AsnConvert.parse(extension, Extension)),
       serials: entries.map((entry) => normalSerial(serialOf(entry))),
       critical: critical && AsnConvert.parse(critical, Extension),
     };
@@ -161,13 +178,13 @@ function numberOf(extensions: readonly Extension[]): bigint {
 }
 
 function isSignedBy(
-  { signatureAlgorithm: { algorithm }, signature }: CertificateList,
-  { signed, authority }: { signed: Uint8Array; authority: X509Certificate },
+  { signed, algorithm, signature }: Signed,
+  { publicKey }: X509Certificate,
 ): boolean {
   const digest = DIGESTS.get(algorithm);
   if (digest === undefined) return false;
   try {
-    return verify(digest, signed, authority.publicKey, new Uint8Array(signature));
+    return verify(digest, signed, publicKey, signature);
   } catch {
     // The key is of another kind than the signature.
     return false;

@@ -1,37 +1,59 @@
 /**
- * Takes a revocation list apart (RFC 5280, 5.1): there may be many thousands of entries, and the library
- * overlooks all of them in a list that does not name the time of the next one.
+ * Takes a revocation list apart (RFC 5280, 5.1): there may be many thousands of entries, and of a list
+ * that does not name the time of the next one the library overlooks entries or extensions.
  */
-import { type Element, elementAt, elementsIn, sequenceOf, TAG } from "./der.ts";
+import { type Element, elementAt, elementsIn, TAG } from "./der.ts";
 
-/** A revocation list, taken apart; each part is DER. */
+type Der = Uint8Array<ArrayBuffer>;
+
+/** A revocation list, taken apart; each part is DER unless it says otherwise. */
 export interface SplitList {
   /** What the CA has signed. */
-  readonly signed: Uint8Array<ArrayBuffer>;
-  readonly entries: readonly Uint8Array<ArrayBuffer>[];
-  /** The list without its entries. */
-  readonly rest: Uint8Array<ArrayBuffer>;
+  readonly signed: Der;
+  readonly thisUpdate: Der;
+  /** Undefined: the list does not say when the next one comes. */
+  readonly nextUpdate: Der | undefined;
+  readonly entries: readonly Der[];
+  readonly extensions: readonly Der[];
+  readonly algorithm: Der;
+  /** The signature's own bytes. */
+  readonly signature: Der;
 }
+
+const TIMES = [TAG.utcTime, TAG.generalizedTime];
 
 /**
  * Takes a list apart.
  *
  * @throws {RangeError} It is not a revocation list in DER.
  */
-export function splitList(der: Uint8Array<ArrayBuffer>): SplitList {
-  const list = requireTag(elementAt(der, 0), TAG.sequence);
-  const signed = requireTag(elementAt(der, list.content, list.end), TAG.sequence);
-  const part = (begin: number, end: number) => der.subarray(begin, end);
-  const entries = entriesOf(der, signed);
-  const { begin, end } = entries ?? { begin: signed.end, end: signed.end };
+export function splitList(der: Der): SplitList {
+  const partOf = ({ begin, end }: Element) => der.subarray(begin, end);
+  const partsIn = (element: Element | undefined) =>
+    element === undefined ? [] : [...elementsIn(der, element)].map(partOf);
+  const list = new Parts(der, requireTag(elementAt(der, 0), TAG.sequence));
+  const signed = list.take(TAG.sequence);
+  const algorithm = list.take(TAG.sequence);
+  const signature = list.take(TAG.bitString);
+  const parts = new Parts(der, signed);
+  parts.takeIf(TAG.integer); // The version.
+  parts.take(TAG.sequence); // The algorithm once more.
+  parts.take(TAG.sequence); // The issuer: its key decides.
+  const thisUpdate = parts.take(...TIMES);
+  const nextUpdate = parts.takeIf(...TIMES);
+  const entries = parts.takeIf(TAG.sequence);
+  const tagged = parts.takeIf(TAG.first);
+  parts.end();
+  const extensions = tagged && new Parts(der, tagged).take(TAG.sequence);
   return {
-    signed: part(signed.begin, signed.end),
-    entries: [...(entries === undefined ? [] : elementsIn(der, entries))]
-      .map((entry) => part(entry.begin, entry.end)),
-    rest: sequenceOf(
-      sequenceOf(part(signed.content, begin), part(end, signed.end)),
-      part(signed.end, list.end),
-    ),
+    signed: partOf(signed),
+    thisUpdate: partOf(thisUpdate),
+    nextUpdate: nextUpdate && partOf(nextUpdate),
+    entries: partsIn(entries),
+    extensions: partsIn(extensions),
+    algorithm: partOf(algorithm),
+    // Before it stands how many of its last bits are not used.
+    signature: der.subarray(signature.content + 1, signature.end),
   };
 }
 
@@ -41,8 +63,7 @@ export function splitList(der: Uint8Array<ArrayBuffer>): SplitList {
  * @throws {RangeError} It is not an entry.
  */
 export function serialOf(entry: Uint8Array): string {
-  const [serial] = partsOf(entry);
-  const { content, end } = requireTag(serial, TAG.integer);
+  const { content, end } = partsOf(entry).take(TAG.integer);
   return entry.subarray(content, end).toHex();
 }
 
@@ -51,10 +72,12 @@ export function serialOf(entry: Uint8Array): string {
  *
  * @throws {RangeError} It is not an entry.
  */
-export function criticalExtensionOf(
-  entry: Uint8Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> | undefined {
-  const [, , extensions] = partsOf(entry);
+export function criticalExtensionOf(entry: Der): Der | undefined {
+  const parts = partsOf(entry);
+  parts.take(TAG.integer);
+  parts.take(...TIMES);
+  const extensions = parts.takeIf(TAG.sequence);
+  parts.end();
   for (const extension of extensions === undefined ? [] : elementsIn(entry, extensions)) {
     // Its OID, whether it is critical (not, where that is left out), and its value.
     const [, critical] = elementsIn(entry, extension);
@@ -66,22 +89,34 @@ export function criticalExtensionOf(
 }
 
 /** An entry is a serial number, the time of the revocation and, perhaps, extensions. */
-function partsOf(entry: Uint8Array): Generator<Element> {
-  return elementsIn(entry, requireTag(elementAt(entry, 0), TAG.sequence));
+function partsOf(entry: Uint8Array): Parts {
+  return new Parts(entry, requireTag(elementAt(entry, 0), TAG.sequence));
 }
 
-function requireTag(element: Element | undefined, tag: number): Element {
-  if (element?.tag === tag) return element;
-  throw new RangeError("it is not a revocation list");
-}
+/** The elements in another one, which are taken one after the other; what is missing is an error. */
+class Parts {
+  readonly #elements: readonly Element[];
+  #next = 0;
 
-/** The entries are the sequence after the times; a list that names nobody may have none. */
-function entriesOf(der: Uint8Array, signed: Element): Element | undefined {
-  let isAfterTimes = false;
-  for (const element of elementsIn(der, signed)) {
-    const isTime = element.tag === TAG.utcTime || element.tag === TAG.generalizedTime;
-    if (isAfterTimes && !isTime) return element.tag === TAG.sequence ? element : undefined;
-    isAfterTimes ||= isTime;
+  constructor(der: Uint8Array, element: Element) {
+    this.#elements = [...elementsIn(der, element)];
   }
-  return undefined;
+
+  take(...tags: readonly number[]): Element {
+    return requireTag(this.#elements[this.#next++], ...tags);
+  }
+
+  takeIf(...tags: readonly number[]): Element | undefined {
+    const element = this.#elements[this.#next];
+    return element !== undefined && tags.includes(element.tag) ? this.take(...tags) : undefined;
+  }
+
+  end(): void {
+    if (this.#next !== this.#elements.length) throw new RangeError("it has a part more");
+  }
+}
+
+function requireTag(element: Element | undefined, ...tags: readonly number[]): Element {
+  if (element !== undefined && tags.includes(element.tag)) return element;
+  throw new RangeError("it is not a revocation list");
 }

@@ -166,7 +166,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a revocation list need not be signed",
     file: "lib/tls/revocation_list.ts",
-    from: "return verify(digest, signed, authority.publicKey, new Uint8Array(signature));",
+    from: "return verify(digest, signed, publicKey, signature);",
     to: "return true;",
     tests: ["revocation"],
   },
@@ -187,8 +187,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the certificate tool overlooks entries where no next list is promised",
     file: "certs/revocation_list.ts",
-    from: "splitList(der).entries",
-    to: "splitList(der).entries.slice(0, 0)",
+    from: "revokedCertificates ??= entries.map",
+    to: "revokedCertificates ??= entries.slice(0, 0).map",
     tests: ["certs_list"],
   },
   {
@@ -201,9 +201,23 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "entries are read from outside of what the CA has signed",
     file: "lib/tls/revoked_entries.ts",
-    from: "signed: part(signed.begin, signed.end),",
-    to: "signed: part(signed.begin, begin),",
+    from: "signed: partOf(signed),",
+    to: "signed: partOf(entries ?? signed),",
     tests: ["revocation"],
+  },
+  {
+    name: "the extensions of a list are overlooked",
+    file: "lib/tls/revoked_entries.ts",
+    from: "extensions: partsIn(extensions),",
+    to: "extensions: [],",
+    tests: ["revocation"],
+  },
+  {
+    name: "the certificate tool overlooks extensions where no next list is promised",
+    file: "certs/revocation_list.ts",
+    from: "crlExtensions ??= extensions.map",
+    to: "crlExtensions ??= extensions.slice(0, 0).map",
+    tests: ["certs_list"],
   },
   {
     name: "an element may end after what it is in",

@@ -1,6 +1,6 @@
 /** The walk over DER: what it finds, and that it never leaves what it was given. */
 import { strict as assert } from "node:assert";
-import { elementAt, elementsIn, sequenceOf } from "../../lib/tls/der.ts";
+import { elementAt, elementsIn } from "../../lib/tls/der.ts";
 
 const bytes = (hex: string) => Uint8Array.fromHex(hex);
 
@@ -39,11 +39,4 @@ Deno.test("elementsIn: gives the elements in their order, and none for an empty 
     [[2, 2], [4, 5]],
   );
   assert.deepEqual([...elementsIn(bytes("3000"), elementAt(bytes("3000"), 0))], []);
-});
-
-Deno.test("sequenceOf: holds its parts", () => {
-  const sequence = sequenceOf(bytes("0500"), bytes("020107"));
-  const [empty, number] = elementsIn(sequence, elementAt(sequence, 0));
-  assert.equal(elementAt(sequence, 0).end, sequence.length);
-  assert.deepEqual([empty?.tag, number && sequence[number.content]], [5, 7]);
 });

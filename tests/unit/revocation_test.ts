@@ -104,6 +104,17 @@ Deno.test("parseRevocationLists: a list may have no entries, and entries may hav
   assert.equal(list?.serials.size, 2);
 });
 
+Deno.test("parseRevocationLists: extensions count where no next list is promised, too", async () => {
+  const delta = [new Extension("2.5.29.27", true, new Uint8Array([2, 1, 1]))];
+  const number = [new Extension("2.5.29.20", false, new Uint8Array([2, 1, 7]))];
+  for (const serials of [[], ["01"]]) {
+    const incomplete = await ca.revoke(serials, { nextAtMs: null, extensions: delta });
+    assert.throws(() => parse(incomplete), /it is not a complete list \(extension 2\.5\.29\.27\)/);
+    const [list] = parse(await ca.revoke(serials, { nextAtMs: null, extensions: number }));
+    assert.deepEqual([list?.number, list?.serials.size], [7n, serials.length]);
+  }
+});
+
 Deno.test("parseRevocationLists: a list that is changed anywhere says nothing else", () => {
   const [list] = parse(rawList(ca, { count: 2 }));
   assert(list);
